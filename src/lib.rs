@@ -1,0 +1,4 @@
+//! Ingests a list of ids from an HTTP API into SQLite with a fixed pool of actors, losing nothing.
+
+#[cfg(feature = "test-util")]
+pub mod test_util;
