@@ -2,3 +2,6 @@
 
 #[cfg(feature = "test-util")]
 pub mod test_util;
+
+#[cfg(feature = "mock-api")]
+pub mod mock_api;
