@@ -5,3 +5,5 @@ pub mod test_util;
 
 #[cfg(feature = "mock-api")]
 pub mod mock_api;
+
+pub mod hn;

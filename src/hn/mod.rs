@@ -1,0 +1,3 @@
+//! All that says "Hacker News".
+
+pub mod item;
