@@ -7,3 +7,6 @@ pub mod test_util;
 pub mod mock_api;
 
 pub mod hn;
+
+pub mod db;
+pub mod ingest;

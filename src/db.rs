@@ -1,0 +1,185 @@
+//! Opening SQLite files: the pool and its pragmas. No queries, no migrations.
+
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use diesel::{
+    Connection, ConnectionError, QueryableByName, RunQueryDsl, SqliteConnection,
+    connection::SimpleConnection,
+    r2d2::{ConnectionManager, CustomizeConnection, Error as PoolError},
+    sql_query,
+    sql_types::Text,
+};
+use thiserror::Error;
+
+/// A pool of SQLite connections.
+pub type Pool = diesel::r2d2::Pool<ConnectionManager<SqliteConnection>>;
+
+/// One writer, and some readers beside it.
+const CONNECTIONS_MAX: u32 = 4;
+
+/// Longer than a connection waits for a lock, else the pool gives up first.
+const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A fresh file's switch to WAL can find it locked without waiting, when several programs open it at once.
+const WAL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The order matters: what follows the busy timeout waits for locks. Each is a statement of its own.
+const PRAGMAS: [&str; 3] = [
+    "PRAGMA busy_timeout = 5000",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA synchronous = NORMAL",
+];
+
+/// Why a database file cannot be used.
+#[derive(Debug, Error)]
+pub enum DbError {
+    /// It cannot be opened or created.
+    #[error(
+        "cannot open the database {path}: {source}; name a file in a folder that you may write to"
+    )]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: ConnectionError,
+    },
+    /// It was opened, and is not a database that can be written.
+    #[error("cannot use the database {path}: {source}; name another file, or move this one away")]
+    Use {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: diesel::result::Error,
+    },
+    /// The pool gives no connection.
+    #[error("no connection to the database: {0}")]
+    Pool(String),
+}
+
+/// Opens a file as a pool, creating the file if need be: WAL, `synchronous=NORMAL`, foreign keys on, and a busy timeout of 5 s.
+///
+/// # Errors
+/// The file cannot be opened, or is no database.
+pub fn open(path: &Path) -> Result<Pool, DbError> {
+    // SQLite reads some names as URIs or as memory; a path with a folder in it is always a file.
+    let file = if path.is_relative() {
+        Path::new(".").join(path)
+    } else {
+        path.to_owned()
+    };
+    let name = file.to_string_lossy().into_owned();
+    let failed = |source| DbError::Use {
+        path: path.to_owned(),
+        source,
+    };
+    let mut first = SqliteConnection::establish(&name).map_err(|source| DbError::Open {
+        path: path.to_owned(),
+        source,
+    })?;
+    set_pragmas(&mut first)
+        .and_then(|()| use_wal(&mut first))
+        .map_err(failed)?;
+    Pool::builder()
+        .max_size(CONNECTIONS_MAX)
+        .min_idle(Some(0))
+        .test_on_check_out(false)
+        .connection_timeout(CHECKOUT_TIMEOUT)
+        .connection_customizer(Box::new(Pragmas))
+        .build(ConnectionManager::new(name))
+        .map_err(|error| DbError::Pool(error.to_string()))
+}
+
+#[derive(Debug)]
+struct Pragmas;
+
+impl CustomizeConnection<SqliteConnection, PoolError> for Pragmas {
+    fn on_acquire(&self, conn: &mut SqliteConnection) -> Result<(), PoolError> {
+        set_pragmas(conn).map_err(PoolError::QueryError)
+    }
+}
+
+fn set_pragmas(conn: &mut SqliteConnection) -> diesel::QueryResult<()> {
+    PRAGMAS
+        .iter()
+        .try_for_each(|pragma| conn.batch_execute(pragma))
+}
+
+fn use_wal(conn: &mut SqliteConnection) -> diesel::QueryResult<()> {
+    let began = Instant::now();
+    loop {
+        match conn.batch_execute("PRAGMA journal_mode = WAL") {
+            Err(error) if is_locked(&error) && began.elapsed() < WAL_PATIENCE => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Whether another connection holds a lock that this one needs.
+pub fn is_locked(error: &diesel::result::Error) -> bool {
+    error.to_string().contains("is locked")
+}
+
+/// Which file a pool's database is. A deleted or replaced file takes commits that nobody will find again.
+#[derive(Clone, Debug)]
+pub(crate) struct FileIdentity {
+    path: PathBuf,
+    #[cfg(unix)]
+    device_and_inode: (u64, u64),
+}
+
+impl FileIdentity {
+    /// `None` for a database that is in no file.
+    pub(crate) fn of(pool: &Pool) -> Result<Option<Self>, DbError> {
+        #[derive(QueryableByName)]
+        struct Main {
+            #[diesel(sql_type = Text)]
+            file: String,
+        }
+        let mut conn = pool
+            .get()
+            .map_err(|error| DbError::Pool(error.to_string()))?;
+        let main: Main = sql_query("SELECT file FROM pragma_database_list WHERE name = 'main'")
+            .get_result(&mut conn)
+            .map_err(|error| DbError::Pool(error.to_string()))?;
+        let path = PathBuf::from(main.file);
+        if path.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        #[cfg(unix)]
+        let device_and_inode = identity(&path)
+            .map_err(|error| DbError::Pool(format!("{}: {error}", path.display())))?;
+        Ok(Some(Self {
+            path,
+            #[cfg(unix)]
+            device_and_inode,
+        }))
+    }
+
+    /// Whether the file that was opened still stands where it stood; the error says what happened to it.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let path = self.path.display();
+        #[cfg(unix)]
+        return match identity(&self.path) {
+            Ok(now) if now == self.device_and_inode => Ok(()),
+            Ok(_) => Err(format!("the database file {path} was replaced by another")),
+            Err(error) => Err(format!("the database file {path} is gone: {error}")),
+        };
+        #[cfg(not(unix))]
+        self.path
+            .exists()
+            .then_some(())
+            .ok_or_else(|| format!("the database file {path} is gone"))
+    }
+}
+
+#[cfg(unix)]
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).map(|data| (data.dev(), data.ino()))
+}

@@ -1,0 +1,52 @@
+//! What a run shares with all who work for it: how it is stopped, and its counters.
+
+use std::future::Future;
+
+use tokio_util::sync::CancellationToken;
+
+use super::counters::Counters;
+
+/// A run is stopped in two steps: first nothing new starts, then, when the drain has lasted long enough, what is in flight is
+/// dropped too.
+#[derive(Debug, Default)]
+pub(crate) struct Control {
+    stopping: CancellationToken,
+    aborted: CancellationToken,
+    pub(crate) counters: Counters,
+}
+
+impl Control {
+    /// First step: no request starts any more, and who waits for one gives up.
+    pub(crate) fn stop(&self) {
+        self.stopping.cancel();
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    /// Second step: requests in flight are dropped.
+    pub(crate) fn abort(&self) {
+        self.stopping.cancel();
+        self.aborted.cancel();
+    }
+
+    /// Waits for something that comes before a request; `None` once the run is stopping.
+    pub(crate) async fn unless_stopping<F: Future>(&self, before: F) -> Option<F::Output> {
+        if self.stopping.is_cancelled() {
+            return None;
+        }
+        self.stopping.run_until_cancelled(before).await
+    }
+
+    /// Waits for something that a fetched record needs; `None` once it is too late for it.
+    pub(crate) async fn unless_aborted<F: Future>(&self, after: F) -> Option<F::Output> {
+        self.aborted.run_until_cancelled(after).await
+    }
+
+    /// Drives a request, counted as in flight meanwhile; `None` when it was dropped.
+    pub(crate) async fn in_flight<F: Future>(&self, request: F) -> Option<F::Output> {
+        let _one = self.counters.in_flight.hold();
+        self.unless_aborted(request).await
+    }
+}

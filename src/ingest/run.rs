@@ -1,0 +1,102 @@
+//! The handle of one run.
+
+use std::{
+    any::Any,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use actix::Recipient;
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+use super::{
+    control::Control,
+    counters::Progress,
+    messages::{Cancel, RunId},
+    report::Report,
+};
+
+/// A run under way or waiting for its turn. Await it for its [`Report`]; dropping it does not stop it.
+#[must_use = "a run goes on without its handle, but its report is lost"]
+pub struct Run<I> {
+    report: oneshot::Receiver<Report<I>>,
+    watch: RunWatch,
+    /// Who awaits a run needs no other handle of its pipeline.
+    _pipeline: Arc<dyn Any + Send + Sync>,
+}
+
+/// Watches and cancels a run from elsewhere while its [`Run`] is awaited.
+#[derive(Clone, Debug)]
+pub struct RunWatch {
+    run: RunId,
+    control: Arc<Control>,
+    cancel: Recipient<Cancel>,
+}
+
+/// The pipeline's actors ended before the run did. What was committed is committed; nothing else is.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error(
+    "the pipeline stopped before the run was over; what was committed is in the database, so run the rest again"
+)]
+pub struct PipelineStopped;
+
+impl<I> Run<I> {
+    pub(crate) fn new(
+        run: RunId,
+        control: Arc<Control>,
+        cancel: Recipient<Cancel>,
+        report: oneshot::Receiver<Report<I>>,
+        pipeline: Arc<dyn Any + Send + Sync>,
+    ) -> Self {
+        Self {
+            report,
+            watch: RunWatch {
+                run,
+                control,
+                cancel,
+            },
+            _pipeline: pipeline,
+        }
+    }
+
+    /// A handle to watch or cancel this run with while it is awaited.
+    pub fn watch(&self) -> RunWatch {
+        self.watch.clone()
+    }
+
+    /// The counters at this moment.
+    pub fn progress(&self) -> Progress {
+        self.watch.progress()
+    }
+
+    /// Stops handing out ids, lets requests in flight finish within [`Config::drain`](super::Config::drain), and commits what
+    /// came. The report still comes.
+    pub fn cancel(&self) {
+        self.watch.cancel();
+    }
+}
+
+impl<I> Future for Run<I> {
+    type Output = Result<Report<I>, PipelineStopped>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.report)
+            .poll(cx)
+            .map_err(|_| PipelineStopped)
+    }
+}
+
+impl RunWatch {
+    /// The counters at this moment.
+    pub fn progress(&self) -> Progress {
+        self.control.counters.snapshot()
+    }
+
+    /// See [`Run::cancel`].
+    pub fn cancel(&self) {
+        self.cancel.do_send(Cancel(self.run));
+    }
+}

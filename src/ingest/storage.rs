@@ -1,0 +1,191 @@
+//! Storage: collects answers into batches, has each written on a blocking thread, and says so only after the commit.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix::{
+    Actor, ActorFutureExt, AsyncContext, Context, Handler, Recipient, SpawnHandle, WrapFuture,
+};
+use actix_rt::task::spawn_blocking;
+use log::warn;
+
+use super::{
+    Sink, Source,
+    client::Answer,
+    counters::Trigger,
+    messages::{Committed, Flush, RunId, Save, StorageGone},
+    unsaved::BATCH_BYTES,
+    writer::Writer,
+};
+
+pub(crate) struct Storage<S: Source, K> {
+    writer: Arc<Writer<S, K>>,
+    rows_max: usize,
+    linger: Duration,
+    coordinator: Recipient<Committed<S::Id>>,
+    /// Told when this actor is dropped.
+    death: Recipient<StorageGone>,
+    waiting: VecDeque<Save<S::Id>>,
+    waiting_bytes: usize,
+    lingering: Option<SpawnHandle>,
+    /// One batch is written at a time: SQLite has one writer.
+    writing: bool,
+    /// Nothing more comes before what waits is committed.
+    flushing: bool,
+    /// The run that lost its storage: what still comes of it can't be committed.
+    lost: Option<RunId>,
+}
+
+impl<S, K> Storage<S, K>
+where
+    S: Source,
+    K: Sink<Id = S::Id, Record = S::Record>,
+{
+    pub(crate) fn new(
+        writer: Writer<S, K>,
+        rows_max: usize,
+        linger: Duration,
+        coordinator: Recipient<Committed<S::Id>>,
+        death: Recipient<StorageGone>,
+    ) -> Self {
+        Self {
+            writer: Arc::new(writer),
+            rows_max,
+            linger,
+            coordinator,
+            death,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            lingering: None,
+            writing: false,
+            flushing: false,
+            lost: None,
+        }
+    }
+
+    fn write_if_due(&mut self, ctx: &mut Context<Self>) {
+        if self.writing || self.waiting.is_empty() {
+            return;
+        }
+        if self.waiting.len() >= self.rows_max {
+            self.write(Trigger::Rows, ctx);
+        } else if self.waiting_bytes >= BATCH_BYTES {
+            self.write(Trigger::Bytes, ctx);
+        } else if self.flushing {
+            self.write(Trigger::End, ctx);
+        } else if self.lingering.is_none() {
+            self.lingering = Some(ctx.run_later(self.linger, |storage, ctx| {
+                storage.lingering = None;
+                if !storage.writing && !storage.waiting.is_empty() {
+                    storage.write(Trigger::Linger, ctx);
+                }
+            }));
+        }
+    }
+
+    fn write(&mut self, trigger: Trigger, ctx: &mut Context<Self>) {
+        if let Some(lingering) = self.lingering.take() {
+            ctx.cancel_future(lingering);
+        }
+        let Some(first) = self.waiting.front() else {
+            return;
+        };
+        let (run, control) = (first.run, first.control.clone());
+        let batch = self.next_batch();
+        self.writing = true;
+        let began = Instant::now();
+        let writer = self.writer.clone();
+        let written = spawn_blocking(move || writer.write(run, batch));
+        ctx.spawn(written.into_actor(self).map(move |written, storage, ctx| {
+            storage.writing = false;
+            control.counters.batch(trigger, began.elapsed());
+            storage.committed(written.unwrap_or_else(|error| Committed {
+                lost: Some(format!("writing a batch panicked: {error}")),
+                ..Committed::nothing(run)
+            }));
+            storage.write_if_due(ctx);
+        }));
+    }
+
+    /// Takes from what waits as much as one batch may hold.
+    fn next_batch(&mut self) -> Vec<Save<S::Id>> {
+        let mut rows = 0;
+        let mut bytes = 0;
+        for save in self.waiting.iter().take(self.rows_max) {
+            if bytes >= BATCH_BYTES {
+                break;
+            }
+            rows += 1;
+            bytes += save.bytes();
+        }
+        self.waiting_bytes -= bytes;
+        self.waiting.drain(..rows).collect()
+    }
+
+    fn committed(&mut self, committed: Committed<S::Id>) {
+        if let Some(why) = &committed.lost {
+            warn!("storage is lost: {why}");
+            self.lost = Some(committed.run);
+            self.waiting.clear();
+            self.waiting_bytes = 0;
+        }
+        self.coordinator.do_send(committed);
+    }
+}
+
+impl<S: Source, K> Drop for Storage<S, K> {
+    fn drop(&mut self) {
+        self.death.do_send(StorageGone);
+    }
+}
+
+impl<I> Save<I> {
+    fn bytes(&self) -> usize {
+        match &self.answer {
+            Answer::Body(body) => body.len(),
+            _ => 0,
+        }
+    }
+}
+
+impl<S, K> Actor for Storage<S, K>
+where
+    S: Source,
+    K: Sink<Id = S::Id, Record = S::Record>,
+{
+    type Context = Context<Self>;
+}
+
+impl<S, K> Handler<Save<S::Id>> for Storage<S, K>
+where
+    S: Source,
+    K: Sink<Id = S::Id, Record = S::Record>,
+{
+    type Result = ();
+
+    fn handle(&mut self, save: Save<S::Id>, ctx: &mut Self::Context) {
+        if self.lost == Some(save.run) {
+            return;
+        }
+        self.flushing = false;
+        self.waiting_bytes += save.bytes();
+        self.waiting.push_back(save);
+        self.write_if_due(ctx);
+    }
+}
+
+impl<S, K> Handler<Flush> for Storage<S, K>
+where
+    S: Source,
+    K: Sink<Id = S::Id, Record = S::Record>,
+{
+    type Result = ();
+
+    fn handle(&mut self, _: Flush, ctx: &mut Self::Context) {
+        self.flushing = true;
+        self.write_if_due(ctx);
+    }
+}
