@@ -1,0 +1,142 @@
+//! The API's lists of ids, and the table that keeps each as last read.
+
+use diesel::{ExpressionMethods, Insertable, QueryResult, RunQueryDsl, SqliteConnection};
+use thiserror::Error;
+
+use super::{HnSource, now, schema::lists};
+use crate::ingest::{Client, Failure};
+
+/// Rows of one insert, well under SQLite's 32,766 bound values.
+const ROWS: usize = 1000;
+
+/// The lists of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum List {
+    /// `topstories.json`: up to 500, jobs among them.
+    Top,
+    /// `newstories.json`: up to 500.
+    New,
+    /// `beststories.json`.
+    Best,
+    /// `askstories.json`: up to 200.
+    Ask,
+    /// `showstories.json`: up to 200.
+    Show,
+    /// `jobstories.json`: up to 200.
+    Job,
+}
+
+/// Why a document of the API that is no item could not be had.
+#[derive(Debug, Error)]
+pub enum ListError {
+    /// No answer.
+    #[error("cannot read {url}: {failure}")]
+    Unreachable {
+        /// What was asked for.
+        url: String,
+        /// Why there was no answer.
+        failure: Failure,
+    },
+    /// An answer that is something else.
+    #[error("{url} is no {expected}: {source}")]
+    Unexpected {
+        /// What was asked for.
+        url: String,
+        /// What should be there.
+        expected: &'static str,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+impl List {
+    /// All lists.
+    pub const ALL: [Self; 6] = [
+        Self::Top,
+        Self::New,
+        Self::Best,
+        Self::Ask,
+        Self::Show,
+        Self::Job,
+    ];
+
+    /// The name that commands and the table `lists` use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Top => "top",
+            Self::New => "new",
+            Self::Best => "best",
+            Self::Ask => "ask",
+            Self::Show => "show",
+            Self::Job => "job",
+        }
+    }
+
+    /// Reads the whole list, in rank order.
+    ///
+    /// # Errors
+    /// The API does not answer, or not with a list of ids.
+    pub async fn read(self, client: &Client, source: &HnSource) -> Result<Vec<i64>, ListError> {
+        let url = source.document(&format!("{}stories", self.name()));
+        document(client, url, "list of ids").await
+    }
+
+    /// Keeps the list as read, in place of what was kept before.
+    ///
+    /// # Errors
+    /// Whatever Diesel says.
+    pub fn keep(self, conn: &mut SqliteConnection, ids: &[i64]) -> QueryResult<()> {
+        #[derive(Insertable)]
+        #[diesel(table_name = lists, treat_none_as_default_value = false)]
+        struct Entry {
+            list: &'static str,
+            rank: i64,
+            id: i64,
+            fetched_at: i64,
+        }
+        let (list, fetched_at) = (self.name(), now());
+        let entries: Vec<_> = (1..)
+            .zip(ids)
+            .map(|(rank, &id)| Entry {
+                list,
+                rank,
+                id,
+                fetched_at,
+            })
+            .collect();
+        conn.immediate_transaction(|conn| {
+            diesel::delete(lists::table)
+                .filter(lists::list.eq(list))
+                .execute(conn)?;
+            for rows in entries.chunks(ROWS) {
+                diesel::insert_into(lists::table)
+                    .values(rows)
+                    .execute(conn)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The largest id at present.
+///
+/// # Errors
+/// The API does not answer, or not with a number.
+pub async fn max_item(client: &Client, source: &HnSource) -> Result<i64, ListError> {
+    document(client, source.document("maxitem"), "number").await
+}
+
+async fn document<T: serde::de::DeserializeOwned>(
+    client: &Client,
+    url: String,
+    expected: &'static str,
+) -> Result<T, ListError> {
+    match client.get(&url, &[]).await {
+        Ok(body) => serde_json::from_slice(&body).map_err(|source| ListError::Unexpected {
+            url,
+            expected,
+            source,
+        }),
+        Err(failure) => Err(ListError::Unreachable { url, failure }),
+    }
+}

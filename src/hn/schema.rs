@@ -1,0 +1,76 @@
+//! The tables, as the migrations make them.
+#![allow(missing_docs)]
+
+diesel::table! {
+    items (id) {
+        id -> BigInt,
+        #[sql_name = "type"]
+        type_ -> Nullable<Text>,
+        by -> Nullable<Text>,
+        time -> Nullable<BigInt>,
+        title -> Nullable<Text>,
+        url -> Nullable<Text>,
+        text -> Nullable<Text>,
+        score -> Nullable<BigInt>,
+        descendants -> Nullable<BigInt>,
+        parent -> Nullable<BigInt>,
+        poll -> Nullable<BigInt>,
+        kids -> Nullable<Text>,
+        parts -> Nullable<Text>,
+        deleted -> Nullable<Bool>,
+        dead -> Nullable<Bool>,
+        extra -> Nullable<Text>,
+        fetched_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    absent (id) {
+        id -> BigInt,
+        checks -> BigInt,
+        first_checked_at -> BigInt,
+        last_checked_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    failures (id) {
+        id -> BigInt,
+        kind -> Text,
+        message -> Text,
+        attempts -> BigInt,
+        failed_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    lists (list, rank) {
+        list -> Text,
+        rank -> BigInt,
+        id -> BigInt,
+        fetched_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    coverage (lo) {
+        lo -> BigInt,
+        hi -> BigInt,
+    }
+}
+
+diesel::table! {
+    runs (id) {
+        id -> BigInt,
+        command -> Text,
+        started_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+        requested -> BigInt,
+        stored -> BigInt,
+        absent -> BigInt,
+        failed -> BigInt,
+        not_attempted -> BigInt,
+        attempts -> BigInt,
+        bytes -> BigInt,
+    }
+}

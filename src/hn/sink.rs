@@ -1,0 +1,254 @@
+//! The tables of Hacker News as a [`Sink`].
+
+use std::collections::HashSet;
+
+use diesel::{
+    ExpressionMethods, Insertable, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection,
+    upsert::excluded,
+};
+
+use super::{
+    Item, now,
+    schema::{absent, failures, items},
+};
+use crate::ingest::{Failure, Outcome, Sink};
+
+/// Rows of one statement, well under SQLite's 32,766 bound values; larger ones are no faster.
+const ROWS: usize = 500;
+
+/// Writes items, absences and failures.
+#[derive(Clone, Debug, Default)]
+pub struct HnSink;
+
+impl HnSink {
+    /// A sink for a database with the [migrations](super::migrations) run.
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+type Row = (i64, Outcome<Item>);
+
+impl Sink for HnSink {
+    type Id = i64;
+    type Record = Item;
+
+    fn write(&self, conn: &mut SqliteConnection, batch: &[Row]) -> QueryResult<()> {
+        let at = now();
+        // Where an id comes twice, its outcomes are applied one after the other.
+        without_repeats(batch).try_for_each(|rows| settle(conn, rows, at))
+    }
+}
+
+/// Cuts a batch so that no id comes twice in a part.
+fn without_repeats(batch: &[Row]) -> impl Iterator<Item = &[Row]> {
+    let mut rest = batch;
+    std::iter::from_fn(move || {
+        let mut seen = HashSet::with_capacity(rest.len());
+        let end = rest
+            .iter()
+            .position(|(id, _)| !seen.insert(*id))
+            .unwrap_or(rest.len());
+        let (part, after) = rest.split_at(end);
+        rest = after;
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+/// *Stored* deletes the id's rows in failures and absent, *absent* its row in failures; no item is ever deleted.
+fn settle(conn: &mut SqliteConnection, rows: &[Row], at: i64) -> QueryResult<()> {
+    let mut stored = Vec::with_capacity(rows.len());
+    let mut missing = Vec::new();
+    let mut failed = Vec::new();
+    for (id, outcome) in rows {
+        match outcome {
+            Outcome::Stored(item) => stored.push(ItemRow::new(item, at)),
+            Outcome::Absent => missing.push(*id),
+            Outcome::Failed(failure) => failed.push(FailureRow::new(*id, failure, at)),
+        }
+    }
+    let stored_ids = || stored.iter().map(|row| row.id);
+    forget_failures(conn, stored_ids().chain(missing.iter().copied()))?;
+    forget_absent(conn, stored_ids())?;
+    stored
+        .chunks(ROWS)
+        .try_for_each(|rows| save_items(conn, rows))?;
+    missing
+        .chunks(ROWS)
+        .try_for_each(|ids| save_absent(conn, ids, at))?;
+    failed
+        .chunks(ROWS)
+        .try_for_each(|rows| save_failures(conn, rows))
+}
+
+fn forget_failures(conn: &mut SqliteConnection, ids: impl Iterator<Item = i64>) -> QueryResult<()> {
+    // Looking is much cheaper than deleting by a long list of ids, and mostly there is nothing.
+    if failures::table
+        .select(failures::id)
+        .limit(1)
+        .load::<i64>(conn)?
+        .is_empty()
+    {
+        return Ok(());
+    }
+    let ids: Vec<_> = ids.collect();
+    diesel::delete(failures::table)
+        .filter(failures::id.eq_any(ids))
+        .execute(conn)?;
+    Ok(())
+}
+
+fn forget_absent(conn: &mut SqliteConnection, ids: impl Iterator<Item = i64>) -> QueryResult<()> {
+    if absent::table
+        .select(absent::id)
+        .limit(1)
+        .load::<i64>(conn)?
+        .is_empty()
+    {
+        return Ok(());
+    }
+    let ids: Vec<_> = ids.collect();
+    diesel::delete(absent::table)
+        .filter(absent::id.eq_any(ids))
+        .execute(conn)?;
+    Ok(())
+}
+
+fn save_items(conn: &mut SqliteConnection, rows: &[ItemRow<'_>]) -> QueryResult<()> {
+    diesel::insert_into(items::table)
+        .values(rows)
+        .on_conflict(items::id)
+        .do_update()
+        .set((
+            items::type_.eq(excluded(items::type_)),
+            items::by.eq(excluded(items::by)),
+            items::time.eq(excluded(items::time)),
+            items::title.eq(excluded(items::title)),
+            items::url.eq(excluded(items::url)),
+            items::text.eq(excluded(items::text)),
+            items::score.eq(excluded(items::score)),
+            items::descendants.eq(excluded(items::descendants)),
+            items::parent.eq(excluded(items::parent)),
+            items::poll.eq(excluded(items::poll)),
+            items::kids.eq(excluded(items::kids)),
+            items::parts.eq(excluded(items::parts)),
+            items::deleted.eq(excluded(items::deleted)),
+            items::dead.eq(excluded(items::dead)),
+            items::extra.eq(excluded(items::extra)),
+            items::fetched_at.eq(excluded(items::fetched_at)),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+fn save_absent(conn: &mut SqliteConnection, ids: &[i64], at: i64) -> QueryResult<()> {
+    let row = |&id| AbsentRow {
+        id,
+        checks: 1,
+        first_checked_at: at,
+        last_checked_at: at,
+    };
+    let rows: Vec<_> = ids.iter().map(row).collect();
+    diesel::insert_into(absent::table)
+        .values(&rows)
+        .on_conflict(absent::id)
+        .do_update()
+        .set((
+            absent::checks.eq(absent::checks + 1),
+            absent::last_checked_at.eq(at),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+fn save_failures(conn: &mut SqliteConnection, rows: &[FailureRow<'_>]) -> QueryResult<()> {
+    diesel::insert_into(failures::table)
+        .values(rows)
+        .on_conflict(failures::id)
+        .do_update()
+        .set((
+            failures::kind.eq(excluded(failures::kind)),
+            failures::message.eq(excluded(failures::message)),
+            failures::attempts.eq(excluded(failures::attempts)),
+            failures::failed_at.eq(excluded(failures::failed_at)),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = items, treat_none_as_default_value = false)]
+struct ItemRow<'a> {
+    id: i64,
+    type_: Option<&'a str>,
+    by: Option<&'a str>,
+    time: Option<i64>,
+    title: Option<&'a str>,
+    url: Option<&'a str>,
+    text: Option<&'a str>,
+    score: Option<i64>,
+    descendants: Option<i64>,
+    parent: Option<i64>,
+    poll: Option<i64>,
+    kids: Option<&'a str>,
+    parts: Option<&'a str>,
+    deleted: Option<bool>,
+    dead: Option<bool>,
+    extra: Option<&'a str>,
+    fetched_at: i64,
+}
+
+impl<'a> ItemRow<'a> {
+    fn new(item: &'a Item, fetched_at: i64) -> Self {
+        Self {
+            id: item.id,
+            type_: item.type_.as_deref(),
+            by: item.by.as_deref(),
+            time: item.time,
+            title: item.title.as_deref(),
+            url: item.url.as_deref(),
+            text: item.text.as_deref(),
+            score: item.score,
+            descendants: item.descendants,
+            parent: item.parent,
+            poll: item.poll,
+            kids: item.kids.as_deref(),
+            parts: item.parts.as_deref(),
+            deleted: item.deleted,
+            dead: item.dead,
+            extra: item.extra.as_deref(),
+            fetched_at,
+        }
+    }
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = absent, treat_none_as_default_value = false)]
+struct AbsentRow {
+    id: i64,
+    checks: i64,
+    first_checked_at: i64,
+    last_checked_at: i64,
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = failures, treat_none_as_default_value = false)]
+struct FailureRow<'a> {
+    id: i64,
+    kind: &'static str,
+    message: &'a str,
+    attempts: i64,
+    failed_at: i64,
+}
+
+impl<'a> FailureRow<'a> {
+    fn new(id: i64, failure: &'a Failure, failed_at: i64) -> Self {
+        Self {
+            id,
+            kind: failure.kind.as_str(),
+            message: &failure.message,
+            attempts: failure.attempts.into(),
+            failed_at,
+        }
+    }
+}

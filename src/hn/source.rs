@@ -1,0 +1,94 @@
+//! The Hacker News API as a [`Source`]: `item/ID.json`, where a missing item is `null`.
+
+use thiserror::Error;
+
+use super::Item;
+use crate::ingest::{DecodeError, Source};
+
+/// Items of an HN-compatible API.
+#[derive(Clone, Debug)]
+pub struct HnSource {
+    base: String,
+}
+
+/// A text that is no base URL.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error(
+    "`{0}` is no API base URL; it begins with http:// or https:// and ends with /v0, as in https://hacker-news.firebaseio.com/v0"
+)]
+pub struct BadBaseUrl(String);
+
+impl HnSource {
+    /// `base` goes up to and including `/v0`.
+    ///
+    /// # Errors
+    /// It is no absolute http or https URL.
+    pub fn new(base: &str) -> Result<Self, BadBaseUrl> {
+        let url = url::Url::parse(base).ok();
+        let usable = url.is_some_and(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && url.query().is_none()
+                && url.fragment().is_none()
+        });
+        if !usable {
+            return Err(BadBaseUrl(base.to_owned()));
+        }
+        Ok(Self {
+            base: base.trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// The URL of a document of the API, such as `maxitem` or `topstories`.
+    pub fn document(&self, name: &str) -> String {
+        format!("{}/{name}.json", self.base)
+    }
+}
+
+impl Source for HnSource {
+    type Id = i64;
+    type Record = Item;
+
+    fn url(&self, id: &i64) -> String {
+        format!("{}/item/{id}.json", self.base)
+    }
+
+    fn decode(&self, id: &i64, body: &[u8]) -> Result<Option<Item>, DecodeError> {
+        Item::decode(*id, body).map_err(DecodeError::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_made_of_a_base_with_or_without_a_last_slash() {
+        for base in ["http://127.0.0.1:1/v0", "http://127.0.0.1:1/v0/"] {
+            let source = HnSource::new(base).expect("a base");
+            assert_eq!(source.url(&8863), "http://127.0.0.1:1/v0/item/8863.json");
+            assert_eq!(
+                source.document("maxitem"),
+                "http://127.0.0.1:1/v0/maxitem.json"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_base_url_is_refused_by_name() {
+        for text in [
+            "",
+            "news",
+            "ftp://host/v0",
+            "http://",
+            "http://host/v0?x=1",
+            "file:///v0",
+        ] {
+            assert_eq!(
+                HnSource::new(text).err(),
+                Some(BadBaseUrl(text.to_owned())),
+                "{text}"
+            );
+        }
+    }
+}
