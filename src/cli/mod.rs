@@ -1,0 +1,102 @@
+//! The binary's own: arguments, one file per command, what the terminal shows.
+
+mod args;
+mod fetch;
+mod mock_api;
+mod options;
+mod origin;
+mod output;
+mod progress;
+mod session;
+mod signals;
+mod stdin_ids;
+
+use std::{env, panic, process::ExitCode};
+
+use log::{error, warn};
+use thiserror::Error;
+
+use self::args::Command;
+use crate::ingest::panic_message;
+
+/// Could not start; exit code 2. The message names the culprit and what would be right.
+#[derive(Debug, Error)]
+#[error("{0}")]
+struct Refusal(String);
+
+impl Refusal {
+    fn new(why: impl ToString) -> Self {
+        Self(why.to_string())
+    }
+}
+
+/// How a command ended, as its exit code tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// Every id is stored or absent.
+    Complete,
+    /// The run ended and some ids have no record.
+    Incomplete,
+    /// It could not start, or an id on standard input was none.
+    Refused,
+    /// It could not go on.
+    Broken,
+    /// By this signal.
+    Interrupted(u8),
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Complete => Self::SUCCESS,
+            Ending::Incomplete => Self::from(1),
+            Ending::Refused => Self::from(2),
+            Ending::Broken => Self::from(3),
+            Ending::Interrupted(signal) => Self::from(128 + signal),
+        }
+    }
+}
+
+/// The whole program, from its arguments to its exit code.
+pub fn main() -> ExitCode {
+    let invocation = match args::parse() {
+        Ok(invocation) => invocation,
+        Err(stop) => return stop,
+    };
+    start_logger();
+    options::warn_of_unknown_variables();
+    let args::Invocation { command, options } = invocation;
+    let ending = actix_rt::System::new().block_on(async move {
+        match command {
+            Command::List(list) => fetch::list(&options, list).await,
+            Command::Items(ids) => fetch::items(&options, ids).await,
+            Command::MockApi(api) => mock_api::serve(api).await,
+        }
+    });
+    ending
+        .unwrap_or_else(|Refusal(why)| {
+            eprintln!("hn-ingest: {why}");
+            Ending::Refused
+        })
+        .into()
+}
+
+/// Logs go to stderr, and so do panics, as a line of log: the engine catches them and goes on.
+fn start_logger() {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let what = panic_message(panic.payload());
+        if env::var_os("RUST_BACKTRACE").is_some() {
+            error!(
+                "internal error at {place}: {what}\n{}",
+                std::backtrace::Backtrace::capture()
+            );
+        } else {
+            warn!("internal error at {place}: {what}; please report it");
+        }
+    }));
+}

@@ -1,0 +1,53 @@
+//! Whether a database holds a demo's made-up items or real ones: SQLite's own mark for "which program's file is this".
+
+use diesel::{
+    QueryableByName, RunQueryDsl, SqliteConnection, connection::SimpleConnection, sql_query,
+    sql_types::Integer,
+};
+
+use super::Refusal;
+
+/// "HNin"
+const REAL: i32 = 0x484e_696e;
+/// "HNde"
+const DEMO: i32 = 0x484e_6465;
+const UNMARKED: i32 = 0;
+
+/// Marks a fresh database, and refuses to mix what a demo made up with what is real.
+pub(super) fn claim(conn: &mut SqliteConnection, demo: bool) -> Result<(), Refusal> {
+    let failed = |error: diesel::result::Error| {
+        Refusal(format!("cannot read or mark whose database it is: {error}"))
+    };
+    let wanted = if demo { DEMO } else { REAL };
+    conn.immediate_transaction(|conn| {
+        let found = number(conn, "SELECT application_id AS number FROM pragma_application_id")?;
+        let items = number(conn, "SELECT EXISTS (SELECT 1 FROM items) AS number")?;
+        match found {
+            found if found == wanted => Ok(Ok(())),
+            UNMARKED if !demo || items == 0 => {
+                conn.batch_execute(&format!("PRAGMA application_id = {wanted}"))?;
+                Ok(Ok(()))
+            }
+            UNMARKED | REAL => Ok(Err(
+                "this database holds real items; a demo does not mix with them: leave out --database, or name another file",
+            )),
+            DEMO => Ok(Err(
+                "this database was filled by --demo; real items do not mix with it: name another file, or add --demo",
+            )),
+            _ => Ok(Err("this database belongs to another program; name another file")),
+        }
+    })
+    .map_err(failed)?
+    .map_err(Refusal::new)
+}
+
+fn number(conn: &mut SqliteConnection, query: &str) -> diesel::QueryResult<i32> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Integer)]
+        number: i32,
+    }
+    sql_query(query)
+        .get_result::<Row>(conn)
+        .map(|row| row.number)
+}

@@ -1,0 +1,171 @@
+//! The report, as text for people or as JSON for programs.
+
+use std::io::{self, ErrorKind, Write};
+
+use log::warn;
+use serde::Serialize;
+
+use super::options::Format;
+use crate::{
+    hn::runs::TopItem,
+    ingest::{FailedId, Report},
+};
+
+/// Failures that the text report shows.
+const SHOWN: usize = 10;
+
+/// What is said of a run.
+pub(super) struct Told<'a> {
+    pub(super) command: &'a str,
+    pub(super) report: &'a Report<i64>,
+    /// Lists only.
+    pub(super) top: Option<Vec<TopItem>>,
+}
+
+/// Writes to stdout. A closed one ends the output and nothing else.
+pub(super) fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+    let mut out = io::stdout().lock();
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            warn!("cannot write to standard output: {error}");
+        }
+        _ => {}
+    }
+}
+
+pub(super) fn show(told: &Told<'_>, format: Format) {
+    to_stdout(|out| match format {
+        Format::Text => text(told, out),
+        Format::Json => {
+            serde_json::to_writer(&mut *out, &Json::new(told))?;
+            writeln!(out)
+        }
+    });
+}
+
+fn text(Told { report, top, .. }: &Told<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let totals = &report.totals;
+    let end = if report.interrupted {
+        "interrupted: "
+    } else {
+        ""
+    };
+    let rest = match totals.not_attempted {
+        0 => String::new(),
+        rest => format!(", {rest} not attempted"),
+    };
+    writeln!(
+        out,
+        "{end}{} saved, {} absent, {} failed{rest}, of {} in {:.2} s ({:.1} items/s)",
+        totals.stored,
+        totals.absent,
+        totals.failed,
+        totals.requested,
+        report.elapsed.as_secs_f64(),
+        report.items_per_second(),
+    )?;
+    if !report.failures.is_empty() {
+        writeln!(out)?;
+        for FailedId {
+            id,
+            kind,
+            message,
+            attempts,
+        } in report.failures.iter().take(SHOWN)
+        {
+            let plural = if *attempts == 1 { "" } else { "s" };
+            writeln!(
+                out,
+                "failed: {id}: {kind}, after {attempts} attempt{plural}: {}",
+                plain(message)
+            )?;
+        }
+        if totals.failed > SHOWN as u64 {
+            writeln!(
+                out,
+                "and {} more; see the table `failures`",
+                totals.failed - SHOWN as u64
+            )?;
+        }
+    }
+    if let Some(top) = top.as_ref().filter(|top| !top.is_empty()) {
+        let width = top
+            .iter()
+            .map(|item| plain_title(item).chars().count())
+            .max()
+            .unwrap_or(0)
+            .max(5);
+        writeln!(out, "\n{:>6}  {:<width$}  {:>10}", "score", "title", "id")?;
+        for item in top {
+            let score = item
+                .score
+                .map(|score| score.to_string())
+                .unwrap_or_default();
+            writeln!(
+                out,
+                "{score:>6}  {:<width$}  {:>10}",
+                plain_title(item),
+                item.id
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn plain_title(item: &TopItem) -> String {
+    plain(item.title.as_deref().unwrap_or(""))
+}
+
+/// Text of others must not steer a terminal.
+pub(super) fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    command: &'a str,
+    requested: u64,
+    stored: u64,
+    absent: u64,
+    failed: u64,
+    not_attempted: u64,
+    attempts: u64,
+    retries: u64,
+    bytes: u64,
+    elapsed_ms: u64,
+    items_per_second: f64,
+    interrupted: bool,
+    failures: &'a [FailedId<i64>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top: Option<&'a [TopItem]>,
+}
+
+impl<'a> Json<'a> {
+    fn new(
+        Told {
+            command,
+            report,
+            top,
+        }: &'a Told<'_>,
+    ) -> Self {
+        let totals = &report.totals;
+        Self {
+            command,
+            requested: totals.requested,
+            stored: totals.stored,
+            absent: totals.absent,
+            failed: totals.failed,
+            not_attempted: totals.not_attempted,
+            attempts: totals.attempts,
+            retries: totals.retries,
+            bytes: totals.bytes,
+            elapsed_ms: u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX),
+            items_per_second: report.items_per_second(),
+            interrupted: report.interrupted,
+            failures: &report.failures,
+            top: top.as_deref(),
+        }
+    }
+}

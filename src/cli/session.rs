@@ -1,0 +1,217 @@
+//! What every fetching command does: open the database, start the pipeline, drive a run to its report.
+
+use std::path::{Path, PathBuf};
+
+use diesel::{SqliteConnection, connection::SimpleConnection};
+use futures_util::Stream;
+use log::warn;
+
+use super::{
+    Ending, Refusal,
+    options::Options,
+    origin, output,
+    progress::Display,
+    signals::{self, Signals},
+};
+use crate::{
+    db::{self, Pool},
+    hn::{HnSink, HnSource, PUBLIC_API, migrations, runs},
+    ingest::{Builder, Client, Pipeline, Report},
+    mock_api::{MockApi, RunningMockApi},
+};
+
+const DATABASE: &str = "hn.db";
+const DEMO_DATABASE: &str = "hn-demo.db";
+
+pub(super) struct Session<'a> {
+    pub(super) options: &'a Options,
+    pub(super) source: HnSource,
+    pub(super) client: Client,
+    pub(super) pool: Pool,
+    pub(super) signals: Signals,
+    /// Serves as long as the session lasts.
+    demo: Option<RunningMockApi>,
+}
+
+impl<'a> Session<'a> {
+    pub(super) async fn open(options: &'a Options) -> Result<Self, Refusal> {
+        let path = database(options);
+        let pool = db::open(&path).map_err(Refusal::new)?;
+        let mut conn = connection(&pool)?;
+        migrations::run(&mut conn)
+            .map_err(|error| Refusal(format!("{}: {error}", path.display())))?;
+        origin::claim(&mut conn, options.demo)
+            .map_err(|Refusal(why)| Refusal(format!("{}: {why}", path.display())))?;
+        let demo = match options.demo {
+            true => Some(
+                MockApi::default()
+                    .start()
+                    .await
+                    .map_err(|error| Refusal(format!("the demo's API cannot start: {error}")))?,
+            ),
+            false => None,
+        };
+        let base = match &demo {
+            Some(demo) => demo.url(),
+            None => options
+                .api_url
+                .clone()
+                .unwrap_or_else(|| PUBLIC_API.to_owned()),
+        };
+        Ok(Self {
+            options,
+            source: HnSource::new(&base).map_err(Refusal::new)?,
+            client: Client::new(&options.config),
+            pool,
+            signals: Signals::listen()?,
+            demo,
+        })
+    }
+
+    /// Ingests `ids`, and notes it as a run of `command`.
+    pub(super) async fn ingest(
+        &mut self,
+        command: &str,
+        ids: impl Stream<Item = i64> + Send + 'static,
+    ) -> Result<Done, Refusal> {
+        let unusable = |error| Refusal(format!("the database cannot be written: {error}"));
+        let run_row = runs::begin(&mut *connection(&self.pool)?, command).map_err(unusable)?;
+        let pipeline = self.pipeline()?;
+        let mut run = pipeline.run_stream(ids);
+        let display = Display::start(self.options.progress, run.watch());
+        let mut signal = None;
+        let report = loop {
+            tokio::select! {
+                report = &mut run => break report,
+                number = self.signals.next() => match signal {
+                    None => {
+                        signal = Some(number);
+                        run.cancel();
+                    }
+                    Some(_) => signals::leave(number),
+                },
+            }
+        };
+        drop(display);
+        let report = match report {
+            Ok(report) => report,
+            Err(stopped) => {
+                eprintln!("hn-ingest: {stopped}");
+                return Ok(Done {
+                    report: None,
+                    ending: Ending::Broken,
+                });
+            }
+        };
+        self.note(run_row, &report);
+        let ending = match (&report.storage_lost, signal) {
+            (Some(_), _) => Ending::Broken,
+            (None, Some(number)) => Ending::Interrupted(number),
+            (None, None) if report.is_complete() => Ending::Complete,
+            (None, None) => Ending::Incomplete,
+        };
+        if let Some(why) = &report.storage_lost {
+            eprintln!(
+                "hn-ingest: nothing more can be stored: {why}; what the report calls stored is safe, so mend this and run the rest again"
+            );
+        }
+        Ok(Done {
+            report: Some(report),
+            ending,
+        })
+    }
+
+    pub(super) fn connection(&self) -> Result<PooledConnection, Refusal> {
+        connection(&self.pool)
+    }
+
+    fn pipeline(&self) -> Result<Pipeline<i64>, Refusal> {
+        Builder::new(self.source.clone(), HnSink::new())
+            .config(self.options.config.clone())
+            .client(self.client.clone())
+            .pool(self.pool.clone())
+            .start()
+            .map_err(Refusal::new)
+    }
+
+    /// The report is told even when it cannot be noted.
+    fn note(&self, run_row: i64, report: &Report<i64>) {
+        let noted = connection(&self.pool).and_then(|mut conn| {
+            runs::finish(&mut conn, run_row, &report.totals).map_err(Refusal::new)?;
+            // So that what the report calls stored outlives a power cut too.
+            conn.batch_execute("PRAGMA wal_checkpoint(PASSIVE)")
+                .map_err(Refusal::new)
+        });
+        if let Err(Refusal(why)) = noted {
+            warn!("this run could not be noted in the table runs: {why}");
+        }
+    }
+
+    /// A way out for who has no network.
+    pub(super) fn unreachable(&self, error: impl std::fmt::Display) -> Refusal {
+        let hint = match self.demo {
+            Some(_) => "",
+            None => "; check --api-url and the network, or try --demo, which needs neither",
+        };
+        Refusal(format!("{error}{hint}"))
+    }
+}
+
+/// How a run ended, with its report unless the pipeline broke.
+pub(super) struct Done {
+    report: Option<Report<i64>>,
+    ending: Ending,
+}
+
+impl Done {
+    /// Tells what a run came to, and how it ended.
+    pub(super) fn tell(self, session: &Session<'_>, command: &str, list: Option<&[i64]>) -> Ending {
+        if let Some(report) = &self.report {
+            let top = list.map(|ids| session.top(ids, report));
+            let told = output::Told {
+                command,
+                report,
+                top,
+            };
+            output::show(&told, session.options.format);
+        }
+        self.ending
+    }
+}
+
+impl Session<'_> {
+    fn top(&self, ids: &[i64], report: &Report<i64>) -> Vec<runs::TopItem> {
+        let failed: Vec<i64> = report.failures.iter().map(|failed| failed.id).collect();
+        let stored: Vec<i64> = ids
+            .iter()
+            .copied()
+            .filter(|id| !failed.contains(id))
+            .collect();
+        connection(&self.pool)
+            .and_then(|mut conn| runs::top(&mut conn, &stored).map_err(Refusal::new))
+            .unwrap_or_else(|Refusal(why)| {
+                warn!("the top items cannot be read: {why}");
+                Vec::new()
+            })
+    }
+}
+
+fn database(options: &Options) -> PathBuf {
+    let default = Path::new(if options.demo {
+        DEMO_DATABASE
+    } else {
+        DATABASE
+    });
+    options
+        .database
+        .clone()
+        .unwrap_or_else(|| default.to_owned())
+}
+
+type PooledConnection =
+    diesel::r2d2::PooledConnection<diesel::r2d2::ConnectionManager<SqliteConnection>>;
+
+fn connection(pool: &Pool) -> Result<PooledConnection, Refusal> {
+    pool.get()
+        .map_err(|error| Refusal(format!("no connection to the database: {error}")))
+}
