@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use thiserror::Error;
 
-use super::{client::Connections, outcome::FailureKind};
+use super::{client::Connections, outcome::FailureKind, wire};
 
 /// A response may send us on this often.
 const REDIRECTS_MAX: usize = 3;
@@ -157,9 +157,14 @@ async fn read<P: PayloadStream + Unpin>(
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(AttemptError::TooLarge { limit });
     }
+    let ends_with_connection =
+        announced.is_none() && !response.headers().contains_key(header::TRANSFER_ENCODING);
     let mut body = BytesMut::new();
     while let Some(chunk) = response.next().await {
-        let chunk = chunk?;
+        let chunk = match chunk {
+            Err(error) if ends_with_connection && is_end(&error) => break,
+            chunk => chunk?,
+        };
         if body.len() + chunk.len() > limit {
             return Err(AttemptError::TooLarge { limit });
         }
@@ -235,10 +240,18 @@ impl From<SendRequestError> for AttemptError {
 
 impl From<PayloadError> for AttemptError {
     fn from(error: PayloadError) -> Self {
-        match error {
-            PayloadError::Incomplete(_) => Self::Reset(CUT_SHORT.to_owned()),
-            error => Self::Reset(error.to_string()),
+        if is_end(&error) {
+            return Self::Reset(CUT_SHORT.to_owned());
         }
+        Self::Reset(error.to_string())
+    }
+}
+
+fn is_end(error: &PayloadError) -> bool {
+    match error {
+        PayloadError::Io(error) | PayloadError::Incomplete(Some(error)) => wire::is_end(error),
+        PayloadError::Incomplete(None) => true,
+        _ => false,
     }
 }
 

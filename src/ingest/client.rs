@@ -14,6 +14,7 @@ use super::{
     control::Control,
     pace::Pace,
     retry::{Decision, RetryPolicy},
+    wire,
 };
 
 /// Fetches URLs as the settings say: one deadline an attempt, retries with backoff, one rate for all.
@@ -177,6 +178,7 @@ impl Connections {
 /// follows redirects itself, inside that deadline.
 fn pool(tls: Option<Arc<rustls::ClientConfig>>, limit: usize, patience: Duration) -> awc::Client {
     let connector = Connector::new()
+        .connector(wire::connector())
         .limit(limit)
         .timeout(patience)
         .handshake_timeout(patience);

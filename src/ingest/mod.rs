@@ -19,6 +19,7 @@ mod sink;
 mod source;
 mod storage;
 mod unsaved;
+mod wire;
 mod writer;
 
 use std::{

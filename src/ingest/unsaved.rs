@@ -37,11 +37,11 @@ impl Unsaved {
     /// Waits for room for one row with a body of `bytes`. A body larger than all the room there is takes all of it.
     pub(crate) async fn room(&self, bytes: usize) -> Room {
         // The semaphores are never closed, so a permit always comes.
-        let row = self.rows.clone().acquire_owned().await.ok();
         let bytes = match u32::try_from(bytes.min(BATCHES * BATCH_BYTES)) {
             Ok(0) | Err(_) => None,
             Ok(bytes) => self.bytes.clone().acquire_many_owned(bytes).await.ok(),
         };
+        let row = self.rows.clone().acquire_owned().await.ok();
         Room {
             _row: row,
             _bytes: bytes,

@@ -1,0 +1,142 @@
+//! How much is under way at once: invariant 4.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::SeqCst},
+};
+
+use diesel::connection::SimpleConnection;
+use hn_ingest::test_util::{Gate, Reply};
+
+use crate::world::{World, in_system};
+
+#[test]
+fn never_more_requests_in_flight_nor_connections_than_fetchers() {
+    let mut world = World::new();
+    world.config.workers = 8;
+    let gate = Gate::new();
+    let held = gate.clone();
+    world
+        .server
+        .otherwise(move |_| Reply::json("{}").held_by(&held));
+    let report = in_system(async {
+        let run = world.pipeline().run(1..=80);
+        world.in_flight(8).await;
+        gate.open();
+        run.await.unwrap()
+    });
+    world.check(&report);
+    let stats = world.server.stats();
+    assert_eq!((report.totals.stored, stats.peak_in_flight), (80, 8));
+    assert_eq!(report.totals.in_flight_peak, 8);
+    assert!(stats.connections <= 8, "{} connections", stats.connections);
+}
+
+#[test]
+fn ids_are_pulled_only_as_fetchers_and_their_mailboxes_have_room() {
+    for (mailbox, expected) in [(0, 3), (1, 6), (4, 15)] {
+        let mut world = World::new();
+        (world.config.workers, world.config.mailbox) = (3, mailbox);
+        let gate = Gate::new();
+        let held = gate.clone();
+        world
+            .server
+            .otherwise(move |_| Reply::json("{}").held_by(&held));
+        let pulled = Arc::new(AtomicUsize::new(0));
+        let counting = pulled.clone();
+        let ids = (1..=1000).inspect(move |_| {
+            counting.fetch_add(1, SeqCst);
+        });
+        let report = in_system(async {
+            let run = world.pipeline().run(ids);
+            world.in_flight(3).await;
+            assert_eq!(pulled.load(SeqCst), expected, "a mailbox of {mailbox}");
+            gate.open();
+            run.await.unwrap()
+        });
+        assert_eq!(report.totals.stored, 1000);
+    }
+}
+
+#[test]
+fn no_id_waits_behind_another_while_a_fetcher_is_idle() {
+    let mut world = World::new();
+    (world.config.workers, world.config.mailbox) = (10, 5);
+    let gate = Gate::new();
+    let held = gate.clone();
+    world
+        .server
+        .otherwise(move |_| Reply::json("{}").held_by(&held));
+    let report = in_system(async {
+        let run = world.pipeline().run(1..=10);
+        world.in_flight(10).await;
+        gate.open();
+        run.await.unwrap()
+    });
+    assert_eq!(report.totals.stored, 10);
+}
+
+#[test]
+fn never_more_unsaved_than_two_batches_however_long_the_database_is_locked() {
+    let mut world = World::new();
+    (world.config.workers, world.config.batch) = (4, 10);
+    let mut locker = world.connection();
+    let report = in_system(async {
+        let pipeline = world.pipeline();
+        locker.batch_execute("BEGIN IMMEDIATE").unwrap();
+        let run = pipeline.run(1..=500);
+        // Two batches, and an answer that each fetcher keeps until there is room.
+        world.requested(2 * 10 + 4).await;
+        assert_eq!(run.progress().settled(), 0);
+        locker.batch_execute("COMMIT").unwrap();
+        run.await.unwrap()
+    });
+    world.check(&report);
+    assert_eq!(
+        (report.totals.stored, report.totals.unsaved_peak),
+        (500, 20)
+    );
+}
+
+#[test]
+fn large_bodies_fill_a_batch_and_bound_what_is_unsaved() {
+    let mut world = World::new();
+    world.config.linger = std::time::Duration::from_secs(60);
+    let body = format!("\"{}\"", "x".repeat(5 << 20));
+    world.server.otherwise(move |_| Reply::json(body.clone()));
+    let report = world.ingest(1..=8);
+    world.check(&report);
+    // 5 MiB each: two make a batch of 8 MiB or more, and three are the most that find room in 16 MiB.
+    assert_eq!((report.totals.stored, report.totals.batches_full), (8, 0));
+    assert!(report.totals.batches_heavy >= 3, "{:?}", report.totals);
+    assert!(report.totals.unsaved_peak <= 3, "{:?}", report.totals);
+}
+
+#[test]
+fn a_stream_that_has_nothing_yet_is_waited_for_without_ending_the_run() {
+    let world = World::new();
+    let (sender, receiver) = channel();
+    let report = in_system(async {
+        let run = world.pipeline().run_stream(receiver);
+        sender.send(1).await.unwrap();
+        world.requested(1).await;
+        for id in 2..=50 {
+            sender.send(id).await.unwrap();
+        }
+        drop(sender);
+        run.await.unwrap()
+    });
+    world.check(&report);
+    assert_eq!((report.totals.requested, report.totals.stored), (50, 50));
+}
+
+fn channel() -> (
+    tokio::sync::mpsc::Sender<i64>,
+    impl futures_util::Stream<Item = i64> + Send + 'static,
+) {
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+    (
+        sender,
+        futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx)),
+    )
+}

@@ -1,0 +1,193 @@
+//! How runs end: cancelled, in turn, or with their pipeline.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+use hn_ingest::{
+    PipelineStopped, StartError,
+    test_util::{Gate, Reply},
+};
+
+use crate::world::{World, failure, in_system};
+
+#[test]
+fn a_cancelled_run_finishes_what_is_in_flight_and_accounts_for_the_rest() {
+    let world = World::new();
+    let gate = Gate::new();
+    let held = gate.clone();
+    world
+        .server
+        .otherwise(move |_| Reply::json("{}").held_by(&held));
+    let report = in_system(async {
+        let run = world.pipeline().run(1..=1000);
+        world.in_flight(4).await;
+        run.cancel();
+        gate.open();
+        run.await.unwrap()
+    });
+    world.check(&report);
+    assert!(report.interrupted);
+    assert_eq!((report.totals.requested, report.totals.stored), (1000, 4));
+    assert_eq!(report.totals.not_attempted, 996);
+}
+
+#[test]
+fn a_drain_ends_even_when_nothing_is_ever_answered() {
+    let mut world = World::new();
+    (world.config.timeout, world.config.drain) =
+        (Duration::from_secs(600), Duration::from_millis(50));
+    world.server.otherwise(|_| Reply::hang());
+    let report = in_system(async {
+        let run = world.pipeline().run(1..=10);
+        world.in_flight(4).await;
+        run.cancel();
+        run.await.unwrap()
+    });
+    world.check(&report);
+    assert_eq!(
+        (report.totals.not_attempted, report.totals.attempts),
+        (10, 4)
+    );
+}
+
+#[test]
+fn who_waits_for_another_attempt_does_not_hold_up_a_drain() {
+    let mut world = World::new();
+    (world.config.backoff, world.config.backoff_max) =
+        (Duration::from_secs(3600), Duration::from_secs(3600));
+    world.config.drain = Duration::from_secs(3600);
+    world.server.otherwise(|_| Reply::status(503));
+    let began = Instant::now();
+    let report = in_system(async {
+        let run = world.pipeline().run(1..=10);
+        world.requested(4).await;
+        run.cancel();
+        run.await.unwrap()
+    });
+    world.check(&report);
+    assert_eq!(report.totals.not_attempted, 10);
+    assert!(began.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn a_stream_is_asked_for_nothing_more_once_its_run_is_cancelled() {
+    let world = World::new();
+    let report = in_system(async {
+        let endless = stream::iter(1..=3).chain(stream::pending());
+        let run = world.pipeline().run_stream(endless);
+        world.requested(3).await;
+        run.cancel();
+        run.await.unwrap()
+    });
+    world.check(&report);
+    assert_eq!(report.totals.requested, 3);
+}
+
+#[test]
+fn runs_of_a_pipeline_queue_and_each_has_its_own_report() {
+    let world = World::new();
+    world.on(30, [Reply::status(404)]);
+    let (first, second, third) = in_system(async {
+        let pipeline = world.pipeline();
+        let runs = (
+            pipeline.run(1..=20),
+            pipeline.run(21..=30),
+            pipeline.run([]),
+        );
+        (
+            runs.0.await.unwrap(),
+            runs.1.await.unwrap(),
+            runs.2.await.unwrap(),
+        )
+    });
+    assert_eq!((first.totals.stored, first.totals.failed), (20, 0));
+    assert_eq!((second.totals.stored, second.totals.failed), (9, 1));
+    assert_eq!(failure(&second, 30), ("status", 1));
+    assert_eq!(third.totals.requested, 0);
+}
+
+#[test]
+fn a_run_cancelled_in_the_queue_attempts_nothing() {
+    let world = World::new();
+    let gate = Gate::new();
+    let held = gate.clone();
+    world
+        .server
+        .otherwise(move |_| Reply::json("{}").held_by(&held));
+    let (first, second) = in_system(async {
+        let pipeline = world.pipeline();
+        let (first, second) = (pipeline.run(1..=4), pipeline.run(5..=8));
+        world.in_flight(4).await;
+        second.cancel();
+        gate.open();
+        (first.await.unwrap(), second.await.unwrap())
+    });
+    assert_eq!((first.totals.stored, first.interrupted), (4, false));
+    assert_eq!((second.totals.not_attempted, second.interrupted), (4, true));
+    assert_eq!(world.server.stats().requests, 4);
+}
+
+#[test]
+fn two_pipelines_on_one_file_both_finish_with_nothing_lost() {
+    let mut world = World::new();
+    world.config.batch = 7;
+    let (first, second) = in_system(async {
+        let (one, other) = (world.pipeline(), world.pipeline());
+        let (first, second) = (one.run(1..=500), other.run(501..=1000));
+        (first.await.unwrap(), second.await.unwrap())
+    });
+    assert_eq!((first.totals.stored, second.totals.stored), (500, 500));
+    assert_eq!(world.count("notes"), 1000);
+}
+
+#[test]
+fn a_run_without_its_pipelines_other_handles_goes_on() {
+    let world = World::new();
+    let report = in_system(async {
+        let run = world.pipeline().run(1..=100);
+        run.await.unwrap()
+    });
+    assert_eq!(report.totals.stored, 100);
+}
+
+#[test]
+fn a_dead_coordinator_is_an_error_and_what_was_committed_stays() {
+    let mut world = World::new();
+    world.config.batch = 1;
+    let ended = in_system(async {
+        let committed = world.count("notes");
+        assert_eq!(committed, 0);
+        let file = world.file();
+        // The ids are polled by the coordinator: this one kills it, once ten notes are committed.
+        let ids = stream::iter(1..=10).chain(stream::poll_fn(move |_| {
+            let mut conn = crate::world::connection(&file);
+            let notes: usize = diesel::RunQueryDsl::execute(
+                diesel::sql_query("UPDATE notes SET note = note"),
+                &mut conn,
+            )
+            .unwrap();
+            assert!(notes < 10, "enough");
+            std::task::Poll::Pending
+        }));
+        world.pipeline().run_stream(ids).await
+    });
+    assert_eq!(ended.err(), Some(PipelineStopped));
+}
+
+#[test]
+fn without_a_system_a_pipeline_does_not_start_and_says_what_to_do() {
+    let world = World::new();
+    let error = world
+        .builder()
+        .database(world.file())
+        .start()
+        .err()
+        .unwrap();
+    assert!(matches!(error, StartError::NoSystem));
+    assert!(error.to_string().contains("#[actix_rt::main]"), "{error}");
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let error = tokio.block_on(async { world.builder().database(world.file()).start().err() });
+    assert!(matches!(error, Some(StartError::NoSystem)));
+}

@@ -1,0 +1,10 @@
+//! The engine over real sockets and real SQLite files, with a source and a sink of the tests' own.
+#![allow(clippy::unwrap_used)]
+
+mod concurrency;
+mod endings;
+mod faults;
+mod hostile;
+mod properties;
+mod retries;
+mod world;
