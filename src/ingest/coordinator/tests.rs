@@ -1,0 +1,205 @@
+//! The coordinator among actors that die, which the real ones are built not to do.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::SeqCst},
+};
+
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Recipient};
+use futures_util::stream;
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::ingest::{Report, control::Control, messages::RunId};
+
+const DEADLY: i64 = 13;
+const POISON: i64 = 14;
+
+/// Answers `null` at once; stops at one id, and panics at another.
+struct Mortal {
+    slot: usize,
+    answers: Recipient<Fetched>,
+    death: Recipient<FetcherGone>,
+}
+
+impl Actor for Mortal {
+    type Context = Context<Self>;
+}
+
+impl Drop for Mortal {
+    fn drop(&mut self) {
+        self.death.do_send(FetcherGone { slot: self.slot });
+    }
+}
+
+impl Handler<Fetch<i64>> for Mortal {
+    type Result = ();
+
+    fn handle(&mut self, Fetch { id, .. }: Fetch<i64>, ctx: &mut Self::Context) {
+        match id {
+            DEADLY => ctx.stop(),
+            POISON => panic!("poisoned"),
+            _ => self.answers.do_send(Fetched {
+                slot: self.slot,
+                answer: Answer::Absent,
+                attempts: 1,
+                room: None,
+            }),
+        }
+    }
+}
+
+/// Says of everything that it is committed; dies at the first answer when it is told to.
+struct Ledger {
+    committed: Recipient<Committed<i64>>,
+    death: Recipient<StorageGone>,
+    mortal: bool,
+}
+
+impl Actor for Ledger {
+    type Context = Context<Self>;
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.death.do_send(StorageGone);
+    }
+}
+
+impl Handler<Save<i64>> for Ledger {
+    type Result = ();
+
+    fn handle(&mut self, save: Save<i64>, ctx: &mut Self::Context) {
+        if self.mortal {
+            return ctx.stop();
+        }
+        let mut committed = Committed::nothing(save.run);
+        match save.answer {
+            Answer::Failed(kind, message) => {
+                let failure = crate::ingest::Failure {
+                    kind,
+                    message,
+                    attempts: save.attempts,
+                };
+                committed.failed.push((save.id, failure));
+            }
+            _ => committed.absent = 1,
+        }
+        self.committed.do_send(committed);
+    }
+}
+
+impl Handler<Flush> for Ledger {
+    type Result = ();
+
+    fn handle(&mut self, _: Flush, _: &mut Self::Context) {}
+}
+
+/// Runs `ids` over `workers` mortal fetchers; gives the reports and how many fetchers were hired in all.
+fn run(
+    workers: usize,
+    mailbox: usize,
+    mortal: bool,
+    runs: Vec<Vec<i64>>,
+) -> (Vec<Report<i64>>, usize) {
+    let hired = Arc::new(AtomicUsize::new(0));
+    let count = hired.clone();
+    let reports = actix_rt::System::new().block_on(async move {
+        let hire: Hire<i64> = Box::new(move |slot, coordinator: &Addr<Coordinator<i64>>| {
+            count.fetch_add(1, SeqCst);
+            let (answers, death) = (
+                coordinator.clone().recipient(),
+                coordinator.clone().recipient(),
+            );
+            Mortal {
+                slot,
+                answers,
+                death,
+            }
+            .start()
+            .recipient()
+        });
+        let coordinator = Coordinator::create(|ctx: &mut Context<Coordinator<i64>>| {
+            let me = ctx.address();
+            let (committed, death) = (me.clone().recipient(), me.recipient());
+            let ledger = Ledger {
+                committed,
+                death,
+                mortal,
+            }
+            .start();
+            let (save, flush) = (ledger.clone().recipient(), ledger.recipient());
+            Coordinator::new(
+                (workers, mailbox),
+                Duration::from_secs(1),
+                hire,
+                save,
+                flush,
+            )
+        });
+        let mut reports = Vec::new();
+        for (number, ids) in (0..).zip(runs) {
+            let (report, reported) = oneshot::channel();
+            let (run, control) = (RunId(number), Arc::new(Control::default()));
+            coordinator.do_send(Start {
+                run,
+                feed: Feed::new(stream::iter(ids)),
+                control,
+                report,
+            });
+            reports.push(reported);
+        }
+        let mut told = Vec::new();
+        for report in reports {
+            told.push(report.await.expect("a report"));
+        }
+        told
+    });
+    (reports, hired.load(SeqCst))
+}
+
+#[test]
+fn a_dead_fetcher_is_replaced_and_costs_only_the_id_it_was_at() {
+    for deadly in [DEADLY, POISON] {
+        for mailbox in [0, 1, 5] {
+            let ids: Vec<i64> = (100..200).chain([deadly]).chain(200..300).collect();
+            let (reports, hired) = run(4, mailbox, false, vec![ids]);
+            let totals = &reports[0].totals;
+            assert_eq!(
+                (totals.requested, totals.absent, totals.failed),
+                (201, 200, 1)
+            );
+            assert_eq!(
+                (reports[0].failures[0].id, reports[0].failures[0].kind),
+                (deadly, "panic")
+            );
+            assert_eq!((hired, totals.fetchers_replaced), (5, 1));
+        }
+    }
+}
+
+#[test]
+fn a_pool_whose_fetchers_all_die_goes_on_and_the_next_run_finds_it_whole() {
+    let deadly = vec![DEADLY, POISON, DEADLY, POISON, DEADLY, POISON, DEADLY];
+    let (reports, _) = run(3, 1, false, vec![deadly, (100..200).collect()]);
+    assert_eq!(
+        (reports[0].totals.failed, reports[0].totals.not_attempted),
+        (7, 0)
+    );
+    assert_eq!(
+        (reports[1].totals.absent, reports[1].totals.failed),
+        (100, 0)
+    );
+}
+
+#[test]
+fn a_dead_storage_ends_runs_in_order_instead_of_hanging_them() {
+    let (reports, _) = run(3, 1, true, vec![(100..200).collect(), (200..300).collect()]);
+    for report in reports {
+        assert_eq!(
+            (report.totals.requested, report.totals.not_attempted),
+            (100, 100)
+        );
+        assert_eq!(report.storage_lost.as_deref(), Some(STORAGE_DIED));
+    }
+}

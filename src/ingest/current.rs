@@ -1,0 +1,226 @@
+//! The run under way, as the coordinator keeps account of it.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use actix::SpawnHandle;
+use log::info;
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{
+    control::Control,
+    feed::{Feed, Pulled},
+    messages::{Committed, RunId, Start},
+    report::{FAILURES_LISTED, FailedId, Report},
+};
+
+/// Every id of the run is in one place at a time: to come, at a fetcher, in Storage (`unsettled`), or counted.
+pub(crate) struct Current<I> {
+    pub(crate) run: RunId,
+    pub(crate) control: Arc<Control>,
+    report: oneshot::Sender<Report<I>>,
+    began: Instant,
+    ids: Ids<I>,
+    /// Ids that the list promised by its length and that were not read yet.
+    foretold: u64,
+    /// Ids that were read and are at no fetcher: one that was waited for, or those behind what a fetcher died of.
+    ready: VecDeque<I>,
+    /// Ids that Storage has and that are not committed.
+    unsettled: usize,
+    /// Whether Storage was told that nothing more comes.
+    flushed: bool,
+    interrupted: bool,
+    lost: Option<String>,
+    failures: Vec<FailedId<I>>,
+}
+
+/// Where the rest of a run's ids is.
+enum Ids<I> {
+    Here(Feed<I>),
+    /// The next id is waited for; the feed comes back with it.
+    Awaited(Option<SpawnHandle>),
+    End,
+}
+
+/// What the coordinator can do next for a run.
+pub(crate) enum Next<I> {
+    Give(I),
+    /// There is no id yet: wait for this.
+    Await(Feed<I>),
+    Nothing,
+}
+
+impl<I> Current<I> {
+    pub(crate) fn new(
+        Start {
+            run,
+            feed,
+            control,
+            report,
+        }: Start<I>,
+        lost: Option<String>,
+    ) -> Self {
+        let foretold = feed.known_rest();
+        control.counters.requested.add(foretold);
+        Self {
+            run,
+            interrupted: control.is_stopping(),
+            control,
+            report,
+            began: Instant::now(),
+            ids: Ids::Here(feed),
+            foretold,
+            ready: VecDeque::new(),
+            unsettled: 0,
+            flushed: false,
+            lost,
+            failures: Vec::new(),
+        }
+    }
+
+    pub(crate) fn next(&mut self) -> Next<I> {
+        if self.is_stopping() {
+            return Next::Nothing;
+        }
+        if let Some(id) = self.ready.pop_front() {
+            return Next::Give(id);
+        }
+        let Ids::Here(feed) = &mut self.ids else {
+            return Next::Nothing;
+        };
+        match feed.pull() {
+            Pulled::Id(id) => {
+                self.count_read();
+                Next::Give(id)
+            }
+            Pulled::End => {
+                self.ids = Ids::End;
+                Next::Nothing
+            }
+            Pulled::NotYet => match std::mem::replace(&mut self.ids, Ids::Awaited(None)) {
+                Ids::Here(feed) => Next::Await(feed),
+                _ => Next::Nothing,
+            },
+        }
+    }
+
+    pub(crate) fn awaits(&mut self, waiting: SpawnHandle) {
+        self.ids = Ids::Awaited(Some(waiting));
+    }
+
+    /// The feed is back, with an id or at its end.
+    pub(crate) fn arrived(&mut self, feed: Feed<I>, id: Option<I>) {
+        match id {
+            Some(id) => {
+                self.count_read();
+                self.ready.push_back(id);
+                self.ids = Ids::Here(feed);
+            }
+            None => self.ids = Ids::End,
+        }
+    }
+
+    fn count_read(&mut self) {
+        match self.foretold {
+            0 => self.control.counters.requested.add(1),
+            _ => self.foretold -= 1,
+        }
+    }
+
+    /// Ids whose fetcher died before it came to them.
+    pub(crate) fn again(&mut self, ids: VecDeque<I>) {
+        self.ready.extend(ids);
+    }
+
+    /// Nothing is handed out any more; gives the wait for an id, which is no use now.
+    pub(crate) fn interrupt(&mut self) -> Option<SpawnHandle> {
+        self.interrupted = true;
+        self.control.stop();
+        match std::mem::replace(&mut self.ids, Ids::End) {
+            Ids::Awaited(waiting) => waiting,
+            Ids::Here(_) | Ids::End => None,
+        }
+    }
+
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.interrupted
+    }
+
+    /// Nothing more can be committed, be it handed to Storage or not.
+    pub(crate) fn lose_storage(&mut self, why: String) {
+        self.control.abort();
+        self.lost.get_or_insert(why);
+        self.control
+            .counters
+            .not_attempted
+            .add(self.unsettled as u64);
+        self.unsettled = 0;
+    }
+
+    pub(crate) fn has_lost_storage(&self) -> bool {
+        self.lost.is_some()
+    }
+
+    pub(crate) fn to_storage(&mut self) {
+        self.unsettled += 1;
+        self.flushed = false;
+    }
+
+    /// What is committed leaves Storage's account.
+    pub(crate) fn count(&mut self, committed: Committed<I>)
+    where
+        I: std::fmt::Display,
+    {
+        let Committed {
+            stored,
+            absent,
+            failed,
+            refused,
+            ..
+        } = committed;
+        let counters = &self.control.counters;
+        counters.stored.add(stored as u64);
+        counters.absent.add(absent as u64);
+        counters.failed.add(failed.len() as u64);
+        counters.not_attempted.add(refused as u64);
+        self.unsettled -= stored + absent + failed.len() + refused;
+        for (id, failure) in failed {
+            info!("{id}: failed: {failure}");
+            if self.failures.len() < FAILURES_LISTED {
+                self.failures.push(FailedId::new(id, failure));
+            }
+        }
+    }
+
+    /// Whether no id is handed out any more, however many there are.
+    fn is_stopping(&self) -> bool {
+        self.interrupted || self.lost.is_some()
+    }
+
+    /// Whether ids are still to be handed out.
+    pub(crate) fn has_ids_to_come(&self) -> bool {
+        !self.is_stopping() && (!self.ready.is_empty() || !matches!(self.ids, Ids::End))
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.unsettled == 0
+    }
+
+    /// Whether Storage is still to be told that nothing more comes; it is told once.
+    pub(crate) fn wants_flush(&mut self) -> bool {
+        !std::mem::replace(&mut self.flushed, true)
+    }
+
+    pub(crate) fn finish(self) {
+        let unread = self.foretold + self.ready.len() as u64;
+        self.control.counters.not_attempted.add(unread);
+        let report = Report {
+            totals: self.control.counters.snapshot(),
+            elapsed: self.began.elapsed(),
+            interrupted: self.interrupted,
+            storage_lost: self.lost,
+            failures: self.failures,
+        };
+        // Nobody has to wait for the report.
+        let _ = self.report.send(report);
+    }
+}
