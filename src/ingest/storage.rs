@@ -102,10 +102,17 @@ where
         ctx.spawn(written.into_actor(self).map(move |written, storage, ctx| {
             storage.writing = false;
             control.counters.batch(trigger, began.elapsed());
-            storage.committed(written.unwrap_or_else(|error| Committed {
-                lost: Some(format!("writing a batch panicked: {error}")),
-                ..Committed::nothing(run)
-            }));
+            let (committed, _rooms) = written.unwrap_or_else(|error| {
+                let lost = Some(format!("writing a batch panicked: {error}"));
+                (
+                    Committed {
+                        lost,
+                        ..Committed::nothing(run)
+                    },
+                    Vec::new(),
+                )
+            });
+            storage.committed(committed);
             storage.write_if_due(ctx);
         }));
     }

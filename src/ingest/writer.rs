@@ -34,7 +34,7 @@ pub(crate) struct Writer<S, K> {
 type Row<S> = (<S as Source>::Id, Outcome<<S as Source>::Record>);
 
 /// What a row needs beside its outcome until it is committed.
-struct Kept {
+pub(crate) struct Kept {
     attempts: u32,
     _room: Option<Room>,
 }
@@ -52,8 +52,13 @@ where
     S: Source,
     K: Sink<Id = S::Id, Record = S::Record>,
 {
-    /// Writes a batch; when this returns, what it counts is committed.
-    pub(crate) fn write(&self, run: RunId, batch: Vec<Save<S::Id>>) -> Committed<S::Id> {
+    /// Writes a batch; when this returns, what it counts is committed. Gives the batch's rooms too, to be given back on the
+    /// arbiter: from here, each would wake it once.
+    pub(crate) fn write(
+        &self,
+        run: RunId,
+        batch: Vec<Save<S::Id>>,
+    ) -> (Committed<S::Id>, Vec<Kept>) {
         let (rows, kept): (Vec<_>, Vec<_>) = batch
             .into_iter()
             .filter_map(|save| self.decode(save))
@@ -67,7 +72,7 @@ where
                 self.write_one_by_one(rows, &kept, &mut committed);
             }
         }
-        committed
+        (committed, kept)
     }
 
     fn decode(&self, save: Save<S::Id>) -> Option<(Row<S>, Kept)> {
