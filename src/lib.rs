@@ -65,3 +65,8 @@ pub use ingest::{
     Builder, Client, Config, DecodeError, Failure, FailureKind, Id, Outcome, Pipeline,
     PipelineStopped, Progress, Report, Run, Sink, Source, StartError,
 };
+
+/// The README's examples are compiled too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
