@@ -98,6 +98,7 @@ impl<'a> Session<'a> {
             Err(stopped) => {
                 eprintln!("hn-ingest: {stopped}");
                 return Ok(Done {
+                    run_row,
                     report: None,
                     ending: Ending::Broken,
                 });
@@ -116,6 +117,7 @@ impl<'a> Session<'a> {
             );
         }
         Ok(Done {
+            run_row,
             report: Some(report),
             ending,
         })
@@ -159,6 +161,7 @@ impl<'a> Session<'a> {
 
 /// How a run ended, with its report unless the pipeline broke.
 pub(super) struct Done {
+    run_row: i64,
     report: Option<Report<i64>>,
     ending: Ending,
 }
@@ -167,7 +170,7 @@ impl Done {
     /// Tells what a run came to, and how it ended.
     pub(super) fn tell(self, session: &Session<'_>, command: &str, list: Option<&[i64]>) -> Ending {
         if let Some(report) = &self.report {
-            let top = list.map(|ids| session.top(ids, report));
+            let top = list.map(|ids| session.top(self.run_row, ids));
             let told = output::Told {
                 command,
                 report,
@@ -180,15 +183,9 @@ impl Done {
 }
 
 impl Session<'_> {
-    fn top(&self, ids: &[i64], report: &Report<i64>) -> Vec<runs::TopItem> {
-        let failed: Vec<i64> = report.failures.iter().map(|failed| failed.id).collect();
-        let stored: Vec<i64> = ids
-            .iter()
-            .copied()
-            .filter(|id| !failed.contains(id))
-            .collect();
+    fn top(&self, run_row: i64, ids: &[i64]) -> Vec<runs::TopItem> {
         connection(&self.pool)
-            .and_then(|mut conn| runs::top(&mut conn, &stored).map_err(Refusal::new))
+            .and_then(|mut conn| runs::top(&mut conn, run_row, ids).map_err(Refusal::new))
             .unwrap_or_else(|Refusal(why)| {
                 warn!("the top items cannot be read: {why}");
                 Vec::new()

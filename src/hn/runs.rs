@@ -1,13 +1,21 @@
 //! The table of runs, and what a run's report shows of its items.
 
+use std::cmp::Reverse;
+
 use diesel::{ExpressionMethods, QueryDsl, QueryResult, Queryable, RunQueryDsl, SqliteConnection};
 use serde::Serialize;
 
 use super::{
     now,
-    schema::{items, runs},
+    schema::{absent, failures, items, runs},
 };
 use crate::ingest::Progress;
+
+/// A report shows this many items.
+const TOP: usize = 5;
+
+/// Ids of one query, well under SQLite's 32,766 bound values.
+const IDS: usize = 1000;
 
 /// Notes that a run begins; gives its id.
 ///
@@ -53,15 +61,30 @@ pub struct TopItem {
     pub title: Option<String>,
 }
 
-/// Up to five of these items, by score descending, then id.
+/// Up to five of these items that the run stored, by score descending, then id.
+///
+/// An earlier run's row stays when an id fails, is absent or is not attempted: those are told by their rows in `failures` and
+/// `absent`, and by the time of the fetch.
 ///
 /// # Errors
 /// Whatever Diesel says.
-pub fn top(conn: &mut SqliteConnection, ids: &[i64]) -> QueryResult<Vec<TopItem>> {
-    items::table
-        .filter(items::id.eq_any(ids))
-        .order((items::score.desc(), items::id))
-        .limit(5)
-        .select((items::id, items::score, items::title))
-        .load(conn)
+pub fn top(conn: &mut SqliteConnection, run: i64, ids: &[i64]) -> QueryResult<Vec<TopItem>> {
+    let began: i64 = runs::table.find(run).select(runs::started_at).first(conn)?;
+    let mut best: Vec<TopItem> = Vec::new();
+    for ids in ids.chunks(IDS) {
+        let more = items::table
+            .filter(items::id.eq_any(ids))
+            .filter(items::fetched_at.ge(began))
+            .filter(items::id.ne_all(failures::table.select(failures::id)))
+            .filter(items::id.ne_all(absent::table.select(absent::id)))
+            .order((items::score.desc(), items::id))
+            .limit(TOP as i64)
+            .select((items::id, items::score, items::title))
+            .load(conn)?;
+        best.extend(more);
+        best.sort_by_key(|item| (Reverse(item.score), item.id));
+        best.dedup_by_key(|item| item.id);
+        best.truncate(TOP);
+    }
+    Ok(best)
 }

@@ -74,3 +74,5 @@ diesel::table! {
         bytes -> BigInt,
     }
 }
+
+diesel::allow_tables_to_appear_in_same_query!(absent, failures, items);
