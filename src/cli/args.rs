@@ -8,6 +8,7 @@ use super::{
     Ending,
     mock_api::{self, MockApiArgs},
     options::{OPTIONS, Options},
+    output::complain,
 };
 use crate::{
     hn::List,
@@ -39,7 +40,7 @@ pub(super) fn parse() -> Result<Invocation, ExitCode> {
         ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
     })?;
     let refuse = |why: String| {
-        eprintln!("hn-ingest: {why}");
+        complain(why);
         ExitCode::from(Ending::Refused)
     };
     let (name, own) = matches.subcommand().unwrap_or(("top", &matches));

@@ -4,7 +4,9 @@ use std::io;
 
 use futures_util::stream;
 
-use super::{Ending, Refusal, args::IdArgs, options::Options, session::Session, stdin_ids};
+use super::{
+    Ending, Refusal, args::IdArgs, options::Options, output::complain, session::Session, stdin_ids,
+};
 use crate::hn::List;
 
 /// Reads a list, keeps it, and fetches its first ids.
@@ -39,7 +41,7 @@ pub(super) async fn items(options: &Options, ids: IdArgs) -> Result<Ending, Refu
             let ending = done.tell(&session, COMMAND, None);
             match stopped.why() {
                 Some(why) if matches!(ending, Ending::Complete | Ending::Incomplete) => {
-                    eprintln!("hn-ingest: {why}");
+                    complain(why);
                     Ok(Ending::Refused)
                 }
                 _ => Ok(ending),

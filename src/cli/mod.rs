@@ -75,7 +75,7 @@ pub fn main() -> ExitCode {
     });
     ending
         .unwrap_or_else(|Refusal(why)| {
-            eprintln!("hn-ingest: {why}");
+            output::complain(why);
             Ending::Refused
         })
         .into()

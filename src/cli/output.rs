@@ -1,6 +1,9 @@
 //! The report, as text for people or as JSON for programs.
 
-use std::io::{self, ErrorKind, Write};
+use std::{
+    fmt::Display,
+    io::{self, ErrorKind, Write},
+};
 
 use log::warn;
 use serde::Serialize;
@@ -31,6 +34,16 @@ pub(super) fn to_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
         }
         _ => {}
     }
+}
+
+/// Writes a line to stderr. Unlike `eprintln!` it does not panic when that is closed.
+pub(super) fn to_stderr(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Says on stderr what is wrong.
+pub(super) fn complain(why: impl Display) {
+    to_stderr(format_args!("hn-ingest: {why}"));
 }
 
 pub(super) fn show(told: &Told<'_>, format: Format) {

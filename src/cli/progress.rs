@@ -7,7 +7,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::options::ProgressChoice;
+use super::{options::ProgressChoice, output::to_stderr};
 use crate::ingest::{Progress, RunWatch};
 
 const BAR_EVERY: Duration = Duration::from_millis(200);
@@ -47,7 +47,7 @@ impl Display {
                         bar.set_position(progress.settled());
                         bar.set_message(line);
                     }
-                    None => eprintln!("{line}"),
+                    None => to_stderr(line),
                 }
             }
         });

@@ -96,7 +96,7 @@ impl<'a> Session<'a> {
         let report = match report {
             Ok(report) => report,
             Err(stopped) => {
-                eprintln!("hn-ingest: {stopped}");
+                output::complain(stopped);
                 return Ok(Done {
                     run_row,
                     report: None,
@@ -112,9 +112,9 @@ impl<'a> Session<'a> {
             (None, None) => Ending::Incomplete,
         };
         if let Some(why) = &report.storage_lost {
-            eprintln!(
-                "hn-ingest: nothing more can be stored: {why}; what the report calls stored is safe, so mend this and run the rest again"
-            );
+            output::complain(format_args!(
+                "nothing more can be stored: {why}; what the report calls stored is safe, so mend this and run the rest again"
+            ));
         }
         Ok(Done {
             run_row,
