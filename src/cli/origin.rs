@@ -13,14 +13,22 @@ const REAL: i32 = 0x484e_696e;
 const DEMO: i32 = 0x484e_6465;
 const UNMARKED: i32 = 0;
 
+const FOREIGN: &str = "this database belongs to another program; name another file";
+
+/// Refuses another program's database, before tables are made in it.
+pub(super) fn spare_strangers(conn: &mut SqliteConnection) -> Result<(), Refusal> {
+    match application_id(conn) {
+        Ok(UNMARKED | REAL | DEMO) => Ok(()),
+        Ok(_) => Err(Refusal::new(FOREIGN)),
+        Err(error) => Err(failed(error)),
+    }
+}
+
 /// Marks a fresh database, and refuses to mix what a demo made up with what is real.
 pub(super) fn claim(conn: &mut SqliteConnection, demo: bool) -> Result<(), Refusal> {
-    let failed = |error: diesel::result::Error| {
-        Refusal(format!("cannot read or mark whose database it is: {error}"))
-    };
     let wanted = if demo { DEMO } else { REAL };
     conn.immediate_transaction(|conn| {
-        let found = number(conn, "SELECT application_id AS number FROM pragma_application_id")?;
+        let found = application_id(conn)?;
         let items = number(conn, "SELECT EXISTS (SELECT 1 FROM items) AS number")?;
         match found {
             found if found == wanted => Ok(Ok(())),
@@ -34,11 +42,22 @@ pub(super) fn claim(conn: &mut SqliteConnection, demo: bool) -> Result<(), Refus
             DEMO => Ok(Err(
                 "this database was filled by --demo; real items do not mix with it: name another file, or add --demo",
             )),
-            _ => Ok(Err("this database belongs to another program; name another file")),
+            _ => Ok(Err(FOREIGN)),
         }
     })
     .map_err(failed)?
     .map_err(Refusal::new)
+}
+
+fn application_id(conn: &mut SqliteConnection) -> diesel::QueryResult<i32> {
+    number(
+        conn,
+        "SELECT application_id AS number FROM pragma_application_id",
+    )
+}
+
+fn failed(error: diesel::result::Error) -> Refusal {
+    Refusal(format!("cannot read or mark whose database it is: {error}"))
 }
 
 fn number(conn: &mut SqliteConnection, query: &str) -> diesel::QueryResult<i32> {

@@ -38,10 +38,11 @@ impl<'a> Session<'a> {
         let path = database(options);
         let pool = db::open(&path).map_err(Refusal::new)?;
         let mut conn = connection(&pool)?;
-        migrations::run(&mut conn)
-            .map_err(|error| Refusal(format!("{}: {error}", path.display())))?;
-        origin::claim(&mut conn, options.demo)
-            .map_err(|Refusal(why)| Refusal(format!("{}: {why}", path.display())))?;
+        let refuse =
+            |error: &dyn std::fmt::Display| Refusal(format!("{}: {error}", path.display()));
+        origin::spare_strangers(&mut conn).map_err(|error| refuse(&error))?;
+        migrations::run(&mut conn).map_err(|error| refuse(&error))?;
+        origin::claim(&mut conn, options.demo).map_err(|error| refuse(&error))?;
         let demo = match options.demo {
             true => Some(
                 MockApi::default()
