@@ -4,7 +4,11 @@
 
 mod common;
 mod faults;
+mod https;
+mod mock_api;
 mod process;
 mod refusals;
+mod reports;
 mod runs;
 mod settings;
+mod stdin;

@@ -1,16 +1,10 @@
-//! The binary as a process: signals, closed pipes, neighbours on the same file, and the API that it serves.
+//! The binary as a process: signals, closed pipes, neighbours on the same file.
 
-use std::{
-    fs::OpenOptions,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::{fs::OpenOptions, io::Write, process::Stdio};
 
 use crate::common::{self, Api, Home, Running, counts, story};
 use hn_ingest::test_util::{Gate, Reply};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Item 1 to 4 wait for the first gate, all others for the second.
 fn held_api() -> (Api, Gate, Gate) {
@@ -261,116 +255,4 @@ fn progress_goes_to_stderr_and_never_means_never() {
     home.ingest(&api, &["items", "1", "--progress", "always"])
         .exits(0)
         .report();
-}
-
-/// A mock API under way, and its base URL.
-fn mock_api(home: &Home, args: &[&str]) -> (Running, String) {
-    let args = [&["mock-api", "--port", "0"], args].concat();
-    let mut running = Running::start(&mut home.command(&args));
-    let stdout = running.child().stdout.take().unwrap();
-    let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line).unwrap();
-    let url = line.strip_suffix('\n').expect("one line").to_owned();
-    let port = url
-        .strip_prefix("http://127.0.0.1:")
-        .and_then(|rest| rest.strip_suffix("/v0"));
-    assert!(
-        port.is_some_and(|port| port.parse::<u16>().is_ok()),
-        "{line}"
-    );
-    (running, url)
-}
-
-/// Sends a request for a document below the base URL.
-fn ask(base: &str, path: &str) -> TcpStream {
-    let host = base
-        .strip_prefix("http://")
-        .and_then(|rest| rest.strip_suffix("/v0"))
-        .unwrap();
-    let mut stream = TcpStream::connect(host).unwrap();
-    write!(
-        stream,
-        "GET /v0/{path}.json HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    stream
-}
-
-fn get(base: &str, path: &str) -> Vec<u8> {
-    let mut answer = Vec::new();
-    ask(base, path).read_to_end(&mut answer).unwrap();
-    let head = answer
-        .windows(4)
-        .position(|bytes| bytes == b"\r\n\r\n")
-        .unwrap();
-    answer.split_off(head + 4)
-}
-
-#[test]
-fn the_mock_api_says_where_it_is_and_a_signal_ends_it_within_two_seconds_despite_a_hung_request() {
-    let home = Home::new();
-    let (running, url) = mock_api(&home, &["--hang-rate", "1"]);
-    let _hung = ask(&url, "item/1");
-    let began = Instant::now();
-    running.signal("TERM");
-    let ran = running.wait().exits(0);
-    assert!(
-        began.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        began.elapsed()
-    );
-    assert_eq!(ran.stderr, "");
-    assert!(home.files().is_empty(), "it needs no database");
-}
-
-#[test]
-fn the_same_seed_serves_the_same_bytes_and_another_seed_others() {
-    let home = Home::new();
-    let serve = |seed| mock_api(&home, &["--seed", seed, "--max-item", "50000000"]);
-    let [one, again, other] = ["7", "7", "8"].map(serve);
-    let all = |base: &str| {
-        let items = (49_999_900..49_999_930).map(|id| format!("item/{id}"));
-        let names = ["maxitem", "topstories", "jobstories", "updates"].map(str::to_owned);
-        items
-            .chain(names)
-            .map(|path| get(base, &path))
-            .collect::<Vec<_>>()
-    };
-    let bytes = all(&one.1);
-    assert_eq!(bytes, all(&again.1));
-    assert_ne!(bytes, all(&other.1));
-    let max: Value = serde_json::from_slice(&get(&one.1, "maxitem")).unwrap();
-    assert_eq!(max, 50_000_000);
-}
-
-#[test]
-fn what_the_mock_api_breaks_is_fetched_in_the_end() {
-    let home = Home::new();
-    let faults = [
-        "--fail-rate",
-        "0.2",
-        "--reset-rate",
-        "0.1",
-        "--truncate-rate",
-        "0.1",
-        "--latency",
-        "0ms..2ms",
-    ];
-    let (_running, url) = mock_api(&home, &faults);
-    let args = [
-        "best",
-        "--limit",
-        "60",
-        "--attempts",
-        "40",
-        "--backoff",
-        "1ms",
-        "--api-url",
-        &url,
-        "--format",
-        "json",
-    ];
-    let report = home.run(&args).exits(0).report();
-    assert_eq!(counts(&report), [60, 0, 0, 0]);
-    assert!(report["retries"].as_u64().unwrap() > 0, "{report}");
 }

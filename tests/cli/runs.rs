@@ -1,9 +1,9 @@
 //! The binary's main job: lists and named ids come in, rows and a report come out.
 
-use std::{collections::BTreeSet, io::Write, process::Stdio};
+use std::collections::BTreeSet;
 
-use crate::common::{self, Api, Home, Running, counts, story};
-use hn_ingest::test_util::{Gate, Reply};
+use crate::common::{Api, Home, counts, story};
+use hn_ingest::test_util::Reply;
 use serde_json::{Value, json};
 
 const REPORT_KEYS: [&str; 13] = [
@@ -346,92 +346,4 @@ fn outcomes_follow_each_other_as_the_contract_has_it() {
         home.ingest(&api, &["items", "1"]).exits(code);
         assert_eq!(state(), (items, absent, failures), "after step {number}");
     }
-}
-
-fn items_from_stdin(home: &Home, api: &Api, input: &str) -> common::Ran {
-    let mut running = Running::start(home.ingesting(api, &["items", "-"]).stdin(Stdio::piped()));
-    let mut stdin = running.child().stdin.take().unwrap();
-    stdin.write_all(input.as_bytes()).unwrap();
-    drop(stdin);
-    running.wait()
-}
-
-#[test]
-fn ids_on_stdin_are_separated_by_lines_or_blanks() {
-    let (home, api) = (Home::new(), Api::of_stories());
-    let report = items_from_stdin(&home, &api, "\n5 6\t7\r\n\n  8\n5")
-        .exits(0)
-        .report();
-    assert_eq!(
-        (&report["command"], counts(&report)),
-        (&json!("items"), [5, 0, 0, 0])
-    );
-    assert_eq!(
-        home.db("hn.db").column("id", "items ORDER BY id"),
-        json!([5, 6, 7, 8])
-    );
-}
-
-#[test]
-fn an_empty_stdin_is_a_run_of_nothing() {
-    let (home, api) = (Home::new(), Api::of_stories());
-    let report = items_from_stdin(&home, &api, "").exits(0).report();
-    assert_eq!(counts(&report), [0; 4]);
-}
-
-#[test]
-fn a_bad_id_on_stdin_is_named_with_its_line_and_what_stood_before_is_stored_and_reported() {
-    for bad in ["x7", "-3", "0", "1.5", "99999999999999999999"] {
-        let (home, api) = (Home::new(), Api::of_stories());
-        let ran = items_from_stdin(&home, &api, &format!("5\n6 7\n8 {bad} 9\n10\n")).exits(2);
-        assert_eq!(counts(&ran.report()), [4, 0, 0, 0]);
-        let told = format!("hn-ingest: standard input, line 3: `{bad}` is no id");
-        assert!(ran.stderr.starts_with(&told), "{ran:?}");
-        assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
-        assert_eq!(
-            home.db("hn.db").column("id", "items ORDER BY id"),
-            json!([5, 6, 7, 8])
-        );
-    }
-}
-
-#[test]
-fn an_id_on_stdin_is_stored_before_the_next_one_comes() {
-    let (home, api) = (Home::new(), Api::of_stories());
-    let mut running = Running::start(home.ingesting(&api, &["items", "-"]).stdin(Stdio::piped()));
-    let mut stdin = running.child().stdin.take().unwrap();
-    for seen in 1..=3 {
-        writeln!(stdin, "{seen}").unwrap();
-        api.0.wait_for(|stats| stats.requests >= seen);
-    }
-    drop(stdin);
-    assert_eq!(counts(&running.wait().exits(0).report()), [3, 0, 0, 0]);
-}
-
-#[test]
-fn ids_on_stdin_are_read_no_faster_than_they_are_fetched() {
-    let (home, api, gate) = (Home::new(), Api::new(), Gate::new());
-    let held = gate.clone();
-    api.0.otherwise(move |path| match common::id_of(path) {
-        Some(id) if id <= 500 => Reply::json("null"),
-        _ => Reply::json("null").held_by(&held),
-    });
-    let args = ["items", "-", "--workers", "4", "--drain", "0s"];
-    let mut running = Running::start(home.ingesting(&api, &args).stdin(Stdio::piped()));
-    let mut stdin = running.child().stdin.take().unwrap();
-    let writer = std::thread::spawn(move || {
-        let ids = (1..=200_000).map(|id| format!("{id}\n"));
-        ids.take_while(|id| stdin.write_all(id.as_bytes()).is_ok())
-            .count()
-    });
-    api.0.wait_in_flight(4);
-    running.signal("INT");
-    let report = running.wait().exits(130).report();
-    assert!(
-        report["requested"].as_u64().unwrap() <= 500 + 4 * 2,
-        "{report}"
-    );
-    // A pipe holds 64 KiB and some chunks wait inside: tens of thousands of ids at most, of 200,000.
-    let written = writer.join().unwrap();
-    assert!(written < 50_000, "{written} ids were taken");
 }

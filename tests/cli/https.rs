@@ -1,0 +1,254 @@
+//! HTTPS: whom the binary trusts, and that it trusts nobody else.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    thread,
+};
+
+use crate::common::{Api, Home, Ran, Running, counts, id_of, story};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
+};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::json;
+
+/// A certificate authority of the test's own.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let key = KeyPair::generate().unwrap();
+        Self(CertifiedIssuer::self_signed(params, key).unwrap())
+    }
+
+    /// Writes its certificate to a file, for `SSL_CERT_FILE`.
+    fn save(&self, home: &Home, name: &str) {
+        fs::write(home.path(name), self.0.pem()).unwrap();
+    }
+
+    fn certify(&self, change: impl FnOnce(&mut CertificateParams)) -> Arc<ServerConfig> {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        change(&mut params);
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                key.serialize_der().try_into().unwrap(),
+            );
+        Arc::new(config.unwrap())
+    }
+}
+
+/// What follows an answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    KeepAlive,
+    /// A close that TLS was told of.
+    Goodbye,
+    /// A close that it was not told of.
+    Cut,
+}
+
+/// Serves HTTPS on a free port of `localhost` until the test process ends. Gives the base URL.
+fn serve(
+    config: Arc<ServerConfig>,
+    answer: impl Fn(&str) -> (Vec<u8>, End) + Send + Sync + 'static,
+) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer = Arc::new(answer);
+    thread::spawn(move || {
+        for tcp in listener.incoming().flatten() {
+            let (config, answer) = (config.clone(), answer.clone());
+            // A client that leaves ends the conversation, which is no error here.
+            thread::spawn(move || converse(config, tcp, &*answer).ok());
+        }
+    });
+    format!("https://localhost:{port}/v0")
+}
+
+fn converse(
+    config: Arc<ServerConfig>,
+    tcp: TcpStream,
+    answer: &impl Fn(&str) -> (Vec<u8>, End),
+) -> std::io::Result<()> {
+    let connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
+    let mut tls = BufReader::new(StreamOwned::new(connection, tcp));
+    loop {
+        let (mut head, mut line) = (String::new(), String::from("-"));
+        while line.trim_end() != "" {
+            line.clear();
+            if tls.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            head.push_str(&line);
+        }
+        let path = head.split(' ').nth(1).unwrap_or_default();
+        let (bytes, end) = answer(path);
+        let stream = tls.get_mut();
+        stream.write_all(&bytes)?;
+        if end == End::Goodbye {
+            stream.conn.send_close_notify();
+        }
+        stream.flush()?;
+        if end != End::KeepAlive {
+            return Ok(());
+        }
+    }
+}
+
+fn ok(body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+}
+
+/// The whole API: a list of three stories, and every story.
+fn stories(path: &str) -> (Vec<u8>, End) {
+    let body = match id_of(path) {
+        Some(id) => story(id, id),
+        None => "[3,1,2]".to_owned(),
+    };
+    (ok(&body), End::KeepAlive)
+}
+
+fn run(home: &Home, url: &str, certificates: &str, args: &[&str]) -> Ran {
+    let mut command = home.command(args);
+    command
+        .args(["--api-url", url, "--format", "json"])
+        .args(["--attempts", "2", "--backoff", "1ms"])
+        .env("SSL_CERT_FILE", home.path(certificates));
+    Running::start(&mut command).wait()
+}
+
+#[test]
+fn an_api_over_https_is_trusted_by_the_authority_that_ssl_cert_file_names() {
+    let (home, authority) = (Home::new(), Authority::new());
+    authority.save(&home, "ours.pem");
+    let url = serve(authority.certify(|_| {}), stories);
+    let ran = run(&home, &url, "ours.pem", &["top"]).exits(0);
+    assert_eq!(
+        (counts(&ran.report()), ran.stderr.as_str()),
+        ([3, 0, 0, 0], "")
+    );
+    assert_eq!(
+        home.db("hn.db").column("id", "items ORDER BY id"),
+        json!([1, 2, 3])
+    );
+}
+
+#[test]
+fn a_certificate_of_an_unknown_authority_is_refused() {
+    let (home, authority) = (Home::new(), Authority::new());
+    Authority::new().save(&home, "others.pem");
+    let url = serve(authority.certify(|_| {}), stories);
+    run(&home, &url, "others.pem", &["top"]).refuses(&[&url, "invalid peer certificate"]);
+}
+
+#[test]
+fn without_ssl_cert_file_a_certificate_that_the_system_does_not_know_is_refused() {
+    let (home, authority) = (Home::new(), Authority::new());
+    let url = serve(authority.certify(|_| {}), stories);
+    let args = ["top", "--api-url", &url, "--backoff", "1ms"];
+    home.run(&args).refuses(&[&url, "certificate"]);
+}
+
+#[test]
+fn a_certificate_for_another_host_is_refused() {
+    let (home, authority) = (Home::new(), Authority::new());
+    authority.save(&home, "ours.pem");
+    let name = "news.example".to_owned().try_into().unwrap();
+    let config = authority.certify(|params| {
+        params.subject_alt_names = vec![rcgen::SanType::DnsName(name)];
+    });
+    let url = serve(config, stories);
+    run(&home, &url, "ours.pem", &["top"]).refuses(&[&url, "certificate", "news.example"]);
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_refused() {
+    let (home, authority) = (Home::new(), Authority::new());
+    authority.save(&home, "ours.pem");
+    let config = authority.certify(|params| params.not_after = date_time_ymd(2020, 1, 1));
+    let url = serve(config, stories);
+    run(&home, &url, "ours.pem", &["top"]).refuses(&[&url, "certificate", "xpired"]);
+}
+
+#[test]
+fn a_certificate_file_that_is_missing_or_holds_none_is_named() {
+    let (home, authority) = (Home::new(), Authority::new());
+    fs::write(home.path("empty.pem"), "no certificate").unwrap();
+    let url = serve(authority.certify(|_| {}), stories);
+    for file in ["nowhere.pem", "empty.pem"] {
+        run(&home, &url, file, &["top"]).refuses(&["SSL_CERT_FILE", "certificates"]);
+    }
+}
+
+#[test]
+fn https_to_a_port_that_speaks_http_is_refused() {
+    let (home, authority, api) = (Home::new(), Authority::new(), Api::of_stories());
+    authority.save(&home, "ours.pem");
+    let url = format!("https://localhost:{}/v0", api.0.addr().port());
+    run(&home, &url, "ours.pem", &["top", "--timeout", "500ms"]).refuses(&[&url, "--demo"]);
+}
+
+#[test]
+fn a_redirect_never_leads_from_https_to_http() {
+    let (home, authority, plain) = (Home::new(), Authority::new(), Api::of_stories());
+    authority.save(&home, "ours.pem");
+    let location = format!("{}/item/1.json", plain.url());
+    let url = serve(authority.certify(|_| {}), move |_| {
+        let head =
+            format!("HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: {location}\r\n\r\n");
+        (head.into_bytes(), End::KeepAlive)
+    });
+    let report = run(&home, &url, "ours.pem", &["items", "1"])
+        .exits(1)
+        .report();
+    assert_eq!(
+        (counts(&report), &report["attempts"]),
+        ([0, 0, 1, 0], &json!(1))
+    );
+    assert_eq!(plain.0.stats().connections, 0);
+}
+
+/// The first answer is half a story and ends so; whether a second attempt then brought it whole.
+fn is_tried_again(head: &str, end: End) -> bool {
+    let (home, authority) = (Home::new(), Authority::new());
+    authority.save(&home, "ours.pem");
+    let whole = story(1, 1);
+    let half = [head.as_bytes(), &whole.as_bytes()[..whole.len() / 2]].concat();
+    let asked = AtomicUsize::new(0);
+    let url = serve(authority.certify(|_| {}), move |_| {
+        match asked.fetch_add(1, SeqCst) {
+            0 => (half.clone(), end),
+            _ => (ok(&whole), End::KeepAlive),
+        }
+    });
+    let report = run(&home, &url, "ours.pem", &["items", "1"]).report();
+    (&report["stored"], &report["attempts"]) == (&json!(1), &json!(2))
+}
+
+#[test]
+fn a_body_of_announced_length_cut_short_over_https_is_tried_again() {
+    let length = story(1, 1).len();
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+    for end in [End::Goodbye, End::Cut] {
+        assert!(is_tried_again(&head, end), "{end:?}");
+    }
+}
