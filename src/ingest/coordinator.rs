@@ -108,7 +108,7 @@ impl<I: Id> Coordinator<I> {
             current.control.counters.not_attempted.add(1);
             return;
         }
-        current.to_storage();
+        current.handed_over();
         let (run, control) = (current.run, current.control.clone());
         self.save.do_send(Save {
             run,

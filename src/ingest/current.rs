@@ -160,7 +160,7 @@ impl<I> Current<I> {
         self.lost.is_some()
     }
 
-    pub(crate) fn to_storage(&mut self) {
+    pub(crate) fn handed_over(&mut self) {
         self.unsettled += 1;
         self.flushed = false;
     }

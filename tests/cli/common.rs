@@ -110,15 +110,19 @@ impl Running {
     }
 
     /// Waits for its end and takes what it said.
-    pub(crate) fn wait(mut self) -> Ran {
+    pub(crate) fn wait(self) -> Ran {
+        self.wait_within(PATIENCE)
+    }
+
+    pub(crate) fn wait_within(mut self, patience: Duration) -> Ran {
         let child = self.child.take().unwrap();
         let id = child.id();
         let (sender, receiver) = mpsc::channel();
         let waiter = thread::spawn(move || sender.send(child.wait_with_output()));
-        let Ok(output) = receiver.recv_timeout(PATIENCE) else {
+        let Ok(output) = receiver.recv_timeout(patience) else {
             signal(id, "KILL");
             let _ = waiter.join();
-            panic!("it did not end within {PATIENCE:?}");
+            panic!("it did not end within {patience:?}");
         };
         Ran::new(output.unwrap())
     }
@@ -292,6 +296,14 @@ impl Db {
     #[track_caller]
     pub(crate) fn count(&mut self, table: &str) -> u64 {
         self.column("1", table).as_array().unwrap().len() as u64
+    }
+
+    /// What a query for one number gives.
+    #[track_caller]
+    pub(crate) fn number(&mut self, query: &str) -> u64 {
+        self.column(&format!("({query})"), "(SELECT 1)")[0]
+            .as_u64()
+            .unwrap()
     }
 
     #[track_caller]

@@ -299,7 +299,10 @@ fn ten_items_of_100_ms_take_one_worker_a_second_and_ten_workers_a_tenth() {
     };
     let (one, ten) = (time("1"), time("10"));
     assert!(one >= 1_000, "one worker: {one} ms");
-    assert!(ten >= 100 && ten * 2 < one, "ten workers: {ten} ms, one: {one} ms");
+    assert!(
+        ten >= 100 && ten * 2 < one,
+        "ten workers: {ten} ms, one: {one} ms"
+    );
 }
 
 #[test]

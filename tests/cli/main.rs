@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+mod crash;
 mod faults;
 mod https;
 mod mock_api;
@@ -11,4 +12,5 @@ mod refusals;
 mod reports;
 mod runs;
 mod settings;
+mod soak;
 mod stdin;

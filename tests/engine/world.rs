@@ -17,7 +17,6 @@ use diesel::{
 };
 use hn_ingest::{
     Builder, Config, DecodeError, Outcome, Pipeline, Report, Sink, Source,
-    db::{self, Pool},
     test_util::{Reply, ScriptedServer},
 };
 use tempfile::TempDir;
@@ -143,10 +142,6 @@ impl World {
 
     pub(crate) fn file(&self) -> PathBuf {
         self.folder.path().join("notes.db")
-    }
-
-    pub(crate) fn pool(&self) -> Pool {
-        db::open(&self.file()).unwrap()
     }
 
     pub(crate) fn pipeline(&self) -> Pipeline<i64> {

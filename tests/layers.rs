@@ -1,0 +1,148 @@
+//! The rules of who may know whom, which no compiler checks.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Rust files below a folder of `src`, or one file, with their code: without comments and without what follows `mod tests {`.
+fn code(place: &str) -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root.join(place), &mut files);
+    assert!(!files.is_empty(), "there is no {place}");
+    files
+        .into_iter()
+        .filter(|path| !path.ends_with("tests.rs"))
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let text = text.split("mod tests {").next().unwrap();
+            let code = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"));
+            (path, code.collect::<Vec<_>>().join("\n"))
+        })
+        .collect()
+}
+
+fn collect(place: &Path, files: &mut Vec<PathBuf>) {
+    if place.is_dir() {
+        let mut entries: Vec<_> = fs::read_dir(place)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        entries.sort();
+        entries.iter().for_each(|entry| collect(entry, files));
+    } else if place.extension().is_some_and(|extension| extension == "rs") {
+        files.push(place.to_owned());
+    }
+}
+
+#[track_caller]
+fn never(place: &str, words: &[&str]) {
+    for (path, code) in code(place) {
+        for word in words {
+            assert!(!code.contains(word), "{}: `{word}`", path.display());
+        }
+    }
+}
+
+#[test]
+fn imports_point_one_way() {
+    let others = |own: &[&str]| -> Vec<String> {
+        let rooms = ["cli", "hn", "mock_api", "ingest", "test_util"];
+        rooms
+            .iter()
+            .filter(|room| !own.contains(room))
+            .map(|room| format!("crate::{room}"))
+            .collect()
+    };
+    for (place, may_know) in [
+        ("db.rs", &[][..]),
+        ("ingest", &["ingest"]),
+        ("hn", &["hn", "ingest"]),
+        ("mock_api", &["mock_api"]),
+        ("test_util", &["test_util"]),
+        ("cli", &["cli", "hn", "mock_api", "ingest"]),
+    ] {
+        let forbidden = others(may_know);
+        never(
+            place,
+            &forbidden.iter().map(String::as_str).collect::<Vec<_>>(),
+        );
+        if place != "hn" && place != "cli" {
+            never(
+                place,
+                &["hn_ingest::hn", "hackernews", "hacker-news.firebaseio"],
+            );
+        }
+    }
+}
+
+#[test]
+fn actors_do_not_import_each_other() {
+    never(
+        "ingest/coordinator.rs",
+        &["fetcher::", "storage::", "Fetcher<", "Storage<"],
+    );
+    never(
+        "ingest/fetcher.rs",
+        &["coordinator::", "storage::", "Coordinator", "Storage"],
+    );
+    never(
+        "ingest/storage.rs",
+        &["coordinator::Coordinator", "fetcher::", "Fetcher"],
+    );
+}
+
+#[test]
+fn the_coordinator_knows_no_http_and_no_sql_and_a_fetcher_neither_json_nor_tables() {
+    never("ingest/coordinator.rs", &["awc", "diesel", "http"]);
+    never(
+        "ingest/fetcher.rs",
+        &["serde_json", "diesel", "SqliteConnection"],
+    );
+}
+
+#[test]
+fn clap_and_the_logger_are_the_binarys_alone() {
+    for room in ["ingest", "hn", "mock_api", "test_util", "db.rs", "lib.rs"] {
+        never(room, &["clap::", "env_logger", "indicatif"]);
+    }
+}
+
+#[test]
+fn the_library_leaves_its_host_alone() {
+    for room in ["ingest", "hn", "mock_api", "db.rs", "lib.rs"] {
+        never(
+            room,
+            &[
+                "process::exit",
+                "process::abort",
+                "System::current().stop",
+                ".stop_with_code",
+                "set_hook",
+                "set_logger",
+                "set_boxed_logger",
+                "install_default",
+                "ctrl_c",
+                "signal::",
+                "println!",
+            ],
+        );
+    }
+}
+
+#[test]
+fn the_environment_is_read_only_where_settings_are() {
+    for (path, code) in code("ingest") {
+        let reads = code.contains("env::var");
+        assert_eq!(
+            reads,
+            path.ends_with("ingest/config.rs"),
+            "{}",
+            path.display()
+        );
+    }
+}
