@@ -134,6 +134,7 @@ async fn send(
         .for_scheme(url.scheme_str())
         .await
         .map_err(AttemptError::Request)?;
+    let url = wire::as_plain(url).map_err(|error| AttemptError::Request(error.to_string()))?;
     let mut request = client.get(url);
     for (name, value) in headers {
         request = request.insert_header((name.as_str(), value.as_str()));

@@ -2,8 +2,11 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
+use actix_rt::net::ActixStream;
 use actix_rt::task::spawn_blocking;
-use awc::Connector;
+use actix_service::Service;
+use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
+use awc::{Connector, http::Uri};
 use bytes::Bytes;
 use log::debug;
 use tokio::sync::OnceCell;
@@ -177,15 +180,24 @@ impl Connections {
 /// An attempt has one deadline around all of it, so those of awc, which would cut across it, are as long or off; and it
 /// follows redirects itself, inside that deadline.
 fn pool(tls: Option<Arc<rustls::ClientConfig>>, limit: usize, patience: Duration) -> awc::Client {
-    let connector = Connector::new()
-        .connector(wire::connector())
-        .limit(limit)
-        .timeout(patience)
-        .handshake_timeout(patience);
-    let connector = match tls {
-        Some(config) => connector.rustls_0_23(config),
-        None => connector,
-    };
+    match tls {
+        Some(config) => client(
+            Connector::new().connector(wire::tls(config)),
+            limit,
+            patience,
+        ),
+        None => client(Connector::new().connector(wire::plain()), limit, patience),
+    }
+}
+
+fn client<S, Io>(connector: Connector<S>, limit: usize, patience: Duration) -> awc::Client
+where
+    S: Service<ConnectInfo<Uri>, Response = Connection<Uri, Io>, Error = ConnectError>
+        + Clone
+        + 'static,
+    Io: ActixStream + std::fmt::Debug + 'static,
+{
+    let connector = connector.limit(limit).timeout(patience);
     awc::Client::builder()
         .connector(connector)
         .disable_timeout()
