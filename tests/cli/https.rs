@@ -252,3 +252,12 @@ fn a_body_of_announced_length_cut_short_over_https_is_tried_again() {
         assert!(is_tried_again(&head, end), "{end:?}");
     }
 }
+
+#[test]
+fn a_chunked_body_cut_short_over_https_is_tried_again() {
+    let length = story(1, 1).len();
+    let head = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n");
+    for end in [End::Cut, End::Goodbye] {
+        assert!(is_tried_again(&head, end), "{end:?}");
+    }
+}
