@@ -1,6 +1,9 @@
 //! What every fetching command does: open the database, start the pipeline, drive a run to its report.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use diesel::{SqliteConnection, connection::SimpleConnection};
 use futures_util::Stream;
@@ -106,12 +109,19 @@ impl<'a> Session<'a> {
             }
         };
         self.note(run_row, &report);
-        let ending = match (&report.storage_lost, signal) {
-            (Some(_), _) => Ending::Broken,
-            (None, Some(number)) => Ending::Interrupted(number),
-            (None, None) if report.is_complete() => Ending::Complete,
-            (None, None) => Ending::Incomplete,
+        let broken = report.storage_lost.is_some() || report.outage.is_some();
+        let ending = match signal {
+            _ if broken => Ending::Broken,
+            Some(number) => Ending::Interrupted(number),
+            None if report.is_complete() => Ending::Complete,
+            None => Ending::Incomplete,
         };
+        if let Some(down) = report.outage {
+            let down = humantime::format_duration(Duration::from_secs(down.as_secs()));
+            output::complain(format_args!(
+                "the API has been out for {down}; what the report calls stored is safe, so run the rest again when the API is back"
+            ));
+        }
         if let Some(why) = &report.storage_lost {
             output::complain(format_args!(
                 "nothing more can be stored: {why}; what the report calls stored is safe, so mend this and run the rest again"

@@ -74,6 +74,11 @@ impl AttemptError {
         }
     }
 
+    /// Whether the server asks everybody to stay away for a while, not only this request.
+    pub(crate) fn is_meant_for_all(&self) -> bool {
+        matches!(self, Self::Status { code: 429, .. }) || self.retry_after().is_some()
+    }
+
     /// How long the server asked us to stay away.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {

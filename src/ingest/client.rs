@@ -15,6 +15,7 @@ use super::{
     Config, Failure, FailureKind,
     attempt::{AttemptError, Exchange, attempt},
     control::Control,
+    health::Sign,
     pace::Pace,
     retry::{Decision, RetryPolicy},
     wire,
@@ -60,6 +61,11 @@ impl Client {
         }))
     }
 
+    /// For how long the API gave nothing but connect errors, timeouts and 5xx.
+    pub(crate) fn down_for(&self) -> Option<Duration> {
+        self.0.pace.down_for()
+    }
+
     /// Reads one document that is no record, such as a list of ids.
     ///
     /// # Errors
@@ -103,18 +109,26 @@ impl Client {
         };
         let mut attempts = 0;
         loop {
-            if control.unless_stopping(pace.turn()).await.is_none() {
+            if control
+                .unless_stopping(pace.turn(attempts > 0))
+                .await
+                .is_none()
+            {
                 return (Answer::NotAttempted, attempts);
             }
             attempts += 1;
             control.counters.attempt(attempts);
-            let error = match control.in_flight(attempt(connections, &exchange)).await {
-                None => return (Answer::NotAttempted, attempts),
-                Some(Ok(body)) => {
+            let tried = control.in_flight(attempt(connections, &exchange)).await;
+            let Some(tried) = tried else {
+                return (Answer::NotAttempted, attempts);
+            };
+            pace.note(Sign::of(&tried));
+            let error = match tried {
+                Ok(body) => {
                     control.counters.bytes.add(body.len() as u64);
                     return (Answer::Body(body), attempts);
                 }
-                Some(Err(error)) => error,
+                Err(error) => error,
             };
             if let AttemptError::Status { code, .. } = error
                 && is_absent(code)
@@ -127,6 +141,9 @@ impl Client {
                     return (Answer::Failed(error.kind(), error.to_string()), attempts);
                 }
                 Decision::RetryAfter(wait) => {
+                    if error.is_meant_for_all() {
+                        pace.cool_for(wait);
+                    }
                     debug!("{id}: attempt {attempts} failed: {error}; again in {wait:.1?}");
                     if control
                         .unless_stopping(tokio::time::sleep(wait))

@@ -32,6 +32,8 @@ pub struct Config {
     pub max_body: u64,
     /// How long requests in flight may go on when a run is cancelled.
     pub drain: Duration,
+    /// How long an API that gives nothing but connect errors, timeouts and 5xx is waited for before the run ends.
+    pub outage_patience: Duration,
 }
 
 impl Default for Config {
@@ -48,6 +50,7 @@ impl Default for Config {
             linger: Duration::from_millis(100),
             max_body: 8 * 1024 * 1024,
             drain: Duration::from_secs(5),
+            outage_patience: Duration::from_secs(600),
         }
     }
 }
@@ -124,6 +127,7 @@ const MAILBOX: RangeInclusive<usize> = 0..=1000;
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 const ATTEMPTS: RangeInclusive<u32> = 1..=100;
 const WAIT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
+const PATIENCE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30 * 24 * 3600);
 const RATE: RangeInclusive<u32> = 0..=1_000_000;
 const BATCH: RangeInclusive<usize> = 1..=10_000;
 const MAX_BODY: RangeInclusive<u64> = 1..=1 << 30;
@@ -223,6 +227,14 @@ pub const SETTINGS: &[Setting<Config>] = &[
         meaning: "How long requests in flight may go on after an interruption",
         show: |config| show_duration(config.drain),
         set: |config, text| put(&mut config.drain, duration(text, &WAIT)),
+    },
+    Setting {
+        flag: "outage-patience",
+        variable: "INGEST_OUTAGE_PATIENCE",
+        allowed: "0s to 30days, with a unit: 30s, 10m, 1h",
+        meaning: "How long an API that is out is waited for before the run ends",
+        show: |config| show_duration(config.outage_patience),
+        set: |config, text| put(&mut config.outage_patience, duration(text, &PATIENCE)),
     },
 ];
 

@@ -8,12 +8,12 @@ use std::{collections::VecDeque, time::Duration};
 
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient,
-    fut::wrap_future,
+    SpawnHandle, fut::wrap_future,
 };
 use log::warn;
 
 use super::{
-    FailureKind,
+    Config, FailureKind,
     client::Answer,
     current::{Current, Next},
     feed::Feed,
@@ -21,6 +21,7 @@ use super::{
     messages::{
         Cancel, Close, Committed, Fetch, Fetched, FetcherGone, Flush, Save, Start, StorageGone,
     },
+    outage::{Change, Outage},
     source::Id,
     unsaved::Room,
 };
@@ -30,11 +31,19 @@ const STORAGE_DIED: &str = "the storage actor died";
 /// Starts a fetcher for a slot of the pool.
 pub(crate) type Hire<I> = Box<dyn FnMut(usize, &Addr<Coordinator<I>>) -> Recipient<Fetch<I>>>;
 
+/// Asks how long the API has been down.
+pub(crate) type DownFor = Box<dyn Fn() -> Option<Duration>>;
+
 pub(crate) struct Coordinator<I: Id> {
     hire: Hire<I>,
     workers: usize,
     fetchers: FetcherPool<I>,
     drain: Duration,
+    /// For how long the API gave nothing but connect errors, timeouts and 5xx.
+    down_for: DownFor,
+    outage: Outage,
+    outage_patience: Duration,
+    patience: Option<SpawnHandle>,
     save: Recipient<Save<I>>,
     flush: Recipient<Flush>,
     storage_gone: bool,
@@ -44,17 +53,21 @@ pub(crate) struct Coordinator<I: Id> {
 
 impl<I: Id> Coordinator<I> {
     pub(crate) fn new(
-        (workers, mailbox): (usize, usize),
-        drain: Duration,
+        config: &Config,
         hire: Hire<I>,
+        down_for: DownFor,
         save: Recipient<Save<I>>,
         flush: Recipient<Flush>,
     ) -> Self {
         Self {
             hire,
-            workers,
-            fetchers: FetcherPool::new(mailbox),
-            drain,
+            workers: config.workers,
+            fetchers: FetcherPool::new(config.mailbox),
+            drain: config.drain,
+            down_for,
+            outage: Outage::default(),
+            outage_patience: config.outage_patience,
+            patience: None,
             save,
             flush,
             storage_gone: false,
@@ -67,6 +80,7 @@ impl<I: Id> Coordinator<I> {
         if let Some(start) = self.queue.pop_front() {
             let lost = self.storage_gone.then(|| STORAGE_DIED.to_owned());
             self.current = Some(Current::new(start, lost));
+            self.outage = Outage::default();
             self.go_on(0, ctx);
         }
     }
@@ -74,7 +88,11 @@ impl<I: Id> Coordinator<I> {
     /// Gives ids to fetchers as long as there are ids and room, `freed` being one that may have room; then looks whether the run
     /// is over.
     fn go_on(&mut self, freed: usize, ctx: &mut Context<Self>) {
-        while let Some(slot) = self.fetchers.roomiest(freed) {
+        // In an outage one id at a time is tried.
+        while !self.outage.is_on() || self.fetchers.held() == 0 {
+            let Some(slot) = self.fetchers.roomiest(freed) else {
+                break;
+            };
             let Some(current) = &mut self.current else {
                 return;
             };
@@ -99,6 +117,38 @@ impl<I: Id> Coordinator<I> {
         }
     }
 
+    fn look_for_outage(&mut self, ctx: &mut Context<Self>) {
+        let Some(current) = &self.current else { return };
+        match self
+            .outage
+            .look((self.down_for)(), current.has_unread_ids())
+        {
+            Some(Change::Begins) => {
+                let patience = humantime::format_duration(self.outage_patience);
+                warn!("the API is out: ids are held back, and it is tried for {patience}");
+                let patience = ctx.run_later(self.outage_patience, |act, ctx| {
+                    let down = (act.down_for)().unwrap_or(act.outage_patience);
+                    if let Some(current) = &mut act.current {
+                        current.give_up(down);
+                    }
+                    act.finish_if_done(ctx);
+                });
+                self.patience = Some(patience);
+            }
+            Some(Change::Ends) => {
+                warn!("the API answers again");
+                self.stop_counting_patience(ctx);
+            }
+            None => {}
+        }
+    }
+
+    fn stop_counting_patience(&mut self, ctx: &mut Context<Self>) {
+        if let Some(patience) = self.patience.take() {
+            ctx.cancel_future(patience);
+        }
+    }
+
     /// An id is no longer at its fetcher: its answer goes to Storage, unless that is no use.
     fn answered(&mut self, id: I, answer: Answer, attempts: u32, room: Option<Room>) {
         let Some(current) = &mut self.current else {
@@ -106,6 +156,10 @@ impl<I: Id> Coordinator<I> {
         };
         if matches!(answer, Answer::NotAttempted) || current.has_lost_storage() {
             current.control.counters.not_attempted.add(1);
+            return;
+        }
+        if self.outage.is_on() && is_the_apis_fault(&answer) {
+            current.excuse(id);
             return;
         }
         current.handed_over();
@@ -136,8 +190,18 @@ impl<I: Id> Coordinator<I> {
         if let Some(current) = self.current.take() {
             current.finish();
         }
+        self.stop_counting_patience(ctx);
         self.start_next(ctx);
     }
+}
+
+/// Whether an id failed for no reason of its own while the API was out.
+fn is_the_apis_fault(answer: &Answer) -> bool {
+    use FailureKind::{Connect, Reset, Status, Timeout};
+    matches!(
+        answer,
+        Answer::Failed(Connect | Reset | Status | Timeout, _)
+    )
 }
 
 impl<I: Id> Actor for Coordinator<I> {
@@ -196,6 +260,7 @@ impl<I: Id> Handler<Fetched> for Coordinator<I> {
             room,
         } = fetched;
         if let Some(id) = self.fetchers.take_answered(slot) {
+            self.look_for_outage(ctx);
             self.answered(id, answer, attempts, room);
             self.go_on(slot, ctx);
         }

@@ -1,6 +1,6 @@
 //! The run under way, as the coordinator keeps account of it.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use actix::SpawnHandle;
 use log::info;
@@ -24,12 +24,15 @@ pub(crate) struct Current<I> {
     foretold: u64,
     /// Ids that were read and are at no fetcher: one that was waited for, or those behind what a fetcher died of.
     ready: VecDeque<I>,
+    /// Ids that failed in an outage: they come last, when the API is back.
+    excused: VecDeque<I>,
     /// Ids that Storage has and that are not committed.
     unsettled: usize,
     /// Whether Storage was told that nothing more comes.
     flushed: bool,
     interrupted: bool,
     lost: Option<String>,
+    outage: Option<Duration>,
     failures: Vec<FailedId<I>>,
 }
 
@@ -70,9 +73,11 @@ impl<I> Current<I> {
             ids: Ids::Here(feed),
             foretold,
             ready: VecDeque::new(),
+            excused: VecDeque::new(),
             unsettled: 0,
             flushed: false,
             lost,
+            outage: None,
             failures: Vec::new(),
         }
     }
@@ -84,8 +89,10 @@ impl<I> Current<I> {
         if let Some(id) = self.ready.pop_front() {
             return Next::Give(id);
         }
-        let Ids::Here(feed) = &mut self.ids else {
-            return Next::Nothing;
+        let feed = match &mut self.ids {
+            Ids::Here(feed) => feed,
+            Ids::Awaited(_) => return Next::Nothing,
+            Ids::End => return self.excused.pop_front().map_or(Next::Nothing, Next::Give),
         };
         match feed.pull() {
             Pulled::Id(id) => {
@@ -94,7 +101,7 @@ impl<I> Current<I> {
             }
             Pulled::End => {
                 self.ids = Ids::End;
-                Next::Nothing
+                self.next()
             }
             Pulled::NotYet => match std::mem::replace(&mut self.ids, Ids::Awaited(None)) {
                 Ids::Here(feed) => Next::Await(feed),
@@ -129,6 +136,26 @@ impl<I> Current<I> {
     /// Ids whose fetcher died before it came to them.
     pub(crate) fn again(&mut self, ids: VecDeque<I>) {
         self.ready.extend(ids);
+    }
+
+    /// Whether there are, for all that is known, ids that were never handed out.
+    pub(crate) fn has_unread_ids(&self) -> bool {
+        match &self.ids {
+            Ids::Here(feed) => self.foretold > 0 || !feed.knows_its_length(),
+            Ids::Awaited(_) => true,
+            Ids::End => false,
+        }
+    }
+
+    /// Keeps an id that failed in an outage for later.
+    pub(crate) fn excuse(&mut self, id: I) {
+        self.excused.push_back(id);
+    }
+
+    /// The API has been out for too long.
+    pub(crate) fn give_up(&mut self, after: Duration) {
+        self.outage.get_or_insert(after);
+        self.control.abort();
     }
 
     /// Nothing is handed out any more; gives the wait for an id, which is no use now.
@@ -193,12 +220,13 @@ impl<I> Current<I> {
 
     /// Whether no id is handed out any more, however many there are.
     fn is_stopping(&self) -> bool {
-        self.interrupted || self.lost.is_some()
+        self.interrupted || self.lost.is_some() || self.outage.is_some()
     }
 
     /// Whether ids are still to be handed out.
     pub(crate) fn has_ids_to_come(&self) -> bool {
-        !self.is_stopping() && (!self.ready.is_empty() || !matches!(self.ids, Ids::End))
+        let kept = !self.ready.is_empty() || !self.excused.is_empty();
+        !self.is_stopping() && (kept || !matches!(self.ids, Ids::End))
     }
 
     pub(crate) fn is_settled(&self) -> bool {
@@ -211,13 +239,14 @@ impl<I> Current<I> {
     }
 
     pub(crate) fn finish(self) {
-        let unread = self.foretold + self.ready.len() as u64;
+        let unread = self.foretold + (self.ready.len() + self.excused.len()) as u64;
         self.control.counters.not_attempted.add(unread);
         let report = Report {
             totals: self.control.counters.snapshot(),
             elapsed: self.began.elapsed(),
             interrupted: self.interrupted,
             storage_lost: self.lost,
+            outage: self.outage,
             failures: self.failures,
         };
         // Nobody has to wait for the report.

@@ -35,6 +35,11 @@ impl<I> Feed<I> {
         (self, id)
     }
 
+    /// Whether the list tells how long it is.
+    pub(crate) fn knows_its_length(&self) -> bool {
+        matches!(self.0.size_hint(), (rest, Some(most)) if rest == most)
+    }
+
     /// How many ids are still to come, where the list knows its length; 0 where it does not.
     pub(crate) fn known_rest(&self) -> u64 {
         match self.0.size_hint() {

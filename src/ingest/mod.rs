@@ -11,7 +11,9 @@ mod current;
 mod feed;
 mod fetcher;
 mod fetcher_pool;
+mod health;
 mod messages;
+mod outage;
 mod outcome;
 mod pace;
 mod report;
@@ -191,6 +193,8 @@ where
         unsaved: Unsaved::new(config.batch),
     });
     let mailbox = config.mailbox;
+    let api = shared.client.clone();
+    let down_for = Box::new(move || api.down_for());
     let hire = Box::new(move |slot, coordinator: &Addr<Coordinator<S::Id>>| {
         let shared = shared.clone();
         let (answers, death) = (
@@ -206,7 +210,7 @@ where
         let (committed, death) = (me.clone().recipient(), me.recipient());
         let storage = Storage::new(writer, config.batch, config.linger, committed, death).start();
         let (save, flush) = (storage.clone().recipient(), storage.recipient());
-        Coordinator::new((config.workers, mailbox), config.drain, hire, save, flush)
+        Coordinator::new(config, hire, down_for, save, flush)
     })
 }
 

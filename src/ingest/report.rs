@@ -20,6 +20,8 @@ pub struct Report<I> {
     pub interrupted: bool,
     /// Why nothing more could be committed, when that ended the run.
     pub storage_lost: Option<String>,
+    /// How long the API had given nothing but connect errors, timeouts and 5xx, when that ended the run.
+    pub outage: Option<Duration>,
     /// The first failures, at most [`FAILURES_LISTED`].
     pub failures: Vec<FailedId<I>>,
 }

@@ -1,8 +1,9 @@
 //! Connections, plain or TLS, whose end is an error.
 //!
 //! awc takes a connection that closes inside a body for the end of that body (3.11). Half a record would then be refused as
-//! nonsense instead of asked for again; so these connections tell of their end as an error, which awc passes on. Under awc's own TLS they would be too deep for
-//! that: a TLS goodbye ends the body before TCP ends. So TLS is done here as well, and awc is told that it speaks plain HTTP.
+//! nonsense instead of asked for again; so these connections tell of their end as an error, which awc passes on. Under awc's
+//! own TLS they would be too deep for that: a TLS goodbye ends the body before TCP ends. So TLS is done here as well, and awc
+//! is told that it speaks plain HTTP.
 
 use std::{
     io,

@@ -5,6 +5,7 @@ mod concurrency;
 mod endings;
 mod faults;
 mod hostile;
+mod manners;
 mod properties;
 mod retries;
 mod world;

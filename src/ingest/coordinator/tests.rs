@@ -102,6 +102,11 @@ fn run(
     mortal: bool,
     runs: Vec<Vec<i64>>,
 ) -> (Vec<Report<i64>>, usize) {
+    let config = Config {
+        workers,
+        mailbox,
+        ..Config::default()
+    };
     let hired = Arc::new(AtomicUsize::new(0));
     let count = hired.clone();
     let reports = actix_rt::System::new().block_on(async move {
@@ -129,13 +134,7 @@ fn run(
             }
             .start();
             let (save, flush) = (ledger.clone().recipient(), ledger.recipient());
-            Coordinator::new(
-                (workers, mailbox),
-                Duration::from_secs(1),
-                hire,
-                save,
-                flush,
-            )
+            Coordinator::new(&config, hire, Box::new(|| None), save, flush)
         });
         let mut reports = Vec::new();
         for (number, ids) in (0..).zip(runs) {
