@@ -3,6 +3,7 @@
 use std::{
     fmt::Display,
     io::{self, ErrorKind, Write},
+    time::Duration,
 };
 
 use log::warn;
@@ -11,7 +12,7 @@ use serde::Serialize;
 use super::options::Format;
 use crate::{
     hn::runs::TopItem,
-    ingest::{FailedId, Report},
+    ingest::{FailedId, Latency, Report},
 };
 
 /// Failures that the text report shows.
@@ -77,6 +78,14 @@ fn text(Told { report, top, .. }: &Told<'_>, out: &mut dyn Write) -> io::Result<
         report.elapsed.as_secs_f64(),
         report.items_per_second(),
     )?;
+    if totals.attempts > 0 {
+        let Latency { p50, p90, p99, max } = totals.latency;
+        writeln!(
+            out,
+            "{} attempts over {} connections, {} bytes; latency p50 {p50:.1?}, p90 {p90:.1?}, p99 {p99:.1?}, max {max:.1?}",
+            totals.attempts, totals.connections, totals.bytes,
+        )?;
+    }
     if !report.failures.is_empty() {
         writeln!(out)?;
         for FailedId {
@@ -147,12 +156,35 @@ struct Json<'a> {
     attempts: u64,
     retries: u64,
     bytes: u64,
+    connections: u64,
+    latency_ms: LatencyMs,
     elapsed_ms: u64,
     items_per_second: f64,
     interrupted: bool,
     failures: &'a [FailedId<i64>],
     #[serde(skip_serializing_if = "Option::is_none")]
     top: Option<&'a [TopItem]>,
+}
+
+/// How long attempts took, in milliseconds.
+#[derive(Serialize)]
+struct LatencyMs {
+    p50: f64,
+    p90: f64,
+    p99: f64,
+    max: f64,
+}
+
+impl LatencyMs {
+    fn new(latency: Latency) -> Self {
+        let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+        Self {
+            p50: ms(latency.p50),
+            p90: ms(latency.p90),
+            p99: ms(latency.p99),
+            max: ms(latency.max),
+        }
+    }
 }
 
 impl<'a> Json<'a> {
@@ -174,6 +206,8 @@ impl<'a> Json<'a> {
             attempts: totals.attempts,
             retries: totals.retries,
             bytes: totals.bytes,
+            connections: totals.connections,
+            latency_ms: LatencyMs::new(totals.latency),
             elapsed_ms: u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX),
             items_per_second: report.items_per_second(),
             interrupted: report.interrupted,

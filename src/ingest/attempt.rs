@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use thiserror::Error;
 
-use super::{client::Connections, outcome::FailureKind, wire};
+use super::{connections::Connections, outcome::FailureKind, wire};
 
 /// A response may send us on this often.
 const REDIRECTS_MAX: usize = 3;

@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use super::outcome::FailureKind;
+use super::{
+    latency::{Latencies, Latency},
+    outcome::FailureKind,
+};
 
 /// A number that only its run's actors change, and anybody may look at.
 #[derive(Debug, Default)]
@@ -66,6 +69,8 @@ pub(crate) struct Counters {
     attempts: Count,
     retries: Count,
     attempts_failed: [Count; FailureKind::ALL.len()],
+    latency: Latencies,
+    pub(crate) connections: Count,
     pub(crate) bytes: Count,
     pub(crate) in_flight: Gauge,
     batches: [Count; 4],
@@ -81,6 +86,10 @@ impl Counters {
         if number > 1 {
             self.retries.add(1);
         }
+    }
+
+    pub(crate) fn attempt_took(&self, time: Duration) {
+        self.latency.record(time);
     }
 
     pub(crate) fn attempt_failed(&self, kind: FailureKind) {
@@ -108,6 +117,8 @@ impl Counters {
             attempts: self.attempts.get(),
             retries: self.retries.get(),
             attempts_failed: self.attempts_failed.each_ref().map(Count::get),
+            latency: self.latency.summary(),
+            connections: self.connections.get(),
             bytes: self.bytes.get(),
             in_flight: self.in_flight.now.get(),
             in_flight_peak: self.in_flight.peak.get(),
@@ -141,6 +152,10 @@ pub struct Progress {
     pub retries: u64,
     /// Attempts that failed, by [`FailureKind::index`].
     pub attempts_failed: [u64; FailureKind::ALL.len()],
+    /// How long attempts took, be they successes or failures.
+    pub latency: Latency,
+    /// Connections opened.
+    pub connections: u64,
     /// Bytes of bodies received whole.
     pub bytes: u64,
     /// Requests in flight at this moment.

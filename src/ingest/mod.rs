@@ -4,6 +4,7 @@
 mod attempt;
 mod client;
 pub mod config;
+mod connections;
 mod control;
 mod coordinator;
 mod counters;
@@ -12,6 +13,7 @@ mod feed;
 mod fetcher;
 mod fetcher_pool;
 mod health;
+mod latency;
 mod messages;
 mod outage;
 mod outcome;
@@ -45,6 +47,7 @@ pub use self::{
     client::Client,
     config::Config,
     counters::Progress,
+    latency::Latency,
     outcome::{Failure, FailureKind, Outcome, UnknownKind},
     report::{FAILURES_LISTED, FailedId, Report},
     run::{PipelineStopped, Run, RunWatch},

@@ -6,7 +6,7 @@ use crate::common::{Api, Home, counts, story};
 use hn_ingest::test_util::Reply;
 use serde_json::{Value, json};
 
-const REPORT_KEYS: [&str; 13] = [
+const REPORT_KEYS: [&str; 15] = [
     "command",
     "requested",
     "stored",
@@ -16,6 +16,8 @@ const REPORT_KEYS: [&str; 13] = [
     "attempts",
     "retries",
     "bytes",
+    "connections",
+    "latency_ms",
     "elapsed_ms",
     "items_per_second",
     "interrupted",
