@@ -1,6 +1,7 @@
 //! Opening SQLite files: the pool and its pragmas. No queries, no migrations.
 
 use std::{
+    fmt::Display,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -9,7 +10,7 @@ use std::{
 use diesel::{
     Connection, ConnectionError, QueryableByName, RunQueryDsl, SqliteConnection,
     connection::SimpleConnection,
-    r2d2::{ConnectionManager, CustomizeConnection, Error as PoolError},
+    r2d2::{ConnectionManager, CustomizeConnection, Error as PoolError, NopErrorHandler},
     sql_query,
     sql_types::Text,
 };
@@ -24,8 +25,8 @@ const CONNECTIONS_MAX: u32 = 4;
 /// Longer than a connection waits for a lock, else the pool gives up first.
 const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A fresh file's switch to WAL can find it locked without waiting, when several programs open it at once.
-const WAL_PATIENCE: Duration = Duration::from_secs(10);
+/// A database that another program keeps locked is waited for so long, beyond a connection's own busy timeout.
+pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The order matters: what follows the busy timeout waits for locks. Each is a statement of its own.
 const PRAGMAS: [&str; 3] = [
@@ -80,15 +81,19 @@ pub fn open(path: &Path) -> Result<Pool, DbError> {
         path: path.to_owned(),
         source,
     })?;
-    set_pragmas(&mut first)
-        .and_then(|()| use_wal(&mut first))
-        .map_err(failed)?;
+    set_pragmas(&mut first).map_err(failed)?;
+    // A fresh file's switch to WAL can find it locked without waiting, when several programs open it at once. The look at the
+    // schema shows here and now whether the files beside it can be made.
+    while_locked(|| first.batch_execute("PRAGMA journal_mode = WAL")).map_err(failed)?;
+    while_locked(|| first.batch_execute("SELECT count(*) FROM sqlite_schema")).map_err(failed)?;
     Pool::builder()
         .max_size(CONNECTIONS_MAX)
         .min_idle(Some(0))
         .test_on_check_out(false)
         .connection_timeout(CHECKOUT_TIMEOUT)
         .connection_customizer(Box::new(Pragmas))
+        // The caller is told the error; r2d2 would log each of its tries too.
+        .error_handler(Box::new(NopErrorHandler))
         .build(ConnectionManager::new(name))
         .map_err(|error| DbError::Pool(error.to_string()))
 }
@@ -108,21 +113,34 @@ fn set_pragmas(conn: &mut SqliteConnection) -> diesel::QueryResult<()> {
         .try_for_each(|pragma| conn.batch_execute(pragma))
 }
 
-fn use_wal(conn: &mut SqliteConnection) -> diesel::QueryResult<()> {
+/// Tries again while another connection holds a lock, for up to a minute; blocks meanwhile. A connection's busy timeout does not
+/// cover every lock, and is shorter.
+///
+/// # Errors
+/// What `work` gave last.
+pub fn while_locked<T, E: Display>(mut work: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     let began = Instant::now();
     loop {
-        match conn.batch_execute("PRAGMA journal_mode = WAL") {
-            Err(error) if is_locked(&error) && began.elapsed() < WAL_PATIENCE => {
-                thread::sleep(Duration::from_millis(10));
+        match work() {
+            Err(error) if began.elapsed() < LOCK_PATIENCE && is_locked(&error.to_string()) => {
+                thread::sleep(Duration::from_millis(20));
             }
             done => return done,
         }
     }
 }
 
-/// Whether another connection holds a lock that this one needs.
-pub fn is_locked(error: &diesel::result::Error) -> bool {
-    error.to_string().contains("is locked")
+/// Whether an error's text is what SQLite says of a lock.
+pub(crate) fn is_locked(text: &str) -> bool {
+    const LOCKED: [&str; 3] = [
+        "database is locked",
+        "database table is locked",
+        "locking protocol",
+    ];
+    // An error that wraps SQLite's ends with it.
+    LOCKED
+        .iter()
+        .any(|locked| text == *locked || text.ends_with(&format!(": {locked}")))
 }
 
 /// Which file a pool's database is. A deleted or replaced file takes commits that nobody will find again.

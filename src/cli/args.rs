@@ -2,12 +2,15 @@
 
 use std::process::ExitCode;
 
-use clap::{Arg, ArgAction, ArgMatches, Command as Clap};
+use clap::{
+    Arg, ArgAction, ArgMatches, Command as Clap,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use super::{
     Ending,
     mock_api::{self, MockApiArgs},
-    options::{OPTIONS, Options},
+    options::{OPTIONS, Options, nearest},
     output::complain,
 };
 use crate::{
@@ -34,15 +37,26 @@ pub(super) enum IdArgs {
 
 /// What was asked for; else all has been said, and this is the exit code.
 pub(super) fn parse() -> Result<Invocation, ExitCode> {
-    let matches = cli().try_get_matches().map_err(|error| {
-        // A closed stdout is no reason to fail.
-        let _ = error.print();
-        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
-    })?;
     let refuse = |why: String| {
         complain(why);
         ExitCode::from(Ending::Refused)
     };
+    let matches = cli().try_get_matches().map_err(|error| {
+        if let (ErrorKind::InvalidSubcommand, Some(ContextValue::String(name))) =
+            (error.kind(), error.get(ContextKind::InvalidSubcommand))
+        {
+            let cli = cli();
+            let known: Vec<_> = cli.get_subcommands().map(Clap::get_name).collect();
+            return refuse(format!(
+                "`{name}` is no command; did you mean {}? There are {}",
+                nearest(&known, name),
+                known.join(", ")
+            ));
+        }
+        // A closed stdout is no reason to fail.
+        let _ = error.print();
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    })?;
     let (name, own) = matches.subcommand().unwrap_or(("top", &matches));
     let command = command(name, own).map_err(refuse)?;
     // Flags are global: clap hands them down to the command's matches.

@@ -7,7 +7,7 @@ use futures_util::stream;
 use super::{
     Ending, Refusal, args::IdArgs, options::Options, output::complain, session::Session, stdin_ids,
 };
-use crate::hn::List;
+use crate::{db::while_locked, hn::List};
 
 /// Reads a list, keeps it, and fetches its first ids.
 pub(super) async fn list(options: &Options, list: List) -> Result<Ending, Refusal> {
@@ -16,7 +16,7 @@ pub(super) async fn list(options: &Options, list: List) -> Result<Ending, Refusa
     let read = session.signals.or_leave(reading).await;
     let mut ids = read.map_err(|error| session.unreachable(error))?;
     let mut conn = session.connection()?;
-    list.keep(&mut conn, &ids)
+    while_locked(|| list.keep(&mut conn, &ids))
         .map_err(|error| Refusal(format!("the database cannot be written: {error}")))?;
     drop(conn);
     options.limit.cut(&mut ids);

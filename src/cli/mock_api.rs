@@ -1,6 +1,6 @@
 //! `mock-api`: serves the embedded API until it is told to stop.
 
-use std::str::FromStr;
+use std::{io::ErrorKind, str::FromStr};
 
 use clap::{Arg, ArgMatches, Command};
 
@@ -111,10 +111,12 @@ fn value<T: FromStr>(own: &ArgMatches, name: &str, allowed: &str) -> Result<T, S
 pub(super) async fn serve(MockApiArgs(api): MockApiArgs) -> Result<Ending, Refusal> {
     let mut signals = Signals::listen()?;
     let port = api.port;
-    let running = api
-        .start()
-        .await
-        .map_err(|error| Refusal(format!("the mock API cannot serve on port {port}: {error}")))?;
+    let running = api.start().await.map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput => Refusal::new(error),
+        _ => Refusal(format!(
+            "the mock API cannot serve on port {port}: {error}; try --port 0"
+        )),
+    })?;
     output::to_stdout(|out| {
         writeln!(out, "{}", running.url())?;
         out.flush()

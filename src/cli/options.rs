@@ -169,14 +169,20 @@ pub(super) fn warn_of_unknown_variables() {
     let names = env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
     for name in names.filter(|name| name.starts_with("INGEST_") && !known.contains(&name.as_str()))
     {
-        let nearest = known.iter().max_by(|a, b| {
-            strsim::jaro_winkler(a, &name).total_cmp(&strsim::jaro_winkler(b, &name))
-        });
         warn!(
             "{name} is no variable of hn-ingest; did you mean {}?",
-            nearest.unwrap_or(&"")
+            nearest(&known, &name)
         );
     }
+}
+
+/// The name that a misspelt one was most likely meant to be.
+pub(super) fn nearest<'a>(known: &[&'a str], name: &str) -> &'a str {
+    let likeness = |known: &str| strsim::jaro_winkler(known, name);
+    let nearest = known
+        .iter()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    nearest.copied().unwrap_or_default()
 }
 
 fn variables() -> impl Iterator<Item = &'static str> {

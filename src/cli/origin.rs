@@ -15,12 +15,27 @@ const UNMARKED: i32 = 0;
 
 const FOREIGN: &str = "this database belongs to another program; name another file";
 
+/// Whether nothing was fetched yet, be it a list.
+const NOTHING_YET: &str =
+    "SELECT NOT EXISTS (SELECT 1 FROM items) AND NOT EXISTS (SELECT 1 FROM lists)
+    AND NOT EXISTS (SELECT 1 FROM absent) AND NOT EXISTS (SELECT 1 FROM failures) AS number";
+
+/// Whether there are tables, and none of them is that of our migrations.
+const STRANGE: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%')
+    AND NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '__diesel_schema_migrations') AS number";
+
 /// Refuses another program's database, before tables are made in it.
 pub(super) fn spare_strangers(conn: &mut SqliteConnection) -> Result<(), Refusal> {
-    match application_id(conn) {
-        Ok(UNMARKED | REAL | DEMO) => Ok(()),
-        Ok(_) => Err(Refusal::new(FOREIGN)),
-        Err(error) => Err(failed(error)),
+    let id = application_id(conn).map_err(failed)?;
+    let is_ours = match id {
+        REAL | DEMO => true,
+        UNMARKED => number(conn, STRANGE).map_err(failed)? == 0,
+        _ => false,
+    };
+    if is_ours {
+        Ok(())
+    } else {
+        Err(Refusal::new(FOREIGN))
     }
 }
 
@@ -29,13 +44,11 @@ pub(super) fn claim(conn: &mut SqliteConnection, demo: bool) -> Result<(), Refus
     let wanted = if demo { DEMO } else { REAL };
     conn.immediate_transaction(|conn| {
         let found = application_id(conn)?;
-        let items = number(conn, "SELECT EXISTS (SELECT 1 FROM items) AS number")?;
+        let is_empty = number(conn, NOTHING_YET)? == 1;
         match found {
             found if found == wanted => Ok(Ok(())),
-            UNMARKED if !demo || items == 0 => {
-                conn.batch_execute(&format!("PRAGMA application_id = {wanted}"))?;
-                Ok(Ok(()))
-            }
+            UNMARKED if !demo => mark(conn, wanted),
+            UNMARKED | REAL | DEMO if is_empty => mark(conn, wanted),
             UNMARKED | REAL => Ok(Err(
                 "this database holds real items; a demo does not mix with them: leave out --database, or name another file",
             )),
@@ -47,6 +60,11 @@ pub(super) fn claim(conn: &mut SqliteConnection, demo: bool) -> Result<(), Refus
     })
     .map_err(failed)?
     .map_err(Refusal::new)
+}
+
+fn mark(conn: &mut SqliteConnection, id: i32) -> diesel::QueryResult<Result<(), &'static str>> {
+    conn.batch_execute(&format!("PRAGMA application_id = {id}"))?;
+    Ok(Ok(()))
 }
 
 fn application_id(conn: &mut SqliteConnection) -> diesel::QueryResult<i32> {

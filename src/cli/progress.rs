@@ -12,6 +12,8 @@ use crate::ingest::{Progress, RunWatch};
 
 const BAR_EVERY: Duration = Duration::from_millis(200);
 const LINE_EVERY: Duration = Duration::from_secs(5);
+/// Who asks for lines gets one at once, and one a second.
+const LINE_EVERY_ALWAYS: Duration = Duration::from_secs(1);
 
 /// Shows a run's progress until it is dropped or told that the run is over.
 pub(super) struct Display {
@@ -30,13 +32,16 @@ impl Display {
                 };
             }
             _ if terminal => (Some(new_bar()), BAR_EVERY),
-            _ => (None, LINE_EVERY),
+            ProgressChoice::Auto => (None, LINE_EVERY),
+            ProgressChoice::Always => (None, LINE_EVERY_ALWAYS),
         };
         let shown = bar.clone();
         let task = actix_rt::spawn(async move {
             let mut pace = Pace::new();
             let mut tick = actix_rt::time::interval(every);
-            tick.tick().await;
+            if choice == ProgressChoice::Auto {
+                tick.tick().await;
+            }
             loop {
                 tick.tick().await;
                 let progress = watch.progress();

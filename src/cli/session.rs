@@ -7,7 +7,7 @@ use std::{
 
 use diesel::{SqliteConnection, connection::SimpleConnection};
 use futures_util::Stream;
-use log::warn;
+use log::{debug, warn};
 
 use super::{
     Ending, Refusal,
@@ -17,8 +17,8 @@ use super::{
     signals::{self, Signals},
 };
 use crate::{
-    db::{self, Pool},
-    hn::{HnSink, HnSource, PUBLIC_API, migrations, runs},
+    db::{self, FileIdentity, Pool, while_locked},
+    hn::{HnSink, HnSource, PUBLIC_API, lists::ListError, migrations, runs},
     ingest::{Builder, Client, Pipeline, Report},
     mock_api::{MockApi, RunningMockApi},
 };
@@ -31,6 +31,7 @@ pub(super) struct Session<'a> {
     pub(super) source: HnSource,
     pub(super) client: Client,
     pub(super) pool: Pool,
+    file: Option<FileIdentity>,
     pub(super) signals: Signals,
     /// Serves as long as the session lasts.
     demo: Option<RunningMockApi>,
@@ -44,8 +45,8 @@ impl<'a> Session<'a> {
         let refuse =
             |error: &dyn std::fmt::Display| Refusal(format!("{}: {error}", path.display()));
         origin::spare_strangers(&mut conn).map_err(|error| refuse(&error))?;
-        migrations::run(&mut conn).map_err(|error| refuse(&error))?;
-        origin::claim(&mut conn, options.demo).map_err(|error| refuse(&error))?;
+        while_locked(|| migrations::run(&mut conn)).map_err(|error| refuse(&error))?;
+        while_locked(|| origin::claim(&mut conn, options.demo)).map_err(|error| refuse(&error))?;
         let demo = match options.demo {
             true => Some(
                 MockApi::default()
@@ -66,6 +67,7 @@ impl<'a> Session<'a> {
             options,
             source: HnSource::new(&base).map_err(Refusal::new)?,
             client: Client::new(&options.config),
+            file: FileIdentity::of(&pool).map_err(Refusal::new)?,
             pool,
             signals: Signals::listen()?,
             demo,
@@ -79,7 +81,9 @@ impl<'a> Session<'a> {
         ids: impl Stream<Item = i64> + Send + 'static,
     ) -> Result<Done, Refusal> {
         let unusable = |error| Refusal(format!("the database cannot be written: {error}"));
-        let run_row = runs::begin(&mut *connection(&self.pool)?, command).map_err(unusable)?;
+        let mut conn = connection(&self.pool)?;
+        let run_row = while_locked(|| runs::begin(&mut conn, command)).map_err(unusable)?;
+        drop(conn);
         let pipeline = self.pipeline()?;
         let mut run = pipeline.run_stream(ids);
         let display = Display::start(self.options.progress, run.watch());
@@ -98,7 +102,11 @@ impl<'a> Session<'a> {
         };
         drop(display);
         let report = match report {
-            Ok(report) => report,
+            // A file that went after the last commit took that with it.
+            Ok(report) => Report {
+                storage_lost: report.storage_lost.or(self.file_gone()),
+                ..report
+            },
             Err(stopped) => {
                 output::complain(stopped);
                 return Ok(Done {
@@ -138,6 +146,10 @@ impl<'a> Session<'a> {
         connection(&self.pool)
     }
 
+    fn file_gone(&self) -> Option<String> {
+        self.file.as_ref().and_then(|file| file.check().err())
+    }
+
     fn pipeline(&self) -> Result<Pipeline<i64>, Refusal> {
         Builder::new(self.source.clone(), HnSink::new())
             .config(self.options.config.clone())
@@ -150,21 +162,33 @@ impl<'a> Session<'a> {
     /// The report is told even when it cannot be noted.
     fn note(&self, run_row: i64, report: &Report<i64>) {
         let noted = connection(&self.pool).and_then(|mut conn| {
-            runs::finish(&mut conn, run_row, &report.totals).map_err(Refusal::new)?;
-            // So that what the report calls stored outlives a power cut too.
-            conn.batch_execute("PRAGMA wal_checkpoint(PASSIVE)")
-                .map_err(Refusal::new)
+            while_locked(|| runs::finish(&mut conn, run_row, &report.totals))
+                .map_err(Refusal::new)?;
+            Ok(conn)
         });
-        if let Err(Refusal(why)) = noted {
-            warn!("this run could not be noted in the table runs: {why}");
+        match noted {
+            // So that what the report calls stored outlives a power cut too; if it cannot be, the next run does it.
+            Ok(mut conn) => {
+                if let Err(error) = conn.batch_execute("PRAGMA wal_checkpoint(PASSIVE)") {
+                    debug!("no checkpoint: {error}");
+                }
+            }
+            Err(Refusal(why)) => {
+                warn!("this run could not be noted in the table runs: {why}");
+            }
         }
     }
 
     /// A way out for who has no network.
-    pub(super) fn unreachable(&self, error: impl std::fmt::Display) -> Refusal {
-        let hint = match self.demo {
-            Some(_) => "",
-            None => "; check --api-url and the network, or try --demo, which needs neither",
+    pub(super) fn unreachable(&self, error: ListError) -> Refusal {
+        let hint = match error {
+            _ if self.demo.is_some() => "",
+            ListError::Unreachable { .. } => {
+                "; check --api-url and the network, or try --demo, which needs neither"
+            }
+            ListError::Unexpected { .. } => {
+                "; check that --api-url is an API like that of Hacker News"
+            }
         };
         Refusal(format!("{error}{hint}"))
     }

@@ -1,28 +1,39 @@
 //! One HTTP exchange under one deadline: connect, head and body. Fetchers use it, and so does the reading of lists.
 
+mod error;
+mod redirect;
+
 use std::time::{Duration, SystemTime};
 
 use awc::{
     ClientResponse,
-    error::{ConnectError, PayloadError, SendRequestError},
+    error::PayloadError,
     http::{
-        Uri,
+        StatusCode, Uri, Version,
         header::{self, HeaderMap},
     },
 };
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use thiserror::Error;
+use tokio::time::{Instant, timeout};
 
-use super::{connections::Connections, outcome::FailureKind, wire};
+pub(crate) use self::error::AttemptError;
+use self::error::{CUT_SHORT, is_end};
+use super::{
+    connections::Connections,
+    unsaved::{BytesRoom, Unsaved},
+    wire,
+};
 
 /// A response may send us on this often.
 const REDIRECTS_MAX: usize = 3;
 
-/// Of a body that nobody wants, this much is read so that its connection can be used again.
+/// Of a body that nobody wants, so much is read, for so long, that its connection can be used again.
 const DISCARD_MAX: usize = 64 * 1024;
+const DISCARD_TIME: Duration = Duration::from_millis(100);
 
-const CUT_SHORT: &str = "the body was cut short";
+/// Larger bodies are read only when there is room for all of them; so many fetchers can't hold so many large bodies at once.
+const SMALL: usize = 64 * 1024;
 
 /// What is asked for, and within which bounds.
 pub(crate) struct Exchange<'a> {
@@ -30,159 +41,193 @@ pub(crate) struct Exchange<'a> {
     pub(crate) headers: &'a [(String, String)],
     pub(crate) deadline: Duration,
     pub(crate) max_body: usize,
+    pub(crate) unsaved: &'a Unsaved,
 }
 
-/// Why an attempt brought no body.
-#[derive(Debug, Error)]
-pub(crate) enum AttemptError {
-    #[error("no whole answer within {}", humantime::format_duration(*.0))]
-    Timeout(Duration),
-    #[error("cannot connect: {0}")]
-    Connect(String),
-    #[error("the connection broke: {0}")]
-    Reset(String),
-    #[error("HTTP status {code}")]
-    Status {
-        code: u16,
-        retry_after: Option<Duration>,
-    },
-    #[error("the body is larger than {} bytes", .limit)]
-    TooLarge { limit: usize },
-    #[error("no such request can be sent: {0}")]
-    Request(String),
-}
-
-impl AttemptError {
-    pub(crate) fn kind(&self) -> FailureKind {
-        match self {
-            Self::Timeout(_) => FailureKind::Timeout,
-            Self::Connect(_) | Self::Request(_) => FailureKind::Connect,
-            Self::Reset(_) => FailureKind::Reset,
-            Self::Status { .. } => FailureKind::Status,
-            Self::TooLarge { .. } => FailureKind::Body,
-        }
-    }
-
-    /// Whether the same request may well succeed later.
-    pub(crate) fn is_transient(&self) -> bool {
-        match self {
-            Self::Timeout(_) | Self::Connect(_) | Self::Reset(_) => true,
-            Self::Status { code, .. } => {
-                matches!(code, 408 | 425 | 429 | 500 | 502 | 503 | 504)
-            }
-            Self::TooLarge { .. } | Self::Request(_) => false,
-        }
-    }
-
-    /// Whether the server asks everybody to stay away for a while, not only this request.
-    pub(crate) fn is_meant_for_all(&self) -> bool {
-        matches!(self, Self::Status { code: 429, .. }) || self.retry_after().is_some()
-    }
-
-    /// How long the server asked us to stay away.
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Status { retry_after, .. } => *retry_after,
-            _ => None,
-        }
-    }
-}
-
-/// Makes one attempt; its deadline covers everything, redirects included.
+/// Makes one attempt. Its deadline covers everything, redirects included, except the wait for room of our own.
 pub(crate) async fn attempt(
     connections: &Connections,
     exchange: &Exchange<'_>,
-) -> Result<Bytes, AttemptError> {
-    tokio::time::timeout(exchange.deadline, follow(connections, exchange))
-        .await
-        .unwrap_or(Err(AttemptError::Timeout(exchange.deadline)))
+) -> Result<(Bytes, BytesRoom), AttemptError> {
+    let mut deadline = Deadline {
+        left: exchange.deadline,
+        whole: exchange.deadline,
+    };
+    let begun = async {
+        let response = follow(connections, exchange).await?;
+        let mut reading = Reading::new(response, exchange.max_body)?;
+        reading.until(SMALL).await?;
+        Ok(reading)
+    };
+    let mut reading = deadline.within(begun).await?;
+    let mut room = exchange.unsaved.bytes(reading.expects()).await;
+    deadline.within(reading.until(usize::MAX)).await?;
+    room.shrink_to(reading.body.len());
+    Ok((reading.body.freeze(), room))
 }
 
-async fn follow(connections: &Connections, exchange: &Exchange<'_>) -> Result<Bytes, AttemptError> {
+/// The time that is left of an attempt.
+struct Deadline {
+    left: Duration,
+    whole: Duration,
+}
+
+impl Deadline {
+    async fn within<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, AttemptError>>,
+    ) -> Result<T, AttemptError> {
+        let began = Instant::now();
+        let done = timeout(self.left, work).await;
+        self.left = self.left.saturating_sub(began.elapsed());
+        done.unwrap_or(Err(AttemptError::Timeout(self.whole)))
+    }
+}
+
+/// The response to a request or to what it was redirected to, if that is a success. Any other status is known once the head is
+/// here, whatever becomes of its body.
+async fn follow(
+    connections: &Connections,
+    exchange: &Exchange<'_>,
+) -> Result<ClientResponse<impl PayloadStream + Unpin>, AttemptError> {
     let mut url: Uri = exchange
         .url
         .parse()
         .map_err(|error| AttemptError::Request(format!("`{}` is no URL: {error}", exchange.url)))?;
     let mut headers = exchange.headers;
-    for _ in 0..=REDIRECTS_MAX {
-        let mut response = send(connections, url.clone(), headers).await?;
+    let mut redirects = 0;
+    loop {
+        let response = send(connections, url.clone(), headers).await?;
         let status = response.status();
         if status.is_success() {
-            return read(&mut response, exchange.max_body).await;
+            return Ok(response);
         }
         let code = status.as_u16();
         let location = response.headers().get(header::LOCATION).cloned();
         let retry_after = retry_after(code, response.headers(), SystemTime::now());
-        discard(&mut response).await;
-        match location {
-            Some(location) if matches!(code, 301 | 302 | 303 | 307 | 308) => {
-                let next = redirect(&url, &location)?;
-                if next.authority() != url.authority() {
-                    headers = &[];
-                }
-                url = next;
-            }
-            _ => return Err(AttemptError::Status { code, retry_after }),
+        actix_rt::spawn(timeout(DISCARD_TIME, discard(response)));
+        if status.is_informational() {
+            let why = format!("the connection gave HTTP status {code} for an answer");
+            return Err(AttemptError::Reset(why));
         }
+        let Some(location) = location.filter(|_| matches!(code, 301 | 302 | 303 | 307 | 308))
+        else {
+            return Err(AttemptError::Status { code, retry_after });
+        };
+        redirects += 1;
+        let next = match redirects {
+            0..=REDIRECTS_MAX => redirect::target(&url, &location),
+            _ => Err(format!("it is more than the {REDIRECTS_MAX}rd")),
+        };
+        let next = next.map_err(|why| AttemptError::Redirect { code, why })?;
+        if (next.scheme(), next.authority()) != (url.scheme(), url.authority()) {
+            headers = &[];
+        }
+        url = next;
     }
-    Err(AttemptError::Request(format!(
-        "more than {REDIRECTS_MAX} redirects"
-    )))
 }
 
 async fn send(
     connections: &Connections,
     url: Uri,
     headers: &[(String, String)],
-) -> Result<ClientResponse<impl PayloadStream>, AttemptError> {
+) -> Result<ClientResponse<impl PayloadStream + Unpin>, AttemptError> {
     let client = connections
         .for_scheme(url.scheme_str())
         .await
         .map_err(AttemptError::Request)?;
     let url = wire::as_plain(url).map_err(|error| AttemptError::Request(error.to_string()))?;
-    let mut request = client.get(url);
-    for (name, value) in headers {
-        request = request.insert_header((name.as_str(), value.as_str()));
+    loop {
+        let mut request = client.get(url.clone());
+        for (name, value) in headers {
+            request = request.insert_header((name.as_str(), value.as_str()));
+        }
+        match request.no_decompress().send().await {
+            // The server closed it after an earlier answer; each time one connection is used up, and a new one is never stale.
+            Err(error) if wire::is_stale(&error) => connections.note_resent(),
+            answer => return Ok(answer?),
+        }
     }
-    Ok(request.no_decompress().send().await?)
 }
 
 /// The body of a response, chunk by chunk.
-trait PayloadStream: futures_util::Stream<Item = Result<Bytes, PayloadError>> {}
+trait PayloadStream: futures_util::Stream<Item = Result<Bytes, PayloadError>> + 'static {}
 
-impl<T: futures_util::Stream<Item = Result<Bytes, PayloadError>>> PayloadStream for T {}
+impl<T: futures_util::Stream<Item = Result<Bytes, PayloadError>> + 'static> PayloadStream for T {}
 
-/// Reads the whole body, and makes sure of that: awc takes a connection that closes early for the end of the body. It is read
-/// of its own size: a chunk as it comes keeps alive the buffer that it was read into, which is far larger than
-/// most records.
-async fn read<P: PayloadStream + Unpin>(
-    response: &mut ClientResponse<P>,
+/// A body while it is read. It is read into memory of its own size: a chunk as it comes keeps alive the buffer that it was
+/// read into, which is far larger than most records.
+struct Reading<P> {
+    response: ClientResponse<P>,
+    announced: Option<usize>,
+    ends_with_connection: bool,
+    body: BytesMut,
+    is_whole: bool,
     limit: usize,
-) -> Result<Bytes, AttemptError> {
-    let announced = announced(response.headers());
-    if announced.is_some_and(|length| length > limit as u64) {
-        return Err(AttemptError::TooLarge { limit });
-    }
-    let ends_with_connection =
-        announced.is_none() && !response.headers().contains_key(header::TRANSFER_ENCODING);
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.next().await {
-        let chunk = match chunk {
-            Err(error) if ends_with_connection && is_end(&error) => break,
-            chunk => chunk?,
-        };
-        if body.len() + chunk.len() > limit {
-            return Err(AttemptError::TooLarge { limit });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    if announced.is_some_and(|length| length > body.len() as u64) {
-        return Err(AttemptError::Reset(CUT_SHORT.to_owned()));
-    }
-    Ok(body.freeze())
 }
 
-async fn discard<P: PayloadStream + Unpin>(response: &mut ClientResponse<P>) {
+impl<P: PayloadStream + Unpin> Reading<P> {
+    fn new(response: ClientResponse<P>, limit: usize) -> Result<Self, AttemptError> {
+        let headers = response.headers();
+        let announced = match response.status() {
+            StatusCode::NO_CONTENT => Some(0),
+            _ => announced(headers),
+        };
+        if announced.is_some_and(|length| length > limit) {
+            return Err(AttemptError::TooLarge { limit });
+        }
+        let ends_with_connection =
+            announced.is_none() && !headers.contains_key(header::TRANSFER_ENCODING);
+        if ends_with_connection && response.version() >= Version::HTTP_11 {
+            let why = "the answer tells neither its length nor that it comes in chunks";
+            return Err(AttemptError::Reset(why.to_owned()));
+        }
+        let body = BytesMut::new();
+        Ok(Self {
+            response,
+            announced,
+            ends_with_connection,
+            body,
+            is_whole: false,
+            limit,
+        })
+    }
+
+    /// Reads on until so many bytes are here, or all of them.
+    async fn until(&mut self, bytes: usize) -> Result<(), AttemptError> {
+        while !self.is_whole && self.body.len() < bytes {
+            let chunk = match self.response.next().await {
+                Some(Err(error)) if self.ends_with_connection && is_end(&error) => None,
+                chunk => chunk.transpose()?,
+            };
+            match chunk {
+                Some(chunk) if self.body.len() + chunk.len() > self.limit => {
+                    return Err(AttemptError::TooLarge { limit: self.limit });
+                }
+                Some(chunk) => self.body.extend_from_slice(&chunk),
+                None if self
+                    .announced
+                    .is_some_and(|length| length > self.body.len()) =>
+                {
+                    return Err(AttemptError::Reset(CUT_SHORT.to_owned()));
+                }
+                None => self.is_whole = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// The most bytes that the whole body may have.
+    fn expects(&self) -> usize {
+        if self.is_whole {
+            self.body.len()
+        } else {
+            self.announced.unwrap_or(self.limit)
+        }
+    }
+}
+
+async fn discard<P: PayloadStream + Unpin>(mut response: ClientResponse<P>) {
     let mut seen = 0;
     while let Some(Ok(chunk)) = response.next().await {
         seen += chunk.len();
@@ -192,13 +237,15 @@ async fn discard<P: PayloadStream + Unpin>(response: &mut ClientResponse<P>) {
     }
 }
 
-fn announced(headers: &HeaderMap) -> Option<u64> {
-    headers
+/// The length that the head names; one past `usize` is past every limit.
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    let length: u64 = headers
         .get(header::CONTENT_LENGTH)?
         .to_str()
         .ok()?
         .parse()
-        .ok()
+        .ok()?;
+    Some(usize::try_from(length).unwrap_or(usize::MAX))
 }
 
 /// `Retry-After` counts on 429 and 503: seconds or a date (RFC 9110, 10.2.3).
@@ -213,66 +260,6 @@ fn retry_after(code: u16, headers: &HeaderMap, now: SystemTime) -> Option<Durati
     }
     let date = httpdate::parse_http_date(value).ok()?;
     Some(date.duration_since(now).unwrap_or_default())
-}
-
-fn redirect(from: &Uri, location: &header::HeaderValue) -> Result<Uri, AttemptError> {
-    let refuse = |why: &str| {
-        let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
-        AttemptError::Request(format!("redirect from {from} to `{location}`: {why}"))
-    };
-    let text = location.to_str().map_err(|_| refuse("no URL"))?;
-    let base = url::Url::parse(&from.to_string()).map_err(|_| refuse("no base URL"))?;
-    let next = base.join(text).map_err(|_| refuse("no URL"))?;
-    if base.scheme() == "https" && next.scheme() != "https" {
-        return Err(refuse("it leaves https"));
-    }
-    next.as_str().parse().map_err(|_| refuse("no URL"))
-}
-
-impl From<SendRequestError> for AttemptError {
-    fn from(error: SendRequestError) -> Self {
-        match error {
-            SendRequestError::Connect(ConnectError::Disconnected) => {
-                Self::Reset("closed before an answer".into())
-            }
-            SendRequestError::Connect(error) => Self::Connect(with_causes(&error)),
-            SendRequestError::Url(_) | SendRequestError::Http(_) => {
-                Self::Request(error.to_string())
-            }
-            error => Self::Reset(with_causes(&error)),
-        }
-    }
-}
-
-impl From<PayloadError> for AttemptError {
-    fn from(error: PayloadError) -> Self {
-        if is_end(&error) {
-            return Self::Reset(CUT_SHORT.to_owned());
-        }
-        Self::Reset(error.to_string())
-    }
-}
-
-fn is_end(error: &PayloadError) -> bool {
-    match error {
-        PayloadError::Io(error) | PayloadError::Incomplete(Some(error)) => wire::is_end(error),
-        PayloadError::Incomplete(None) => true,
-        _ => false,
-    }
-}
-
-/// The error and the causes below it that add something, which for TLS is where the reason stands.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
@@ -301,19 +288,5 @@ mod tests {
         for nonsense in ["", "-1", "1.5", "soon"] {
             assert_eq!(read(429, nonsense), None, "{nonsense}");
         }
-    }
-
-    #[test]
-    fn a_redirect_may_be_relative_and_never_leaves_https() {
-        let to = |from: &str, location: &'static str| {
-            let from: Uri = from.parse().expect("a URL");
-            redirect(&from, &header::HeaderValue::from_static(location)).map(|uri| uri.to_string())
-        };
-        assert_eq!(to("http://a/b/c", "d").expect("relative"), "http://a/b/d");
-        assert_eq!(
-            to("http://a/b", "https://c/").expect("absolute"),
-            "https://c/"
-        );
-        assert!(to("https://a/b", "http://a/b").is_err());
     }
 }

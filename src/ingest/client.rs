@@ -16,6 +16,7 @@ use super::{
     health::Sign,
     pace::Pace,
     retry::{Decision, RetryPolicy},
+    unsaved::{BytesRoom, Unsaved},
 };
 
 /// Fetches URLs as the settings say: one deadline an attempt, retries with backoff, one rate for all.
@@ -35,7 +36,7 @@ struct Inner {
 /// What came of the attempts for one URL.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Body(Bytes),
+    Body(Bytes, BytesRoom),
     Absent,
     Failed(FailureKind, String),
     /// The run was stopped before there was an answer.
@@ -68,10 +69,12 @@ impl Client {
     /// # Errors
     /// The failure after the last attempt.
     pub async fn get(&self, url: &str, headers: &[(String, String)]) -> Result<Bytes, Failure> {
-        let control = Control::default();
-        let (answer, attempts) = self.fetch(url, url, headers, |_| false, &control).await;
+        let (control, unsaved) = (Control::default(), Unsaved::new(1));
+        let (answer, attempts) = self
+            .fetch(url, url, headers, |_| false, &unsaved, &control)
+            .await;
         let (kind, message) = match answer {
-            Answer::Body(body) => return Ok(body),
+            Answer::Body(body, _) => return Ok(body),
             Answer::Failed(kind, message) => (kind, message),
             Answer::Absent | Answer::NotAttempted => (FailureKind::Status, "no answer".to_owned()),
         };
@@ -89,6 +92,7 @@ impl Client {
         url: &str,
         headers: &[(String, String)],
         is_absent: impl Fn(u16) -> bool,
+        unsaved: &Unsaved,
         control: &Control,
     ) -> (Answer, u32) {
         let Inner {
@@ -103,6 +107,7 @@ impl Client {
             headers,
             deadline: *deadline,
             max_body: *max_body,
+            unsaved,
         };
         let mut attempts = 0;
         loop {
@@ -119,14 +124,15 @@ impl Client {
             let tried = control.in_flight(attempt(connections, &exchange)).await;
             control.counters.attempt_took(began.elapsed());
             control.counters.connections.add(connections.newly_opened());
+            control.counters.resent(connections.newly_resent());
             let Some(tried) = tried else {
                 return (Answer::NotAttempted, attempts);
             };
             pace.note(Sign::of(&tried));
             let error = match tried {
-                Ok(body) => {
+                Ok((body, room)) => {
                     control.counters.bytes.add(body.len() as u64);
-                    return (Answer::Body(body), attempts);
+                    return (Answer::Body(body, room), attempts);
                 }
                 Err(error) => error,
             };

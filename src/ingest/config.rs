@@ -104,7 +104,14 @@ impl<T> Setting<T> {
     /// The variable's value is not allowed.
     pub fn apply_env(&self, to: &mut T) -> Result<(), BadSetting> {
         match env::var_os(self.variable) {
-            Some(value) => self.apply(to, self.variable, &value.to_string_lossy()),
+            Some(value) => match value.to_str() {
+                Some(text) => self.apply(to, self.variable, text),
+                None => Err(BadSetting {
+                    origin: self.variable.to_owned(),
+                    value: value.to_string_lossy().into_owned(),
+                    allowed: self.allowed,
+                }),
+            },
             None => Ok(()),
         }
     }

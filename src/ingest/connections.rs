@@ -6,18 +6,20 @@ use actix_rt::{net::ActixStream, task::spawn_blocking};
 use actix_service::{Service, ServiceExt};
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
 use awc::{Connector, http::Uri};
+use log::warn;
 use tokio::sync::OnceCell;
 
 use super::wire;
 
-type Opened = Rc<Cell<u64>>;
+type Counter = Rc<Cell<u64>>;
 
 /// Two connection pools, the second made when first an https URL is asked for: reading the system's certificates takes time
 /// that plain HTTP should not pay.
 pub(crate) struct Connections {
     plain: awc::Client,
     tls: OnceCell<awc::Client>,
-    opened: Opened,
+    opened: Counter,
+    resent: Cell<u64>,
     limit: usize,
     patience: Duration,
 }
@@ -25,15 +27,26 @@ pub(crate) struct Connections {
 impl Connections {
     /// At most `limit` connections; making one may take `patience`.
     pub(crate) fn new(limit: usize, patience: Duration) -> Self {
-        let opened = Opened::default();
+        let opened = Counter::default();
         let plain = client(wire::plain(), limit, patience, &opened);
         Self {
             plain,
             tls: OnceCell::new(),
             opened,
+            resent: Cell::new(0),
             limit,
             patience,
         }
+    }
+
+    /// A request is sent again, since the connection that it went over was closed after an earlier answer.
+    pub(crate) fn note_resent(&self) {
+        self.resent.set(self.resent.get() + 1);
+    }
+
+    /// How many requests were sent again since this was last asked.
+    pub(crate) fn newly_resent(&self) -> u64 {
+        self.resent.take()
     }
 
     /// How many connections were opened since this was last asked.
@@ -60,7 +73,7 @@ impl Connections {
 
 /// An attempt has one deadline around all of it, so those of awc, which would cut across it, are as long or off; and it
 /// follows redirects itself, inside that deadline.
-fn client<S, Io>(connect: S, limit: usize, patience: Duration, opened: &Opened) -> awc::Client
+fn client<S, Io>(connect: S, limit: usize, patience: Duration, opened: &Counter) -> awc::Client
 where
     S: Service<ConnectInfo<Uri>, Response = Connection<Uri, Io>, Error = ConnectError>
         + Clone
@@ -94,6 +107,9 @@ fn tls_config() -> Result<rustls::ClientConfig, String> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = rustls::RootCertStore::empty();
     let (usable, _) = roots.add_parsable_certificates(found.certs);
+    for error in &found.errors {
+        warn!("certificates are passed over: {error}");
+    }
     if usable == 0 {
         let why = found
             .errors

@@ -25,6 +25,10 @@ impl Control {
         self.stopping.is_cancelled()
     }
 
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.aborted.is_cancelled()
+    }
+
     /// Second step: requests in flight are dropped.
     pub(crate) fn abort(&self) {
         self.stopping.cancel();

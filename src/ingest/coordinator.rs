@@ -23,7 +23,7 @@ use super::{
     },
     outage::{Change, Outage},
     source::Id,
-    unsaved::Room,
+    unsaved::RowRoom,
 };
 
 const STORAGE_DIED: &str = "the storage actor died";
@@ -150,7 +150,7 @@ impl<I: Id> Coordinator<I> {
     }
 
     /// An id is no longer at its fetcher: its answer goes to Storage, unless that is no use.
-    fn answered(&mut self, id: I, answer: Answer, attempts: u32, room: Option<Room>) {
+    fn answered(&mut self, id: I, answer: Answer, attempts: u32, room: Option<RowRoom>) {
         let Some(current) = &mut self.current else {
             return;
         };

@@ -88,6 +88,12 @@ impl Counters {
         }
     }
 
+    /// Exchanges that a stale connection cost; they do not count against their id.
+    pub(crate) fn resent(&self, count: u64) {
+        self.attempts.add(count);
+        self.retries.add(count);
+    }
+
     pub(crate) fn attempt_took(&self, time: Duration) {
         self.latency.record(time);
     }
@@ -172,7 +178,7 @@ pub struct Progress {
     pub batches_last: u64,
     /// Time spent writing batches.
     pub commit_time: Duration,
-    /// The most rows that were fetched and not yet committed.
+    /// The most rows that Storage had and that were not yet committed.
     pub unsaved_peak: u64,
     /// Fetchers that died and were replaced.
     pub fetchers_replaced: u64,

@@ -11,7 +11,7 @@ use super::{
     control::Control,
     messages::{Fetch, Fetched, FetcherGone},
     panic_message,
-    unsaved::{Room, Unsaved},
+    unsaved::{RowRoom, Unsaved},
 };
 
 /// What the fetchers of a pipeline share.
@@ -97,7 +97,7 @@ async fn fetch<S: Source>(
     }: &Shared<S>,
     id: &S::Id,
     control: &Control,
-) -> (Answer, u32, Option<Room>) {
+) -> (Answer, u32, Option<RowRoom>) {
     let asking = async {
         let (url, headers) = (source.url(id), source.headers());
         client
@@ -106,6 +106,7 @@ async fn fetch<S: Source>(
                 &url,
                 &headers,
                 |status| source.is_absent(status),
+                unsaved,
                 control,
             )
             .await
@@ -117,14 +118,10 @@ async fn fetch<S: Source>(
             let message = format!("the source panicked: {}", panic_message(&*panic));
             (Answer::Failed(FailureKind::Panic, message), 1)
         });
-    let bytes = match &answer {
-        Answer::Body(body) => body.len(),
-        Answer::Absent | Answer::Failed(..) => 0,
-        Answer::NotAttempted => return (answer, attempts, None),
-    };
-    let room = control.unless_aborted(unsaved.room(bytes)).await;
-    control.counters.unsaved(unsaved.rows());
-    match room {
+    if matches!(answer, Answer::NotAttempted) {
+        return (answer, attempts, None);
+    }
+    match control.unless_aborted(unsaved.row()).await {
         Some(room) => (answer, attempts, Some(room)),
         None => (Answer::NotAttempted, attempts, None),
     }

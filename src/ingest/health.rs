@@ -40,6 +40,7 @@ impl Sign {
             Err(AttemptError::Reset(_)) => Self::Breaks,
             Err(
                 AttemptError::Status { .. }
+                | AttemptError::Redirect { .. }
                 | AttemptError::TooLarge { .. }
                 | AttemptError::Request(_),
             )

@@ -22,7 +22,8 @@ use actix::Message;
 use tokio::sync::oneshot;
 
 use super::{
-    client::Answer, control::Control, feed::Feed, outcome::Failure, report::Report, unsaved::Room,
+    client::Answer, control::Control, feed::Feed, outcome::Failure, report::Report,
+    unsaved::RowRoom,
 };
 
 /// Tells the runs of a pipeline apart.
@@ -64,7 +65,7 @@ pub(crate) struct Fetched {
     pub(crate) slot: usize,
     pub(crate) answer: Answer,
     pub(crate) attempts: u32,
-    pub(crate) room: Option<Room>,
+    pub(crate) room: Option<RowRoom>,
 }
 
 /// A fetcher is no more; what it held has no answer.
@@ -83,7 +84,7 @@ pub(crate) struct Save<I> {
     pub(crate) answer: Answer,
     pub(crate) attempts: u32,
     pub(crate) control: Arc<Control>,
-    pub(crate) room: Option<Room>,
+    pub(crate) room: Option<RowRoom>,
 }
 
 /// Nothing more comes before this is written.

@@ -42,9 +42,9 @@ pub enum FailureKind {
     Body,
     /// The body was not what the source can decode.
     Decode,
-    /// Code of the source, the sink or a fetcher panicked.
+    /// Code of the source or a fetcher panicked. (A sink that panics is `Storage`.)
     Panic,
-    /// The database refused this record.
+    /// The database, or the sink, refused this record.
     Storage,
 }
 

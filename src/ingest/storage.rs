@@ -31,8 +31,8 @@ pub(crate) struct Storage<S: Source, K> {
     waiting: VecDeque<Save<S::Id>>,
     waiting_bytes: usize,
     lingering: Option<SpawnHandle>,
-    /// One batch is written at a time: SQLite has one writer.
-    writing: bool,
+    /// Rows of the batch that is written now; one at a time, since SQLite has one writer.
+    being_written: usize,
     /// Nothing more comes before what waits is committed.
     flushing: bool,
     /// The run that lost its storage: what still comes of it can't be committed.
@@ -60,14 +60,14 @@ where
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             lingering: None,
-            writing: false,
+            being_written: 0,
             flushing: false,
             lost: None,
         }
     }
 
     fn write_if_due(&mut self, ctx: &mut Context<Self>) {
-        if self.writing || self.waiting.is_empty() {
+        if self.being_written > 0 || self.waiting.is_empty() {
             return;
         }
         if self.waiting.len() >= self.rows_max {
@@ -79,7 +79,7 @@ where
         } else if self.lingering.is_none() {
             self.lingering = Some(ctx.run_later(self.linger, |storage, ctx| {
                 storage.lingering = None;
-                if !storage.writing && !storage.waiting.is_empty() {
+                if storage.being_written == 0 && !storage.waiting.is_empty() {
                     storage.write(Trigger::Linger, ctx);
                 }
             }));
@@ -95,12 +95,13 @@ where
         };
         let (run, control) = (first.run, first.control.clone());
         let batch = self.next_batch();
-        self.writing = true;
+        self.being_written = batch.len();
         let began = Instant::now();
         let writer = self.writer.clone();
-        let written = spawn_blocking(move || writer.write(run, batch));
+        let held = control.clone();
+        let written = spawn_blocking(move || writer.write(run, &held, batch));
         ctx.spawn(written.into_actor(self).map(move |written, storage, ctx| {
-            storage.writing = false;
+            storage.being_written = 0;
             control.counters.batch(trigger, began.elapsed());
             let (committed, _rooms) = written.unwrap_or_else(|error| {
                 let lost = Some(format!("writing a batch panicked: {error}"));
@@ -152,7 +153,7 @@ impl<S: Source, K> Drop for Storage<S, K> {
 impl<I> Save<I> {
     fn bytes(&self) -> usize {
         match &self.answer {
-            Answer::Body(body) => body.len(),
+            Answer::Body(body, _) => body.len(),
             _ => 0,
         }
     }
@@ -179,7 +180,11 @@ where
         }
         self.flushing = false;
         self.waiting_bytes += save.bytes();
+        let control = save.control.clone();
         self.waiting.push_back(save);
+        control
+            .counters
+            .unsaved(self.waiting.len() + self.being_written);
         self.write_if_due(ctx);
     }
 }

@@ -9,47 +9,53 @@ pub(crate) const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 const BATCHES: usize = 2;
 
-/// Room for two batches: one that is written and one that fills. A fetcher keeps its answer until there is room, and takes no
-/// other id meanwhile.
+/// Room for two batches: one that is written and one that fills. A fetcher whose answer has no room keeps it, and takes no other
+/// id meanwhile; a large body is not even read before there is room for it.
 pub(crate) struct Unsaved {
     rows: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
-    rows_max: usize,
 }
 
-/// Room for one answer, given back when this is dropped, which is after its commit.
+/// Room for a body, given back when this is dropped, which is after its commit.
+#[derive(Debug, Default)]
+pub(crate) struct BytesRoom(Option<OwnedSemaphorePermit>);
+
+/// Room for a row, given back when this is dropped, which is after its commit.
 #[derive(Debug)]
-pub(crate) struct Room {
-    _row: Option<OwnedSemaphorePermit>,
-    _bytes: Option<OwnedSemaphorePermit>,
+pub(crate) struct RowRoom {
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
+// The semaphores are never closed, so a permit always comes.
 impl Unsaved {
     pub(crate) fn new(batch_rows: usize) -> Self {
-        let rows_max = BATCHES * batch_rows;
         Self {
-            rows: Arc::new(Semaphore::new(rows_max)),
+            rows: Arc::new(Semaphore::new(BATCHES * batch_rows)),
             bytes: Arc::new(Semaphore::new(BATCHES * BATCH_BYTES)),
-            rows_max,
         }
     }
 
-    /// Waits for room for one row with a body of `bytes`. A body larger than all the room there is takes all of it.
-    pub(crate) async fn room(&self, bytes: usize) -> Room {
-        // The semaphores are never closed, so a permit always comes.
-        let bytes = match u32::try_from(bytes.min(BATCHES * BATCH_BYTES)) {
-            Ok(0) | Err(_) => None,
-            Ok(bytes) => self.bytes.clone().acquire_many_owned(bytes).await.ok(),
-        };
-        let row = self.rows.clone().acquire_owned().await.ok();
-        Room {
-            _row: row,
-            _bytes: bytes,
+    /// Waits for room for a body. One that is larger than all the room there is takes all of it.
+    pub(crate) async fn bytes(&self, count: usize) -> BytesRoom {
+        match u32::try_from(count.min(BATCHES * BATCH_BYTES)) {
+            Ok(0) | Err(_) => BytesRoom(None),
+            Ok(count) => BytesRoom(self.bytes.clone().acquire_many_owned(count).await.ok()),
         }
     }
 
-    /// Rows that have room at this moment.
-    pub(crate) fn rows(&self) -> usize {
-        self.rows_max - self.rows.available_permits()
+    /// Waits for room for a row.
+    pub(crate) async fn row(&self) -> RowRoom {
+        RowRoom {
+            _permit: self.rows.clone().acquire_owned().await.ok(),
+        }
+    }
+}
+
+impl BytesRoom {
+    /// Gives back what the body did not need.
+    pub(crate) fn shrink_to(&mut self, count: usize) {
+        if let Some(permit) = &mut self.0 {
+            drop(permit.split(permit.num_permits().saturating_sub(count)));
+        }
     }
 }

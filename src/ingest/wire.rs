@@ -6,6 +6,7 @@
 //! is told that it speaks plain HTTP.
 
 use std::{
+    error::Error,
     io,
     pin::Pin,
     sync::Arc,
@@ -18,7 +19,11 @@ use actix_tls::connect::{
     ConnectError, ConnectInfo, Connection, Connector,
     rustls_0_23::{TlsConnector, reexports::AsyncTlsStream},
 };
-use awc::http::{Uri, uri};
+use awc::{
+    error::SendRequestError,
+    http::{Uri, uri},
+};
+use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Connects, as awc's own connector does.
@@ -58,7 +63,14 @@ pub(crate) fn as_plain(url: Uri) -> Result<Uri, uri::InvalidUriParts> {
 
 fn wrap<S>(connection: Connection<Uri, S>) -> Connection<Uri, Wire<S>> {
     let (stream, uri) = connection.into_parts();
-    Connection::new(uri, Wire(stream))
+    Connection::new(
+        uri,
+        Wire {
+            stream,
+            has_answered: false,
+            is_asked: false,
+        },
+    )
 }
 
 /// What TLS makes of a TCP connection.
@@ -69,8 +81,45 @@ pub(crate) fn is_end(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::UnexpectedEof
 }
 
+/// Whether a request failed only because the server had meanwhile closed the connection of an earlier one.
+pub(crate) fn is_stale(error: &SendRequestError) -> bool {
+    let error = match error {
+        SendRequestError::Send(error) => Some(error),
+        SendRequestError::Response(error) => error.source().and_then(|cause| cause.downcast_ref()),
+        _ => None,
+    };
+    error
+        .and_then(io::Error::get_ref)
+        .is_some_and(<dyn Error + Send + Sync>::is::<Stale>)
+}
+
+/// A connection that gave answers before closed without a byte of the next.
+#[derive(Debug, Error)]
+#[error("the server closed the connection after an earlier answer")]
+struct Stale;
+
 #[derive(Debug)]
-pub(crate) struct Wire<S>(S);
+pub(crate) struct Wire<S> {
+    stream: S,
+    has_answered: bool,
+    /// Since the last byte came, something was sent.
+    is_asked: bool,
+}
+
+impl<S> Wire<S> {
+    fn broken(&self, error: io::Error) -> io::Error {
+        if self.has_answered && self.is_asked {
+            io::Error::other(Stale)
+        } else {
+            error
+        }
+    }
+
+    fn sent(&mut self, written: io::Result<usize>) -> io::Result<usize> {
+        self.is_asked = true;
+        written.map_err(|error| self.broken(error))
+    }
+}
 
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(
@@ -79,12 +128,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let (before, room) = (buffer.filled().len(), buffer.remaining());
-        ready!(Pin::new(&mut self.0).poll_read(cx, buffer))?;
-        let ended = room > 0 && buffer.filled().len() == before;
-        Poll::Ready(if ended {
-            Err(io::ErrorKind::UnexpectedEof.into())
-        } else {
-            Ok(())
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
+        Poll::Ready(match read {
+            Err(error) => Err(self.broken(error)),
+            Ok(()) if room > 0 && buffer.filled().len() == before => {
+                Err(self.broken(io::ErrorKind::UnexpectedEof.into()))
+            }
+            Ok(()) => {
+                (self.has_answered, self.is_asked) = (true, false);
+                Ok(())
+            }
         })
     }
 }
@@ -95,15 +148,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
+        Poll::Ready(self.sent(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -111,31 +165,32 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, bytes)
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bytes));
+        Poll::Ready(self.sent(written))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 }
 
 impl ActixStream for Wire<TcpStream> {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        ActixStream::poll_read_ready(&self.0, cx)
+        ActixStream::poll_read_ready(&self.stream, cx)
     }
 
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        ActixStream::poll_write_ready(&self.0, cx)
+        ActixStream::poll_write_ready(&self.stream, cx)
     }
 }
 
 impl ActixStream for Wire<Tls> {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        ActixStream::poll_read_ready(self.0.get_ref().0, cx)
+        ActixStream::poll_read_ready(self.stream.get_ref().0, cx)
     }
 
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        ActixStream::poll_write_ready(self.0.get_ref().0, cx)
+        ActixStream::poll_write_ready(self.stream.get_ref().0, cx)
     }
 }
 

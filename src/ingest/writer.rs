@@ -13,14 +13,15 @@ use log::{debug, warn};
 use super::{
     Failure, FailureKind, Outcome, Sink, Source,
     client::Answer,
+    control::Control,
     messages::{Committed, RunId, Save},
     panic_message,
-    unsaved::Room,
+    unsaved::{BytesRoom, RowRoom},
 };
-use crate::db::{FileIdentity, Pool};
+use crate::db::{self, FileIdentity, Pool};
 
 /// A database that another program keeps locked is waited for so long, beyond the connection's own busy timeout.
-const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+const LOCK_PATIENCE: Duration = db::LOCK_PATIENCE;
 const LOCK_WAIT_FIRST: Duration = Duration::from_millis(10);
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -36,7 +37,8 @@ type Row<S> = (<S as Source>::Id, Outcome<<S as Source>::Record>);
 /// What a row needs beside its outcome until it is committed.
 pub(crate) struct Kept {
     attempts: u32,
-    _room: Option<Room>,
+    _row: Option<RowRoom>,
+    _bytes: BytesRoom,
 }
 
 /// Why a transaction did not commit.
@@ -57,6 +59,7 @@ where
     pub(crate) fn write(
         &self,
         run: RunId,
+        control: &Control,
         batch: Vec<Save<S::Id>>,
     ) -> (Committed<S::Id>, Vec<Kept>) {
         let (rows, kept): (Vec<_>, Vec<_>) = batch
@@ -64,12 +67,12 @@ where
             .filter_map(|save| self.decode(save))
             .unzip();
         let mut committed = Committed::nothing(run);
-        match self.commit(&rows) {
+        match self.commit(&rows, control) {
             Ok(()) => rows.into_iter().for_each(|row| committed.count(row)),
             Err(Trouble::Lost(why)) => committed.lost = Some(why),
             Err(Trouble::Row(why)) => {
                 debug!("a batch of {} is written row by row: {why}", rows.len());
-                self.write_one_by_one(rows, &kept, &mut committed);
+                self.write_one_by_one(rows, &kept, control, &mut committed);
             }
         }
         (committed, kept)
@@ -90,11 +93,13 @@ where
                 attempts,
             })
         };
+        let mut bytes = BytesRoom::default();
         let outcome = match answer {
             Answer::NotAttempted => return None,
             Answer::Absent => Outcome::Absent,
             Answer::Failed(kind, message) => failed(kind, message),
-            Answer::Body(body) => {
+            Answer::Body(body, room) => {
+                bytes = room;
                 match catch_unwind(AssertUnwindSafe(|| self.source.decode(&id, &body))) {
                     Ok(Ok(Some(record))) => Outcome::Stored(record),
                     Ok(Ok(None)) => Outcome::Absent,
@@ -110,17 +115,24 @@ where
             (id, outcome),
             Kept {
                 attempts,
-                _room: room,
+                _row: room,
+                _bytes: bytes,
             },
         ))
     }
 
     /// A row that is at fault is settled as failed; where not even that can be written, it has no outcome.
-    fn write_one_by_one(&self, rows: Vec<Row<S>>, kept: &[Kept], committed: &mut Committed<S::Id>) {
+    fn write_one_by_one(
+        &self,
+        rows: Vec<Row<S>>,
+        kept: &[Kept],
+        control: &Control,
+        committed: &mut Committed<S::Id>,
+    ) {
         let count = rows.len();
         let mut last_refusal = String::new();
         for (mut row, Kept { attempts, .. }) in rows.into_iter().zip(kept) {
-            let mut tried = self.commit(std::slice::from_ref(&row));
+            let mut tried = self.commit(std::slice::from_ref(&row), control);
             if let Err(Trouble::Row(message)) = tried {
                 let kind = FailureKind::Storage;
                 row.1 = Outcome::Failed(Failure {
@@ -128,7 +140,7 @@ where
                     message,
                     attempts: *attempts,
                 });
-                tried = self.commit(std::slice::from_ref(&row));
+                tried = self.commit(std::slice::from_ref(&row), control);
             }
             match tried {
                 Ok(()) => committed.count(row),
@@ -149,7 +161,7 @@ where
     }
 
     /// Commits all rows or none, waiting for a locked database within bounds.
-    fn commit(&self, rows: &[Row<S>]) -> Result<(), Trouble> {
+    fn commit(&self, rows: &[Row<S>], control: &Control) -> Result<(), Trouble> {
         let began = Instant::now();
         let mut wait = LOCK_WAIT_FIRST;
         loop {
@@ -164,13 +176,16 @@ where
                 }
             };
             match error {
-                TransactError::Locked(_) if began.elapsed() < LOCK_PATIENCE => {
+                TransactError::Locked(_)
+                    if began.elapsed() < LOCK_PATIENCE && !control.is_aborted() =>
+                {
                     thread::sleep(wait);
                     wait = (wait * 2).min(LOCK_WAIT_MAX);
                 }
                 TransactError::Locked(why) => {
                     return Err(Trouble::Lost(format!(
-                        "{why}, for {LOCK_PATIENCE:?} and more"
+                        "{why}, and stayed so for {:.0?}",
+                        began.elapsed()
                     )));
                 }
                 TransactError::Row(why) => return Err(Trouble::Row(why)),
@@ -222,24 +237,24 @@ fn classify(error: &Error) -> TransactError {
     }
 }
 
-/// A message that is not known here, such as a trigger's own, is taken for a row's.
+/// SQLite's own messages (`sqlite3ErrStr` in its main.c), word for word: a trigger may say anything that resembles them. What is
+/// not among them is taken for a row's.
 fn classify_text(text: String) -> TransactError {
-    const LOCKED: [&str; 2] = ["is locked", "locking protocol"];
-    const LOST: [&str; 9] = [
-        "disk",
-        "readonly",
-        "unable to open",
-        "not a database",
-        "malformed",
+    const LOST: [&str; 10] = [
+        "database or disk is full",
+        "disk I/O error",
+        "attempt to write a readonly database",
+        "unable to open database file",
+        "file is not a database",
+        "database disk image is malformed",
         "out of memory",
-        "no such",
-        "authorization",
-        "unable to close",
+        "access permission denied",
+        "authorization denied",
+        "large file support is disabled",
     ];
-    let says = |any: &[&str]| any.iter().any(|part| text.contains(part));
-    if says(&LOCKED) {
+    if db::is_locked(&text) {
         TransactError::Locked(text)
-    } else if says(&LOST) {
+    } else if LOST.contains(&text.as_str()) {
         TransactError::Lost(text)
     } else {
         TransactError::Row(text)

@@ -17,7 +17,7 @@ fn kills() -> u64 {
 const IDS: u64 = 2000;
 const BATCH: u64 = 10;
 
-fn ingest(home: &Home, api: &Api) -> Running {
+fn ingest(home: &Home, api: &Api, ids: &str) -> Running {
     let batch = BATCH.to_string();
     // A batch is written when it is full or at the end, never half full.
     let args = [
@@ -30,64 +30,76 @@ fn ingest(home: &Home, api: &Api) -> Running {
         "--progress",
         "never",
     ];
-    let ids = fs::File::open(home.path("ids")).unwrap();
+    let ids = fs::File::open(home.path(ids)).unwrap();
     Running::start(home.ingesting(api, &args).stdin(Stdio::from(ids)))
 }
 
-fn home() -> Home {
+/// A folder with lists of ids, named by their number: each has ids of its own.
+fn home(lists: u64) -> Home {
     let home = Home::new();
-    let ids: Vec<_> = (1..=IDS).map(|id| id.to_string()).collect();
-    fs::write(home.path("ids"), ids.join("\n")).unwrap();
+    for list in 0..lists {
+        let ids: Vec<_> = (1..=IDS).map(|id| (list * IDS + id).to_string()).collect();
+        fs::write(home.path(&list.to_string()), ids.join("\n")).unwrap();
+    }
     home
 }
 
+/// Everything that is stored, but for when it was fetched.
 fn all_rows(home: &Home) -> serde_json::Value {
-    home.db("hn.db")
-        .rows("id, type, \"by\", time, title, score", "items ORDER BY id")
+    let columns = "id, type, \"by\", time, title, url, text, score, descendants, parent, poll, kids, parts, deleted, dead, extra";
+    home.db("hn.db").rows(columns, "items ORDER BY id")
 }
 
 #[test]
-fn a_killed_run_leaves_whole_batches_and_its_rerun_ends_as_an_undisturbed_run() {
-    let (home, undisturbed) = (home(), home());
+fn killed_runs_leave_whole_batches_and_their_reruns_end_as_undisturbed_runs_do() {
+    let kills = kills();
+    let seed = fastrand::u64(..);
+    eprintln!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let (killed, undisturbed) = (home(kills), home(kills));
     let api = Api::of_stories();
-    for kill in 0..kills() {
+    for list in (0..kills).map(|list| list.to_string()) {
         // Somewhere in the run, told by what the API was asked for, so that no kill misses it.
         let asked = api.0.stats().requests;
-        let more = usize::try_from((kill * 7919) % (IDS - 100)).unwrap();
-        let running = ingest(&home, &api);
+        let more = random.usize(..(IDS - 100) as usize);
+        let running = ingest(&killed, &api, &list);
         api.0.wait_for(move |stats| stats.requests > asked + more);
         running.signal("KILL");
         assert_eq!(running.wait().code, None, "it was killed");
-        if !home.path("hn.db").exists() {
-            continue;
-        }
-        let mut db = home.db("hn.db");
+        let mut db = killed.db("hn.db");
         assert_eq!(
             db.column("integrity_check", "pragma_integrity_check"),
             json!(["ok"])
         );
-        let committed = db.count("items");
-        assert_eq!(committed % BATCH, 0, "whole batches, after kill {kill}");
-        db.execute("DELETE FROM items");
+        assert_eq!(
+            db.count("items") % BATCH,
+            0,
+            "whole batches, after list {list}"
+        );
+        assert_eq!(db.count("failures") + db.count("absent"), 0);
     }
-    let report = ingest(&home, &api).wait().exits(0).report();
-    assert_eq!(counts(&report), [IDS, 0, 0, 0]);
-    ingest(&undisturbed, &api).wait().exits(0);
-    assert_eq!(all_rows(&home), all_rows(&undisturbed));
+    for list in (0..kills).map(|list| list.to_string()) {
+        for home in [&killed, &undisturbed] {
+            let report = ingest(home, &api, &list).wait().exits(0).report();
+            assert_eq!(counts(&report), [IDS, 0, 0, 0]);
+        }
+    }
+    assert_eq!(all_rows(&killed), all_rows(&undisturbed));
     // The killed runs never finished, and say so.
-    let mut db = home.db("hn.db");
-    let finished = db.count("runs WHERE finished_at IS NOT NULL");
-    assert_eq!(finished, 1);
+    let finished = killed
+        .db("hn.db")
+        .count("runs WHERE finished_at IS NOT NULL");
+    assert_eq!(finished, kills);
 }
 
 #[test]
 fn what_a_finished_report_called_stored_outlives_a_kill_right_after_it() {
-    let home = home();
+    let home = home(1);
     let api = Api::of_stories();
-    let report = ingest(&home, &api).wait().exits(0).report();
+    let report = ingest(&home, &api, "0").wait().exits(0).report();
     // Another run is killed over the same file.
     let asked = api.0.stats().requests;
-    let running = ingest(&home, &api);
+    let running = ingest(&home, &api, "0");
     api.0.wait_for(move |stats| stats.requests > asked + 500);
     running.signal("KILL");
     running.wait();

@@ -14,7 +14,7 @@ fn items() -> u64 {
     std::env::var("SOAK_ITEMS")
         .ok()
         .and_then(|items| items.parse().ok())
-        .unwrap_or(10_000)
+        .unwrap_or(20_000)
 }
 
 /// The most memory that a process has used so far, in KiB; only Linux tells.
@@ -78,7 +78,7 @@ fn every_id_is_accounted_for_and_memory_stays_flat_with_every_fault_switched_on(
     let mut early = None;
     for item in 1..=all {
         writeln!(ids, "{item}").unwrap();
-        if item == all / 4 {
+        if item == all / 2 {
             early = peak_memory(id);
         }
     }
@@ -87,7 +87,7 @@ fn every_id_is_accounted_for_and_memory_stays_flat_with_every_fault_switched_on(
     let mut ran = run.wait_within(std::time::Duration::from_secs(3600));
     ran.stdout = std::fs::read_to_string(home.path("report")).unwrap();
     let report = ran.report();
-    eprintln!("{report}\npeak memory in KiB: {early:?} after a quarter, {late:?} at the end");
+    eprintln!("{report}\npeak memory in KiB: {early:?} half way, {late:?} at the end");
 
     let mut db = home.db("hn.db");
     let held = ["items", "absent", "failures"]

@@ -172,6 +172,7 @@ fn a_dead_coordinator_is_an_error_and_what_was_committed_stays() {
         world.pipeline().run_stream(ids).await
     });
     assert_eq!(ended.err(), Some(PipelineStopped));
+    assert_eq!(world.count("notes"), 10);
 }
 
 #[test]

@@ -40,7 +40,8 @@ impl Answer {
             Self::Unavailable => Reply::status(503),
             Self::Cut => Reply::json("{\"note\": 1}").cut_at(4),
             Self::ChunksCut => Reply::json("{\"note\": 1}").chunked().cut_at(4),
-            Self::Reset => Reply::reset(),
+            // With a byte of an answer: without, a connection that was used before is taken for stale, and its request made anew.
+            Self::Reset => Reply::raw("HTTP/1.1 2"),
             Self::Silence => Reply::hang(),
             Self::Html => Reply::body("<html>"),
             Self::TooLarge => Reply::json("x".repeat(200)),

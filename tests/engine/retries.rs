@@ -17,8 +17,8 @@ fn a_transient_failure_is_tried_again_and_costs_nothing_but_attempts() {
         2,
         [Reply::json("{\"half\": true}").cut_at(5), Reply::json("{}")],
     );
-    world.on(3, [Reply::reset(), Reply::json("{}")]);
-    world.on(4, [Reply::raw(""), Reply::json("{}")]);
+    world.on(3, [Reply::json("{}").reset_at(1), Reply::json("{}")]);
+    world.on(4, [Reply::raw("HTTP/1.1 20"), Reply::json("{}")]);
     let report = world.ingest(1..=5);
     world.check(&report);
     assert_eq!((report.totals.stored, report.totals.failed), (5, 0));
@@ -53,7 +53,6 @@ fn each_failure_has_its_kind_and_its_attempts() {
             3,
         ),
         (Reply::json("[1,2,3,4,5,6,7,8,9]").stall_at(4), "timeout", 3),
-        (Reply::reset(), "reset", 3),
         (Reply::json("[1,2]").cut_at(3), "reset", 3),
         (Reply::json("[1,2]").chunked().cut_at(3), "reset", 3),
         (Reply::json("[1,2]").reset_at(3), "reset", 3),
@@ -80,6 +79,72 @@ fn a_body_that_ends_with_its_connection_is_whole() {
     let world = World::new();
     world.on(1, [Reply::raw("HTTP/1.0 200 OK\r\n\r\n{\"note\":1}")]);
     assert_eq!(world.ingest(1..=1).totals.stored, 1);
+}
+
+#[test]
+fn a_status_counts_whatever_becomes_of_its_body() {
+    let mut world = World::new();
+    world.config.timeout = Duration::from_millis(800);
+    world.on(
+        1,
+        [Reply::status(404)
+            .header("content-length", "100")
+            .stall_at(0)],
+    );
+    let stalling = Reply::status(503)
+        .header("retry-after", "1")
+        .header("content-length", "100");
+    world.on(2, [stalling.stall_at(0), Reply::json("{}")]);
+    let report = world.ingest(1..=2);
+    world.check(&report);
+    assert_eq!(
+        (failure(&report, 1), report.totals.stored),
+        (("status", 1), 1)
+    );
+    let asked: Vec<Instant> = world
+        .server
+        .requests()
+        .iter()
+        .filter(|request| request.path == "/2")
+        .map(|request| request.at)
+        .collect();
+    assert!(
+        asked[1] - asked[0] >= Duration::from_secs(1),
+        "Retry-After counts too"
+    );
+}
+
+#[test]
+fn a_connection_that_closes_after_an_answer_costs_the_next_id_no_attempt() {
+    let mut world = World::new();
+    (world.config.attempts, world.config.workers) = (1, 3);
+    // Closes without saying so.
+    world
+        .server
+        .otherwise(|_| Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"));
+    let report = world.ingest(1..=300);
+    world.check(&report);
+    assert_eq!(report.totals.stored, 300, "{:?}", report.failures);
+    // Each exchange is told of all the same.
+    assert_eq!(report.totals.attempts, world.server.stats().requests as u64);
+}
+
+#[test]
+fn an_answer_without_a_length_is_tried_again() {
+    let world = World::new();
+    world.on(
+        1,
+        [Reply::raw("HTTP/1.1 200 OK\r\n\r\n{}"), Reply::json("{}")],
+    );
+    world.on(
+        2,
+        [
+            Reply::raw("HTTP/1.1 103 Early Hints\r\n\r\n"),
+            Reply::json("{}"),
+        ],
+    );
+    let report = world.ingest(1..=2);
+    assert_eq!((report.totals.stored, report.totals.attempts), (2, 4));
 }
 
 #[test]
@@ -209,7 +274,7 @@ fn redirects_are_followed_three_times_and_keep_secrets_at_home() {
     world.check(&report);
     assert_eq!(
         (report.totals.stored, failure(&report, 2)),
-        (1, ("connect", 1))
+        (1, ("status", 1))
     );
     assert_eq!(world.hits(2), 4, "the first request and three redirects");
     assert!(
