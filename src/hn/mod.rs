@@ -1,8 +1,10 @@
 //! All that says "Hacker News": where its items come from, what they are, and the tables that they go to.
 
+pub mod coverage;
 pub mod item;
 pub mod lists;
 pub mod migrations;
+pub mod plan;
 pub mod runs;
 pub mod schema;
 mod sink;

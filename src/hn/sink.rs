@@ -8,7 +8,7 @@ use diesel::{
 };
 
 use super::{
-    Item, now,
+    Item, coverage, now,
     schema::{absent, failures, items},
 };
 use crate::ingest::{Failure, Outcome, Sink};
@@ -16,14 +16,56 @@ use crate::ingest::{Failure, Outcome, Sink};
 /// Rows of one statement, well under SQLite's 32,766 bound values; larger ones are no faster.
 const ROWS: usize = 500;
 
-/// Writes items, absences and failures.
+/// Writes items, absences and failures, and keeps the books of what is settled.
 #[derive(Clone, Debug, Default)]
-pub struct HnSink;
+pub struct HnSink {
+    books: Books,
+}
+
+/// What a batch means for the table `coverage`.
+#[derive(Clone, Copy, Debug, Default)]
+enum Books {
+    #[default]
+    Closed,
+    /// Every id is settled, but for absent ones beyond this.
+    Settle(i64),
+    /// An absent id is not settled any more.
+    Doubt,
+}
 
 impl HnSink {
-    /// A sink for a database with the [migrations](super::migrations) run.
+    /// A sink for a database with the [migrations](super::migrations) run. It leaves the table `coverage` alone.
     pub fn new() -> Self {
-        Self
+        Self::default()
+    }
+
+    /// A sink that also records each id as settled, in the same transaction, unless it is absent and beyond
+    /// [`frontier`](coverage::frontier): that one may yet come.
+    pub fn with_coverage(frontier: i64) -> Self {
+        let books = Books::Settle(frontier);
+        Self { books }
+    }
+
+    /// A sink for ids that failed before. One that is absent now is taken out of the table `coverage`: the next backfill, which
+    /// knows the largest id, asks once more and decides.
+    pub fn for_retry() -> Self {
+        let books = Books::Doubt;
+        Self { books }
+    }
+
+    fn keep_books(&self, conn: &mut SqliteConnection, batch: &[Row]) -> QueryResult<()> {
+        let absent = |outcome: &Outcome<Item>| matches!(outcome, Outcome::Absent);
+        let (doubtful, settled): (Vec<&Row>, Vec<&Row>) = match self.books {
+            Books::Closed => return Ok(()),
+            Books::Settle(frontier) => batch
+                .iter()
+                .partition(|(id, outcome)| absent(outcome) && *id > frontier),
+            Books::Doubt => (batch.iter().filter(|row| absent(&row.1)).collect(), vec![]),
+        };
+        for (id, _) in doubtful {
+            coverage::forget(conn, *id)?;
+        }
+        coverage::record(conn, settled.iter().map(|(id, _)| *id).collect())
     }
 }
 
@@ -36,7 +78,8 @@ impl Sink for HnSink {
     fn write(&self, conn: &mut SqliteConnection, batch: &[Row]) -> QueryResult<()> {
         let at = now();
         // Where an id comes twice, its outcomes are applied one after the other.
-        without_repeats(batch).try_for_each(|rows| settle(conn, rows, at))
+        without_repeats(batch).try_for_each(|rows| settle(conn, rows, at))?;
+        self.keep_books(conn, batch)
     }
 }
 

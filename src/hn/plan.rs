@@ -1,0 +1,188 @@
+//! What is left to fetch: the ids of a range that `coverage` does not hold. No item is read for it.
+
+use std::collections::VecDeque;
+
+use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection};
+
+use super::{
+    coverage::{Range, Ranges},
+    schema::{absent, coverage, failures},
+};
+
+/// Settled ids that are asked for all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Again {
+    /// Those in the table `absent`.
+    pub absent: bool,
+    /// Those in the table `failures`.
+    pub failed: bool,
+}
+
+/// Ids that are left, from both ends, each once. Holds ranges, not ids, and knows how many ids it holds.
+#[derive(Clone, Debug)]
+pub struct Left {
+    ranges: VecDeque<Range>,
+    count: usize,
+}
+
+impl Left {
+    /// The ids in `within` that are not settled, and those to ask for `again`.
+    ///
+    /// # Errors
+    /// Whatever Diesel says.
+    pub fn plan(conn: &mut SqliteConnection, within: Range, again: Again) -> QueryResult<Self> {
+        let mut ranges = gaps(conn, within)?;
+        if again.absent {
+            let ids = absent::table.select(absent::id).order(absent::id);
+            let ids = ids.filter(absent::id.between(within.lo, within.hi));
+            let ids: QueryResult<Ranges> = ids.load_iter::<i64, _>(conn)?.collect();
+            ranges.extend(ids?.into_vec());
+        }
+        if again.failed {
+            let ids = failures::table.select(failures::id).order(failures::id);
+            let ids = ids.filter(failures::id.between(within.lo, within.hi));
+            let ids: QueryResult<Ranges> = ids.load_iter::<i64, _>(conn)?.collect();
+            ranges.extend(ids?.into_vec());
+        }
+        ranges.sort_unstable_by_key(|range| range.lo);
+        Ok(Self::new(ranges.into_iter().collect()))
+    }
+
+    fn new(ranges: Ranges) -> Self {
+        let ranges = VecDeque::from(ranges.into_vec());
+        let count: u64 = ranges.iter().map(|range| range.count()).sum();
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        Self { ranges, count }
+    }
+}
+
+/// The ids in `within` that no range of the table holds. Ranges that overlap, which should not be, do no harm.
+pub(super) fn gaps(conn: &mut SqliteConnection, within: Range) -> QueryResult<Vec<Range>> {
+    let mut gaps = Vec::new();
+    // The first id that may be in a gap; none when there is no id beyond.
+    let mut next = Some(within.lo);
+    let settled = coverage::table
+        .filter(coverage::lo.le(within.hi))
+        .filter(coverage::hi.ge(within.lo))
+        .order(coverage::lo)
+        .load_iter::<Range, _>(conn)?;
+    for range in settled {
+        let Range { lo, hi } = range?;
+        let Some(from) = next else { break };
+        if lo > from {
+            gaps.push(Range {
+                lo: from,
+                hi: lo - 1,
+            });
+        }
+        next = from.max(hi).checked_add(i64::from(hi >= from));
+    }
+    if let Some(lo) = next.filter(|&next| next <= within.hi) {
+        let hi = within.hi;
+        gaps.push(Range { lo, hi });
+    }
+    Ok(gaps)
+}
+
+impl Iterator for Left {
+    type Item = i64;
+
+    fn next(&mut self) -> Option<i64> {
+        let range = self.ranges.front_mut()?;
+        let id = range.lo;
+        if id < range.hi {
+            range.lo += 1;
+        } else {
+            self.ranges.pop_front();
+        }
+        self.count -= 1;
+        Some(id)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.count, Some(self.count))
+    }
+}
+
+impl DoubleEndedIterator for Left {
+    fn next_back(&mut self) -> Option<i64> {
+        let range = self.ranges.back_mut()?;
+        let id = range.hi;
+        if id > range.lo {
+            range.hi -= 1;
+        } else {
+            self.ranges.pop_back();
+        }
+        self.count -= 1;
+        Some(id)
+    }
+}
+
+impl ExactSizeIterator for Left {}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use diesel::Connection;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::hn::coverage::record;
+
+    fn database() -> SqliteConnection {
+        let mut conn = SqliteConnection::establish(":memory:").unwrap();
+        crate::hn::migrations::run(&mut conn).unwrap();
+        conn
+    }
+
+    fn ids() -> impl Strategy<Value = BTreeSet<i64>> {
+        prop::collection::btree_set(1..80_i64, 0..60)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+        #[test]
+        fn what_is_left_is_what_is_not_settled_each_once_and_counted(
+            settled in ids(), missing in ids(), failed in ids(),
+            lo in 1..80_i64, hi in 0..80_i64, absent in any::<bool>(), retry in any::<bool>(),
+        ) {
+            let mut conn = database();
+            record(&mut conn, settled.iter().copied().collect()).unwrap();
+            for id in &missing {
+                let row = (absent::id.eq(id), absent::checks.eq(1), absent::first_checked_at.eq(0), absent::last_checked_at.eq(0));
+                diesel::insert_into(absent::table).values(row).execute(&mut conn).unwrap();
+            }
+            for id in &failed {
+                let row = (failures::id.eq(id), failures::kind.eq("timeout"), failures::message.eq(""), failures::attempts.eq(1), failures::failed_at.eq(0));
+                diesel::insert_into(failures::table).values(row).execute(&mut conn).unwrap();
+            }
+            let wanted: Vec<i64> = (lo..=hi)
+                .filter(|id| !settled.contains(id) || absent && missing.contains(id) || retry && failed.contains(id))
+                .collect();
+            let again = Again { absent, failed: retry };
+            let left = Left::plan(&mut conn, Range { lo, hi }, again).unwrap();
+            prop_assert_eq!(left.len(), wanted.len());
+            let mut down: Vec<i64> = left.clone().rev().collect();
+            down.reverse();
+            prop_assert_eq!(&left.collect::<Vec<_>>(), &wanted);
+            prop_assert_eq!(&down, &wanted);
+        }
+    }
+
+    #[test]
+    fn ranges_that_overlap_or_reach_the_end_of_the_number_range_are_planned_around() {
+        let mut conn = database();
+        let broken = [(2, 9), (3, 4), (20, 15), (30, i64::MAX), (40, 50)];
+        let rows: Vec<_> = broken.map(|(lo, hi)| Range { lo, hi }).into();
+        diesel::insert_into(coverage::table)
+            .values(rows)
+            .execute(&mut conn)
+            .unwrap();
+        let within = Range { lo: 1, hi: 60 };
+        let left = Left::plan(&mut conn, within, Again::default()).unwrap();
+        let wanted: Vec<i64> = std::iter::once(1).chain(10..30).collect();
+        assert_eq!(left.collect::<Vec<_>>(), wanted);
+    }
+}
