@@ -75,4 +75,20 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    // No row is found by this key; Diesel wants one.
+    item_history (id, changed_at) {
+        id -> BigInt,
+        changed_at -> BigInt,
+        title -> Nullable<Text>,
+        url -> Nullable<Text>,
+        text -> Nullable<Text>,
+        score -> Nullable<BigInt>,
+        #[sql_name = "type"]
+        type_ -> Nullable<Text>,
+        deleted -> Nullable<Bool>,
+        dead -> Nullable<Bool>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(absent, failures, items);

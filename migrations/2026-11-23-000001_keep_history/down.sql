@@ -1,0 +1,2 @@
+DROP TRIGGER keep_history;
+DROP TABLE item_history;
