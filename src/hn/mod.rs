@@ -1,6 +1,8 @@
 //! All that says "Hacker News": where its items come from, what they are, and the tables that they go to.
 
 pub mod coverage;
+pub mod failures;
+pub mod indexes;
 pub mod item;
 pub mod lists;
 pub mod migrations;
@@ -9,6 +11,8 @@ pub mod runs;
 pub mod schema;
 mod sink;
 mod source;
+pub mod status;
+pub mod verify;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

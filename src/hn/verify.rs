@@ -1,0 +1,158 @@
+//! Proves that the database holds what `coverage` claims, and mends the claim where it does not. Needs no network.
+//!
+//! One walk over the ids of all tables in order, so memory stays flat however many there are.
+
+mod report;
+mod walk;
+
+use diesel::{
+    Connection, ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection,
+    dsl::{exists, sql},
+    sql_types::{BigInt, Text},
+};
+
+pub use self::report::{BadField, BadRange, Checked, Fault, Listed, MovedKid, Note, Verified};
+use self::walk::{Claim, walk};
+use super::{
+    coverage::{self, Range, Ranges},
+    schema::{absent, failures, items},
+};
+
+/// Checks everything, on one snapshot of the database: runs may go on meanwhile.
+///
+/// # Errors
+/// Whatever Diesel says, unless it is what a damaged file says: that is a fault.
+pub fn verify(conn: &mut SqliteConnection) -> QueryResult<Verified> {
+    conn.transaction(|conn| {
+        let mut verified = Verified::default();
+        let damage = integrity(conn)?;
+        let damaged = !damage.is_empty();
+        if damaged {
+            verified.faults.push(Fault::Integrity { messages: damage });
+        }
+        match check(conn, &mut verified) {
+            Err(error) if damaged => {
+                let message = error.to_string();
+                verified.faults.push(Fault::Unreadable { message });
+                Ok(verified)
+            }
+            done => done.map(|()| verified),
+        }
+    })
+}
+
+/// Makes `coverage` claim no more than what is there and sound, in one transaction. What it no longer claims is work for the
+/// next backfill.
+///
+/// # Errors
+/// Whatever Diesel says; then nothing has changed.
+pub fn repair(conn: &mut SqliteConnection) -> QueryResult<()> {
+    conn.immediate_transaction(|conn| {
+        let mut claim = Claim::new(claimed(&coverage::all(conn)?));
+        let mut kept = Ranges::default();
+        walk(conn, |row| {
+            if claim.meets(row.id) && row.bad_field().is_none() {
+                kept.push(Range {
+                    lo: row.id,
+                    hi: row.id,
+                });
+            }
+        })?;
+        coverage::replace(conn, &kept.into_vec())
+    })
+}
+
+/// What the ranges claim, however they lie.
+fn claimed(ranges: &[Range]) -> Vec<Range> {
+    let ranges: Ranges = ranges.iter().copied().collect();
+    ranges.into_vec()
+}
+
+fn check(conn: &mut SqliteConnection, verified: &mut Verified) -> QueryResult<()> {
+    let ranges = coverage::all(conn)?;
+    let mut claim = Claim::new(claimed(&ranges));
+    let mut fields = Listed::default();
+    let checked = walk(conn, |row| {
+        claim.meets(row.id);
+        if let Some(bad) = row.bad_field() {
+            fields.add(bad);
+        }
+    })?;
+    let missing = claim.missing();
+    verified.checked = Checked {
+        ranges: ranges.len() as u64,
+        ..checked
+    };
+    verified.checked.covered = claimed(&ranges).iter().map(|range| range.count()).sum();
+    if missing.count > 0 {
+        verified.faults.push(Fault::Missing { ids: missing });
+    }
+    let bad_ranges = bad_ranges(&ranges);
+    if bad_ranges.count > 0 {
+        verified.faults.push(Fault::Ranges { ranges: bad_ranges });
+    }
+    if fields.count > 0 {
+        verified.faults.push(Fault::Json { fields });
+    }
+    take_notes(conn, &mut verified.notes)
+}
+
+/// Ranges that end before they begin, or that overlap or touch one before.
+fn bad_ranges(ranges: &[Range]) -> Listed<BadRange> {
+    let mut bad = Listed::default();
+    let mut before: Option<Range> = None;
+    for &range in ranges {
+        let meets = before.filter(|before| range.lo <= before.hi.saturating_add(1));
+        if range.lo > range.hi || meets.is_some() {
+            bad.add(BadRange { range, meets });
+        }
+        if before.is_none_or(|before| before.hi < range.hi) && range.lo <= range.hi {
+            before = Some(range);
+        }
+    }
+    bad
+}
+
+fn take_notes(conn: &mut SqliteConnection, notes: &mut Vec<Note>) -> QueryResult<()> {
+    // Driven by the small tables: an `IN` would have SQLite walk the items.
+    let stored = items::table.filter(items::id.eq(failures::id));
+    let failed = failures::table.filter(exists(stored));
+    let failed = failed.select(failures::id).order(failures::id);
+    let ids: Listed<i64> = failed.load_iter(conn)?.collect::<QueryResult<_>>()?;
+    if ids.count > 0 {
+        notes.push(Note::StoredAndFailed { ids });
+    }
+    let stored = items::table.filter(items::id.eq(absent::id));
+    let gone = absent::table.filter(exists(stored));
+    let gone = gone.select(absent::id).order(absent::id);
+    let ids: Listed<i64> = gone.load_iter(conn)?.collect::<QueryResult<_>>()?;
+    if ids.count > 0 {
+        notes.push(Note::StoredAndAbsent { ids });
+    }
+    let kids = moved_kids(conn)?;
+    if kids.count > 0 {
+        notes.push(Note::OtherParent { kids });
+    }
+    Ok(())
+}
+
+/// Kids of a stored item that are stored themselves and name another parent.
+fn moved_kids(conn: &mut SqliteConnection) -> QueryResult<Listed<MovedKid>> {
+    // In this order each kid is one look-up by id, near the last one. What is no JSON is told of elsewhere.
+    let rows = sql::<(BigInt, BigInt, BigInt)>(
+        "SELECT c.id, p.id, c.parent
+         FROM items p
+         CROSS JOIN json_each(CASE WHEN json_valid(p.kids) THEN p.kids ELSE '[]' END) k
+         CROSS JOIN items c
+         WHERE p.kids IS NOT NULL AND c.id = k.value AND c.parent <> p.id
+         ORDER BY p.id",
+    );
+    rows.load_iter::<MovedKid, _>(conn)?.collect()
+}
+
+/// What SQLite's own check finds wrong.
+fn integrity(conn: &mut SqliteConnection) -> QueryResult<Vec<String>> {
+    let messages = sql::<Text>("SELECT integrity_check FROM pragma_integrity_check");
+    let messages: Vec<String> = messages.load(conn)?;
+    Ok(messages.into_iter().filter(|said| said != "ok").collect())
+}
