@@ -9,9 +9,13 @@ use clap::{
 
 use super::{
     Ending,
+    backfill::{self, BackfillArgs},
     mock_api::{self, MockApiArgs},
     options::{OPTIONS, Options, nearest},
     output::complain,
+    retry::{self, RetryArgs},
+    status,
+    verify::{self, VerifyArgs},
 };
 use crate::{
     hn::List,
@@ -26,6 +30,10 @@ pub(super) struct Invocation {
 pub(super) enum Command {
     List(List),
     Items(IdArgs),
+    Backfill(BackfillArgs),
+    Retry(RetryArgs),
+    Verify(VerifyArgs),
+    Status,
     MockApi(MockApiArgs),
 }
 
@@ -77,6 +85,10 @@ fn command(name: &str, own: &ArgMatches) -> Result<Command, String> {
     }
     match name {
         "items" => id_args(own).map(Command::Items),
+        "backfill" => BackfillArgs::read(own).map(Command::Backfill),
+        "retry" => RetryArgs::read(own).map(Command::Retry),
+        "verify" => Ok(Command::Verify(VerifyArgs::read(own))),
+        "status" => Ok(Command::Status),
         "mock-api" => MockApiArgs::read(own).map(Command::MockApi),
         other => Err(format!("`{other}` is no command")),
     }
@@ -118,13 +130,17 @@ fn cli() -> Clap {
         .version(env!("CARGO_PKG_VERSION"))
         .about("Fetches Hacker News into a SQLite file with a fixed pool of actors, losing nothing.")
         .after_help(
-            "Exit codes: 0 all stored or absent; 1 some ids failed; 2 could not start; 3 could not go on; \
+            "Exit codes: 0 all stored or absent; 1 some ids failed, or verify found a fault; 2 could not start; 3 could not go on; \
              130/143 interrupted.\nRUST_LOG sets what is logged to stderr [default: warn].",
         )
         .args(settings)
         .arg(demo)
         .subcommands(List::ALL.map(|list| Clap::new(list.name()).about(about(list))))
         .subcommand(items())
+        .subcommand(backfill::command())
+        .subcommand(retry::command())
+        .subcommand(verify::command())
+        .subcommand(status::command())
         .subcommand(mock_api::command())
 }
 

@@ -7,7 +7,10 @@ use futures_util::stream;
 use super::{
     Ending, Refusal, args::IdArgs, options::Options, output::complain, session::Session, stdin_ids,
 };
-use crate::{db::while_locked, hn::List};
+use crate::{
+    db::while_locked,
+    hn::{HnSink, List},
+};
 
 /// Reads a list, keeps it, and fetches its first ids.
 pub(super) async fn list(options: &Options, list: List) -> Result<Ending, Refusal> {
@@ -21,7 +24,7 @@ pub(super) async fn list(options: &Options, list: List) -> Result<Ending, Refusa
     drop(conn);
     options.limit.cut(&mut ids);
     let done = session
-        .ingest(list.name(), stream::iter(ids.clone()))
+        .ingest(list.name(), HnSink::new(), stream::iter(ids.clone()))
         .await?;
     Ok(done.tell(&session, list.name(), Some(&ids)))
 }
@@ -32,12 +35,14 @@ pub(super) async fn items(options: &Options, ids: IdArgs) -> Result<Ending, Refu
     let mut session = Session::open(options).await?;
     match ids {
         IdArgs::Named(ids) => {
-            let done = session.ingest(COMMAND, stream::iter(ids)).await?;
+            let done = session
+                .ingest(COMMAND, HnSink::new(), stream::iter(ids))
+                .await?;
             Ok(done.tell(&session, COMMAND, None))
         }
         IdArgs::Stdin => {
             let (ids, stopped) = stdin_ids::ids(io::stdin())?;
-            let done = session.ingest(COMMAND, ids).await?;
+            let done = session.ingest(COMMAND, HnSink::new(), ids).await?;
             let ending = done.tell(&session, COMMAND, None);
             match stopped.why() {
                 Some(why) if matches!(ending, Ending::Complete | Ending::Incomplete) => {

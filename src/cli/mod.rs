@@ -1,15 +1,19 @@
 //! The binary's own: arguments, one file per command, what the terminal shows.
 
 mod args;
+mod backfill;
 mod fetch;
 mod mock_api;
 mod options;
 mod origin;
 mod output;
 mod progress;
+mod retry;
 mod session;
 mod signals;
+mod status;
 mod stdin_ids;
+mod verify;
 
 use std::{env, panic, process::ExitCode};
 
@@ -33,9 +37,9 @@ impl Refusal {
 /// How a command ended, as its exit code tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
-    /// Every id is stored or absent.
+    /// Every id is stored or absent; or no fault was found.
     Complete,
-    /// The run ended and some ids have no record.
+    /// The run ended and some ids have no record; or a fault was found.
     Incomplete,
     /// It could not start, or an id on standard input was none.
     Refused,
@@ -70,6 +74,10 @@ pub fn main() -> ExitCode {
         match command {
             Command::List(list) => fetch::list(&options, list).await,
             Command::Items(ids) => fetch::items(&options, ids).await,
+            Command::Backfill(args) => backfill::run(&options, args).await,
+            Command::Retry(args) => retry::run(&options, args).await,
+            Command::Verify(args) => verify::run(&options, args).await,
+            Command::Status => status::run(&options).await,
             Command::MockApi(api) => mock_api::serve(api).await,
         }
     });

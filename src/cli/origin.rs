@@ -78,6 +78,18 @@ fn failed(error: diesel::result::Error) -> Refusal {
     Refusal(format!("cannot read or mark whose database it is: {error}"))
 }
 
+/// Refuses a database that neither a command of ours nor an embedder has filled.
+pub(super) fn recognise(conn: &mut SqliteConnection) -> Result<(), Refusal> {
+    spare_strangers(conn)?;
+    let table = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'items') AS number";
+    match number(conn, table).map_err(failed)? {
+        0 => Err(Refusal::new(
+            "this database holds no Hacker News items; name another file",
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn number(conn: &mut SqliteConnection, query: &str) -> diesel::QueryResult<i32> {
     #[derive(QueryableByName)]
     struct Row {

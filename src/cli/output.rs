@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::options::Format;
 use crate::{
-    hn::runs::TopItem,
+    hn::{coverage::Range, runs::TopItem},
     ingest::{FailedId, Latency, Report},
 };
 
@@ -143,6 +143,14 @@ pub(super) fn plain(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
+}
+
+/// One id, or the first and the last of several.
+pub(super) fn ids(Range { lo, hi }: Range) -> String {
+    match lo == hi {
+        true => lo.to_string(),
+        false => format!("{lo}-{hi}"),
+    }
 }
 
 #[derive(Serialize)]

@@ -11,7 +11,7 @@ use log::{debug, warn};
 
 use super::{
     Ending, Refusal,
-    options::Options,
+    options::{Options, ProgressChoice},
     origin, output,
     progress::Display,
     signals::{self, Signals},
@@ -78,13 +78,14 @@ impl<'a> Session<'a> {
     pub(super) async fn ingest(
         &mut self,
         command: &str,
+        sink: HnSink,
         ids: impl Stream<Item = i64> + Send + 'static,
     ) -> Result<Done, Refusal> {
         let unusable = |error| Refusal(format!("the database cannot be written: {error}"));
         let mut conn = connection(&self.pool)?;
         let run_row = while_locked(|| runs::begin(&mut conn, command)).map_err(unusable)?;
         drop(conn);
-        let pipeline = self.pipeline()?;
+        let pipeline = self.pipeline(sink)?;
         let mut run = pipeline.run_stream(ids);
         let display = Display::start(self.options.progress, run.watch());
         let mut signal = None;
@@ -150,8 +151,8 @@ impl<'a> Session<'a> {
         self.file.as_ref().and_then(|file| file.check().err())
     }
 
-    fn pipeline(&self) -> Result<Pipeline<i64>, Refusal> {
-        Builder::new(self.source.clone(), HnSink::new())
+    fn pipeline(&self, sink: HnSink) -> Result<Pipeline<i64>, Refusal> {
+        Builder::new(self.source.clone(), sink)
             .config(self.options.config.clone())
             .client(self.client.clone())
             .pool(self.pool.clone())
@@ -176,6 +177,13 @@ impl<'a> Session<'a> {
             Err(Refusal(why)) => {
                 warn!("this run could not be noted in the table runs: {why}");
             }
+        }
+    }
+
+    /// A word about long work, where progress is wanted.
+    pub(super) fn say(&self, what: &str) {
+        if self.options.progress != ProgressChoice::Never {
+            output::complain(what);
         }
     }
 
@@ -228,6 +236,22 @@ impl Session<'_> {
     }
 }
 
+/// Opens a database that is there already, for a command that makes no sense without one.
+pub(super) fn open_existing(options: &Options) -> Result<(PathBuf, Pool), Refusal> {
+    let path = database(options);
+    let shown = path.display();
+    if !path.is_file() {
+        return Err(Refusal(format!(
+            "there is no database {shown}; `hn-ingest backfill` makes one of everything and `hn-ingest top` a small one, or name another with --database"
+        )));
+    }
+    let pool = db::open(&path).map_err(Refusal::new)?;
+    let mut conn = connection(&pool)?;
+    origin::recognise(&mut conn).map_err(|Refusal(why)| Refusal(format!("{shown}: {why}")))?;
+    migrations::run(&mut conn).map_err(|error| Refusal(format!("{shown}: {error}")))?;
+    Ok((path, pool))
+}
+
 fn database(options: &Options) -> PathBuf {
     let default = Path::new(if options.demo {
         DEMO_DATABASE
@@ -243,7 +267,7 @@ fn database(options: &Options) -> PathBuf {
 type PooledConnection =
     diesel::r2d2::PooledConnection<diesel::r2d2::ConnectionManager<SqliteConnection>>;
 
-fn connection(pool: &Pool) -> Result<PooledConnection, Refusal> {
+pub(super) fn connection(pool: &Pool) -> Result<PooledConnection, Refusal> {
     pool.get()
         .map_err(|error| Refusal(format!("no connection to the database: {error}")))
 }
