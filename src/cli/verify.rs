@@ -17,6 +17,10 @@ use crate::{
     hn::verify::{self, Fault, Listed, Note, Verified},
 };
 
+/// Of the faults, all that are listed are shown; of the notes, some.
+const ALL: usize = usize::MAX;
+const SOME: usize = 10;
+
 pub(super) struct VerifyArgs {
     repair: bool,
 }
@@ -131,11 +135,11 @@ fn write_fault(fault: &Fault, out: &mut dyn Write) -> io::Result<()> {
     match fault {
         Fault::Missing { ids: missing } => {
             let what = "ids are covered and in no table";
-            list(out, what, missing, |range| ids(*range))
+            list(out, what, missing, ALL, |range| ids(*range))
         }
         Fault::Ranges { ranges } => {
             let what = "ranges of coverage are empty, or overlap or touch another";
-            list(out, what, ranges, |bad| match bad.meets {
+            list(out, what, ranges, ALL, |bad| match bad.meets {
                 Some(other) => format!("{} (with {})", ids(bad.range), ids(other)),
                 None => format!("{} to {}", bad.range.lo, bad.range.hi),
             })
@@ -144,6 +148,7 @@ fn write_fault(fault: &Fault, out: &mut dyn Write) -> io::Result<()> {
             out,
             "items with a field that is not its JSON",
             fields,
+            ALL,
             |bad| format!("{} {}: {}", bad.id, bad.column, plain(&bad.error)),
         ),
         Fault::Integrity { messages } => {
@@ -161,15 +166,15 @@ fn write_note(note: &Note, out: &mut dyn Write) -> io::Result<()> {
     match note {
         Note::StoredAndFailed { ids } => {
             let what = "ids are stored, and a later fetch failed";
-            list(out, what, ids, ToString::to_string)
+            list(out, what, ids, SOME, ToString::to_string)
         }
         Note::StoredAndAbsent { ids } => {
             let what = "ids are stored, and the API later had no item";
-            list(out, what, ids, ToString::to_string)
+            list(out, what, ids, SOME, ToString::to_string)
         }
         Note::OtherParent { kids } => {
             let what = "kids name another parent than the item that lists them";
-            list(out, what, kids, |kid| {
+            list(out, what, kids, SOME, |kid| {
                 format!(
                     "{} (listed by {}, names {})",
                     kid.id, kid.listed_by, kid.parent
@@ -183,9 +188,13 @@ fn list<T>(
     out: &mut dyn Write,
     what: &str,
     all: &Listed<T>,
+    most: usize,
     show: impl Fn(&T) -> String,
 ) -> io::Result<()> {
-    let shown: Vec<_> = all.listed.iter().map(show).collect();
-    let more = if all.cut { ", and more" } else { "" };
+    let shown: Vec<_> = all.listed.iter().take(most).map(show).collect();
+    let more = match all.cut || all.listed.len() > most {
+        true => ", and more",
+        false => "",
+    };
     writeln!(out, "{} {what}: {}{more}", all.count, shown.join(", "))
 }

@@ -7,6 +7,7 @@ mod walk;
 
 use diesel::{
     Connection, ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection,
+    connection::SimpleConnection,
     dsl::{exists, sql},
     sql_types::{BigInt, Text},
 };
@@ -18,11 +19,15 @@ use super::{
     schema::{absent, failures, items},
 };
 
+/// 64 MiB: SQLite looks each row up in each index, and with its own 2 MiB that takes twice as long. More is no faster.
+const CACHE: &str = "PRAGMA cache_size = -65536";
+
 /// Checks everything, on one snapshot of the database: runs may go on meanwhile.
 ///
 /// # Errors
 /// Whatever Diesel says, unless it is what a damaged file says: that is a fault.
 pub fn verify(conn: &mut SqliteConnection) -> QueryResult<Verified> {
+    conn.batch_execute(CACHE)?;
     conn.transaction(|conn| {
         let mut verified = Verified::default();
         let damage = integrity(conn)?;
