@@ -384,7 +384,7 @@ fn another_programs_database_is_left_alone() {
         let told = world.run(&[command]);
         assert_eq!(told.code, 2);
         assert!(
-            told.errors.contains("holds no Hacker News items"),
+            told.errors.contains("belongs to another program"),
             "{told:?}"
         );
     }

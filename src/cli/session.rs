@@ -248,7 +248,8 @@ pub(super) fn open_existing(options: &Options) -> Result<(PathBuf, Pool), Refusa
     let pool = db::open(&path).map_err(Refusal::new)?;
     let mut conn = connection(&pool)?;
     origin::recognise(&mut conn).map_err(|Refusal(why)| Refusal(format!("{shown}: {why}")))?;
-    migrations::run(&mut conn).map_err(|error| Refusal(format!("{shown}: {error}")))?;
+    while_locked(|| migrations::run(&mut conn))
+        .map_err(|error| Refusal(format!("{shown}: {error}")))?;
     Ok((path, pool))
 }
 
