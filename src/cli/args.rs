@@ -10,6 +10,7 @@ use clap::{
 use super::{
     Ending,
     backfill::{self, BackfillArgs},
+    id::parse_id,
     mock_api::{self, MockApiArgs},
     options::{OPTIONS, Options, nearest},
     output::complain,
@@ -106,12 +107,6 @@ fn id_args(own: &ArgMatches) -> Result<IdArgs, String> {
     ids.collect::<Result<_, _>>().map(IdArgs::Named)
 }
 
-/// An item's id: a whole number from 1.
-pub(super) fn parse_id(text: &str) -> Option<i64> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|id| digits && *id > 0)
-}
-
 fn cli() -> Clap {
     let settings = OPTIONS
         .iter()
@@ -185,13 +180,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         cli().debug_assert();
-    }
-
-    #[test]
-    fn an_id_is_a_whole_number_from_1() {
-        assert_eq!(parse_id("8863"), Some(8863));
-        for text in ["", "0", "-1", "+1", "1.0", "x", "99999999999999999999"] {
-            assert_eq!(parse_id(text), None, "{text}");
-        }
     }
 }

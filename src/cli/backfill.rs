@@ -4,9 +4,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use futures_util::{future::Either, stream};
 use log::warn;
 
-use super::{
-    Ending, Refusal, args::parse_id, options::Options, output::complain, session::Session,
-};
+use super::{Ending, Refusal, id::parse_id, options::Options, output::complain, session::Session};
 use crate::hn::{
     HnSink,
     coverage::{Range, frontier},

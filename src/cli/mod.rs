@@ -3,6 +3,7 @@
 mod args;
 mod backfill;
 mod fetch;
+mod id;
 mod mock_api;
 mod options;
 mod origin;

@@ -11,7 +11,7 @@ use std::{
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 
-use super::{Refusal, args::parse_id};
+use super::{Refusal, id::parse_id};
 
 /// Chunks of ids that may wait; a chunk is what one read brought.
 const CHUNKS: usize = 4;
