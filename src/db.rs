@@ -89,6 +89,9 @@ pub fn open(path: &Path) -> Result<Pool, DbError> {
     Pool::builder()
         .max_size(CONNECTIONS_MAX)
         .min_idle(Some(0))
+        // Nothing to do every so often: a pool that has, keeps its threads up to half a minute after it is dropped.
+        .idle_timeout(None)
+        .max_lifetime(None)
         .test_on_check_out(false)
         .connection_timeout(CHECKOUT_TIMEOUT)
         .connection_customizer(Box::new(Pragmas))

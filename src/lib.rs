@@ -22,7 +22,8 @@
 //!     let pipeline = Builder::new(source, hn::HnSink::new())
 //!         .pool(pool)
 //!         .config(Config { workers: 8, ..Config::default() })
-//!         .start()?;
+//!         .start()
+//!         .await?;
 //!     let report = pipeline.run([8863, 121003]).await?;
 //!     println!("{} of {} stored", report.totals.stored, report.totals.requested);
 //!     Ok(())
@@ -63,7 +64,7 @@ pub mod test_util;
 
 pub use ingest::{
     Builder, Client, Config, DecodeError, Failure, FailureKind, Id, Outcome, Pipeline,
-    PipelineStopped, Progress, Report, Run, Sink, Source, StartError,
+    PipelineStopped, Progress, Report, Run, RunWatch, ShutdownReport, Sink, Source, StartError,
 };
 
 /// The README's examples are compiled too.

@@ -85,7 +85,7 @@ impl<'a> Session<'a> {
         let mut conn = connection(&self.pool)?;
         let run_row = while_locked(|| runs::begin(&mut conn, command)).map_err(unusable)?;
         drop(conn);
-        let pipeline = self.pipeline(sink)?;
+        let pipeline = self.pipeline(sink).await?;
         let mut run = pipeline.run_stream(ids);
         let display = Display::start(self.options.progress, run.watch());
         let mut signal = None;
@@ -151,12 +151,13 @@ impl<'a> Session<'a> {
         self.file.as_ref().and_then(|file| file.check().err())
     }
 
-    fn pipeline(&self, sink: HnSink) -> Result<Pipeline<i64>, Refusal> {
+    async fn pipeline(&self, sink: HnSink) -> Result<Pipeline<i64>, Refusal> {
         Builder::new(self.source.clone(), sink)
             .config(self.options.config.clone())
             .client(self.client.clone())
             .pool(self.pool.clone())
             .start()
+            .await
             .map_err(Refusal::new)
     }
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::counters::Counters;
 
@@ -12,6 +12,7 @@ use super::counters::Counters;
 pub(crate) struct Control {
     stopping: CancellationToken,
     aborted: CancellationToken,
+    ended: CancellationToken,
     pub(crate) counters: Counters,
 }
 
@@ -33,6 +34,20 @@ impl Control {
     pub(crate) fn abort(&self) {
         self.stopping.cancel();
         self.aborted.cancel();
+    }
+
+    /// The run has ended when this is dropped, be it with a report or with its pipeline.
+    pub(crate) fn end_guard(&self) -> DropGuard {
+        self.ended.clone().drop_guard()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
+    /// Waits for the end of the run.
+    pub(crate) async fn ended(&self) {
+        self.ended.cancelled().await;
     }
 
     /// Waits for something that comes before a request; `None` once the run is stopping.

@@ -1,6 +1,7 @@
 //! The coordinator: splits a run's ids over the pool of fetchers, passes every answer to Storage, counts it once it is
 //! committed, and knows when the run is over.
 
+mod orders;
 #[cfg(test)]
 mod tests;
 
@@ -18,10 +19,10 @@ use super::{
     current::{Current, Next},
     feed::Feed,
     fetcher_pool::FetcherPool,
-    messages::{
-        Cancel, Close, Committed, Fetch, Fetched, FetcherGone, Flush, Save, Start, StorageGone,
-    },
+    home::Home,
+    messages::{Begin, Committed, Fetch, Fetched, FetcherGone, Flush, Save, StorageGone},
     outage::{Change, Outage},
+    shutdown::Draining,
     source::Id,
     unsaved::RowRoom,
 };
@@ -34,7 +35,8 @@ pub(crate) type Hire<I> = Box<dyn FnMut(usize, &Addr<Coordinator<I>>) -> Recipie
 /// Asks how long the API has been down.
 pub(crate) type DownFor = Box<dyn Fn() -> Option<Duration>>;
 
-pub(crate) struct Coordinator<I: Id> {
+/// The actor behind a [`Pipeline`](super::Pipeline); what it takes is in [`messages`](super::messages).
+pub struct Coordinator<I: Id> {
     hire: Hire<I>,
     workers: usize,
     fetchers: FetcherPool<I>,
@@ -48,7 +50,11 @@ pub(crate) struct Coordinator<I: Id> {
     flush: Recipient<Flush>,
     storage_gone: bool,
     current: Option<Current<I>>,
-    queue: VecDeque<Start<I>>,
+    queue: VecDeque<Begin<I>>,
+    paused: bool,
+    draining: Option<Draining>,
+    /// Given up with this actor.
+    _home: Home,
 }
 
 impl<I: Id> Coordinator<I> {
@@ -56,8 +62,8 @@ impl<I: Id> Coordinator<I> {
         config: &Config,
         hire: Hire<I>,
         down_for: DownFor,
-        save: Recipient<Save<I>>,
-        flush: Recipient<Flush>,
+        (save, flush): (Recipient<Save<I>>, Recipient<Flush>),
+        home: Home,
     ) -> Self {
         Self {
             hire,
@@ -73,15 +79,21 @@ impl<I: Id> Coordinator<I> {
             storage_gone: false,
             current: None,
             queue: VecDeque::new(),
+            paused: false,
+            draining: None,
+            _home: home,
         }
     }
 
     fn start_next(&mut self, ctx: &mut Context<Self>) {
-        if let Some(start) = self.queue.pop_front() {
+        if let Some(begin) = self.queue.pop_front() {
             let lost = self.storage_gone.then(|| STORAGE_DIED.to_owned());
-            self.current = Some(Current::new(start, lost));
+            self.current = Some(Current::new(begin, lost));
             self.outage = Outage::default();
             self.go_on(0, ctx);
+        } else if let Some(draining) = self.draining.take() {
+            draining.finish();
+            ctx.stop();
         }
     }
 
@@ -89,7 +101,7 @@ impl<I: Id> Coordinator<I> {
     /// is over.
     fn go_on(&mut self, freed: usize, ctx: &mut Context<Self>) {
         // In an outage one id at a time is tried.
-        while !self.outage.is_on() || self.fetchers.held() == 0 {
+        while !self.paused && (!self.outage.is_on() || self.fetchers.held() == 0) {
             let Some(slot) = self.fetchers.roomiest(freed) else {
                 break;
             };
@@ -188,7 +200,10 @@ impl<I: Id> Coordinator<I> {
             return;
         }
         if let Some(current) = self.current.take() {
-            current.finish();
+            let totals = current.finish();
+            if let Some(draining) = &mut self.draining {
+                draining.count(&totals);
+            }
         }
         self.stop_counting_patience(ctx);
         self.start_next(ctx);
@@ -212,40 +227,6 @@ impl<I: Id> Actor for Coordinator<I> {
         for slot in 0..self.workers {
             self.fetchers.add((self.hire)(slot, &me));
         }
-    }
-}
-
-impl<I: Id> Handler<Start<I>> for Coordinator<I> {
-    type Result = ();
-
-    fn handle(&mut self, start: Start<I>, ctx: &mut Self::Context) {
-        self.queue.push_back(start);
-        if self.current.is_none() {
-            self.start_next(ctx);
-        }
-    }
-}
-
-impl<I: Id> Handler<Cancel> for Coordinator<I> {
-    type Result = ();
-
-    fn handle(&mut self, Cancel(run): Cancel, ctx: &mut Self::Context) {
-        let Some(current) = self.current.as_mut().filter(|current| current.run == run) else {
-            // Still in the queue: it starts, stopped, when its turn comes.
-            if let Some(start) = self.queue.iter().find(|start| start.run == run) {
-                start.control.stop();
-            }
-            return;
-        };
-        if current.is_interrupted() {
-            return;
-        }
-        if let Some(waiting) = current.interrupt() {
-            ctx.cancel_future(waiting);
-        }
-        let control = current.control.clone();
-        ctx.run_later(self.drain, move |_, _| control.abort());
-        self.finish_if_done(ctx);
     }
 }
 
@@ -314,17 +295,5 @@ impl<I: Id> Handler<StorageGone> for Coordinator<I> {
             current.lose_storage(STORAGE_DIED.to_owned());
         }
         self.finish_if_done(ctx);
-    }
-}
-
-impl<I: Id> Handler<Close> for Coordinator<I> {
-    type Result = ();
-
-    /// The fetchers and Storage stop when their last address goes with this actor.
-    fn handle(&mut self, _: Close, ctx: &mut Self::Context) {
-        if let Some(current) = &self.current {
-            current.control.abort();
-        }
-        ctx.stop();
     }
 }

@@ -5,11 +5,13 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use actix::SpawnHandle;
 use log::info;
 use tokio::{sync::oneshot, time::Instant};
+use tokio_util::sync::DropGuard;
 
 use super::{
+    Progress,
     control::Control,
     feed::{Feed, Pulled},
-    messages::{Committed, RunId, Start},
+    messages::{Begin, Committed, RunId, Start},
     report::{FAILURES_LISTED, FailedId, Report},
 };
 
@@ -34,6 +36,7 @@ pub(crate) struct Current<I> {
     lost: Option<String>,
     outage: Option<Duration>,
     failures: Vec<FailedId<I>>,
+    _ended: DropGuard,
 }
 
 /// Where the rest of a run's ids is.
@@ -52,16 +55,14 @@ pub(crate) enum Next<I> {
     Nothing,
 }
 
-impl<I> Current<I> {
-    pub(crate) fn new(
-        Start {
+impl<I: Send + 'static> Current<I> {
+    pub(crate) fn new(Begin { start, report }: Begin<I>, lost: Option<String>) -> Self {
+        let Start {
             run,
             feed,
             control,
-            report,
-        }: Start<I>,
-        lost: Option<String>,
-    ) -> Self {
+            ended,
+        } = start;
         let foretold = feed.known_rest();
         control.counters.requested.add(foretold);
         Self {
@@ -79,6 +80,7 @@ impl<I> Current<I> {
             lost,
             outage: None,
             failures: Vec::new(),
+            _ended: ended,
         }
     }
 
@@ -187,6 +189,11 @@ impl<I> Current<I> {
         self.lost.is_some()
     }
 
+    /// Rows that Storage has and that are not committed.
+    pub(crate) fn unsettled(&self) -> usize {
+        self.unsettled
+    }
+
     pub(crate) fn handed_over(&mut self) {
         self.unsettled += 1;
         self.flushed = false;
@@ -238,7 +245,7 @@ impl<I> Current<I> {
         !std::mem::replace(&mut self.flushed, true)
     }
 
-    pub(crate) fn finish(self) {
+    pub(crate) fn finish(self) -> Progress {
         let unread = self.foretold + (self.ready.len() + self.excused.len()) as u64;
         self.control.counters.not_attempted.add(unread);
         let report = Report {
@@ -249,7 +256,9 @@ impl<I> Current<I> {
             outage: self.outage,
             failures: self.failures,
         };
+        let totals = report.totals.clone();
         // Nobody has to wait for the report.
         let _ = self.report.send(report);
+        totals
     }
 }

@@ -1,5 +1,4 @@
-//! The engine: a builder that starts the actors and wires them, and the handle that it gives. The only place that knows all
-//! three actors.
+//! The engine: a builder that starts the actors and wires them. The only place that knows all three actors.
 
 mod attempt;
 mod client;
@@ -13,14 +12,17 @@ mod feed;
 mod fetcher;
 mod fetcher_pool;
 mod health;
+mod home;
 mod latency;
-mod messages;
+pub mod messages;
 mod outage;
 mod outcome;
 mod pace;
+mod pipeline;
 mod report;
 mod retry;
 mod run;
+mod shutdown;
 mod sink;
 mod source;
 mod storage;
@@ -28,38 +30,31 @@ mod unsaved;
 mod wire;
 mod writer;
 
-use std::{
-    path::PathBuf,
-    rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-};
+use std::{io, path::PathBuf, rc::Rc, sync::Arc};
 
 use actix::{Actor, Addr, AsyncContext, Context};
-use futures_util::{Stream, stream};
+use actix_rt::task::spawn_blocking;
 use thiserror::Error;
-use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::outcome::panic_message;
 pub use self::{
     client::Client,
     config::Config,
+    coordinator::Coordinator,
     counters::Progress,
     latency::Latency,
     outcome::{Failure, FailureKind, Outcome, UnknownKind},
+    pipeline::Pipeline,
     report::{FAILURES_LISTED, FailedId, Report},
     run::{PipelineStopped, Run, RunWatch},
+    shutdown::ShutdownReport,
     sink::Sink,
     source::{DecodeError, Id, Source},
 };
 use self::{
-    control::Control,
-    coordinator::Coordinator,
-    feed::Feed,
     fetcher::{Fetcher, Shared},
-    messages::{Close, RunId, Start},
+    home::Home,
     storage::Storage,
     unsaved::Unsaved,
     writer::Writer,
@@ -73,6 +68,7 @@ pub struct Builder<S, K> {
     config: Config,
     client: Option<Client>,
     database: DatabaseChoice,
+    own_arbiter: bool,
 }
 
 enum DatabaseChoice {
@@ -88,20 +84,17 @@ pub enum StartError {
         "no actix System runs on this thread; start the pipeline inside #[actix_rt::main], #[actix_web::main] or System::block_on"
     )]
     NoSystem,
+    /// The pipeline was to have an arbiter of its own, and there is no thread for it.
+    #[error("no thread for an arbiter can be started: {0}")]
+    Arbiter(#[source] io::Error),
+    /// A client was given, which belongs to this arbiter, and an arbiter of its own was asked for.
+    #[error(
+        "a client cannot leave the arbiter that it was made on; leave out either client() or own_arbiter()"
+    )]
+    ClientElsewhere,
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] DbError),
-}
-
-/// A running pipeline: a coordinator, its fetchers and a storage. Clones are handles of the same; when the last is dropped the
-/// actors stop.
-pub struct Pipeline<I: Id> {
-    inner: Arc<Inner<I>>,
-}
-
-struct Inner<I: Id> {
-    coordinator: Addr<Coordinator<I>>,
-    runs: AtomicU64,
 }
 
 impl<S, K> Builder<S, K>
@@ -118,6 +111,7 @@ where
             config: Config::default(),
             client: None,
             database,
+            own_arbiter: false,
         }
     }
 
@@ -150,34 +144,56 @@ where
         self
     }
 
-    /// Starts the actors on the current arbiter.
+    /// An arbiter of the pipeline's own: a thread that starts with it and ends with it. Without, the actors live on the arbiter
+    /// that starts them, where they share its time with what else is there; decoding and writing are on blocking threads in
+    /// either case.
+    #[must_use]
+    pub fn own_arbiter(mut self) -> Self {
+        self.own_arbiter = true;
+        self
+    }
+
+    /// Starts the actors. The database is opened on a blocking thread, so this holds nobody up.
     ///
     /// # Errors
-    /// There is no actix System, or the database cannot be opened.
-    pub fn start(self) -> Result<Pipeline<S::Id>, StartError> {
+    /// There is no actix System, no arbiter can be had, or the database cannot be opened.
+    pub async fn start(self) -> Result<Pipeline<S::Id>, StartError> {
         if actix_rt::System::try_current().is_none() {
             return Err(StartError::NoSystem);
         }
-        let pool = match self.database {
-            DatabaseChoice::Path(path) => db::open(&path)?,
-            DatabaseChoice::Pool(pool) => pool,
-        };
-        let source = Arc::new(self.source);
+        if self.own_arbiter && self.client.is_some() {
+            return Err(StartError::ClientElsewhere);
+        }
+        let (source, sink, config) = (Arc::new(self.source), Arc::new(self.sink), self.config);
+        let (pool, file) = spawn_blocking(move || open(self.database))
+            .await
+            .map_err(|error| DbError::Pool(error.to_string()))??;
+        let closed = CancellationToken::new();
         let writer = Writer {
-            file: FileIdentity::of(&pool)?,
             pool,
+            file,
             source: source.clone(),
-            sink: Arc::new(self.sink),
+            sink,
+            _closed: closed.clone().drop_guard(),
         };
-        let client = self.client.unwrap_or_else(|| Client::new(&self.config));
-        let coordinator = wire(&self.config, source, client, writer);
-        Ok(Pipeline {
-            inner: Arc::new(Inner {
-                coordinator,
-                runs: AtomicU64::new(0),
-            }),
-        })
+        let coordinator = if self.own_arbiter {
+            Home::of_its_own(move |home| wire(&config, source, Client::new(&config), writer, home))
+                .await?
+        } else {
+            let client = self.client.unwrap_or_else(|| Client::new(&config));
+            wire(&config, source, client, writer, Home::here())
+        };
+        Ok(Pipeline::new(coordinator, closed))
     }
+}
+
+fn open(database: DatabaseChoice) -> Result<(Pool, Option<FileIdentity>), DbError> {
+    let pool = match database {
+        DatabaseChoice::Path(path) => db::open(&path)?,
+        DatabaseChoice::Pool(pool) => pool,
+    };
+    let file = FileIdentity::of(&pool)?;
+    Ok((pool, file))
 }
 
 fn wire<S, K>(
@@ -185,6 +201,7 @@ fn wire<S, K>(
     source: Arc<S>,
     client: Client,
     writer: Writer<S, K>,
+    home: Home,
 ) -> Addr<Coordinator<S::Id>>
 where
     S: Source,
@@ -212,54 +229,7 @@ where
         let me = ctx.address();
         let (committed, death) = (me.clone().recipient(), me.recipient());
         let storage = Storage::new(writer, config.batch, config.linger, committed, death).start();
-        let (save, flush) = (storage.clone().recipient(), storage.recipient());
-        Coordinator::new(config, hire, down_for, save, flush)
+        let storage = (storage.clone().recipient(), storage.recipient());
+        Coordinator::new(config, hire, down_for, storage, home)
     })
-}
-
-impl<I: Id> Pipeline<I> {
-    /// Ingests a list of ids, after the runs that were begun before. The list is read as fast as its ids are fetched.
-    pub fn run<L>(&self, ids: L) -> Run<I>
-    where
-        L: IntoIterator<Item = I>,
-        L::IntoIter: Send + 'static,
-    {
-        self.run_stream(stream::iter(ids))
-    }
-
-    /// Ingests a stream of ids, which is polled only when there is room for another.
-    pub fn run_stream(&self, ids: impl Stream<Item = I> + Send + 'static) -> Run<I> {
-        let run = RunId(self.inner.runs.fetch_add(1, Relaxed));
-        let control = Arc::new(Control::default());
-        let (sender, report) = oneshot::channel();
-        let coordinator = &self.inner.coordinator;
-        let feed = Feed::new(ids);
-        coordinator.do_send(Start {
-            run,
-            feed,
-            control: control.clone(),
-            report: sender,
-        });
-        Run::new(
-            run,
-            control,
-            coordinator.clone().recipient(),
-            report,
-            self.inner.clone(),
-        )
-    }
-}
-
-impl<I: Id> Clone for Pipeline<I> {
-    fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-        }
-    }
-}
-
-impl<I: Id> Drop for Inner<I> {
-    fn drop(&mut self) {
-        self.coordinator.do_send(Close);
-    }
 }

@@ -6,9 +6,11 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use actix::Recipient;
+use futures_util::{Stream, stream};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
@@ -72,6 +74,14 @@ impl<I> Run<I> {
         self.watch.progress()
     }
 
+    /// Like [`RunWatch::events`].
+    pub fn events(
+        &self,
+        every: Duration,
+    ) -> impl Stream<Item = Progress> + Send + 'static + use<I> {
+        self.watch.events(every)
+    }
+
     /// Stops handing out ids, lets requests in flight finish within [`Config::drain`](super::Config::drain), and commits what
     /// came. The report still comes.
     pub fn cancel(&self) {
@@ -93,6 +103,29 @@ impl RunWatch {
     /// The counters at this moment.
     pub fn progress(&self) -> Progress {
         self.control.counters.snapshot()
+    }
+
+    /// The counters now, after each `every` (at least a millisecond), and at the end of the run, with which the stream ends. To be
+    /// polled inside an actix System or a tokio runtime with a timer.
+    pub fn events(&self, every: Duration) -> impl Stream<Item = Progress> + Send + 'static + use<> {
+        let every = every.max(Duration::from_millis(1));
+        let first = Some((self.control.clone(), Duration::ZERO));
+        stream::unfold(first, move |state| async move {
+            let (control, wait) = state?;
+            let over = tokio::time::timeout(wait, control.ended()).await.is_ok();
+            let progress = control.counters.snapshot();
+            Some((progress, (!over).then_some((control, every))))
+        })
+    }
+
+    /// Whether the run has ended, with a report or with its pipeline.
+    pub fn is_over(&self) -> bool {
+        self.control.has_ended()
+    }
+
+    /// Which run this is, to the [messages](super::messages).
+    pub fn id(&self) -> RunId {
+        self.run
     }
 
     /// See [`Run::cancel`].

@@ -11,6 +11,7 @@ use actix::{
 };
 use actix_rt::task::spawn_blocking;
 use log::warn;
+use tokio::runtime::Handle;
 
 use super::{
     Sink, Source,
@@ -21,8 +22,13 @@ use super::{
     writer::Writer,
 };
 
-pub(crate) struct Storage<S: Source, K> {
-    writer: Arc<Writer<S, K>>,
+pub(crate) struct Storage<S, K>
+where
+    S: Source,
+    K: Sink<Id = S::Id, Record = S::Record>,
+{
+    /// Taken only when this actor ends.
+    writer: Option<Arc<Writer<S, K>>>,
     rows_max: usize,
     linger: Duration,
     coordinator: Recipient<Committed<S::Id>>,
@@ -52,7 +58,7 @@ where
         death: Recipient<StorageGone>,
     ) -> Self {
         Self {
-            writer: Arc::new(writer),
+            writer: Some(Arc::new(writer)),
             rows_max,
             linger,
             coordinator,
@@ -93,11 +99,13 @@ where
         let Some(first) = self.waiting.front() else {
             return;
         };
+        let Some(writer) = self.writer.clone() else {
+            return;
+        };
         let (run, control) = (first.run, first.control.clone());
         let batch = self.next_batch();
         self.being_written = batch.len();
         let began = Instant::now();
-        let writer = self.writer.clone();
         let held = control.clone();
         let written = spawn_blocking(move || writer.write(run, &held, batch));
         ctx.spawn(written.into_actor(self).map(move |written, storage, ctx| {
@@ -144,9 +152,18 @@ where
     }
 }
 
-impl<S: Source, K> Drop for Storage<S, K> {
+impl<S, K> Drop for Storage<S, K>
+where
+    S: Source,
+    K: Sink<Id = S::Id, Record = S::Record>,
+{
     fn drop(&mut self) {
         self.death.do_send(StorageGone);
+        let writer = self.writer.take();
+        // The last connection to close writes the log back into the file, which is no work for an arbiter.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn_blocking(move || drop(writer));
+        }
     }
 }
 

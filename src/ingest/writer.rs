@@ -9,6 +9,7 @@ use std::{
 
 use diesel::result::{DatabaseErrorKind, Error};
 use log::{debug, warn};
+use tokio_util::sync::DropGuard;
 
 use super::{
     Failure, FailureKind, Outcome, Sink, Source,
@@ -30,6 +31,8 @@ pub(crate) struct Writer<S, K> {
     pub(crate) file: Option<FileIdentity>,
     pub(crate) source: Arc<S>,
     pub(crate) sink: Arc<K>,
+    /// Tells that the pool is given up; so it comes last.
+    pub(crate) _closed: DropGuard,
 }
 
 type Row<S> = (<S as Source>::Id, Outcome<<S as Source>::Record>);

@@ -20,7 +20,7 @@ fn never_more_requests_in_flight_nor_connections_than_fetchers() {
         .server
         .otherwise(move |_| Reply::json("{}").held_by(&held));
     let report = in_system(async {
-        let run = world.pipeline().run(1..=80);
+        let run = world.pipeline().await.run(1..=80);
         world.in_flight(8).await;
         gate.open();
         run.await.unwrap()
@@ -48,7 +48,7 @@ fn ids_are_pulled_only_as_fetchers_and_their_mailboxes_have_room() {
             counting.fetch_add(1, SeqCst);
         });
         let report = in_system(async {
-            let run = world.pipeline().run(ids);
+            let run = world.pipeline().await.run(ids);
             world.in_flight(3).await;
             assert_eq!(pulled.load(SeqCst), expected, "a mailbox of {mailbox}");
             gate.open();
@@ -68,7 +68,7 @@ fn no_id_waits_behind_another_while_a_fetcher_is_idle() {
         .server
         .otherwise(move |_| Reply::json("{}").held_by(&held));
     let report = in_system(async {
-        let run = world.pipeline().run(1..=10);
+        let run = world.pipeline().await.run(1..=10);
         world.in_flight(10).await;
         gate.open();
         run.await.unwrap()
@@ -82,7 +82,7 @@ fn never_more_unsaved_than_two_batches_however_long_the_database_is_locked() {
     (world.config.workers, world.config.batch) = (4, 10);
     let mut locker = world.connection();
     let report = in_system(async {
-        let pipeline = world.pipeline();
+        let pipeline = world.pipeline().await;
         locker.batch_execute("BEGIN IMMEDIATE").unwrap();
         let run = pipeline.run(1..=500);
         // Two batches, and an answer that each fetcher keeps until there is room.
@@ -117,7 +117,7 @@ fn a_stream_that_has_nothing_yet_is_waited_for_without_ending_the_run() {
     let world = World::new();
     let (sender, receiver) = channel();
     let report = in_system(async {
-        let run = world.pipeline().run_stream(receiver);
+        let run = world.pipeline().await.run_stream(receiver);
         sender.send(1).await.unwrap();
         world.requested(1).await;
         for id in 2..=50 {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use hn_ingest::{
     PipelineStopped, StartError,
     test_util::{Gate, Reply},
@@ -19,7 +19,7 @@ fn a_cancelled_run_finishes_what_is_in_flight_and_accounts_for_the_rest() {
         .server
         .otherwise(move |_| Reply::json("{}").held_by(&held));
     let report = in_system(async {
-        let run = world.pipeline().run(1..=1000);
+        let run = world.pipeline().await.run(1..=1000);
         world.in_flight(4).await;
         run.cancel();
         gate.open();
@@ -38,7 +38,7 @@ fn a_drain_ends_even_when_nothing_is_ever_answered() {
         (Duration::from_secs(600), Duration::from_millis(50));
     world.server.otherwise(|_| Reply::hang());
     let report = in_system(async {
-        let run = world.pipeline().run(1..=10);
+        let run = world.pipeline().await.run(1..=10);
         world.in_flight(4).await;
         run.cancel();
         run.await.unwrap()
@@ -59,7 +59,7 @@ fn who_waits_for_another_attempt_does_not_hold_up_a_drain() {
     world.server.otherwise(|_| Reply::status(503));
     let began = Instant::now();
     let report = in_system(async {
-        let run = world.pipeline().run(1..=10);
+        let run = world.pipeline().await.run(1..=10);
         world.requested(4).await;
         run.cancel();
         run.await.unwrap()
@@ -74,7 +74,7 @@ fn a_stream_is_asked_for_nothing_more_once_its_run_is_cancelled() {
     let world = World::new();
     let report = in_system(async {
         let endless = stream::iter(1..=3).chain(stream::pending());
-        let run = world.pipeline().run_stream(endless);
+        let run = world.pipeline().await.run_stream(endless);
         world.requested(3).await;
         run.cancel();
         run.await.unwrap()
@@ -88,7 +88,7 @@ fn runs_of_a_pipeline_queue_and_each_has_its_own_report() {
     let world = World::new();
     world.on(30, [Reply::status(404)]);
     let (first, second, third) = in_system(async {
-        let pipeline = world.pipeline();
+        let pipeline = world.pipeline().await;
         let runs = (
             pipeline.run(1..=20),
             pipeline.run(21..=30),
@@ -115,7 +115,7 @@ fn a_run_cancelled_in_the_queue_attempts_nothing() {
         .server
         .otherwise(move |_| Reply::json("{}").held_by(&held));
     let (first, second) = in_system(async {
-        let pipeline = world.pipeline();
+        let pipeline = world.pipeline().await;
         let (first, second) = (pipeline.run(1..=4), pipeline.run(5..=8));
         world.in_flight(4).await;
         second.cancel();
@@ -132,7 +132,7 @@ fn two_pipelines_on_one_file_both_finish_with_nothing_lost() {
     let mut world = World::new();
     world.config.batch = 7;
     let (first, second) = in_system(async {
-        let (one, other) = (world.pipeline(), world.pipeline());
+        let (one, other) = (world.pipeline().await, world.pipeline().await);
         let (first, second) = (one.run(1..=500), other.run(501..=1000));
         (first.await.unwrap(), second.await.unwrap())
     });
@@ -144,7 +144,7 @@ fn two_pipelines_on_one_file_both_finish_with_nothing_lost() {
 fn a_run_without_its_pipelines_other_handles_goes_on() {
     let world = World::new();
     let report = in_system(async {
-        let run = world.pipeline().run(1..=100);
+        let run = world.pipeline().await.run(1..=100);
         run.await.unwrap()
     });
     assert_eq!(report.totals.stored, 100);
@@ -169,7 +169,7 @@ fn a_dead_coordinator_is_an_error_and_what_was_committed_stays() {
             assert!(notes < 10, "enough");
             std::task::Poll::Pending
         }));
-        world.pipeline().run_stream(ids).await
+        world.pipeline().await.run_stream(ids).await
     });
     assert_eq!(ended.err(), Some(PipelineStopped));
     assert_eq!(world.count("notes"), 10);
@@ -178,17 +178,13 @@ fn a_dead_coordinator_is_an_error_and_what_was_committed_stays() {
 #[test]
 fn without_a_system_a_pipeline_does_not_start_and_says_what_to_do() {
     let world = World::new();
-    let error = world
-        .builder()
-        .database(world.file())
-        .start()
-        .err()
-        .unwrap();
+    let start = || world.builder().database(world.file()).start();
+    let error = start().now_or_never().unwrap().err().unwrap();
     assert!(matches!(error, StartError::NoSystem));
     assert!(error.to_string().contains("#[actix_rt::main]"), "{error}");
     let tokio = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    let error = tokio.block_on(async { world.builder().database(world.file()).start().err() });
+    let error = tokio.block_on(start()).err();
     assert!(matches!(error, Some(StartError::NoSystem)));
 }

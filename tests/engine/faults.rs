@@ -54,7 +54,7 @@ fn an_id_that_cannot_even_fail_is_not_attempted_and_costs_no_other() {
 fn a_pipeline_that_saw_panics_is_at_full_strength_for_its_next_run() {
     let world = World::new();
     let report = in_system(async {
-        let pipeline = world.pipeline();
+        let pipeline = world.pipeline().await;
         let harm = [
             PANICS_IN_URL,
             PANICS_IN_DECODE,
@@ -104,6 +104,7 @@ fn a_locked_database_is_waited_for_even_without_a_busy_timeout() {
             .builder()
             .pool(pool(&world, "PRAGMA busy_timeout = 0"))
             .start()
+            .await
             .unwrap();
         locker.batch_execute("BEGIN IMMEDIATE").unwrap();
         let run = pipeline.run(1..=50);
@@ -127,6 +128,7 @@ fn a_full_disk_ends_the_run_in_order_and_a_later_run_goes_on() {
             .builder()
             .pool(full)
             .start()
+            .await
             .unwrap()
             .run(1..=1000)
             .await
@@ -150,7 +152,7 @@ fn a_database_file_that_vanished_takes_no_more_records() {
     let mut world = World::new();
     world.config.batch = 1;
     let report = in_system(async {
-        let pipeline = world.pipeline();
+        let pipeline = world.pipeline().await;
         let first = pipeline.run(1..=5).await.unwrap();
         assert_eq!(first.totals.stored, 5);
         std::fs::remove_file(world.file()).unwrap();
@@ -171,6 +173,7 @@ fn a_lost_storage_does_not_wait_for_hanging_requests() {
             .builder()
             .pool(broken)
             .start()
+            .await
             .unwrap()
             .run(1..=20)
             .await

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod concurrency;
+mod embedding;
 mod endings;
 mod faults;
 mod hostile;

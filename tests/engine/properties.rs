@@ -193,7 +193,7 @@ fn holds(case: &Case, timeout: Duration, foretold: bool) {
     }
     let requested = ids.len();
     let report = in_system(async {
-        let run = world.pipeline().run(ids);
+        let run = world.pipeline().await.run(ids);
         if let Some(after) = case.cancel_after {
             world.requested(after.min(requested)).await;
             run.cancel();

@@ -177,7 +177,7 @@ fn a_server_that_comes_back_loses_nothing() {
     let mut world = World::new();
     (world.config.attempts, world.config.backoff) = (100, Duration::from_millis(5));
     let report = in_system(async {
-        let run = world.pipeline().run(1..=2000);
+        let run = world.pipeline().await.run(1..=2000);
         world.requested(200).await;
         let server = world.server.clone();
         actix_rt::task::spawn_blocking(move || {
@@ -269,7 +269,7 @@ fn redirects_are_followed_three_times_and_keep_secrets_at_home() {
         let pipeline = hn_ingest::Builder::new(source, Shelf)
             .database(world.file())
             .start();
-        pipeline.unwrap().run([1, 2]).await.unwrap()
+        pipeline.await.unwrap().run([1, 2]).await.unwrap()
     });
     world.check(&report);
     assert_eq!(

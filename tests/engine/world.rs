@@ -144,8 +144,8 @@ impl World {
         self.folder.path().join("notes.db")
     }
 
-    pub(crate) fn pipeline(&self) -> Pipeline<i64> {
-        self.builder().database(self.file()).start().unwrap()
+    pub(crate) async fn pipeline(&self) -> Pipeline<i64> {
+        self.builder().database(self.file()).start().await.unwrap()
     }
 
     pub(crate) fn builder(&self) -> Builder<Notes, Shelf> {
@@ -162,7 +162,7 @@ impl World {
     }
 
     pub(crate) fn ingest_list(&self, ids: Vec<i64>) -> Report<i64> {
-        in_system(async { self.pipeline().run(ids).await.unwrap() })
+        in_system(async { self.pipeline().await.run(ids).await.unwrap() })
     }
 
     /// Waits on a thread of its own, so that the pipeline goes on, until so many requests are in flight.

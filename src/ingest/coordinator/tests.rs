@@ -6,11 +6,10 @@ use std::sync::{
 };
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Recipient};
-use futures_util::stream;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::ingest::{Report, control::Control, messages::RunId};
+use crate::ingest::{Report, messages::Start};
 
 const DEADLY: i64 = 13;
 const POISON: i64 = 14;
@@ -133,19 +132,14 @@ fn run(
                 mortal,
             }
             .start();
-            let (save, flush) = (ledger.clone().recipient(), ledger.recipient());
-            Coordinator::new(&config, hire, Box::new(|| None), save, flush)
+            let ledger = (ledger.clone().recipient(), ledger.recipient());
+            Coordinator::new(&config, hire, Box::new(|| None), ledger, Home::here())
         });
         let mut reports = Vec::new();
-        for (number, ids) in (0..).zip(runs) {
+        for ids in runs {
             let (report, reported) = oneshot::channel();
-            let (run, control) = (RunId(number), Arc::new(Control::default()));
-            coordinator.do_send(Start {
-                run,
-                feed: Feed::new(stream::iter(ids)),
-                control,
-                report,
-            });
+            let start = Start::list(ids);
+            coordinator.do_send(Begin { start, report });
             reports.push(reported);
         }
         let mut told = Vec::new();
