@@ -4,6 +4,7 @@ mod args;
 mod backfill;
 mod fetch;
 mod id;
+mod metrics;
 mod mock_api;
 mod options;
 mod origin;

@@ -1,6 +1,6 @@
 //! The settings that are the binary's own, beside those of the engine.
 
-use std::{env, path::PathBuf};
+use std::{env, net::SocketAddr, path::PathBuf};
 
 use log::warn;
 
@@ -16,6 +16,7 @@ pub(super) struct Options {
     pub(super) limit: Limit,
     pub(super) format: Format,
     pub(super) progress: ProgressChoice,
+    pub(super) metrics: Option<SocketAddr>,
 }
 
 /// How many ids of a list are taken; 0 is all.
@@ -114,6 +115,20 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
                 _ => None,
             };
             put(&mut options.progress, choice)
+        },
+    },
+    Setting {
+        flag: "metrics",
+        variable: "INGEST_METRICS",
+        allowed: "off, or an address and a port such as 127.0.0.1:9090",
+        meaning: "Serve metrics as Prometheus text at http://ADDRESS/metrics",
+        show: |_| "off".to_owned(),
+        set: |options, text| {
+            let address = match text {
+                "off" => Some(None),
+                _ => text.parse().ok().map(Some),
+            };
+            put(&mut options.metrics, address)
         },
     },
 ];

@@ -11,6 +11,7 @@ use log::{debug, warn};
 
 use super::{
     Ending, Refusal,
+    metrics::Metrics,
     options::{Options, ProgressChoice},
     origin, output,
     progress::Display,
@@ -35,10 +36,12 @@ pub(super) struct Session<'a> {
     pub(super) signals: Signals,
     /// Serves as long as the session lasts.
     demo: Option<RunningMockApi>,
+    _metrics: Option<Metrics>,
 }
 
 impl<'a> Session<'a> {
     pub(super) async fn open(options: &'a Options) -> Result<Self, Refusal> {
+        let metrics = options.metrics.map(Metrics::serve).transpose()?;
         let path = database(options);
         let pool = db::open(&path).map_err(Refusal::new)?;
         let mut conn = connection(&pool)?;
@@ -70,6 +73,7 @@ impl<'a> Session<'a> {
             file: FileIdentity::of(&pool).map_err(Refusal::new)?,
             pool,
             signals: Signals::listen()?,
+            _metrics: metrics,
             demo,
         })
     }

@@ -112,7 +112,7 @@ impl Client {
         let mut attempts = 0;
         loop {
             if control
-                .unless_stopping(pace.turn(attempts > 0))
+                .unless_stopping(control.turn(pace.turn(attempts > 0)))
                 .await
                 .is_none()
             {

@@ -1,10 +1,12 @@
 //! What a run shares with all who work for it: how it is stopped, and its counters.
 
-use std::future::Future;
+use std::{future::Future, pin::pin, time::Instant};
 
+use bytes::Bytes;
+use futures_util::FutureExt;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::counters::Counters;
+use super::{attempt::AttemptError, counters::Counters, metrics::Ended};
 
 /// A run is stopped in two steps: first nothing new starts, then, when the drain has lasted long enough, what is in flight is
 /// dropped too.
@@ -63,9 +65,38 @@ impl Control {
         self.aborted.run_until_cancelled(after).await
     }
 
+    /// Waits for a turn, and measures the wait where there is one.
+    pub(crate) async fn turn(&self, turn: impl Future<Output = ()>) {
+        let mut turn = pin!(turn);
+        if turn.as_mut().now_or_never().is_some() {
+            return;
+        }
+        let began = Instant::now();
+        turn.await;
+        if let Some(meters) = self.counters.meters() {
+            meters.wait_seconds.record(began.elapsed());
+        }
+    }
+
     /// Drives a request, counted as in flight meanwhile; `None` when it was dropped.
-    pub(crate) async fn in_flight<F: Future>(&self, request: F) -> Option<F::Output> {
+    pub(crate) async fn in_flight<R>(
+        &self,
+        request: impl Future<Output = Result<(Bytes, R), AttemptError>>,
+    ) -> Option<Result<(Bytes, R), AttemptError>> {
         let _one = self.counters.in_flight.hold();
-        self.unless_aborted(request).await
+        let Some(meters) = self.counters.meters() else {
+            return self.unless_aborted(request).await;
+        };
+        let _another = meters.one_in_flight();
+        let tried = self.unless_aborted(request).await;
+        meters.request(match &tried {
+            Some(Ok((body, _))) => {
+                meters.body_bytes.increment(body.len() as u64);
+                Ended::Ok
+            }
+            Some(Err(error)) => Ended::Failed(error.kind()),
+            None => Ended::Dropped,
+        });
+        tried
     }
 }

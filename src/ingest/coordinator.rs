@@ -5,7 +5,7 @@ mod orders;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient,
@@ -21,6 +21,7 @@ use super::{
     fetcher_pool::FetcherPool,
     home::Home,
     messages::{Begin, Committed, Fetch, Fetched, FetcherGone, Flush, Save, StorageGone},
+    metrics::Meters,
     outage::{Change, Outage},
     shutdown::Draining,
     source::Id,
@@ -55,6 +56,7 @@ pub struct Coordinator<I: Id> {
     draining: Option<Draining>,
     /// Given up with this actor.
     _home: Home,
+    meters: Arc<Meters>,
 }
 
 impl<I: Id> Coordinator<I> {
@@ -64,6 +66,7 @@ impl<I: Id> Coordinator<I> {
         down_for: DownFor,
         (save, flush): (Recipient<Save<I>>, Recipient<Flush>),
         home: Home,
+        meters: Meters,
     ) -> Self {
         Self {
             hire,
@@ -82,11 +85,13 @@ impl<I: Id> Coordinator<I> {
             paused: false,
             draining: None,
             _home: home,
+            meters: Arc::new(meters),
         }
     }
 
     fn start_next(&mut self, ctx: &mut Context<Self>) {
         if let Some(begin) = self.queue.pop_front() {
+            self.meters.runs_waiting.set(self.queue.len() as f64);
             let lost = self.storage_gone.then(|| STORAGE_DIED.to_owned());
             self.current = Some(Current::new(begin, lost));
             self.outage = Outage::default();
@@ -187,6 +192,7 @@ impl<I: Id> Coordinator<I> {
     }
 
     fn finish_if_done(&mut self, ctx: &mut Context<Self>) {
+        self.meters.at_fetchers.set(self.fetchers.held() as f64);
         let Some(current) = &mut self.current else {
             return;
         };
@@ -201,6 +207,7 @@ impl<I: Id> Coordinator<I> {
         }
         if let Some(current) = self.current.take() {
             let totals = current.finish();
+            self.meters.run_ended(&totals);
             if let Some(draining) = &mut self.draining {
                 draining.count(&totals);
             }

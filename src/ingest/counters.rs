@@ -1,12 +1,17 @@
 //! What the actors count while a run lasts. Any thread may read them.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use super::{
     latency::{Latencies, Latency},
+    metrics::Meters,
     outcome::FailureKind,
 };
 
@@ -77,14 +82,42 @@ pub(crate) struct Counters {
     commit_micros: Count,
     unsaved_peak: Count,
     pub(crate) fetchers_replaced: Count,
+    meters: Metered,
+}
+
+/// The metrics of the pipeline that took the run, once one has.
+#[derive(Default)]
+struct Metered(OnceLock<Arc<Meters>>);
+
+impl fmt::Debug for Metered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metered").finish_non_exhaustive()
+    }
 }
 
 impl Counters {
+    /// From now on the pipeline's metrics count what this counts.
+    pub(crate) fn meter(&self, meters: Arc<Meters>) {
+        // A run is one pipeline's.
+        let _ = self.meters.0.set(meters);
+    }
+
+    pub(crate) fn meters(&self) -> Option<&Meters> {
+        self.meters.0.get().map(Arc::as_ref)
+    }
+
     /// `number` is the attempt's, from 1.
     pub(crate) fn attempt(&self, number: u32) {
         self.attempts.add(1);
+        let meters = self.meters();
+        if let Some(meters) = meters {
+            meters.attempts.increment(1);
+        }
         if number > 1 {
             self.retries.add(1);
+            if let Some(meters) = meters {
+                meters.retries.increment(1);
+            }
         }
     }
 
@@ -96,16 +129,38 @@ impl Counters {
 
     pub(crate) fn attempt_took(&self, time: Duration) {
         self.latency.record(time);
+        if let Some(meters) = self.meters() {
+            meters.attempt_seconds.record(time);
+        }
     }
 
     pub(crate) fn attempt_failed(&self, kind: FailureKind) {
         self.attempts_failed[kind.index()].add(1);
     }
 
-    pub(crate) fn batch(&self, trigger: Trigger, took: Duration) {
+    pub(crate) fn batch(&self, trigger: Trigger, rows: usize, took: Duration) {
+        if let Some(meters) = self.meters() {
+            meters.batch(trigger, rows, took);
+        }
         self.batches[trigger as usize].add(1);
         self.commit_micros
             .add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn settled(&self, stored: usize, absent: usize, failed: usize) {
+        self.stored.add(stored as u64);
+        self.absent.add(absent as u64);
+        self.failed.add(failed as u64);
+        if let Some(meters) = self.meters() {
+            meters.settled(stored, absent, failed);
+        }
+    }
+
+    /// Rows that wait in Storage for their batch.
+    pub(crate) fn waiting(&self, rows: usize) {
+        if let Some(meters) = self.meters() {
+            meters.at_storage.set(rows as f64);
+        }
     }
 
     pub(crate) fn unsaved(&self, rows: usize) {

@@ -212,9 +212,7 @@ impl<I: Send + 'static> Current<I> {
             ..
         } = committed;
         let counters = &self.control.counters;
-        counters.stored.add(stored as u64);
-        counters.absent.add(absent as u64);
-        counters.failed.add(failed.len() as u64);
+        counters.settled(stored, absent, failed.len());
         counters.not_attempted.add(refused as u64);
         self.unsettled -= stored + absent + failed.len() + refused;
         for (id, failure) in failed {

@@ -15,6 +15,7 @@ mod health;
 mod home;
 mod latency;
 pub mod messages;
+pub mod metrics;
 mod outage;
 mod outcome;
 mod pace;
@@ -55,6 +56,7 @@ pub use self::{
 use self::{
     fetcher::{Fetcher, Shared},
     home::Home,
+    metrics::Meters,
     storage::Storage,
     unsaved::Unsaved,
     writer::Writer,
@@ -69,6 +71,7 @@ pub struct Builder<S, K> {
     client: Option<Client>,
     database: DatabaseChoice,
     own_arbiter: bool,
+    name: String,
 }
 
 enum DatabaseChoice {
@@ -112,6 +115,7 @@ where
             client: None,
             database,
             own_arbiter: false,
+            name: "default".to_owned(),
         }
     }
 
@@ -141,6 +145,13 @@ where
     #[must_use]
     pub fn pool(mut self, pool: Pool) -> Self {
         self.database = DatabaseChoice::Pool(pool);
+        self
+    }
+
+    /// What its [metrics] call this pipeline: the label `pipeline`, which is `default` otherwise.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
         self
     }
 
@@ -176,12 +187,21 @@ where
             sink,
             _closed: closed.clone().drop_guard(),
         };
+        let meters = Meters::new(&self.name);
         let coordinator = if self.own_arbiter {
-            Home::of_its_own(move |home| wire(&config, source, Client::new(&config), writer, home))
-                .await?
+            Home::of_its_own(move |home| {
+                wire(
+                    &config,
+                    source,
+                    Client::new(&config),
+                    writer,
+                    (home, meters),
+                )
+            })
+            .await?
         } else {
             let client = self.client.unwrap_or_else(|| Client::new(&config));
-            wire(&config, source, client, writer, Home::here())
+            wire(&config, source, client, writer, (Home::here(), meters))
         };
         Ok(Pipeline::new(coordinator, closed))
     }
@@ -201,7 +221,7 @@ fn wire<S, K>(
     source: Arc<S>,
     client: Client,
     writer: Writer<S, K>,
-    home: Home,
+    (home, meters): (Home, Meters),
 ) -> Addr<Coordinator<S::Id>>
 where
     S: Source,
@@ -230,6 +250,6 @@ where
         let (committed, death) = (me.clone().recipient(), me.recipient());
         let storage = Storage::new(writer, config.batch, config.linger, committed, death).start();
         let storage = (storage.clone().recipient(), storage.recipient());
-        Coordinator::new(config, hire, down_for, storage, home)
+        Coordinator::new(config, hire, down_for, storage, home, meters)
     })
 }

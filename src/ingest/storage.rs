@@ -104,13 +104,15 @@ where
         };
         let (run, control) = (first.run, first.control.clone());
         let batch = self.next_batch();
-        self.being_written = batch.len();
+        let rows = batch.len();
+        self.being_written = rows;
+        control.counters.waiting(self.waiting.len());
         let began = Instant::now();
         let held = control.clone();
         let written = spawn_blocking(move || writer.write(run, &held, batch));
         ctx.spawn(written.into_actor(self).map(move |written, storage, ctx| {
             storage.being_written = 0;
-            control.counters.batch(trigger, began.elapsed());
+            control.counters.batch(trigger, rows, began.elapsed());
             let (committed, _rooms) = written.unwrap_or_else(|error| {
                 let lost = Some(format!("writing a batch panicked: {error}"));
                 (
@@ -198,6 +200,7 @@ where
         self.flushing = false;
         self.waiting_bytes += save.bytes();
         let control = save.control.clone();
+        control.counters.waiting(self.waiting.len() + 1);
         self.waiting.push_back(save);
         control
             .counters

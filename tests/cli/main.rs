@@ -6,6 +6,7 @@ mod common;
 mod crash;
 mod faults;
 mod https;
+mod metrics;
 mod mock_api;
 mod process;
 mod refusals;

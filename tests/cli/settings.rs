@@ -5,7 +5,7 @@ use hn_ingest::ingest::config::{Config, SETTINGS};
 use serde_json::json;
 
 /// The contract's table: flag, variable, default as `--help` shows it.
-const CONTRACT: [(&str, &str, &str); 15] = [
+const CONTRACT: [(&str, &str, &str); 16] = [
     ("database", "DATABASE_URL", "hn.db"),
     (
         "api-url",
@@ -25,10 +25,11 @@ const CONTRACT: [(&str, &str, &str); 15] = [
     ("max-body", "INGEST_MAX_BODY", "8MiB"),
     ("format", "INGEST_FORMAT", "text"),
     ("progress", "INGEST_PROGRESS", "auto"),
+    ("metrics", "INGEST_METRICS", "off"),
 ];
 
 /// A value that no setting of the binary's own takes, and one that it takes.
-const OWN: [(&str, &str, &str, &str); 5] = [
+const OWN: [(&str, &str, &str, &str); 6] = [
     ("database", "DATABASE_URL", "mysql://root@host/db", "hn.db"),
     (
         "api-url",
@@ -39,6 +40,7 @@ const OWN: [(&str, &str, &str, &str); 5] = [
     ("limit", "INGEST_LIMIT", "-1", "5"),
     ("format", "INGEST_FORMAT", "xml", "text"),
     ("progress", "INGEST_PROGRESS", "loud", "never"),
+    ("metrics", "INGEST_METRICS", "9090", "off"),
 ];
 
 /// Every setting: flag, variable, a bad value, a good one.

@@ -55,7 +55,9 @@ impl<I: Id> Handler<Begin<I>> for Coordinator<I> {
             // Dropped, which tells who waits for its report.
             return;
         }
+        begin.start.control.counters.meter(self.meters.clone());
         self.queue.push_back(begin);
+        self.meters.runs_waiting.set(self.queue.len() as f64);
         if self.current.is_none() {
             self.start_next(ctx);
         }

@@ -133,7 +133,14 @@ fn run(
             }
             .start();
             let ledger = (ledger.clone().recipient(), ledger.recipient());
-            Coordinator::new(&config, hire, Box::new(|| None), ledger, Home::here())
+            Coordinator::new(
+                &config,
+                hire,
+                Box::new(|| None),
+                ledger,
+                Home::here(),
+                Meters::new("test"),
+            )
         });
         let mut reports = Vec::new();
         for ids in runs {

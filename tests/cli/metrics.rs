@@ -1,0 +1,98 @@
+//! `--metrics`: Prometheus text while a command runs, and nothing after.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::Stdio,
+};
+
+use crate::common::{Api, Home, Running};
+use hn_ingest::{
+    ingest::metrics::METRICS,
+    test_util::{Gate, Reply},
+};
+
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn metrics_are_served_as_prometheus_text_while_a_run_is_under_way() {
+    let (home, api, gate) = (Home::new(), Api::new(), Gate::new());
+    let held = Reply::json("null").held_by(&gate);
+    api.item(5, [held]);
+    let mut command = home.ingesting(&api, &["items", "5", "--metrics", "127.0.0.1:0"]);
+    let mut running = Running::start(
+        command
+            .env("RUST_LOG", "hn_ingest=info")
+            .stderr(Stdio::piped()),
+    );
+    let stderr = running.child().stderr.take().unwrap();
+    let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+    let line = lines
+        .find(|line| line.contains("metrics are at http://"))
+        .unwrap();
+    let address = line
+        .split("http://")
+        .nth(1)
+        .unwrap()
+        .split('/')
+        .next()
+        .unwrap()
+        .to_owned();
+
+    api.0.wait_in_flight(1);
+    let answer = get(&address, "/metrics");
+    let (head, text) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(
+        head.starts_with("HTTP/1.1 200") && head.contains("text/plain; version=0.0.4"),
+        "{head}"
+    );
+    assert!(
+        text.contains("ingest_in_flight{pipeline=\"default\"} 1\n"),
+        "{text}"
+    );
+    for metric in METRICS {
+        assert!(
+            text.contains(&format!("# HELP {} ", metric.name))
+                || text.contains(&format!("# TYPE {} ", metric.name)),
+            "{}: {text}",
+            metric.name
+        );
+    }
+    for line in text
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+    {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        assert!(
+            name.starts_with("ingest_") && value.parse::<f64>().is_ok(),
+            "{line}"
+        );
+    }
+    assert!(get(&address, "/").starts_with("HTTP/1.1 404"));
+
+    gate.open();
+    running.wait().exits(0);
+    assert!(TcpStream::connect(&address).is_err(), "served no longer");
+}
+
+#[test]
+fn an_address_that_is_taken_is_refused_before_anything_is_made() {
+    let (home, api) = (Home::new(), Api::new());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ran = home
+        .ingest(&api, &["items", "5", "--metrics", &address])
+        .exits(2);
+    assert!(ran.stderr.contains(&address), "{ran:?}");
+    assert_eq!(home.files(), [""; 0]);
+}

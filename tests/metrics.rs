@@ -1,0 +1,165 @@
+//! The metrics that a run emits, against the documented table. Alone in its process, which has one recorder.
+#![allow(clippy::unwrap_used)]
+
+use std::{collections::BTreeMap, time::Duration};
+
+use diesel::{QueryResult, SqliteConnection};
+use hn_ingest::{
+    Builder, Config, DecodeError, Outcome, Sink, Source,
+    ingest::metrics::{Kind, METRICS},
+    test_util::{Gate, Reply, ScriptedServer},
+};
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+
+struct Api(String);
+
+impl Source for Api {
+    type Id = u32;
+    type Record = ();
+
+    fn url(&self, id: &u32) -> String {
+        format!("{}/{id}", self.0)
+    }
+
+    fn is_absent(&self, status: u16) -> bool {
+        status == 404
+    }
+
+    fn decode(&self, _: &u32, _: &[u8]) -> Result<Option<()>, DecodeError> {
+        Ok(Some(()))
+    }
+}
+
+struct Nowhere;
+
+impl Sink for Nowhere {
+    type Id = u32;
+    type Record = ();
+
+    fn write(&self, _: &mut SqliteConnection, _: &[(u32, Outcome<()>)]) -> QueryResult<()> {
+        Ok(())
+    }
+}
+
+/// A metric's name, and its label beside `pipeline`, if it has one.
+type Key = (String, Option<(String, String)>);
+
+fn snapshot(of: &Snapshotter) -> BTreeMap<Key, DebugValue> {
+    let metrics = of.snapshot().into_vec().into_iter();
+    metrics
+        .map(|(key, _, meaning, value)| {
+            let (_, key) = key.into_parts();
+            assert!(meaning.is_some(), "{key} is described");
+            let labels = key.labels().map(|label| (label.key(), label.value()));
+            let (pipeline, own): (Vec<_>, Vec<_>) =
+                labels.partition(|(name, _)| *name == "pipeline");
+            assert_eq!(pipeline, [("pipeline", "ours")], "{key}");
+            let own = own.first().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+            ((key.name().to_owned(), own), value)
+        })
+        .collect()
+}
+
+/// A retry, an absence, a failure, a batch that is full, one that lingers, and one that a cancellation cuts off.
+async fn make_them_all_move(server: &ScriptedServer) {
+    server.otherwise(|_| Reply::json("1"));
+    server.on("/1", [Reply::status(503), Reply::json("1")]);
+    server.on("/2", [Reply::status(404)]);
+    server.on("/3", [Reply::status(400)]);
+    let config = Config {
+        workers: 4,
+        rate: 200,
+        batch: 10,
+        backoff: Duration::from_millis(1),
+        drain: Duration::ZERO,
+        ..Config::default()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let builder = Builder::new(Api(server.url()), Nowhere)
+        .config(config)
+        .name("ours");
+    let pipeline = builder
+        .database(folder.path().join("m.db"))
+        .start()
+        .await
+        .unwrap();
+    let report = pipeline.run(1..=45).await.unwrap();
+    assert_eq!(
+        (
+            report.totals.stored,
+            report.totals.failed,
+            report.totals.absent
+        ),
+        (43, 1, 1)
+    );
+    let never = Gate::new();
+    server.otherwise(move |_| Reply::json("1").held_by(&never));
+    let run = pipeline.run(101..=110);
+    while run.progress().in_flight < 4 {
+        actix_rt::time::sleep(Duration::from_millis(1)).await;
+    }
+    run.cancel();
+    assert_eq!(run.await.unwrap().totals.not_attempted, 10);
+    pipeline.shutdown(Duration::from_secs(10)).await.unwrap();
+}
+
+#[test]
+fn a_run_emits_every_documented_metric_and_no_other() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    recorder.install().unwrap();
+    let server = ScriptedServer::start();
+    actix_rt::System::new().block_on(make_them_all_move(&server));
+
+    let emitted = snapshot(&snapshotter);
+    let mut documented = Vec::new();
+    for metric in METRICS {
+        match metric.label {
+            None => documented.push((metric, (metric.name.to_owned(), None))),
+            Some((label, values)) => documented.extend(values.iter().map(|value| {
+                let own = Some((label.to_owned(), (*value).to_owned()));
+                (metric, (metric.name.to_owned(), own))
+            })),
+        }
+    }
+    let mut keys: Vec<_> = documented.iter().map(|(_, key)| key.clone()).collect();
+    keys.sort();
+    assert_eq!(keys, emitted.keys().cloned().collect::<Vec<_>>());
+
+    for (metric, key) in &documented {
+        let right_kind = match (&emitted[key], metric.kind) {
+            (DebugValue::Counter(_), Kind::Counter) => true,
+            // All is over: nothing is in flight, nothing waits.
+            (DebugValue::Gauge(now), Kind::Gauge) => now.0 == 0.0,
+            (DebugValue::Histogram(values), Kind::Histogram) => !values.is_empty(),
+            _ => false,
+        };
+        assert!(right_kind, "{key:?} is {:?}", emitted[key]);
+    }
+    let count = |name: &str, label: Option<(&str, &str)>| {
+        let own = label.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        match &emitted[&(name.to_owned(), own)] {
+            DebugValue::Counter(count) => *count,
+            other => panic!("{name} is {other:?}"),
+        }
+    };
+    let outcome = |value| Some(("outcome", value));
+    for (name, label, expected) in [
+        ("ingest_attempts_total", None, 50),
+        ("ingest_retries_total", None, 1),
+        ("ingest_requests_total", outcome("ok"), 43),
+        ("ingest_requests_total", outcome("status"), 3),
+        ("ingest_requests_total", outcome("dropped"), 4),
+        ("ingest_requests_total", outcome("timeout"), 0),
+        ("ingest_body_bytes_total", None, 43),
+        ("ingest_settled_total", outcome("stored"), 43),
+        ("ingest_settled_total", outcome("absent"), 1),
+        ("ingest_settled_total", outcome("failed"), 1),
+        ("ingest_settled_total", outcome("not_attempted"), 10),
+        ("ingest_runs_total", None, 2),
+        ("ingest_fetchers_replaced_total", None, 0),
+    ] {
+        assert_eq!(count(name, label), expected, "{name} {label:?}");
+    }
+    assert!(count("ingest_batches_total", Some(("trigger", "rows"))) >= 1);
+}
