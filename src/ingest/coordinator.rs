@@ -207,7 +207,6 @@ impl<I: Id> Coordinator<I> {
         }
         if let Some(current) = self.current.take() {
             let totals = current.finish();
-            self.meters.run_ended(&totals);
             if let Some(draining) = &mut self.draining {
                 draining.count(&totals);
             }

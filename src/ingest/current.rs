@@ -255,6 +255,9 @@ impl<I: Send + 'static> Current<I> {
             failures: self.failures,
         };
         let totals = report.totals.clone();
+        if let Some(meters) = self.control.counters.meters() {
+            meters.run_ended(&totals);
+        }
         // Nobody has to wait for the report.
         let _ = self.report.send(report);
         totals

@@ -1,0 +1,98 @@
+//! Another API than Hacker News: packages by name, with an API key and 404 for what is not there, into a table of its own.
+//! `cargo run --example other_api` asks a server that it brings along.
+#![allow(missing_docs)]
+
+use std::{error::Error, path::Path};
+
+use diesel::prelude::*;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use hn_ingest::test_util::{Reply, ScriptedServer};
+use hn_ingest::{Builder, DecodeError, Outcome, Report, Sink, Source, db};
+use serde::Deserialize;
+
+type Failed = Box<dyn Error + Send + Sync>;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("examples/other_api/migrations");
+
+diesel::table! {
+    packages (name) { name -> Text, version -> Nullable<Text>, downloads -> BigInt, problem -> Nullable<Text> }
+}
+
+#[derive(Deserialize)]
+struct Package {
+    version: String,
+}
+
+struct Packages {
+    base: String,
+    key: String,
+}
+
+impl Source for Packages {
+    type Id = String;
+    type Record = Package;
+
+    fn url(&self, name: &String) -> String {
+        format!("{}/packages/{name}", self.base)
+    }
+    fn headers(&self) -> Vec<(String, String)> {
+        vec![("x-api-key".into(), self.key.clone())]
+    }
+    fn is_absent(&self, status: u16) -> bool {
+        status == 404
+    }
+    fn decode(&self, _: &String, body: &[u8]) -> Result<Option<Package>, DecodeError> {
+        let package = serde_json::from_slice(body).map_err(DecodeError::new)?;
+        Ok(Some(package))
+    }
+}
+
+struct Table;
+
+impl Sink for Table {
+    type Id = String;
+    type Record = Package;
+
+    fn write(
+        &self,
+        conn: &mut SqliteConnection,
+        batch: &[(String, Outcome<Package>)],
+    ) -> QueryResult<()> {
+        use self::packages::dsl::*;
+        // One row at a time, so that of a name that comes twice the later outcome wins.
+        for (id, outcome) in batch {
+            let (found, trouble) = match outcome {
+                Outcome::Stored(package) => (Some(&package.version), None),
+                Outcome::Absent => (None, Some("no such package".to_owned())),
+                Outcome::Failed(failure) => (None, Some(failure.to_string())),
+            };
+            diesel::replace_into(packages)
+                .values((name.eq(id), version.eq(found), problem.eq(trouble)))
+                .execute(conn)?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) async fn ingest(
+    base: String,
+    names: &[&str],
+    file: &Path,
+) -> Result<Report<String>, Failed> {
+    let pool = db::open(file)?;
+    pool.get()?.run_pending_migrations(MIGRATIONS)?;
+    let key = "secret".to_owned();
+    let source = Packages { base, key };
+    let builder = Builder::new(source, Table).pool(pool);
+    let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+    Ok(builder.start().await?.run(names).await?)
+}
+
+#[actix_rt::main]
+async fn main() -> Result<(), Failed> {
+    let server = ScriptedServer::start();
+    server.on("/packages/actix", [Reply::json(r#"{"version":"0.13.5"}"#)]);
+    let report = ingest(server.url(), &["actix"], "packages.db".as_ref()).await?;
+    println!("{} stored", report.totals.stored);
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! The example host, over real sockets. Alone in its process, which has one recorder.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../examples/actix_web.rs"]
+#[allow(dead_code)]
+mod example;
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use hn_ingest::{Config, mock_api::MockApi};
+use serde_json::Value;
+
+fn ask(host: SocketAddr, method: &str, path: &str, body: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(host).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    stream
+}
+
+fn answer(host: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
+    let mut text = String::new();
+    ask(host, method, path, body)
+        .read_to_string(&mut text)
+        .unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), body.to_owned())
+}
+
+fn json(host: SocketAddr, method: &str, path: &str, body: &str) -> Value {
+    let (status, text) = answer(host, method, path, body);
+    assert!(
+        (200..300).contains(&status),
+        "{method} {path}: {status} {text}"
+    );
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The data of a run's server-sent events until their end.
+fn events(host: SocketAddr, run: &Value) -> impl Iterator<Item = Value> {
+    let stream = ask(host, "GET", &format!("/runs/{run}/events"), "");
+    let lines = BufReader::new(stream).lines().map_while(Result::ok);
+    lines.filter_map(|line| Some(serde_json::from_str(line.strip_prefix("data: ")?).unwrap()))
+}
+
+fn talk(host: SocketAddr) {
+    assert_eq!(answer(host, "GET", "/healthz", "").1, "ok");
+    let run = &json(host, "POST", "/runs", r#"{"ids":[1,2,3,99999999]}"#)["run"];
+    let last = events(host, run).last().unwrap();
+    assert_eq!(
+        (&last["stored"], &last["absent"], &last["over"]),
+        (&3.into(), &1.into(), &true.into())
+    );
+
+    let run = &json(host, "POST", "/runs", r#"{"list":"job"}"#)["run"];
+    assert!(events(host, run).last().unwrap()["stored"].as_u64() > Some(0));
+    assert!(
+        !json(host, "GET", "/stories", "")
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+
+    // A long run: read through the pool meanwhile, then cancelled.
+    let ids: Vec<u32> = (1..=100_000).collect();
+    let long = format!(r#"{{"ids":{ids:?}}}"#);
+    let run = &json(host, "POST", "/runs", &long)["run"];
+    let path = format!("/runs/{run}");
+    let mut watched = events(host, run);
+    assert!(watched.any(|now| now["stored"].as_u64() > Some(0)));
+    assert!(
+        !json(host, "GET", "/stories", "")
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(json(host, "GET", &path, "")["over"], false);
+    assert_eq!(answer(host, "DELETE", &path, "").0, 202);
+    let last = watched.last().unwrap();
+    assert!(last["not_attempted"].as_u64() > Some(0), "{last}");
+
+    let text = answer(host, "GET", "/metrics", "").1;
+    assert!(
+        text.contains("ingest_runs_total{pipeline=\"default\"} 3\n"),
+        "{text}"
+    );
+    assert_eq!(answer(host, "GET", "/runs/77", "").0, 404);
+    assert_eq!(
+        answer(host, "POST", "/runs", r#"{"list":"nothing"}"#).0,
+        404
+    );
+    assert_eq!(answer(host, "POST", "/runs", "{}").0, 400);
+    // This one is under way when the host is told to stop.
+    let run = &json(host, "POST", "/runs", &long)["run"];
+    assert!(events(host, run).any(|now| now["stored"].as_u64() > Some(0)));
+}
+
+#[test]
+fn a_host_starts_watches_and_cancels_runs_reads_meanwhile_and_stops_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("host.db");
+    actix_rt::System::new().block_on(async {
+        let config = Config {
+            linger: Duration::from_millis(5),
+            rate: 5000,
+            ..Config::default()
+        };
+        let host = example::host(0, &file, MockApi::default(), config)
+            .await
+            .unwrap();
+        let handle = host.server.handle();
+        let address = host.address;
+        let serving = actix_rt::spawn(host.server);
+        actix_rt::task::spawn_blocking(move || talk(address))
+            .await
+            .unwrap();
+        let told = example::shut_down(&host.pipeline, handle).await;
+        assert!(told.starts_with("1 runs ended: "), "{told}");
+        assert!(
+            !told.contains(": 0 saved") && !told.ends_with(" 0 not"),
+            "{told}"
+        );
+        serving.await.unwrap().unwrap();
+    });
+}
