@@ -30,6 +30,9 @@
 //! }
 //! ```
 //!
+//! The [`guide`] says what a host does with it, which setting to turn ([`guide::tuning`]), and how to write a source and a sink
+//! for another API ([`guide::source_and_sink`]).
+//!
 //! # Reading order
 //!
 //! [`ingest`] (what a pipeline is, then `coordinator`, `fetcher`, `storage`), [`hn`] (a source and a sink), [`db`] (opening
@@ -48,6 +51,8 @@
 //! - A record is as the API gave it at that moment; nothing is watched.
 
 pub mod ingest;
+
+pub mod guide;
 
 pub mod hn;
 

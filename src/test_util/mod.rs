@@ -35,6 +35,32 @@
 //! assert_eq!(server.stats().peak_in_flight, 1);
 //! # Ok::<(), std::io::Error>(())
 //! ```
+//!
+//! A source of yours is tested by ingesting from such a server:
+//!
+//! ```
+//! use hn_ingest::{Builder, Config, hn, test_util::{Reply, ScriptedServer}};
+//! use std::time::Duration;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = ScriptedServer::start();
+//! server.on("/item/1.json", [Reply::status(503), Reply::json(r#"{"id":1}"#)]);
+//! server.on("/item/2.json", [Reply::hang()]);
+//! server.on("/item/3.json", [Reply::json(r#"{"id":3}"#).cut_at(4), Reply::json("null")]);
+//!
+//! let source = hn::HnSource::new(&server.url())?; // yours
+//! let folder = tempfile::tempdir()?;
+//! let report = actix_rt::System::new().block_on(async {
+//!     let config = Config { timeout: Duration::from_millis(200), backoff: Duration::ZERO, attempts: 2, ..Config::default() };
+//!     let pool = hn_ingest::db::open(&folder.path().join("test.db"))?;
+//!     hn::migrations::run(&mut *pool.get()?)?;
+//!     let pipeline = Builder::new(source, hn::HnSink::new()).config(config).pool(pool).start().await?;
+//!     Ok::<_, Box<dyn std::error::Error>>(pipeline.run([1, 2, 3]).await?)
+//! })?;
+//! assert_eq!((report.totals.stored, report.totals.absent, report.totals.failed), (1, 1, 1));
+//! assert_eq!(report.failures[0].kind, "timeout");
+//! # Ok(()) }
+//! ```
 
 mod reply;
 pub use reply::Reply;
