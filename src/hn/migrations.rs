@@ -2,7 +2,13 @@
 
 use std::error::Error;
 
-use diesel::{SqliteConnection, migration::MigrationSource, sqlite::Sqlite};
+use diesel::{
+    RunQueryDsl, SqliteConnection,
+    dsl::{select, sql},
+    migration::MigrationSource,
+    sql_types::Bool,
+    sqlite::Sqlite,
+};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use thiserror::Error;
 
@@ -27,25 +33,40 @@ impl From<diesel::result::Error> for MigrateError {
     }
 }
 
-/// Brings the tables up to date. Looks and migrates in one immediate transaction, so that two programs may start on one file.
+/// Brings the tables up to date. Looks first without a lock, so that who only reads waits for nobody; then looks and migrates in
+/// one immediate transaction, so that two programs may start on one file.
 ///
 /// # Errors
 /// The database is from a newer version, or refuses.
 pub fn run(conn: &mut SqliteConnection) -> Result<(), MigrateError> {
+    if is_current(conn)? {
+        return Ok(());
+    }
     conn.immediate_transaction(|conn| {
-        let known =
-            MigrationSource::<Sqlite>::migrations(&MIGRATIONS).map_err(MigrateError::Failed)?;
-        let applied = conn.applied_migrations().map_err(MigrateError::Failed)?;
-        let unknown = applied.iter().find(|version| {
-            !known
-                .iter()
-                .any(|known| known.name().version() == **version)
-        });
-        if let Some(version) = unknown {
-            return Err(MigrateError::Newer(version.to_string()));
+        if !is_current(conn)? {
+            conn.run_pending_migrations(MIGRATIONS)
+                .map_err(MigrateError::Failed)?;
         }
-        conn.run_pending_migrations(MIGRATIONS)
-            .map_err(MigrateError::Failed)?;
         Ok(())
     })
+}
+
+/// Whether no migration is pending. Writes nothing.
+fn is_current(conn: &mut SqliteConnection) -> Result<bool, MigrateError> {
+    let known = MigrationSource::<Sqlite>::migrations(&MIGRATIONS).map_err(MigrateError::Failed)?;
+    let any = "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '__diesel_schema_migrations')";
+    // Where the table is not, Diesel's look makes it.
+    if !select(sql::<Bool>(any)).get_result::<bool>(conn)? {
+        return Ok(false);
+    }
+    let applied = conn.applied_migrations().map_err(MigrateError::Failed)?;
+    let unknown = applied.iter().find(|version| {
+        !known
+            .iter()
+            .any(|known| known.name().version() == **version)
+    });
+    match unknown {
+        Some(version) => Err(MigrateError::Newer(version.to_string())),
+        None => Ok(applied.len() == known.len()),
+    }
 }
