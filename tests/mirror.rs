@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use diesel::{
@@ -536,6 +536,62 @@ fn verify_tells_what_sqlite_itself_finds_and_repairs_nothing_then() {
     let told = world.run(&["verify", "--repair"]);
     assert_eq!((told.code, &told.json["repaired"]), (1, &json!(false)));
     assert_eq!(world.covered(), [(1, 100)]);
+}
+
+#[test]
+fn a_damaged_page_is_a_fault_wherever_it_is() {
+    let world = World::new(20_000);
+    world.fill();
+    let batch: Vec<_> = (101..=3_000).map(|id| (id, stored(&comment(id)))).collect();
+    HnSink::with_coverage(20_000)
+        .write(&mut world.connect(), &batch)
+        .unwrap();
+    world.sql("PRAGMA journal_mode = DELETE; PRAGMA journal_mode = WAL");
+    let sound = std::fs::read(world.database()).unwrap();
+    let middle = sound.len() / 4096 / 2;
+    for page in [1, 2, 3, 4, middle] {
+        let mut bytes = sound.clone();
+        let noise = (0..4096_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8);
+        bytes.splice(page * 4096..(page + 1) * 4096, noise);
+        std::fs::write(world.database(), bytes).unwrap();
+        let told = world.run(&["verify"]);
+        let faults = told.json["faults"].as_array().cloned();
+        let kinds: Vec<_> = faults
+            .iter()
+            .flatten()
+            .map(|fault| fault["kind"].clone())
+            .collect();
+        assert_eq!(told.code, 1, "{page}: {told:?}");
+        let damage = ["integrity", "unreadable"].map(Value::from);
+        assert!(
+            kinds.iter().any(|kind| damage.contains(kind)),
+            "{page}: {told:?}"
+        );
+        let repair = ["verify", "--repair", "--format", "text"];
+        let repair = world.command(&repair).output().unwrap();
+        let text = String::from_utf8_lossy(&repair.stdout);
+        assert_eq!(repair.status.code(), Some(1), "{page}: {text}");
+        assert!(
+            text.contains("\nfault: ") && text.contains("the file is damaged"),
+            "{text}"
+        );
+        assert!(!text.contains('\u{fffd}'), "{text}");
+    }
+}
+
+#[test]
+fn a_look_does_not_wait_for_who_writes() {
+    let world = World::new(20_000);
+    world.fill();
+    world.sql("PRAGMA journal_mode = WAL");
+    let mut writer = world.connect();
+    writer.batch_execute("BEGIN IMMEDIATE").unwrap();
+    for command in ["status", "verify"] {
+        let began = Instant::now();
+        let told = world.run(&[command]);
+        assert_eq!(told.code, 0, "{told:?}");
+        assert!(began.elapsed() < Duration::from_secs(4), "{command}");
+    }
 }
 
 #[test]

@@ -258,7 +258,7 @@ pub(super) fn open_existing(options: &Options) -> Result<(PathBuf, Pool), Refusa
     Ok((path, pool))
 }
 
-fn database(options: &Options) -> PathBuf {
+pub(super) fn database(options: &Options) -> PathBuf {
     let default = Path::new(if options.demo {
         DEMO_DATABASE
     } else {

@@ -57,9 +57,28 @@ struct Told {
 
 pub(super) async fn run(options: &Options, args: VerifyArgs) -> Result<Ending, Refusal> {
     let mut signals = Signals::listen()?;
-    let (path, pool) = session::open_existing(options)?;
-    let checking = actix_rt::task::spawn_blocking(move || check(&pool, args.repair));
-    let (verified, repaired) = signals.or_leave(checking).await.map_err(Refusal::new)??;
+    let path = session::database(options);
+    let checked = match session::open_existing(options) {
+        Ok((_, pool)) => {
+            let checking = actix_rt::task::spawn_blocking(move || check(&pool, args.repair));
+            signals.or_leave(checking).await.map_err(Refusal::new)?
+        }
+        Err(refusal) => Err(refusal),
+    };
+    // Damage may show as early as in opening the file.
+    let (verified, repaired) = match checked {
+        Err(Refusal(message)) if verify::is_damage(&message) => {
+            let faults = vec![Fault::Unreadable { message }];
+            (
+                Verified {
+                    faults,
+                    ..Verified::default()
+                },
+                false,
+            )
+        }
+        checked => checked?,
+    };
     let mended = |fault: &Fault| repaired && fault.is_mended_by_repair();
     let told = Told {
         command: "verify",

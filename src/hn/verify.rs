@@ -36,7 +36,7 @@ pub fn verify(conn: &mut SqliteConnection) -> QueryResult<Verified> {
             verified.faults.push(Fault::Integrity { messages: damage });
         }
         match check(conn, &mut verified) {
-            Err(error) if damaged => {
+            Err(error) if damaged || is_damage(&error.to_string()) => {
                 let message = error.to_string();
                 verified.faults.push(Fault::Unreadable { message });
                 Ok(verified)
@@ -155,9 +155,28 @@ fn moved_kids(conn: &mut SqliteConnection) -> QueryResult<Listed<MovedKid>> {
     rows.load_iter::<MovedKid, _>(conn)?.collect()
 }
 
-/// What SQLite's own check finds wrong.
+/// What SQLite's own check finds wrong, a line each. A badly damaged file ends the check itself with an error.
 fn integrity(conn: &mut SqliteConnection) -> QueryResult<Vec<String>> {
-    let messages = sql::<Text>("SELECT integrity_check FROM pragma_integrity_check");
-    let messages: Vec<String> = messages.load(conn)?;
-    Ok(messages.into_iter().filter(|said| said != "ok").collect())
+    let mut messages = Vec::new();
+    let check = sql::<Text>("SELECT integrity_check FROM pragma_integrity_check");
+    let ended = check.load_iter::<String, _>(conn).and_then(|mut rows| {
+        rows.try_for_each(|said| {
+            messages.extend(said?.lines().map(str::to_owned));
+            Ok(())
+        })
+    });
+    match ended.map_err(|error: diesel::result::Error| (error.to_string(), error)) {
+        Err((message, _)) if is_damage(&message) => messages.push(message),
+        Err((_, error)) => return Err(error),
+        Ok(()) => {}
+    }
+    messages.retain(|said| said != "ok");
+    Ok(messages)
+}
+
+/// Whether an error's text is what SQLite says of a damaged file.
+pub fn is_damage(error: &str) -> bool {
+    ["disk image is malformed", "malformed database schema"]
+        .iter()
+        .any(|said| error.contains(said))
 }
