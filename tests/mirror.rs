@@ -632,12 +632,68 @@ fn repaired_holes_are_what_the_next_backfill_asks_for() {
 fn an_item_with_a_broken_field_is_fetched_again_after_a_repair() {
     let (world, ..) = found("UPDATE items SET kids = '[' WHERE id = 33");
     let told = world.run(&["verify", "--repair"]);
-    // The field is still what it was.
-    assert_eq!((told.code, &told.json["sound"]), (1, &json!(false)));
+    assert_eq!((told.code, &told.json["sound"]), (0, &json!(true)));
     assert_eq!(told.json["repaired"], true);
     assert_eq!(world.covered(), [(1, 32), (34, 100)]);
     assert_eq!(world.asked_by(&["backfill", "--to", "100"]), [33]);
-    assert_eq!(world.run(&["verify"]).code, 0);
+    assert_eq!(world.run(&["verify"]).json["notes"], json!([]));
+}
+
+#[test]
+fn a_broken_field_that_no_backfill_mends_is_kept_as_text_by_a_repair() {
+    let (world, faults, _) = found(
+        r#"UPDATE items SET kids = '5', parts = '["', extra = '{"n":1.10} ' WHERE id = 33;
+         UPDATE items SET kids = '[', extra = CAST(x'7bff' AS TEXT) WHERE id = 34;
+         UPDATE items SET parts = '{}', extra = '{}' WHERE id = 35;
+         INSERT INTO absent VALUES (33, 1, 0, 0)"#,
+    );
+    assert_eq!(faults[0]["fields"]["count"], 5, "{faults}");
+    assert_eq!(world.run(&["verify", "--repair"]).code, 0);
+    let told = world.run(&["verify"]).json;
+    assert_eq!(told["faults"], json!([]));
+    let ids = listed(3, &json!([{"lo": 33, "hi": 35}]));
+    assert_eq!(told["notes"][0], json!({"kind": "unclaimed", "ids": ids}));
+    type Fields = (Text, Text, Text);
+    let columns = (items::kids, items::parts, items::extra);
+    let rows = items::table.filter(items::id.between(33, 35));
+    let rows: Vec<Fields> = rows.select(columns).load(&mut world.connect()).unwrap();
+    let kept = |extra: &str| (None, None, Some(extra.to_owned()));
+    let wanted = [
+        kept(r#"{"n":1.10,"kids":"5","parts":"[\""}"#),
+        kept("{\"kids\":\"[\",\"extra\":\"{\u{fffd}\"}"),
+        kept(r#"{"parts":"{}"}"#),
+    ];
+    assert_eq!(rows, wanted);
+    assert_eq!(
+        world.asked_by(&["backfill", "--to", "100", "--workers", "1"]),
+        [33, 34, 35]
+    );
+}
+
+#[test]
+fn claims_that_were_lost_are_noted_and_a_repair_brings_them_back() {
+    let (world, faults, notes) = found(
+        "DELETE FROM coverage WHERE lo = 1; INSERT INTO coverage VALUES (40, 41);
+         INSERT INTO absent VALUES (120, 1, 0, 0)",
+    );
+    let ids = listed(98, &json!([{"lo": 1, "hi": 39}, {"lo": 42, "hi": 100}]));
+    let wanted = json!([{"kind": "unclaimed", "ids": ids}]);
+    assert_eq!((faults, notes), (json!([]), wanted));
+    assert_eq!(world.run(&["verify", "--repair"]).code, 0);
+    assert_eq!(world.covered(), [(1, 100)]);
+    assert_eq!(world.asked_by(&["backfill", "--to", "100"]), NONE);
+}
+
+#[test]
+fn every_bad_field_of_an_item_is_named_and_what_is_no_list_names_no_kids() {
+    let (_, faults, notes) = found(
+        "UPDATE items SET kids = '5', parts = '[', extra = '3' WHERE id = 3;
+         UPDATE items SET parent = 77 WHERE id = 5",
+    );
+    assert_eq!(
+        (&faults[0]["fields"]["count"], notes),
+        (&json!(3), json!([]))
+    );
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub(super) fn command() -> Command {
             Arg::new("repair")
                 .long("repair")
                 .action(ArgAction::SetTrue)
-                .help("Claim only what is there and sound, and leave the rest to the next backfill; not beside another run"),
+                .help("Claim what is there and sound, and leave the rest to the next backfill; not beside another run"),
         )
 }
 
@@ -79,11 +79,10 @@ pub(super) async fn run(options: &Options, args: VerifyArgs) -> Result<Ending, R
         }
         checked => checked?,
     };
-    let mended = |fault: &Fault| repaired && fault.is_mended_by_repair();
     let told = Told {
         command: "verify",
         database: path.display().to_string(),
-        sound: verified.faults.iter().all(mended),
+        sound: repaired || verified.faults.is_empty(),
         verified,
         repaired,
     };
@@ -105,8 +104,7 @@ fn check(pool: &Pool, repair: bool) -> Result<(Verified, bool), Refusal> {
     let failed = |error| Refusal(format!("the database cannot be checked: {error}"));
     let mut conn = session::connection(pool)?;
     let verified = verify::verify(&mut conn).map_err(failed)?;
-    let faults = &verified.faults;
-    let repair = repair && !faults.is_empty() && faults.iter().all(Fault::is_helped_by_repair);
+    let repair = repair && verified.is_repairable();
     if repair {
         verify::repair(&mut conn).map_err(failed)?;
     }
@@ -133,16 +131,13 @@ fn text(told: &Told, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "note: ")?;
         write_note(note, out)?;
     }
-    let damaged = faults.iter().any(|fault| !fault.is_helped_by_repair());
     let end = match (told.repaired, told.sound) {
+        (true, _) => {
+            "repaired: coverage claims what is there and sound, the next backfill fetches the rest; \
+             what was no JSON is kept as text in extra"
+        }
         (false, true) => "no fault",
-        (true, true) => {
-            "repaired: coverage claims only what is there; what it no longer claims is left to the next backfill"
-        }
-        (true, false) => {
-            "coverage repaired; the fields that are no JSON stay until the next backfill has fetched their items again"
-        }
-        (false, false) if damaged => {
+        (false, false) if faults.iter().any(Fault::is_damage) => {
             "the file is damaged: restore a copy, or save what can be read with sqlite3's .recover"
         }
         (false, false) => "to repair: hn-ingest verify --repair, then hn-ingest backfill",
@@ -163,13 +158,9 @@ fn write_fault(fault: &Fault, out: &mut dyn Write) -> io::Result<()> {
                 None => format!("{} to {}", bad.range.lo, bad.range.hi),
             })
         }
-        Fault::Json { fields } => list(
-            out,
-            "items with a field that is not its JSON",
-            fields,
-            ALL,
-            |bad| format!("{} {}: {}", bad.id, bad.column, plain(&bad.error)),
-        ),
+        Fault::Json { fields } => list(out, "fields are not their JSON", fields, ALL, |bad| {
+            format!("{} {}: {}", bad.id, bad.column, plain(&bad.error))
+        }),
         Fault::Integrity { messages } => {
             let messages: Vec<_> = messages.iter().map(|message| plain(message)).collect();
             writeln!(out, "SQLite's own check: {}", messages.join("; "))
@@ -183,6 +174,10 @@ fn write_fault(fault: &Fault, out: &mut dyn Write) -> io::Result<()> {
 
 fn write_note(note: &Note, out: &mut dyn Write) -> io::Result<()> {
     match note {
+        Note::Unclaimed { ids: unclaimed } => {
+            let what = "ids have an outcome and are not in coverage; the next backfill asks for them again";
+            list(out, what, unclaimed, SOME, |range| ids(*range))
+        }
         Note::StoredAndFailed { ids } => {
             let what = "ids are stored, and a later fetch failed";
             list(out, what, ids, SOME, ToString::to_string)

@@ -13,7 +13,7 @@ use diesel::{
 };
 
 pub use self::report::{BadField, BadRange, Checked, Fault, Listed, MovedKid, Note, Verified};
-use self::walk::{Claim, walk};
+use self::walk::{Claim, Row, Unclaimed, walk};
 use super::{
     coverage::{self, Range, Ranges},
     schema::{absent, failures, items},
@@ -46,8 +46,9 @@ pub fn verify(conn: &mut SqliteConnection) -> QueryResult<Verified> {
     })
 }
 
-/// Makes `coverage` claim no more than what is there and sound, in one transaction. What it no longer claims is work for the
-/// next backfill.
+/// Rebuilds `coverage` from the tables, in one transaction: it claims every id that is stored or failed, and the absent ones that
+/// it claimed already. Fields that are no JSON go to `extra` as text, and their ids, like all that is no longer claimed, are work
+/// for the next backfill.
 ///
 /// # Errors
 /// Whatever Diesel says; then nothing has changed.
@@ -55,14 +56,21 @@ pub fn repair(conn: &mut SqliteConnection) -> QueryResult<()> {
     conn.immediate_transaction(|conn| {
         let mut claim = Claim::new(claimed(&coverage::all(conn)?));
         let mut kept = Ranges::default();
+        let mut broken: Vec<Row> = Vec::new();
         walk(conn, |row| {
-            if claim.meets(row.id) && row.bad_field().is_none() {
+            let claimed = claim.meets(row.id) || (row.is_settled && row.id > 0);
+            // A broken item may stand in another table, too, which comes after it.
+            let is_broken = broken.last().is_some_and(|broken| broken.id == row.id);
+            if row.bad_fields().next().is_some() {
+                broken.push(row);
+            } else if claimed && !is_broken {
                 kept.push(Range {
                     lo: row.id,
                     hi: row.id,
                 });
             }
         })?;
+        broken.into_iter().try_for_each(|row| row.set_aside(conn))?;
         coverage::replace(conn, &kept.into_vec())
     })
 }
@@ -77,11 +85,11 @@ fn check(conn: &mut SqliteConnection, verified: &mut Verified) -> QueryResult<()
     let ranges = coverage::all(conn)?;
     let mut claim = Claim::new(claimed(&ranges));
     let mut fields = Listed::default();
+    let mut unclaimed = Unclaimed::default();
     let checked = walk(conn, |row| {
-        claim.meets(row.id);
-        if let Some(bad) = row.bad_field() {
-            fields.add(bad);
-        }
+        let is_claimed = claim.meets(row.id);
+        unclaimed.see(&row, is_claimed);
+        row.bad_fields().for_each(|bad| fields.add(bad));
     })?;
     let missing = claim.missing();
     verified.checked = Checked {
@@ -98,6 +106,10 @@ fn check(conn: &mut SqliteConnection, verified: &mut Verified) -> QueryResult<()
     }
     if fields.count > 0 {
         verified.faults.push(Fault::Json { fields });
+    }
+    let ids = unclaimed.ids();
+    if ids.count > 0 {
+        verified.notes.push(Note::Unclaimed { ids });
     }
     take_notes(conn, &mut verified.notes)
 }
@@ -143,11 +155,13 @@ fn take_notes(conn: &mut SqliteConnection, notes: &mut Vec<Note>) -> QueryResult
 
 /// Kids of a stored item that are stored themselves and name another parent.
 fn moved_kids(conn: &mut SqliteConnection) -> QueryResult<Listed<MovedKid>> {
-    // In this order each kid is one look-up by id, near the last one. What is no JSON is told of elsewhere.
+    // In this order each kid is one look-up by id, near the last one. What is no list is told of elsewhere.
     let rows = sql::<(BigInt, BigInt, BigInt)>(
         "SELECT c.id, p.id, c.parent
          FROM items p
-         CROSS JOIN json_each(CASE WHEN json_valid(p.kids) THEN p.kids ELSE '[]' END) k
+         CROSS JOIN json_each(
+             CASE CASE WHEN json_valid(p.kids) THEN json_type(p.kids) END WHEN 'array' THEN p.kids ELSE '[]' END
+         ) k
          CROSS JOIN items c
          WHERE p.kids IS NOT NULL AND c.id = k.value AND c.parent <> p.id
          ORDER BY p.id",

@@ -69,6 +69,11 @@ pub enum Fault {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Note {
+    /// Stored or failed, and not covered: the next backfill asks for them again.
+    Unclaimed {
+        /// The ids, as ranges.
+        ids: Listed<Range>,
+    },
     /// Stored, and a later fetch failed.
     StoredAndFailed {
         /// Which.
@@ -161,14 +166,18 @@ impl<T> FromIterator<T> for Listed<T> {
     }
 }
 
-impl Fault {
-    /// Whether [`repair`](super::repair) leaves nothing of it. A bad field stays until it is fetched again.
-    pub fn is_mended_by_repair(&self) -> bool {
-        matches!(self, Self::Missing { .. } | Self::Ranges { .. })
+impl Verified {
+    /// Whether [`repair`](super::repair) has something to do, and leaves no fault.
+    pub fn is_repairable(&self) -> bool {
+        let unclaimed = |note: &Note| matches!(note, Note::Unclaimed { .. });
+        let work = !self.faults.is_empty() || self.notes.iter().any(unclaimed);
+        work && !self.faults.iter().any(Fault::is_damage)
     }
+}
 
-    /// Whether [`repair`](super::repair) helps at all.
-    pub fn is_helped_by_repair(&self) -> bool {
-        self.is_mended_by_repair() || matches!(self, Self::Json { .. })
+impl Fault {
+    /// Whether the file itself is damaged, which [`repair`](super::repair) does not mend.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Integrity { .. } | Self::Unreadable { .. })
     }
 }

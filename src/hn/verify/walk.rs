@@ -1,27 +1,29 @@
 //! All ids that are there, in ascending order, against the ranges that claim them.
 
 use diesel::{
-    QueryResult, RunQueryDsl, SqliteConnection,
+    ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection,
     dsl::sql,
     sql_types::{BigInt, Binary, Integer, Nullable},
 };
 use serde_json::value::RawValue;
 
 use super::{BadField, Checked, Listed};
-use crate::hn::coverage::Range;
+use crate::hn::{coverage::Range, schema::items};
 
 /// An id of one of the tables. Its fields are bytes, since what is no text must not end the walk.
 pub(super) struct Row {
     pub(super) id: i64,
+    /// Whether its table settles it, and not only until it is asked for again.
+    pub(super) is_settled: bool,
     kids: Option<Vec<u8>>,
     parts: Option<Vec<u8>>,
     extra: Option<Vec<u8>>,
 }
 
 impl Row {
-    /// The first field that is not the JSON that it should be. SQLite's own functions would refuse some that is: it may be nested
+    /// The fields that are not the JSON that they should be. SQLite's own functions would refuse some that is: it may be nested
     /// deeper than they go.
-    pub(super) fn bad_field(&self) -> Option<BadField> {
+    pub(super) fn bad_fields(&self) -> impl Iterator<Item = BadField> {
         let ids = |json: &[u8]| serde_json::from_slice::<Vec<i64>>(json).map(drop);
         let object = |json: &[u8]| {
             let raw = serde_json::from_slice::<&RawValue>(json)?;
@@ -30,15 +32,47 @@ impl Row {
                 false => Err(serde::de::Error::custom("no JSON object")),
             }
         };
-        let bad =
-            |column, json: &Option<Vec<u8>>, check: &dyn Fn(&[u8]) -> serde_json::Result<()>| {
-                let error = check(json.as_deref()?).err()?.to_string();
-                let id = self.id;
-                Some(BadField { id, column, error })
-            };
-        bad("kids", &self.kids, &ids)
-            .or_else(|| bad("parts", &self.parts, &ids))
-            .or_else(|| bad("extra", &self.extra, &object))
+        let checked = [
+            ("kids", self.kids.as_deref().map(ids)),
+            ("parts", self.parts.as_deref().map(ids)),
+            ("extra", self.extra.as_deref().map(object)),
+        ];
+        let id = self.id;
+        checked.into_iter().filter_map(move |(column, checked)| {
+            let error = checked?.err()?.to_string();
+            Some(BadField { id, column, error })
+        })
+    }
+
+    /// Empties the bad fields of an item, and keeps what they held as text in `extra`.
+    pub(super) fn set_aside(self, conn: &mut SqliteConnection) -> QueryResult<()> {
+        let bad: Vec<_> = self.bad_fields().map(|bad| bad.column).collect();
+        let text = |field: Vec<u8>| String::from_utf8_lossy(&field).into_owned();
+        let mut kept = Vec::new();
+        let mut sound = |column, field: Option<Vec<u8>>| match field.map(text) {
+            Some(field) if bad.contains(&column) => {
+                kept.push((column, serde_json::Value::from(field)));
+                None
+            }
+            field => field,
+        };
+        let (kids, parts) = (sound("kids", self.kids), sound("parts", self.parts));
+        let extra = sound("extra", self.extra).unwrap_or_else(|| "{}".to_owned());
+        // Written into the object as it stands, since reading that would cost digits.
+        let extra = kept.into_iter().fold(extra, |extra, (column, field)| {
+            let open = extra.trim_end().strip_suffix('}').unwrap_or("{").trim_end();
+            let comma = if open.len() > 1 { "," } else { "" };
+            format!("{open}{comma}\"{column}\":{field}}}")
+        });
+        let values = (
+            items::kids.eq(kids),
+            items::parts.eq(parts),
+            items::extra.eq(extra),
+        );
+        diesel::update(items::table.find(self.id))
+            .set(values)
+            .execute(conn)
+            .map(drop)
     }
 }
 
@@ -66,6 +100,7 @@ pub(super) fn walk(conn: &mut SqliteConnection, mut see: impl FnMut(Row)) -> Que
         }
         see(Row {
             id,
+            is_settled: table != ABSENT,
             kids,
             parts,
             extra,
@@ -122,5 +157,41 @@ impl Claim {
 
     fn miss(&mut self, range: Range) {
         self.missing.add_counting(range, range.count());
+    }
+}
+
+/// Settled ids that no range claims, collected in ascending order.
+#[derive(Default)]
+pub(super) struct Unclaimed {
+    /// The last id that is claimed or collected.
+    seen: Option<i64>,
+    run: Option<Range>,
+    runs: Listed<Range>,
+}
+
+impl Unclaimed {
+    pub(super) fn see(&mut self, row: &Row, is_claimed: bool) {
+        let id = row.id;
+        if self.seen == Some(id) || !(is_claimed || row.is_settled && id > 0) {
+            return;
+        }
+        self.seen = Some(id);
+        match &mut self.run {
+            _ if is_claimed => {}
+            Some(run) if run.hi + 1 == id => run.hi = id,
+            run => {
+                let before = run.replace(Range { lo: id, hi: id });
+                before
+                    .into_iter()
+                    .for_each(|run| self.runs.add_counting(run, run.count()));
+            }
+        }
+    }
+
+    pub(super) fn ids(mut self) -> Listed<Range> {
+        self.run
+            .into_iter()
+            .for_each(|run| self.runs.add_counting(run, run.count()));
+        self.runs
     }
 }
