@@ -114,10 +114,10 @@ fn text(told: &Told, out: &mut dyn Write) -> io::Result<()> {
         )?;
     }
     if let Some(highest) = coverage.highest_known {
-        let left = coverage.left;
+        let (left, absent) = (coverage.left, coverage.left_absent);
         writeln!(
             out,
-            "left      {left} ids up to {highest}, the highest known here"
+            "left      {left} ids up to {highest}, the highest known here; {absent} of them were absent and are asked for again"
         )?;
     }
     writeln!(out, "failed    {}", failures.count)?;

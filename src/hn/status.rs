@@ -8,7 +8,7 @@ use diesel::{
 use serde::Serialize;
 
 use super::{
-    coverage::{self, Range},
+    coverage::{self, Range, Ranges},
     plan,
     schema::{absent, coverage as ranges, failures, item_history, items, runs},
 };
@@ -74,15 +74,17 @@ pub struct Covered {
     pub ranges: u64,
     /// Ids in them.
     pub ids: u64,
-    /// Gaps between them.
+    /// Gaps below and between them.
     pub holes: Holes,
     /// The largest id that any table names.
     pub highest_known: Option<i64>,
     /// Ids from 1 to that one that are not settled. How many came after it only the API knows.
     pub left: u64,
+    /// Those of them that were absent and are only asked for again.
+    pub left_absent: i64,
 }
 
-/// Gaps between covered ranges.
+/// Gaps below and between covered ranges.
 #[derive(Clone, Debug, Serialize)]
 pub struct Holes {
     /// How many.
@@ -183,21 +185,24 @@ impl Items {
 impl Covered {
     fn read(conn: &mut SqliteConnection) -> QueryResult<Self> {
         let all = coverage::all(conn)?;
-        let holes = match (all.first(), all.last()) {
-            (Some(first), Some(last)) => {
-                let (lo, hi) = (first.lo, last.hi);
-                plan::gaps(conn, Range { lo, hi })?
-            }
-            _ => Vec::new(),
+        let merged = all.iter().copied().collect::<Ranges>().into_vec();
+        let holes = match merged.last() {
+            Some(&Range { hi, .. }) => plan::gaps(conn, Range { lo: 1, hi })?,
+            None => Vec::new(),
         };
         let highest_known = highest_known(conn)?;
         let left = match highest_known {
             Some(hi) => plan::gaps(conn, Range { lo: 1, hi })?,
             None => Vec::new(),
         };
+        let left_absent = left.iter().map(|range| {
+            let ids = absent::table.filter(absent::id.between(range.lo, range.hi));
+            ids.count().get_result::<i64>(conn)
+        });
+        let left_absent = left_absent.sum::<QueryResult<i64>>()?;
         Ok(Self {
             ranges: all.len() as u64,
-            ids: ids(&all),
+            ids: ids(&merged),
             holes: Holes {
                 count: holes.len() as u64,
                 ids: ids(&holes),
@@ -205,6 +210,7 @@ impl Covered {
             },
             highest_known,
             left: ids(&left),
+            left_absent,
         })
     }
 }
