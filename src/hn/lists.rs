@@ -121,9 +121,17 @@ impl List {
 /// The largest id at present.
 ///
 /// # Errors
-/// The API does not answer, or not with a number.
+/// The API does not answer, or not with a number above 0.
 pub async fn max_item(client: &Client, source: &HnSource) -> Result<i64, ListError> {
-    document(client, source.document("maxitem"), "number").await
+    let (url, expected) = (source.document("maxitem"), "number of items");
+    match document(client, url.clone(), expected).await? {
+        none @ ..=0_i64 => Err(ListError::Unexpected {
+            url,
+            expected,
+            source: serde::de::Error::custom(format_args!("it is {none}")),
+        }),
+        largest => Ok(largest),
+    }
 }
 
 async fn document<T: serde::de::DeserializeOwned>(
