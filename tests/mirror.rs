@@ -377,6 +377,17 @@ fn what_cannot_be_started_is_refused_and_makes_no_database() {
 }
 
 #[test]
+fn a_largest_id_that_is_none_is_refused() {
+    for largest in ["0", "-5", "null", "1.5"] {
+        let world = World::new(10);
+        world.api.on("/v0/maxitem.json", [Reply::json(largest)]);
+        let told = world.run(&["backfill"]);
+        assert_eq!(told.code, 2, "{told:?}");
+        assert!(told.errors.contains("no number of items"), "{told:?}");
+    }
+}
+
+#[test]
 fn another_programs_database_is_left_alone() {
     let world = World::new(10);
     world.sql("CREATE TABLE theirs (id)");
@@ -726,8 +737,7 @@ fn status_tells_what_there_is_and_what_is_left() {
     assert_eq!(status["items"]["oldest"], json!({"id": 1, "time": null}));
     let holes = json!([{"lo": 101, "hi": 149}, {"lo": 151, "hi": 159}]);
     let holes = json!({"count": 2, "ids": 58, "listed": holes});
-    let covered =
-        json!({"ranges": 3, "ids": 102, "holes": holes, "highest_known": 170, "left": 68});
+    let covered = json!({"ranges": 3, "ids": 102, "holes": holes, "highest_known": 170, "left": 68, "left_absent": 0});
     assert_eq!(status["coverage"], covered);
     let kind = &status["failures"]["by_kind"][0];
     assert_eq!(
@@ -754,7 +764,27 @@ fn status_tells_what_there_is_and_what_is_left() {
 }
 
 #[test]
-fn the_indexes_are_there_once_a_backfill_leaves_less_than_half_and_not_before() {
+fn status_counts_the_gap_below_what_is_settled_and_tells_the_absent_that_are_left() {
+    let world = World::new(12_000);
+    let within = ["backfill", "--from", "1950", "--to", "2250"];
+    assert_eq!(world.run(&within).code, 0);
+    world.sql("INSERT INTO coverage VALUES (2240, 2245)");
+    let covered = world.run(&["status"]).json["coverage"].clone();
+    // Absent are 2000, which is old, and 2100 and 2200, which are new.
+    assert_eq!(
+        (&covered["ids"], &covered["left"]),
+        (&json!(299), &json!(1951))
+    );
+    assert_eq!(covered["left_absent"], 2);
+    assert_eq!(
+        (&covered["holes"]["count"], &covered["holes"]["ids"]),
+        (&json!(3), &json!(1951))
+    );
+    assert_eq!(covered["holes"]["listed"][0], json!({"lo": 1, "hi": 1949}));
+}
+
+#[test]
+fn the_indexes_are_there_once_a_backfill_leaves_a_twentieth_and_not_before() {
     let indexes = |world: &World| -> Vec<String> {
         let names = diesel::dsl::sql::<diesel::sql_types::Text>(
             "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'items' ORDER BY 1",
@@ -763,9 +793,9 @@ fn the_indexes_are_there_once_a_backfill_leaves_less_than_half_and_not_before() 
     };
     let world = World::new(50);
     assert_eq!(world.run(&["items", "1"]).code, 0);
-    assert_eq!(world.run(&["backfill", "--last", "20"]).code, 0);
+    assert_eq!(world.run(&["backfill", "--from", "4"]).code, 0);
     assert_eq!(indexes(&world), [""; 0]);
-    assert_eq!(world.run(&["backfill"]).code, 0);
+    assert_eq!(world.run(&["backfill", "--from", "3"]).code, 0);
     let names = ["author", "parent", "time", "type_and_score"];
     assert_eq!(
         indexes(&world),

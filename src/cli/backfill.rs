@@ -112,29 +112,34 @@ pub(super) async fn run(options: &Options, args: BackfillArgs) -> Result<Ending,
     let done = session.ingest(COMMAND, sink, ids).await?;
     let ending = done.tell(&session, COMMAND, None);
     if matches!(ending, Ending::Complete | Ending::Incomplete) {
-        build_indexes(&mut session, max_item).await?;
+        build_indexes(&mut session, max_item).await;
     }
     Ok(ending)
 }
 
-/// Their lack makes queries slow and loses nothing, so it does not fail the run. As long as most of the ids are still to come
-/// they are not built: that would slow down all of them.
-async fn build_indexes(session: &mut Session<'_>, max_item: i64) -> Result<(), Refusal> {
-    let mut conn = session.connection()?;
+/// Their lack makes queries slow and loses nothing, so it does not fail the run. As long as more than a twentieth of the ids is
+/// still to come they are not built: that would slow down all of them.
+async fn build_indexes(session: &mut Session<'_>, max_item: i64) {
+    let mut conn = match session.connection() {
+        Ok(conn) => conn,
+        Err(why) => {
+            return warn!("the indexes cannot be built: {why}; the next backfill tries again");
+        }
+    };
     let everything = Range {
         lo: 1,
         hi: max_item,
     };
     let missing = Left::plan(&mut conn, everything, Again::default()).and_then(|left| {
-        let most_is_here = left.len() as u64 <= everything.count() / 2;
-        match most_is_here {
+        let is_nearly_whole = left.len() as u64 <= everything.count() / 20;
+        match is_nearly_whole {
             true => indexes::missing(&mut conn),
             false => Ok(Vec::new()),
         }
     });
     let missing = missing.unwrap_or_default();
     if missing.is_empty() {
-        return Ok(());
+        return;
     }
     session.say("building the indexes by parent, author, time, type and score; Ctrl-C leaves that to the next backfill");
     let building = actix_rt::task::spawn_blocking(move || indexes::build(&mut conn, &missing));
@@ -145,5 +150,4 @@ async fn build_indexes(session: &mut Session<'_>, max_item: i64) -> Result<(), R
         }
         Err(panic) => warn!("building the indexes panicked: {panic}"),
     }
-    Ok(())
 }
