@@ -3,7 +3,8 @@
 use diesel::{
     Connection, ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl,
     QueryResult, Queryable, RunQueryDsl, SqliteConnection,
-    dsl::{count_star, max},
+    dsl::{count_star, max, sql},
+    sql_types::BigInt,
 };
 use serde::Serialize;
 
@@ -195,11 +196,6 @@ impl Covered {
             Some(hi) => plan::gaps(conn, Range { lo: 1, hi })?,
             None => Vec::new(),
         };
-        let left_absent = left.iter().map(|range| {
-            let ids = absent::table.filter(absent::id.between(range.lo, range.hi));
-            ids.count().get_result::<i64>(conn)
-        });
-        let left_absent = left_absent.sum::<QueryResult<i64>>()?;
         Ok(Self {
             ranges: all.len() as u64,
             ids: ids(&merged),
@@ -210,13 +206,22 @@ impl Covered {
             },
             highest_known,
             left: ids(&left),
-            left_absent,
+            left_absent: left_absent(conn)?,
         })
     }
 }
 
 fn ids(ranges: &[Range]) -> u64 {
     ranges.iter().map(|range| range.count()).sum()
+}
+
+/// One look-up for each absent id, since there may be very many gaps.
+fn left_absent(conn: &mut SqliteConnection) -> QueryResult<i64> {
+    let count = sql::<BigInt>(
+        "SELECT count(*) FROM absent a WHERE a.id > 0 AND coalesce(
+             (SELECT hi FROM coverage WHERE lo <= a.id ORDER BY lo DESC LIMIT 1) < a.id, TRUE)",
+    );
+    count.get_result(conn)
 }
 
 fn highest_known(conn: &mut SqliteConnection) -> QueryResult<Option<i64>> {
