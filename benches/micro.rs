@@ -1,0 +1,270 @@
+//! What one item costs at each step: decoding, the way to a row and back, writing, and a message between actors.
+//!
+//! `cargo bench --bench micro`, or a part of it: `cargo bench --bench micro -- decode`.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::fmt;
+
+use actix::{Actor, Context, Handler, Message, Recipient};
+use diesel::{QueryDsl, Queryable, RunQueryDsl, SqliteConnection};
+use divan::{
+    Bencher, black_box,
+    counter::{BytesCount, ItemsCount},
+};
+use hn_ingest::{
+    Outcome, Sink, db,
+    hn::{HnSink, Item, migrations, schema::items},
+};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+fn main() {
+    divan::main();
+}
+
+const ID: i64 = 8863;
+
+/// The items that the API has: most are comments of some hundred bytes.
+#[derive(Clone, Copy)]
+enum Size {
+    /// A story without a text.
+    Story,
+    /// A comment with a few answers.
+    Comment,
+    /// A story with a long text and hundreds of comments.
+    Thread,
+}
+
+#[derive(Clone, Copy)]
+struct Kind {
+    size: Size,
+    escapes: bool,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = match self.size {
+            Size::Story => "story",
+            Size::Comment => "comment",
+            Size::Thread => "thread",
+        };
+        let bytes = body(ID, *self).len();
+        let escapes = if self.escapes { "escapes" } else { "plain" };
+        write!(f, "{size}, {bytes} B, {escapes}")
+    }
+}
+
+const KINDS: [Kind; 6] = [
+    kind(Size::Story, false),
+    kind(Size::Story, true),
+    kind(Size::Comment, false),
+    kind(Size::Comment, true),
+    kind(Size::Thread, false),
+    kind(Size::Thread, true),
+];
+
+const fn kind(size: Size, escapes: bool) -> Kind {
+    Kind { size, escapes }
+}
+
+/// An item as the API would give it. With escapes, its texts hold quotes and line ends, which JSON must escape.
+fn body(id: i64, Kind { size, escapes }: Kind) -> Vec<u8> {
+    let words = if escapes {
+        "My \"YC\" app:\nthrow away your USB drive. "
+    } else {
+        "My (YC) app: throw away your USB drive.  "
+    };
+    let kids = |count: i64| (1..=count).map(|n| id + 7 * n).collect::<Vec<_>>();
+    let item = match size {
+        Size::Story => json!({
+            "by": "dhouston", "descendants": 71, "id": id, "kids": kids(3), "score": 111, "time": 1_175_714_200,
+            "title": words.trim(), "type": "story", "url": "http://www.getdropbox.com/u/2/screencast.html",
+        }),
+        Size::Comment => json!({
+            "by": "norvig", "id": id, "kids": kids(5), "parent": 2_921_506, "text": words.repeat(12),
+            "time": 1_314_211_127, "type": "comment",
+        }),
+        Size::Thread => json!({
+            "by": "dhouston", "descendants": 900, "id": id, "kids": kids(400), "score": 1111, "text": words.repeat(80),
+            "time": 1_175_714_200, "title": words.trim(), "type": "story",
+        }),
+    };
+    item.to_string().into_bytes()
+}
+
+#[divan::bench(args = KINDS)]
+fn decode(bencher: Bencher<'_, '_>, kind: Kind) {
+    let body = body(ID, kind);
+    bencher
+        .counter(BytesCount::new(body.len()))
+        .bench(|| Item::decode(ID, black_box(&body)).unwrap());
+}
+
+/// A body is decoded, stored in a file, loaded again, and encoded: what a mirror does with an item over its life.
+#[divan::bench(args = [kind(Size::Story, true), kind(Size::Comment, true), kind(Size::Thread, true)])]
+fn round_trip(bencher: Bencher<'_, '_>, kind: Kind) {
+    let mut file = File::new();
+    let body = body(ID, kind);
+    let sink = HnSink::new();
+    bencher.bench_local(|| {
+        let item = Item::decode(ID, black_box(&body)).unwrap().unwrap();
+        file.write(&sink, &[(ID, Outcome::Stored(item))]);
+        file.load(ID).encode()
+    });
+}
+
+/// One transaction of new comments, as Storage writes it.
+#[divan::bench(args = [1, 50, 500])]
+fn batch_write(bencher: Bencher<'_, '_>, rows: usize) {
+    let mut file = File::new();
+    let sink = HnSink::new();
+    let mut ids = 1..;
+    bencher
+        .counter(ItemsCount::new(rows))
+        .with_inputs(|| batch(ids.by_ref().take(rows)))
+        .bench_local_values(|batch| file.write(&sink, &batch));
+}
+
+fn batch(ids: impl Iterator<Item = i64>) -> Vec<(i64, Outcome<Item>)> {
+    let decoded = |id| {
+        let body = body(id, kind(Size::Comment, true));
+        Item::decode(id, &body).unwrap().unwrap()
+    };
+    ids.map(|id| (id, Outcome::Stored(decoded(id)))).collect()
+}
+
+/// A database file as the program has it.
+struct File {
+    conn: diesel::r2d2::PooledConnection<diesel::r2d2::ConnectionManager<SqliteConnection>>,
+    _folder: TempDir,
+}
+
+/// A row as it is, before it is an [`Item`] again.
+#[derive(Queryable)]
+struct Row {
+    id: i64,
+    type_: Option<String>,
+    by: Option<String>,
+    time: Option<i64>,
+    title: Option<String>,
+    url: Option<String>,
+    text: Option<String>,
+    score: Option<i64>,
+    descendants: Option<i64>,
+    parent: Option<i64>,
+    poll: Option<i64>,
+    kids: Option<String>,
+    parts: Option<String>,
+    deleted: Option<bool>,
+    dead: Option<bool>,
+    extra: Option<String>,
+    _fetched_at: i64,
+}
+
+impl File {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = db::open(&folder.path().join("bench.db")).unwrap();
+        let mut conn = pool.get().unwrap();
+        migrations::run(&mut conn).unwrap();
+        Self {
+            conn,
+            _folder: folder,
+        }
+    }
+
+    fn write(&mut self, sink: &HnSink, batch: &[(i64, Outcome<Item>)]) {
+        self.conn
+            .immediate_transaction(|conn| sink.write(conn, batch))
+            .unwrap();
+    }
+
+    fn load(&mut self, id: i64) -> Item {
+        let row: Row = items::table.find(id).first(&mut self.conn).unwrap();
+        Item {
+            id: row.id,
+            type_: row.type_,
+            by: row.by,
+            time: row.time,
+            title: row.title,
+            url: row.url,
+            text: row.text,
+            score: row.score,
+            descendants: row.descendants,
+            parent: row.parent,
+            poll: row.poll,
+            kids: row.kids,
+            parts: row.parts,
+            deleted: row.deleted,
+            dead: row.dead,
+            extra: row.extra,
+        }
+    }
+}
+
+const HOPS: u32 = 1_000;
+
+/// What the engine pays for a message between two actors of one arbiter, sent with `do_send`. One item costs three: `Fetch`,
+/// `Fetched` and `Save`.
+#[divan::bench]
+fn message_hop(bencher: Bencher<'_, '_>) {
+    let system = actix_rt::System::new();
+    let (one, other) = system.block_on(async {
+        let (one, other) = (Player::default().start(), Player::default().start());
+        one.do_send(Meet(other.clone().recipient()));
+        other.do_send(Meet(one.clone().recipient()));
+        (one, other)
+    });
+    bencher.counter(ItemsCount::new(HOPS)).bench_local(|| {
+        let (sender, done) = oneshot::channel();
+        one.do_send(Ball {
+            hops_left: HOPS - 1,
+            sender,
+        });
+        system.block_on(done).unwrap();
+    });
+    drop(other);
+}
+
+/// Passes a ball on to its partner.
+#[derive(Default)]
+struct Player {
+    partner: Option<Recipient<Ball>>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Meet(Recipient<Ball>);
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Ball {
+    hops_left: u32,
+    sender: oneshot::Sender<()>,
+}
+
+impl Actor for Player {
+    type Context = Context<Self>;
+}
+
+impl Handler<Meet> for Player {
+    type Result = ();
+
+    fn handle(&mut self, Meet(partner): Meet, _: &mut Self::Context) {
+        self.partner = Some(partner);
+    }
+}
+
+impl Handler<Ball> for Player {
+    type Result = ();
+
+    fn handle(&mut self, mut ball: Ball, _: &mut Self::Context) {
+        if ball.hops_left == 0 {
+            ball.sender.send(()).unwrap();
+        } else if let Some(partner) = &self.partner {
+            ball.hops_left -= 1;
+            partner.do_send(ball);
+        }
+    }
+}
