@@ -17,7 +17,10 @@ use diesel::{
 use hn_ingest::{
     Failure, FailureKind, Outcome, Sink,
     hn::{
-        HnSink, Item, migrations,
+        HnSink, Item,
+        coverage::Range,
+        migrations,
+        plan::{Again, Left},
         schema::{absent, coverage, failures, item_history, items},
     },
     test_util::{Reply, ScriptedServer},
@@ -813,6 +816,30 @@ fn the_indexes_are_there_once_a_backfill_leaves_a_twentieth_and_not_before() {
     assert_eq!(
         indexes(&world),
         names.map(|name| format!("items_by_{name}"))
+    );
+}
+
+#[test]
+fn a_million_ranges_are_planned_around_at_once() {
+    let world = World::new(20_000);
+    world.fill();
+    world.sql(
+        "WITH RECURSIVE n (i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n LIMIT 1000000)
+         INSERT INTO coverage SELECT 2 * i, 2 * i FROM n",
+    );
+    let within = Range {
+        lo: 1,
+        hi: 2_000_300,
+    };
+    let mut conn = world.connect();
+    let began = Instant::now();
+    let left = Left::plan(&mut conn, within, Again::default()).unwrap();
+    assert_eq!(left.len(), 1_000_200);
+    // Well under a second where the compiler optimises.
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
     );
 }
 
