@@ -1,6 +1,7 @@
 //! The HTTP side that the fetchers of one arbiter share: connections, pace, and the loop of attempts and waits.
 
 use std::{
+    pin::pin,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -121,7 +122,9 @@ impl Client {
             attempts += 1;
             control.counters.attempt(attempts);
             let began = Instant::now();
-            let tried = control.in_flight(attempt(connections, &exchange)).await;
+            // In its place from the start: it is large, and each hand that it passes through would copy it.
+            let request = pin!(attempt(connections, &exchange));
+            let tried = control.in_flight(request).await;
             control.counters.attempt_took(began.elapsed());
             control.counters.connections.add(connections.newly_opened());
             control.counters.resent(connections.newly_resent());

@@ -1,6 +1,6 @@
 //! A fetcher: one id at a time, from its URL to an answer, with its own timeout and its own retries.
 
-use std::{panic::AssertUnwindSafe, rc::Rc, sync::Arc};
+use std::{panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc};
 
 use actix::{Actor, AtomicResponse, Context, Handler, Recipient, WrapFuture};
 use futures_util::FutureExt;
@@ -98,7 +98,7 @@ async fn fetch<S: Source>(
     id: &S::Id,
     control: &Control,
 ) -> (Answer, u32, Option<RowRoom>) {
-    let asking = async {
+    let asking = pin!(async {
         let (url, headers) = (source.url(id), source.headers());
         client
             .fetch(
@@ -110,7 +110,7 @@ async fn fetch<S: Source>(
                 control,
             )
             .await
-    };
+    });
     let (answer, attempts) = AssertUnwindSafe(asking)
         .catch_unwind()
         .await
