@@ -102,7 +102,10 @@ async fn events(state: Data<State>, id: web::Path<u64>) -> Result<impl Responder
     let events = watch
         .events(Duration::from_millis(200))
         .map(move |progress| {
-            let data = told(&progress, watch.is_over());
+            // Looked at before the counters: what is told to be over is told with its last ones.
+            let over = watch.is_over();
+            let progress = if over { watch.progress() } else { progress };
+            let data = told(&progress, over);
             Ok::<_, actix_web::Error>(Bytes::from(format!("data: {data}\n\n")))
         });
     Ok(HttpResponse::Ok()
@@ -201,8 +204,8 @@ pub(crate) async fn host(
 pub(crate) async fn shut_down(pipeline: &Pipeline<i64>, server: ServerHandle) -> String {
     let told = match pipeline.shutdown(Duration::from_secs(5)).await {
         Ok(down) => format!(
-            "{} runs ended: {} saved, {} not",
-            down.runs, down.stored, down.not_attempted
+            "{} runs ended: {} saved, {} absent, {} failed, {} not attempted, {} undecided",
+            down.runs, down.stored, down.absent, down.failed, down.not_attempted, down.undecided
         ),
         Err(stopped) => stopped.to_string(),
     };

@@ -46,12 +46,15 @@
 //! - Opening, decoding, writing and closing are on blocking threads; the arbiter only passes messages and bytes.
 //! - When the last handle is dropped ([`Pipeline`](crate::Pipeline) and [`Run`](crate::Run); watches and addresses hold
 //!   nothing) the actors stop, requests are dropped, and connections and threads are freed. A run that is to go on needs one.
-//! - A panic in a source or a sink costs the id that it was called for.
+//! - A panic in a source costs the id that it was called for, and so does one in a sink: the batch is written row by row then. An
+//!   id of which the sink can't even write the failure counts as not attempted; a sink that can write nothing of a batch ends the
+//!   run. A list of ids that panics ends its run early, and the report says so.
 //!
 //! # What it does not promise
 //!
 //! - Records are not stored in the order of the list.
-//! - Dropping the last handle is not a drain: what is fetched and not committed is lost. [`Pipeline::shutdown`](crate::Pipeline::shutdown)
+//! - Dropping the last handle is not a drain: what is fetched and not committed is lost, but that a batch
+//!   being written may still be committed. [`Pipeline::shutdown`](crate::Pipeline::shutdown)
 //!   is one.
 //! - A write that has begun cannot be stopped; a shutdown that runs out of time calls its rows undecided.
 //! - Runs know nothing of each other: an id that is in two lists is fetched twice.

@@ -7,7 +7,8 @@ use std::{env, fmt, ops::RangeInclusive, time::Duration};
 use bytesize::ByteSize;
 use thiserror::Error;
 
-/// The settings of a pipeline. [`Config::default`] holds the defaults.
+/// The settings of a pipeline. [`Config::default`] holds the defaults, [`SETTINGS`] the ranges, which a pipeline checks when it
+/// starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Fetcher actors: the most requests that are in flight at once.
@@ -56,6 +57,17 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Whether every setting is within its range, as [`SETTINGS`] tells them.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check(&self) -> Result<(), BadSetting> {
+        let mut scratch = Self::default();
+        SETTINGS.iter().try_for_each(|setting| {
+            setting.apply(&mut scratch, setting.flag, &(setting.show)(self))
+        })
+    }
+
     /// The settings that the environment's `INGEST_…` variables give, the rest being defaults.
     ///
     /// # Errors

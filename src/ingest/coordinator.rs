@@ -2,6 +2,7 @@
 //! committed, and knows when the run is over.
 
 mod orders;
+mod patience;
 #[cfg(test)]
 mod tests;
 
@@ -17,12 +18,12 @@ use super::{
     Config, FailureKind,
     client::Answer,
     current::{Current, Next},
-    feed::Feed,
+    feed::{Feed, Pulled},
     fetcher_pool::FetcherPool,
     home::Home,
     messages::{Begin, Committed, Fetch, Fetched, FetcherGone, Flush, Save, StorageGone},
     metrics::Meters,
-    outage::{Change, Outage},
+    outage::Outage,
     shutdown::Draining,
     source::Id,
     unsaved::RowRoom,
@@ -90,21 +91,35 @@ impl<I: Id> Coordinator<I> {
     }
 
     fn start_next(&mut self, ctx: &mut Context<Self>) {
-        if let Some(begin) = self.queue.pop_front() {
-            self.meters.runs_waiting.set(self.queue.len() as f64);
-            let lost = self.storage_gone.then(|| STORAGE_DIED.to_owned());
-            self.current = Some(Current::new(begin, lost));
-            self.outage = Outage::default();
+        if self.begin_next(ctx) {
             self.go_on(0, ctx);
-        } else if let Some(draining) = self.draining.take() {
-            draining.finish();
-            ctx.stop();
         }
     }
 
-    /// Gives ids to fetchers as long as there are ids and room, `freed` being one that may have room; then looks whether the run
-    /// is over.
+    /// Takes the next run from the queue; without one, a shutdown is over.
+    fn begin_next(&mut self, ctx: &mut Context<Self>) -> bool {
+        let Some(begin) = self.queue.pop_front() else {
+            if let Some(draining) = self.draining.take() {
+                draining.finish();
+                ctx.stop();
+            }
+            return false;
+        };
+        self.meters.runs_waiting.set(self.queue.len() as f64);
+        let lost = self.storage_gone.then(|| STORAGE_DIED.to_owned());
+        self.current = Some(Current::new(begin, lost));
+        self.outage = Outage::default();
+        true
+    }
+
+    /// Hands out ids, then looks whether the run is over.
     fn go_on(&mut self, freed: usize, ctx: &mut Context<Self>) {
+        self.hand_out(freed, ctx);
+        self.finish_if_done(ctx);
+    }
+
+    /// Gives ids to fetchers as long as there are ids and room, `freed` being one that may have room.
+    fn hand_out(&mut self, freed: usize, ctx: &mut Context<Self>) {
         // In an outage one id at a time is tried.
         while !self.paused && (!self.outage.is_on() || self.fetchers.held() == 0) {
             let Some(slot) = self.fetchers.roomiest(freed) else {
@@ -124,45 +139,12 @@ impl<I: Id> Coordinator<I> {
                 Next::Nothing => break,
             }
         }
-        self.finish_if_done(ctx);
     }
 
-    fn arrived(&mut self, feed: Feed<I>, id: Option<I>, ctx: &mut Context<Self>) {
+    fn arrived(&mut self, feed: Feed<I>, id: Pulled<I>, ctx: &mut Context<Self>) {
         if let Some(current) = &mut self.current {
             current.arrived(feed, id);
             self.go_on(0, ctx);
-        }
-    }
-
-    fn look_for_outage(&mut self, ctx: &mut Context<Self>) {
-        let Some(current) = &self.current else { return };
-        match self
-            .outage
-            .look((self.down_for)(), current.has_unread_ids())
-        {
-            Some(Change::Begins) => {
-                let patience = humantime::format_duration(self.outage_patience);
-                warn!("the API is out: ids are held back, and it is tried for {patience}");
-                let patience = ctx.run_later(self.outage_patience, |act, ctx| {
-                    let down = (act.down_for)().unwrap_or(act.outage_patience);
-                    if let Some(current) = &mut act.current {
-                        current.give_up(down);
-                    }
-                    act.finish_if_done(ctx);
-                });
-                self.patience = Some(patience);
-            }
-            Some(Change::Ends) => {
-                warn!("the API answers again");
-                self.stop_counting_patience(ctx);
-            }
-            None => {}
-        }
-    }
-
-    fn stop_counting_patience(&mut self, ctx: &mut Context<Self>) {
-        if let Some(patience) = self.patience.take() {
-            ctx.cancel_future(patience);
         }
     }
 
@@ -191,28 +173,45 @@ impl<I: Id> Coordinator<I> {
         });
     }
 
+    /// Ends the run if all of it is done, and those after it that have nothing to wait for either.
     fn finish_if_done(&mut self, ctx: &mut Context<Self>) {
+        while self.is_done() {
+            if let Some(current) = self.current.take() {
+                let totals = current.finish();
+                if let Some(draining) = &mut self.draining {
+                    draining.count(&totals);
+                }
+            }
+            self.stop_counting_patience(ctx);
+            if !self.begin_next(ctx) {
+                return;
+            }
+            self.hand_out(0, ctx);
+        }
+    }
+
+    /// Whether the run under way is over; Storage is told when nothing more comes.
+    fn is_done(&mut self) -> bool {
         self.meters.at_fetchers.set(self.fetchers.held() as f64);
         let Some(current) = &mut self.current else {
-            return;
+            return false;
         };
         if self.fetchers.held() > 0 || current.has_ids_to_come() {
-            return;
+            return false;
         }
-        if !current.is_settled() {
-            if current.wants_flush() {
-                self.flush.do_send(Flush);
-            }
-            return;
+        if !current.is_settled() && current.wants_flush() {
+            self.flush.do_send(Flush);
         }
-        if let Some(current) = self.current.take() {
-            let totals = current.finish();
-            if let Some(draining) = &mut self.draining {
-                draining.count(&totals);
-            }
+        current.is_settled()
+    }
+}
+
+impl<I: Id> Drop for Coordinator<I> {
+    /// However this actor ends, its fetchers do not go on for a run that nobody counts.
+    fn drop(&mut self) {
+        if let Some(current) = &self.current {
+            current.control.abort();
         }
-        self.stop_counting_patience(ctx);
-        self.start_next(ctx);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use actix::SpawnHandle;
-use log::info;
+use log::{info, warn};
 use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::DropGuard;
 
@@ -35,6 +35,7 @@ pub(crate) struct Current<I> {
     interrupted: bool,
     lost: Option<String>,
     outage: Option<Duration>,
+    list_failed: Option<String>,
     failures: Vec<FailedId<I>>,
     _ended: DropGuard,
 }
@@ -79,6 +80,7 @@ impl<I: Send + 'static> Current<I> {
             flushed: false,
             lost,
             outage: None,
+            list_failed: None,
             failures: Vec::new(),
             _ended: ended,
         }
@@ -105,6 +107,10 @@ impl<I: Send + 'static> Current<I> {
                 self.ids = Ids::End;
                 self.next()
             }
+            Pulled::Panicked(why) => {
+                self.lose_list(why);
+                self.next()
+            }
             Pulled::NotYet => match std::mem::replace(&mut self.ids, Ids::Awaited(None)) {
                 Ids::Here(feed) => Next::Await(feed),
                 _ => Next::Nothing,
@@ -117,15 +123,23 @@ impl<I: Send + 'static> Current<I> {
     }
 
     /// The feed is back, with an id or at its end.
-    pub(crate) fn arrived(&mut self, feed: Feed<I>, id: Option<I>) {
-        match id {
-            Some(id) => {
+    pub(crate) fn arrived(&mut self, feed: Feed<I>, pulled: Pulled<I>) {
+        match pulled {
+            Pulled::Id(id) => {
                 self.count_read();
                 self.ready.push_back(id);
                 self.ids = Ids::Here(feed);
             }
-            None => self.ids = Ids::End,
+            Pulled::Panicked(why) => self.lose_list(why),
+            Pulled::End | Pulled::NotYet => self.ids = Ids::End,
         }
+    }
+
+    /// What the list still held is not attempted.
+    fn lose_list(&mut self, why: String) {
+        warn!("the list of ids panicked: {why}");
+        self.list_failed = Some(why);
+        self.ids = Ids::End;
     }
 
     fn count_read(&mut self) {
@@ -252,6 +266,7 @@ impl<I: Send + 'static> Current<I> {
             interrupted: self.interrupted,
             storage_lost: self.lost,
             outage: self.outage,
+            list_failed: self.list_failed,
             failures: self.failures,
         };
         let totals = report.totals.clone();

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -12,23 +12,19 @@ use hdrhistogram::Histogram;
 const LONGEST: u64 = 3_600_000_000;
 const DIGITS: u8 = 2;
 
-/// The latencies of a run's attempts.
-pub(crate) struct Latencies(Option<Mutex<Histogram<u32>>>);
-
-impl Default for Latencies {
-    fn default() -> Self {
-        // These bounds are valid, so there is always a histogram.
-        Self(
-            Histogram::new_with_bounds(1, LONGEST, DIGITS)
-                .ok()
-                .map(Mutex::new),
-        )
-    }
-}
+/// The latencies of a run's attempts. A run that waits for its turn has none, and needs no histogram yet.
+#[derive(Default)]
+pub(crate) struct Latencies(OnceLock<Option<Mutex<Histogram<u32>>>>);
 
 impl Latencies {
     pub(crate) fn record(&self, time: Duration) {
-        if let Some(histogram) = &self.0 {
+        // These bounds are valid, so there is always a histogram.
+        let new = || {
+            Histogram::new_with_bounds(1, LONGEST, DIGITS)
+                .ok()
+                .map(Mutex::new)
+        };
+        if let Some(histogram) = self.0.get_or_init(new) {
             let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
             histogram
                 .lock()
@@ -38,7 +34,7 @@ impl Latencies {
     }
 
     pub(crate) fn summary(&self) -> Latency {
-        let Some(histogram) = &self.0 else {
+        let Some(Some(histogram)) = self.0.get() else {
             return Latency::default();
         };
         let histogram = histogram.lock().unwrap_or_else(PoisonError::into_inner);

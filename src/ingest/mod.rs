@@ -54,6 +54,7 @@ pub use self::{
     source::{DecodeError, Id, Source},
 };
 use self::{
+    config::BadSetting,
     fetcher::{Fetcher, Shared},
     home::Home,
     metrics::Meters,
@@ -95,6 +96,9 @@ pub enum StartError {
         "a client cannot leave the arbiter that it was made on; leave out either client() or own_arbiter()"
     )]
     ClientElsewhere,
+    /// A setting is out of its range.
+    #[error("the setting {0}")]
+    Setting(#[from] BadSetting),
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] DbError),
@@ -167,11 +171,13 @@ where
     /// Starts the actors. The database is opened on a blocking thread, so this holds nobody up.
     ///
     /// # Errors
-    /// There is no actix System, no arbiter can be had, or the database cannot be opened.
+    /// There is no actix System, a setting is out of its range, no arbiter can be had, or the database cannot be opened.
     pub async fn start(self) -> Result<Pipeline<S::Id>, StartError> {
-        if actix_rt::System::try_current().is_none() {
+        let runtime = tokio::runtime::Handle::try_current();
+        if actix_rt::System::try_current().is_none() || runtime.is_err() {
             return Err(StartError::NoSystem);
         }
+        self.config.check()?;
         if self.own_arbiter && self.client.is_some() {
             return Err(StartError::ClientElsewhere);
         }

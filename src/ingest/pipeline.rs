@@ -76,11 +76,15 @@ impl<I: Id> Pipeline<I> {
     /// # Errors
     /// The pipeline has stopped before.
     pub async fn shutdown(&self, within: Duration) -> Result<ShutdownReport, PipelineStopped> {
-        let deadline = Instant::now() + within;
+        let deadline = Instant::now().checked_add(within);
         let asked = self.inner.coordinator.send(Shutdown { within });
         let report = asked.await.map_err(|_| PipelineStopped)??;
         // Only a commit that outlasts the bound is still at it then.
-        let _ = tokio::time::timeout_at(deadline, self.inner.closed.cancelled()).await;
+        let closed = self.inner.closed.cancelled();
+        match deadline {
+            Some(deadline) => _ = tokio::time::timeout_at(deadline, closed).await,
+            None => closed.await,
+        }
         Ok(report)
     }
 

@@ -16,12 +16,14 @@ pub struct Report<I> {
     pub totals: Progress,
     /// From the start of the run to its last commit.
     pub elapsed: Duration,
-    /// Whether [`Run::cancel`](super::Run::cancel) ended it.
+    /// Whether [`Run::cancel`](super::Run::cancel) or a shutdown ended it.
     pub interrupted: bool,
     /// Why nothing more could be committed, when that ended the run.
     pub storage_lost: Option<String>,
     /// How long the API had given nothing but connect errors, timeouts and 5xx, when that ended the run.
     pub outage: Option<Duration>,
+    /// What the list of ids panicked with, when that ended it; what it still held is not attempted.
+    pub list_failed: Option<String>,
     /// The first failures, at most [`FAILURES_LISTED`].
     pub failures: Vec<FailedId<I>>,
 }
@@ -68,6 +70,6 @@ impl<I> Report<I> {
 
     /// Whether every id is stored or absent.
     pub fn is_complete(&self) -> bool {
-        self.totals.failed == 0 && self.totals.not_attempted == 0
+        self.totals.failed == 0 && self.totals.not_attempted == 0 && self.list_failed.is_none()
     }
 }

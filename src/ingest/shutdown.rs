@@ -30,11 +30,16 @@ pub struct ShutdownReport {
 impl ShutdownReport {
     fn count(&mut self, totals: &Progress) {
         self.runs += 1;
-        self.requested += totals.requested;
-        self.stored += totals.stored;
-        self.absent += totals.absent;
-        self.failed += totals.failed;
-        self.not_attempted += totals.not_attempted;
+        // Lists may claim to hold more ids than there are numbers.
+        for (sum, more) in [
+            (&mut self.requested, totals.requested),
+            (&mut self.stored, totals.stored),
+            (&mut self.absent, totals.absent),
+            (&mut self.failed, totals.failed),
+            (&mut self.not_attempted, totals.not_attempted),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
     }
 }
 
@@ -49,7 +54,7 @@ impl Draining {
     /// Of a shutdown's bound, the part after which requests in flight are dropped; what they brought is to be committed in the
     /// rest.
     pub(crate) fn for_requests(within: Duration) -> Duration {
-        within * 3 / 4
+        within / 4 * 3
     }
 
     pub(crate) fn listen(&mut self) -> oneshot::Receiver<ShutdownReport> {
@@ -68,8 +73,9 @@ impl Draining {
         let undecided = in_storage as u64;
         self.report.count(totals);
         self.report.undecided += undecided;
-        self.report.not_attempted +=
-            totals.requested - totals.settled() - totals.not_attempted - undecided;
+        let counted = totals.settled() + totals.not_attempted + undecided;
+        let left = totals.requested.saturating_sub(counted);
+        self.report.not_attempted = self.report.not_attempted.saturating_add(left);
     }
 
     pub(crate) fn finish(self) {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt, stream};
 use hn_ingest::{
-    PipelineStopped, StartError,
+    Config, StartError,
     test_util::{Gate, Reply},
 };
 
@@ -151,28 +151,130 @@ fn a_run_without_its_pipelines_other_handles_goes_on() {
 }
 
 #[test]
-fn a_dead_coordinator_is_an_error_and_what_was_committed_stays() {
-    let mut world = World::new();
-    world.config.batch = 1;
-    let ended = in_system(async {
-        let committed = world.count("notes");
-        assert_eq!(committed, 0);
-        let file = world.file();
-        // The ids are polled by the coordinator: this one kills it, once ten notes are committed.
-        let ids = stream::iter(1..=10).chain(stream::poll_fn(move |_| {
-            let mut conn = crate::world::connection(&file);
-            let notes: usize = diesel::RunQueryDsl::execute(
-                diesel::sql_query("UPDATE notes SET note = note"),
-                &mut conn,
-            )
-            .unwrap();
-            assert!(notes < 10, "enough");
-            std::task::Poll::Pending
-        }));
-        world.pipeline().await.run_stream(ids).await
+fn a_list_that_panics_ends_its_run_early_and_no_other() {
+    let world = World::new();
+    let iterator = || (1..=10).chain((11..=20).inspect(|_| panic!("no more ids")));
+    // Read while it is waited for, so that it panics there.
+    let waited = || {
+        let mut looks = 0;
+        let late = stream::poll_fn(move |cx: &mut std::task::Context<'_>| {
+            looks += 1;
+            assert!(looks < 2, "no more ids");
+            cx.waker().wake_by_ref();
+            std::task::Poll::<Option<i64>>::Pending
+        });
+        stream::iter(1..=10).chain(late)
+    };
+    let (first, second, third) = in_system(async {
+        let pipeline = world.pipeline().await;
+        let runs = (
+            pipeline.run(iterator()),
+            pipeline.run_stream(waited()),
+            pipeline.run(21..=30),
+        );
+        (
+            runs.0.await.unwrap(),
+            runs.1.await.unwrap(),
+            runs.2.await.unwrap(),
+        )
     });
-    assert_eq!(ended.err(), Some(PipelineStopped));
-    assert_eq!(world.count("notes"), 10);
+    for report in [&first, &second] {
+        assert_eq!(report.list_failed.as_deref(), Some("no more ids"));
+        assert_eq!(report.totals.stored, 10);
+        let totals = &report.totals;
+        assert_eq!(totals.requested, totals.settled() + totals.not_attempted);
+    }
+    assert_eq!((third.totals.stored, third.list_failed), (10, None));
+}
+
+#[test]
+fn a_setting_out_of_its_range_is_refused_at_the_start() {
+    for (name, config) in [
+        (
+            "workers",
+            Config {
+                workers: 0,
+                ..Config::default()
+            },
+        ),
+        (
+            "mailbox",
+            Config {
+                mailbox: usize::MAX,
+                ..Config::default()
+            },
+        ),
+        (
+            "batch",
+            Config {
+                batch: 0,
+                ..Config::default()
+            },
+        ),
+        (
+            "batch",
+            Config {
+                batch: usize::MAX,
+                ..Config::default()
+            },
+        ),
+        (
+            "timeout",
+            Config {
+                timeout: Duration::ZERO,
+                ..Config::default()
+            },
+        ),
+    ] {
+        let world = World::new();
+        let start = world
+            .builder()
+            .config(config)
+            .database(world.file())
+            .own_arbiter();
+        let error = in_system(start.start()).err().unwrap();
+        assert!(matches!(error, StartError::Setting(_)), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("the setting {name} is")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_run_cancelled_in_the_queue_reports_at_once() {
+    let world = World::new();
+    let gate = Gate::new();
+    let held = gate.clone();
+    world
+        .server
+        .otherwise(move |_| Reply::json("{}").held_by(&held));
+    let report = in_system(async {
+        let pipeline = world.pipeline().await;
+        let first = pipeline.run(1..=4);
+        let queued = pipeline.run(5..=8);
+        world.in_flight(4).await;
+        queued.cancel();
+        let report = queued.await.unwrap();
+        gate.open();
+        first.await.unwrap();
+        report
+    });
+    assert_eq!((report.totals.not_attempted, report.interrupted), (4, true));
+}
+
+#[test]
+fn a_shutdown_may_be_given_all_the_time_there_is() {
+    let world = World::new();
+    let report = in_system(async {
+        let pipeline = world.pipeline().await;
+        let _run = pipeline.run(1..=65_535);
+        world.requested(10).await;
+        pipeline.shutdown(Duration::MAX).await.unwrap()
+    });
+    assert_eq!(report.requested, report.stored + report.not_attempted);
 }
 
 #[test]

@@ -79,9 +79,12 @@ impl<I: Id> Handler<Cancel> for Coordinator<I> {
 
     fn handle(&mut self, Cancel(run): Cancel, ctx: &mut Self::Context) {
         let Some(current) = self.current.as_mut().filter(|current| current.run == run) else {
-            // Still in the queue: it starts, stopped, when its turn comes.
-            if let Some(begin) = self.queue.iter().find(|begin| begin.start.run == run) {
+            // Still in the queue: nothing of it is under way, so it is over at once.
+            let waiting = self.queue.iter().position(|begin| begin.start.run == run);
+            if let Some(begin) = waiting.and_then(|place| self.queue.remove(place)) {
                 begin.start.control.stop();
+                self.meters.runs_waiting.set(self.queue.len() as f64);
+                Current::new(begin, None).finish();
             }
             return;
         };
@@ -116,8 +119,9 @@ impl<I: Id> Handler<Progressed> for Coordinator<I> {
 impl<I: Id> Handler<Pause> for Coordinator<I> {
     type Result = ();
 
-    fn handle(&mut self, _: Pause, _: &mut Self::Context) {
+    fn handle(&mut self, _: Pause, ctx: &mut Self::Context) {
         self.paused = true;
+        self.stop_counting_patience(ctx);
     }
 }
 
@@ -126,6 +130,7 @@ impl<I: Id> Handler<Resume> for Coordinator<I> {
 
     fn handle(&mut self, _: Resume, ctx: &mut Self::Context) {
         self.paused = false;
+        self.count_patience(ctx);
         self.go_on(0, ctx);
     }
 }
@@ -155,9 +160,6 @@ impl<I: Id> Handler<Close> for Coordinator<I> {
 
     /// The fetchers and Storage stop when their last address goes with this actor.
     fn handle(&mut self, _: Close, ctx: &mut Self::Context) {
-        if let Some(current) = &self.current {
-            current.control.abort();
-        }
         ctx.stop();
     }
 }

@@ -14,6 +14,9 @@ use crate::ingest::{Report, messages::Start};
 const DEADLY: i64 = 13;
 const POISON: i64 = 14;
 
+/// Hiring one more kills the coordinator.
+const HIRED_MAX: usize = 100;
+
 /// Answers `null` at once; stops at one id, and panics at another.
 struct Mortal {
     slot: usize,
@@ -100,7 +103,7 @@ fn run(
     mailbox: usize,
     mortal: bool,
     runs: Vec<Vec<i64>>,
-) -> (Vec<Report<i64>>, usize) {
+) -> (Vec<Option<Report<i64>>>, usize) {
     let config = Config {
         workers,
         mailbox,
@@ -110,7 +113,7 @@ fn run(
     let count = hired.clone();
     let reports = actix_rt::System::new().block_on(async move {
         let hire: Hire<i64> = Box::new(move |slot, coordinator: &Addr<Coordinator<i64>>| {
-            count.fetch_add(1, SeqCst);
+            assert!(count.fetch_add(1, SeqCst) < HIRED_MAX, "no more fetchers");
             let (answers, death) = (
                 coordinator.clone().recipient(),
                 coordinator.clone().recipient(),
@@ -151,11 +154,33 @@ fn run(
         }
         let mut told = Vec::new();
         for report in reports {
-            told.push(report.await.expect("a report"));
+            told.push(report.await.ok());
         }
         told
     });
     (reports, hired.load(SeqCst))
+}
+
+fn reports(workers: usize, mailbox: usize, mortal: bool, runs: Vec<Vec<i64>>) -> Vec<Report<i64>> {
+    let (reports, _) = run(workers, mailbox, mortal, runs);
+    reports
+        .into_iter()
+        .map(|report| report.expect("a report"))
+        .collect()
+}
+
+#[test]
+fn a_dead_coordinator_is_an_error_to_who_waits_for_a_report() {
+    let (reports, hired) = run(2, 1, false, vec![vec![DEADLY; 2 * HIRED_MAX], vec![100]]);
+    assert_eq!(hired, HIRED_MAX + 1);
+    assert!(reports.iter().all(Option::is_none));
+}
+
+#[test]
+fn ten_thousand_runs_that_are_over_at_once_need_no_deep_stack() {
+    let mut runs = vec![vec![100]];
+    runs.extend(std::iter::repeat_n(vec![], 10_000));
+    assert_eq!(reports(1, 0, false, runs).len(), 10_001);
 }
 
 #[test]
@@ -164,13 +189,14 @@ fn a_dead_fetcher_is_replaced_and_costs_only_the_id_it_was_at() {
         for mailbox in [0, 1, 5] {
             let ids: Vec<i64> = (100..200).chain([deadly]).chain(200..300).collect();
             let (reports, hired) = run(4, mailbox, false, vec![ids]);
-            let totals = &reports[0].totals;
+            let report = reports[0].as_ref().expect("a report");
+            let totals = &report.totals;
             assert_eq!(
                 (totals.requested, totals.absent, totals.failed),
                 (201, 200, 1)
             );
             assert_eq!(
-                (reports[0].failures[0].id, reports[0].failures[0].kind),
+                (report.failures[0].id, report.failures[0].kind),
                 (deadly, "panic")
             );
             assert_eq!((hired, totals.fetchers_replaced), (5, 1));
@@ -181,7 +207,7 @@ fn a_dead_fetcher_is_replaced_and_costs_only_the_id_it_was_at() {
 #[test]
 fn a_pool_whose_fetchers_all_die_goes_on_and_the_next_run_finds_it_whole() {
     let deadly = vec![DEADLY, POISON, DEADLY, POISON, DEADLY, POISON, DEADLY];
-    let (reports, _) = run(3, 1, false, vec![deadly, (100..200).collect()]);
+    let reports = reports(3, 1, false, vec![deadly, (100..200).collect()]);
     assert_eq!(
         (reports[0].totals.failed, reports[0].totals.not_attempted),
         (7, 0)
@@ -194,7 +220,7 @@ fn a_pool_whose_fetchers_all_die_goes_on_and_the_next_run_finds_it_whole() {
 
 #[test]
 fn a_dead_storage_ends_runs_in_order_instead_of_hanging_them() {
-    let (reports, _) = run(3, 1, true, vec![(100..200).collect(), (200..300).collect()]);
+    let reports = reports(3, 1, true, vec![(100..200).collect(), (200..300).collect()]);
     for report in reports {
         assert_eq!(
             (report.totals.requested, report.totals.not_attempted),

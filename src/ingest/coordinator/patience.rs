@@ -1,0 +1,51 @@
+//! How long an outage of the API is waited for.
+
+use actix::{AsyncContext, Context};
+use log::warn;
+
+use super::{
+    super::{outage::Change, source::Id},
+    Coordinator,
+};
+
+impl<I: Id> Coordinator<I> {
+    pub(super) fn look_for_outage(&mut self, ctx: &mut Context<Self>) {
+        let Some(current) = &self.current else { return };
+        match self
+            .outage
+            .look((self.down_for)(), current.has_unread_ids())
+        {
+            Some(Change::Begins) => {
+                let patience = humantime::format_duration(self.outage_patience);
+                warn!("the API is out: ids are held back, and it is tried for {patience}");
+                self.count_patience(ctx);
+            }
+            Some(Change::Ends) => {
+                warn!("the API answers again");
+                self.stop_counting_patience(ctx);
+            }
+            None => {}
+        }
+    }
+
+    /// Counts from now, if the API is out. A pause stops the count, since nothing is tried meanwhile.
+    pub(super) fn count_patience(&mut self, ctx: &mut Context<Self>) {
+        if !self.outage.is_on() || self.paused {
+            return;
+        }
+        self.stop_counting_patience(ctx);
+        self.patience = Some(ctx.run_later(self.outage_patience, |act, ctx| {
+            let down = (act.down_for)().unwrap_or(act.outage_patience);
+            if let Some(current) = &mut act.current {
+                current.give_up(down);
+            }
+            act.finish_if_done(ctx);
+        }));
+    }
+
+    pub(super) fn stop_counting_patience(&mut self, ctx: &mut Context<Self>) {
+        if let Some(patience) = self.patience.take() {
+            ctx.cancel_future(patience);
+        }
+    }
+}
