@@ -115,8 +115,8 @@ impl Pace {
             String::new()
         };
         format!(
-            "{settled} of {} done, {now:.0}/s now, {overall:.0}/s overall{left}, {} failed, {} in flight, {} retries",
-            progress.requested, progress.failed, progress.in_flight, progress.retries
+            "{settled} of {} done, {now:.0}/s now, {overall:.0}/s overall{left}, {} failed, {} in flight, {} being retried",
+            progress.requested, progress.failed, progress.in_flight, progress.being_retried
         )
     }
 }

@@ -111,6 +111,7 @@ impl Client {
             unsaved,
         };
         let mut attempts = 0;
+        let mut being_retried = None;
         loop {
             if control
                 .unless_stopping(control.turn(pace.turn(attempts > 0)))
@@ -150,6 +151,7 @@ impl Client {
                     return (Answer::Failed(error.kind(), error.to_string()), attempts);
                 }
                 Decision::RetryAfter(wait) => {
+                    being_retried.get_or_insert_with(|| control.counters.being_retried.hold());
                     if error.is_meant_for_all() {
                         pace.cool_for(wait);
                     }

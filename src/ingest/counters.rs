@@ -78,6 +78,7 @@ pub(crate) struct Counters {
     pub(crate) connections: Count,
     pub(crate) bytes: Count,
     pub(crate) in_flight: Gauge,
+    pub(crate) being_retried: Gauge,
     batches: [Count; 4],
     commit_micros: Count,
     unsaved_peak: Count,
@@ -183,6 +184,7 @@ impl Counters {
             bytes: self.bytes.get(),
             in_flight: self.in_flight.now.get(),
             in_flight_peak: self.in_flight.peak.get(),
+            being_retried: self.being_retried.now.get(),
             batches_full: self.batches[Trigger::Rows as usize].get(),
             batches_heavy: self.batches[Trigger::Bytes as usize].get(),
             batches_lingered: self.batches[Trigger::Linger as usize].get(),
@@ -223,6 +225,8 @@ pub struct Progress {
     pub in_flight: u64,
     /// The most requests that were in flight at once.
     pub in_flight_peak: u64,
+    /// Ids at this moment that failed before and wait for another attempt, or are at it.
+    pub being_retried: u64,
     /// Batches written because they had all their rows.
     pub batches_full: u64,
     /// Batches written because their bodies reached 8 MiB.

@@ -61,6 +61,9 @@ fn who_waits_for_another_attempt_does_not_hold_up_a_drain() {
     let report = in_system(async {
         let run = world.pipeline().await.run(1..=10);
         world.requested(4).await;
+        while run.progress().being_retried < 4 {
+            actix_rt::task::yield_now().await;
+        }
         run.cancel();
         run.await.unwrap()
     });
