@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use diesel::connection::SimpleConnection;
-use hn_ingest::test_util::{Gate, Reply};
+use hn_ingest::test_util::Reply;
 
 use crate::world::{World, in_system};
 
@@ -14,11 +14,7 @@ use crate::world::{World, in_system};
 fn never_more_requests_in_flight_nor_connections_than_fetchers() {
     let mut world = World::new();
     world.config.workers = 8;
-    let gate = Gate::new();
-    let held = gate.clone();
-    world
-        .server
-        .otherwise(move |_| Reply::json("{}").held_by(&held));
+    let gate = world.hold_answers();
     let report = in_system(async {
         let run = world.pipeline().await.run(1..=80);
         world.in_flight(8).await;
@@ -37,11 +33,7 @@ fn ids_are_pulled_only_as_fetchers_and_their_mailboxes_have_room() {
     for (mailbox, expected) in [(0, 3), (1, 6), (4, 15)] {
         let mut world = World::new();
         (world.config.workers, world.config.mailbox) = (3, mailbox);
-        let gate = Gate::new();
-        let held = gate.clone();
-        world
-            .server
-            .otherwise(move |_| Reply::json("{}").held_by(&held));
+        let gate = world.hold_answers();
         let pulled = Arc::new(AtomicUsize::new(0));
         let counting = pulled.clone();
         let ids = (1..=1000).inspect(move |_| {
@@ -62,11 +54,7 @@ fn ids_are_pulled_only_as_fetchers_and_their_mailboxes_have_room() {
 fn no_id_waits_behind_another_while_a_fetcher_is_idle() {
     let mut world = World::new();
     (world.config.workers, world.config.mailbox) = (10, 5);
-    let gate = Gate::new();
-    let held = gate.clone();
-    world
-        .server
-        .otherwise(move |_| Reply::json("{}").held_by(&held));
+    let gate = world.hold_answers();
     let report = in_system(async {
         let run = world.pipeline().await.run(1..=10);
         world.in_flight(10).await;

@@ -3,21 +3,14 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt, stream};
-use hn_ingest::{
-    Config, StartError,
-    test_util::{Gate, Reply},
-};
+use hn_ingest::{Config, StartError, test_util::Reply};
 
 use crate::world::{World, failure, in_system};
 
 #[test]
 fn a_cancelled_run_finishes_what_is_in_flight_and_accounts_for_the_rest() {
     let world = World::new();
-    let gate = Gate::new();
-    let held = gate.clone();
-    world
-        .server
-        .otherwise(move |_| Reply::json("{}").held_by(&held));
+    let gate = world.hold_answers();
     let report = in_system(async {
         let run = world.pipeline().await.run(1..=1000);
         world.in_flight(4).await;
@@ -107,27 +100,6 @@ fn runs_of_a_pipeline_queue_and_each_has_its_own_report() {
     assert_eq!((second.totals.stored, second.totals.failed), (9, 1));
     assert_eq!(failure(&second, 30), ("status", 1));
     assert_eq!(third.totals.requested, 0);
-}
-
-#[test]
-fn a_run_cancelled_in_the_queue_attempts_nothing() {
-    let world = World::new();
-    let gate = Gate::new();
-    let held = gate.clone();
-    world
-        .server
-        .otherwise(move |_| Reply::json("{}").held_by(&held));
-    let (first, second) = in_system(async {
-        let pipeline = world.pipeline().await;
-        let (first, second) = (pipeline.run(1..=4), pipeline.run(5..=8));
-        world.in_flight(4).await;
-        second.cancel();
-        gate.open();
-        (first.await.unwrap(), second.await.unwrap())
-    });
-    assert_eq!((first.totals.stored, first.interrupted), (4, false));
-    assert_eq!((second.totals.not_attempted, second.interrupted), (4, true));
-    assert_eq!(world.server.stats().requests, 4);
 }
 
 #[test]
@@ -247,13 +219,9 @@ fn a_setting_out_of_its_range_is_refused_at_the_start() {
 }
 
 #[test]
-fn a_run_cancelled_in_the_queue_reports_at_once() {
+fn a_run_cancelled_in_the_queue_attempts_nothing_and_reports_at_once() {
     let world = World::new();
-    let gate = Gate::new();
-    let held = gate.clone();
-    world
-        .server
-        .otherwise(move |_| Reply::json("{}").held_by(&held));
+    let gate = world.hold_answers();
     let report = in_system(async {
         let pipeline = world.pipeline().await;
         let first = pipeline.run(1..=4);
@@ -266,6 +234,7 @@ fn a_run_cancelled_in_the_queue_reports_at_once() {
         report
     });
     assert_eq!((report.totals.not_attempted, report.interrupted), (4, true));
+    assert_eq!(world.server.stats().requests, 4);
 }
 
 #[test]

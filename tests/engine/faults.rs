@@ -7,7 +7,7 @@ use diesel::{
     connection::SimpleConnection,
     r2d2::{ConnectionManager, CustomizeConnection, Pool},
 };
-use hn_ingest::test_util::{Gate, Reply};
+use hn_ingest::test_util::Reply;
 
 use crate::world::{
     PANICS_ALWAYS, PANICS_IN_DECODE, PANICS_IN_URL, PANICS_IN_WRITE, VIOLATES_A_CONSTRAINT, World,
@@ -65,11 +65,7 @@ fn a_pipeline_that_saw_panics_is_at_full_strength_for_its_next_run() {
             .run(harm.into_iter().cycle().take(40))
             .await
             .unwrap();
-        let gate = Gate::new();
-        let held = gate.clone();
-        world
-            .server
-            .otherwise(move |_| Reply::json("{}").held_by(&held));
+        let gate = world.hold_answers();
         let run = pipeline.run(1..=8);
         world.in_flight(4).await;
         gate.open();

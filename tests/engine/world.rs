@@ -17,7 +17,7 @@ use diesel::{
 };
 use hn_ingest::{
     Builder, Config, DecodeError, Outcome, Pipeline, Report, Sink, Source,
-    test_util::{Reply, ScriptedServer},
+    test_util::{Gate, Reply, ScriptedServer},
 };
 use tempfile::TempDir;
 
@@ -134,6 +134,15 @@ impl World {
 
     pub(crate) fn on(&self, id: i64, replies: impl IntoIterator<Item = Reply>) {
         self.server.on(format!("/{id}"), replies);
+    }
+
+    /// Every answer waits for this gate.
+    pub(crate) fn hold_answers(&self) -> Gate {
+        let gate = Gate::new();
+        let held = gate.clone();
+        self.server
+            .otherwise(move |_| Reply::json("{}").held_by(&held));
+        gate
     }
 
     pub(crate) fn hits(&self, id: i64) -> usize {
