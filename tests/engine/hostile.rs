@@ -121,31 +121,6 @@ fn a_hostile_answer_costs_its_own_id_within_its_deadline() {
     );
 }
 
-/// The most memory that this process has used so far, in KiB; only Linux tells.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
-}
-
-#[test]
-fn large_bodies_for_many_fetchers_at_once_stay_within_16_mib_and_a_little() {
-    let mut world = World::new();
-    (world.config.workers, world.config.timeout) = (64, Duration::from_secs(60));
-    // Sent as it is made, so that the server's own memory does not count.
-    world.server.otherwise(|_| Reply::endless_body());
-    let before = peak_memory();
-    let report = world.ingest(1..=128);
-    world.check(&report);
-    assert_eq!(report.totals.failed, 128);
-    if let (Some(before), Some(after)) = (before, peak_memory()) {
-        let grown = (after - before) / 1024;
-        // Two bodies of up to 8 MiB at a time, twice while their buffers grow, and what other tests take meanwhile; all at once
-        // would be 512 MiB.
-        assert!(grown < 200, "{grown} MiB");
-    }
-}
-
 #[test]
 fn what_follows_a_body_that_is_longer_than_announced_is_nobodys_answer() {
     let mut world = World::new();
