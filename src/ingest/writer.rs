@@ -21,8 +21,6 @@ use super::{
 };
 use crate::db::{self, FileIdentity, Pool};
 
-/// A database that another program keeps locked is waited for so long, beyond the connection's own busy timeout.
-const LOCK_PATIENCE: Duration = db::LOCK_PATIENCE;
 const LOCK_WAIT_FIRST: Duration = Duration::from_millis(10);
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -180,7 +178,7 @@ where
             };
             match error {
                 TransactError::Locked(_)
-                    if began.elapsed() < LOCK_PATIENCE && !control.is_aborted() =>
+                    if began.elapsed() < db::LOCK_PATIENCE && !control.is_aborted() =>
                 {
                     thread::sleep(wait);
                     wait = (wait * 2).min(LOCK_WAIT_MAX);
