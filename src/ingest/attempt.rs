@@ -5,24 +5,20 @@ mod redirect;
 
 use std::time::{Duration, SystemTime};
 
-use awc::{
-    ClientResponse,
-    error::PayloadError,
-    http::{
-        StatusCode, Uri, Version,
-        header::{self, HeaderMap},
-    },
+use actix_http::{
+    ResponseHead,
+    header::{self, HeaderMap, HeaderName, HeaderValue},
 };
+use awc::http::Uri;
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use futures_util::FutureExt;
 use tokio::time::{Instant, timeout};
 
 pub(crate) use self::error::AttemptError;
-use self::error::{CUT_SHORT, is_end};
 use super::{
-    connections::Connections,
+    connection::{Body, NoAnswer},
+    connections::{Connections, Keep, Used},
     unsaved::{BytesRoom, Unsaved},
-    wire,
 };
 
 /// A response may send us on this often.
@@ -89,7 +85,7 @@ impl Deadline {
 async fn follow(
     connections: &Connections,
     exchange: &Exchange<'_>,
-) -> Result<ClientResponse<impl PayloadStream + Unpin>, AttemptError> {
+) -> Result<Response, AttemptError> {
     let mut url: Uri = exchange
         .url
         .parse()
@@ -97,15 +93,18 @@ async fn follow(
     let mut headers = exchange.headers;
     let mut redirects = 0;
     loop {
-        let response = send(connections, url.clone(), headers).await?;
-        let status = response.status();
+        let response = send(connections, &url, headers).await?;
+        let status = response.head.status;
         if status.is_success() {
             return Ok(response);
         }
         let code = status.as_u16();
-        let location = response.headers().get(header::LOCATION).cloned();
-        let retry_after = retry_after(code, response.headers(), SystemTime::now());
-        actix_rt::spawn(timeout(DISCARD_TIME, discard(response)));
+        let location = response.head.headers.get(header::LOCATION).cloned();
+        let retry_after = retry_after(code, &response.head.headers, SystemTime::now());
+        let mut discarding = Box::pin(response.discard());
+        if (&mut discarding).now_or_never().is_none() {
+            actix_rt::spawn(timeout(DISCARD_TIME, discarding));
+        }
         if status.is_informational() {
             let why = format!("the connection gave HTTP status {code} for an answer");
             return Err(AttemptError::Reset(why));
@@ -129,65 +128,89 @@ async fn follow(
 
 async fn send(
     connections: &Connections,
-    url: Uri,
+    url: &Uri,
     headers: &[(String, String)],
-) -> Result<ClientResponse<impl PayloadStream + Unpin>, AttemptError> {
-    let client = connections
-        .for_scheme(url.scheme_str())
-        .await
-        .map_err(AttemptError::Request)?;
-    let url = wire::as_plain(url).map_err(|error| AttemptError::Request(error.to_string()))?;
+) -> Result<Response, AttemptError> {
+    let headers = match headers {
+        [] => None,
+        some => Some(header_map(some)?),
+    };
     loop {
-        let mut request = client.get(url.clone());
-        for (name, value) in headers {
-            request = request.insert_header((name.as_str(), value.as_str()));
-        }
-        match request.no_decompress().send().await {
+        let Used { connection, keep } = connections.to(url).await?;
+        match connection.get(url, headers.clone()).await {
             // The server closed it after an earlier answer; each time one connection is used up, and a new one is never stale.
-            Err(error) if wire::is_stale(&error) => connections.note_resent(),
-            answer => return Ok(answer?),
+            Err(NoAnswer::Stale) => connections.note_resent(),
+            answer => {
+                let (head, body) = answer?;
+                let keep = Some(keep);
+                return Ok(Response { head, body, keep });
+            }
         }
     }
 }
 
-/// The body of a response, chunk by chunk.
-trait PayloadStream: futures_util::Stream<Item = Result<Bytes, PayloadError>> + 'static {}
+fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, AttemptError> {
+    let refuse = |name: &str| AttemptError::Request(format!("`{name}` can be no header"));
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        let value = HeaderValue::from_str(value).map_err(|_| refuse(name))?;
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refuse(name))?;
+        map.append(name, value);
+    }
+    Ok(map)
+}
 
-impl<T: futures_util::Stream<Item = Result<Bytes, PayloadError>> + 'static> PayloadStream for T {}
+struct Response {
+    head: ResponseHead,
+    body: Body,
+    /// Until the body is read.
+    keep: Option<Keep>,
+}
 
-/// A body while it is read. It is read into memory of its own size: a chunk as it comes keeps alive the buffer that it was
+impl Response {
+    /// The next part of the body; `None` at its end, when the connection is free for others.
+    async fn next(&mut self) -> Result<Option<Bytes>, AttemptError> {
+        let part = self.body.next().await?;
+        if part.is_none()
+            && let Some(keep) = self.keep.take()
+            && let Body::Read(connection) = std::mem::replace(&mut self.body, Body::Gone)
+        {
+            keep.keep(connection);
+        }
+        Ok(part)
+    }
+
+    async fn discard(mut self) {
+        let mut seen = 0;
+        while let Ok(Some(part)) = self.next().await {
+            seen += part.len();
+            if seen > DISCARD_MAX {
+                break;
+            }
+        }
+    }
+}
+
+/// A body while it is read. It is read into memory of its own size: a part as it comes keeps alive the buffer that it was
 /// read into, which is far larger than most records.
-struct Reading<P> {
-    response: ClientResponse<P>,
+struct Reading {
+    response: Response,
     announced: Option<usize>,
-    ends_with_connection: bool,
     body: BytesMut,
     is_whole: bool,
     limit: usize,
 }
 
-impl<P: PayloadStream + Unpin> Reading<P> {
-    fn new(response: ClientResponse<P>, limit: usize) -> Result<Self, AttemptError> {
-        let headers = response.headers();
-        let announced = match response.status() {
-            StatusCode::NO_CONTENT => Some(0),
-            _ => announced(headers),
-        };
+impl Reading {
+    fn new(response: Response, limit: usize) -> Result<Self, AttemptError> {
+        let announced = announced(&response.head.headers);
         if announced.is_some_and(|length| length > limit) {
             return Err(AttemptError::TooLarge { limit });
         }
-        let ends_with_connection =
-            announced.is_none() && !headers.contains_key(header::TRANSFER_ENCODING);
-        if ends_with_connection && response.version() >= Version::HTTP_11 {
-            let why = "the answer tells neither its length nor that it comes in chunks";
-            return Err(AttemptError::Reset(why.to_owned()));
-        }
-        let body = BytesMut::new();
         Ok(Self {
             response,
             announced,
-            ends_with_connection,
-            body,
+            body: BytesMut::new(),
             is_whole: false,
             limit,
         })
@@ -196,21 +219,11 @@ impl<P: PayloadStream + Unpin> Reading<P> {
     /// Reads on until so many bytes are here, or all of them.
     async fn until(&mut self, bytes: usize) -> Result<(), AttemptError> {
         while !self.is_whole && self.body.len() < bytes {
-            let chunk = match self.response.next().await {
-                Some(Err(error)) if self.ends_with_connection && is_end(&error) => None,
-                chunk => chunk.transpose()?,
-            };
-            match chunk {
-                Some(chunk) if self.body.len() + chunk.len() > self.limit => {
+            match self.response.next().await? {
+                Some(part) if self.body.len() + part.len() > self.limit => {
                     return Err(AttemptError::TooLarge { limit: self.limit });
                 }
-                Some(chunk) => self.body.extend_from_slice(&chunk),
-                None if self
-                    .announced
-                    .is_some_and(|length| length > self.body.len()) =>
-                {
-                    return Err(AttemptError::Reset(CUT_SHORT.to_owned()));
-                }
+                Some(part) => self.body.extend_from_slice(&part),
                 None => self.is_whole = true,
             }
         }
@@ -227,18 +240,11 @@ impl<P: PayloadStream + Unpin> Reading<P> {
     }
 }
 
-async fn discard<P: PayloadStream + Unpin>(mut response: ClientResponse<P>) {
-    let mut seen = 0;
-    while let Some(Ok(chunk)) = response.next().await {
-        seen += chunk.len();
-        if seen > DISCARD_MAX {
-            break;
-        }
-    }
-}
-
-/// The length that the head names; one past `usize` is past every limit.
+/// The length that the head names, if it counts (RFC 9112, 6.3); one past `usize` is past every limit.
 fn announced(headers: &HeaderMap) -> Option<usize> {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        return None;
+    }
     let length: u64 = headers
         .get(header::CONTENT_LENGTH)?
         .to_str()

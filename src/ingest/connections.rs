@@ -1,42 +1,117 @@
-//! The connections that the fetchers of one arbiter share.
+//! The connections that the fetchers of one arbiter share: awc makes them, and here they are kept.
+//!
+//! awc's own way of using a connection sets up a codec, with a timer task of its own, for every request; that took longer than
+//! the rest of an item. So a connection keeps [its codec](super::connection), too, and waits here for its next request.
 
-use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use actix_rt::{net::ActixStream, task::spawn_blocking};
-use actix_service::{Service, ServiceExt};
-use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
-use awc::{Connector, http::Uri};
+use actix_codec::{AsyncRead, AsyncWrite};
+use actix_http::ServiceConfig;
+use actix_rt::task::spawn_blocking;
+use actix_service::{Service, ServiceExt, boxed, boxed::RcService};
+use awc::{BoxedSocket, Connect, Connector, error::ConnectError, http::Uri};
+use futures_util::FutureExt;
 use log::warn;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
-use super::wire;
+use super::{attempt::AttemptError, connection::Connection};
 
-type Counter = Rc<Cell<u64>>;
+/// A server, or what stands between, may forget a connection that was not used for longer.
+const IDLE_MAX: Duration = Duration::from_secs(15);
 
-/// Two connection pools, the second made when first an https URL is asked for: reading the system's certificates takes time
+/// Of the connections in use so many times may be idle: after redirects there are some to more than one server.
+const IDLE_SHARE: usize = 2;
+
+type Connecting = RcService<Connect, BoxedSocket, ConnectError>;
+
+/// Two ways to connect, the second made when first an https URL is asked for: reading the system's certificates takes time
 /// that plain HTTP should not pay.
 pub(crate) struct Connections {
-    plain: awc::Client,
-    tls: OnceCell<awc::Client>,
-    opened: Counter,
-    resent: Cell<u64>,
-    limit: usize,
+    plain: Connecting,
+    tls: OnceCell<Connecting>,
     patience: Duration,
+    /// One for all connections: it keeps a clock.
+    codec: ServiceConfig,
+    in_use: Arc<Semaphore>,
+    idle: Rc<Idle>,
+    opened: Cell<u64>,
+    resent: Cell<u64>,
+}
+
+/// A connection while a request is made, and the right to have one.
+pub(crate) struct Used {
+    pub(crate) connection: Connection,
+    pub(crate) keep: Keep,
+}
+
+/// Where a connection goes after its answer, unless that was its last.
+pub(crate) struct Keep {
+    idle: Rc<Idle>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+struct Idle {
+    kept: RefCell<VecDeque<(Connection, Instant)>>,
+    limit: usize,
 }
 
 impl Connections {
-    /// At most `limit` connections; making one may take `patience`.
+    /// At most `limit` connections in use. An attempt has one deadline around all of it; so those of awc, which would cut across
+    /// it, are as long: `patience`.
     pub(crate) fn new(limit: usize, patience: Duration) -> Self {
-        let opened = Counter::default();
-        let plain = client(wire::plain(), limit, patience, &opened);
         Self {
-            plain,
+            plain: connecting(Connector::new().limit(0).timeout(patience).finish()),
             tls: OnceCell::new(),
-            opened,
-            resent: Cell::new(0),
-            limit,
             patience,
+            codec: ServiceConfig::default(),
+            in_use: Arc::new(Semaphore::new(limit)),
+            idle: Rc::new(Idle {
+                kept: RefCell::default(),
+                limit: limit * IDLE_SHARE,
+            }),
+            opened: Cell::new(0),
+            resent: Cell::new(0),
         }
+    }
+
+    /// A connection to the server that a URL names: one that is idle, or a new one.
+    pub(crate) async fn to(&self, url: &Uri) -> Result<Used, AttemptError> {
+        let connecting = match url.scheme_str() {
+            Some("http") => &self.plain,
+            Some("https") => self
+                .tls
+                .get_or_try_init(|| self.with_tls())
+                .await
+                .map_err(AttemptError::Request)?,
+            _ => {
+                let why = "the URL begins with neither http:// nor https://";
+                return Err(AttemptError::Request(why.to_owned()));
+            }
+        };
+        // The semaphore is never closed, so a permit always comes.
+        let keep = Keep {
+            _permit: self.in_use.clone().acquire_owned().await.ok(),
+            idle: self.idle.clone(),
+        };
+        let connection = match self.idle.take(url) {
+            Some(connection) => connection,
+            None => {
+                let asked = Connect {
+                    uri: url.clone(),
+                    addr: None,
+                };
+                let socket = connecting.call(asked).await?;
+                self.opened.set(self.opened.get() + 1);
+                Connection::new(socket, self.codec.clone(), url)?
+            }
+        };
+        Ok(Used { connection, keep })
     }
 
     /// A request is sent again, since the connection that it went over was closed after an earlier answer.
@@ -54,53 +129,51 @@ impl Connections {
         self.opened.take()
     }
 
-    pub(crate) async fn for_scheme(&self, scheme: Option<&str>) -> Result<&awc::Client, String> {
-        match scheme {
-            Some("http") => Ok(&self.plain),
-            Some("https") => self.tls.get_or_try_init(|| self.with_tls()).await,
-            _ => Err("the URL begins with neither http:// nor https://".to_owned()),
-        }
-    }
-
-    async fn with_tls(&self) -> Result<awc::Client, String> {
+    async fn with_tls(&self) -> Result<Connecting, String> {
         let config = spawn_blocking(tls_config)
             .await
             .map_err(|_| "reading the system's certificates panicked".to_owned())??;
-        let connector = wire::tls(Arc::new(config));
-        Ok(client(connector, self.limit, self.patience, &self.opened))
+        let connector = Connector::new()
+            .limit(0)
+            .timeout(self.patience)
+            .handshake_timeout(self.patience)
+            .rustls_0_23(Arc::new(config));
+        Ok(connecting(connector.finish()))
     }
 }
 
-/// An attempt has one deadline around all of it, so those of awc, which would cut across it, are as long or off; and it
-/// follows redirects itself, inside that deadline.
-fn client<S, Io>(connect: S, limit: usize, patience: Duration, opened: &Counter) -> awc::Client
-where
-    S: Service<ConnectInfo<Uri>, Response = Connection<Uri, Io>, Error = ConnectError>
-        + Clone
-        + 'static,
-    Io: ActixStream + std::fmt::Debug + 'static,
-{
-    let opened = opened.clone();
-    let counted = connect.map(move |connection| {
-        opened.set(opened.get() + 1);
-        connection
-    });
-    awc::Client::builder()
-        .connector(
-            Connector::new()
-                .connector(counted)
-                .limit(limit)
-                .timeout(patience),
-        )
-        .disable_timeout()
-        .disable_redirects()
-        .add_default_header((
-            "User-Agent",
-            concat!("hn-ingest/", env!("CARGO_PKG_VERSION")),
-        ))
-        .finish()
+impl Keep {
+    pub(crate) fn keep(self, connection: Connection) {
+        let mut kept = self.idle.kept.borrow_mut();
+        kept.push_back((connection, Instant::now()));
+        if kept.len() > self.idle.limit {
+            kept.pop_front();
+        }
+    }
 }
 
+impl Idle {
+    /// The connection to a server that was used last, if it still stands.
+    fn take(&self, url: &Uri) -> Option<Connection> {
+        let mut kept = self.kept.borrow_mut();
+        loop {
+            let at = kept.iter().rposition(|(idle, _)| idle.leads_to(url))?;
+            let (mut connection, since) = kept.remove(at)?;
+            if since.elapsed() <= IDLE_MAX && connection.speaks().now_or_never().is_none() {
+                return Some(connection);
+            }
+        }
+    }
+}
+
+fn connecting<Io>(
+    service: impl Service<Connect, Response = Io, Error = ConnectError> + 'static,
+) -> Connecting
+where
+    Io: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    boxed::rc_service(service.map(|io| -> BoxedSocket { Box::new(io) }))
+}
 /// Trusts what the system trusts, or what `SSL_CERT_FILE` names. The crypto provider is this configuration's own: the
 /// process-wide one belongs to the host.
 fn tls_config() -> Result<rustls::ClientConfig, String> {

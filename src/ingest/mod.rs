@@ -3,6 +3,7 @@
 mod attempt;
 mod client;
 pub mod config;
+mod connection;
 mod connections;
 mod control;
 mod coordinator;
@@ -28,7 +29,6 @@ mod sink;
 mod source;
 mod storage;
 mod unsaved;
-mod wire;
 mod writer;
 
 use std::{io, path::PathBuf, rc::Rc, sync::Arc};

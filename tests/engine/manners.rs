@@ -30,24 +30,18 @@ fn nobody_asks_before_the_time_that_the_api_named() {
                 Reply::json("{}"),
             ],
         );
-        let report = world.ingest(1..=60);
+        let report = world.ingest(1..=2000);
         world.check(&report);
-        assert_eq!(report.totals.stored, 60);
+        assert_eq!(report.totals.stored, 2000);
         let times = times(&world);
-        let longest = times
-            .windows(2)
-            .map(|pair| pair[1] - pair[0])
-            .max()
-            .unwrap();
-        // What was in flight when the answer came may still have been asked; then nobody, for a second.
+        let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
+        let (before, longest) = gaps.enumerate().max_by_key(|(_, gap)| *gap).unwrap();
         assert!(
             longest >= Duration::from_millis(900),
             "{status}: {longest:?}"
         );
-        let before = times
-            .iter()
-            .filter(|time| **time - times[0] < Duration::from_millis(900));
-        assert!(before.count() < 30, "{status}: it was asked on and on");
+        // What was asked before that answer came is few; the rest waited.
+        assert!(before < 1000, "{status}: {before} were asked before");
     }
 }
 

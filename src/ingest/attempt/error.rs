@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use awc::error::{ConnectError, PayloadError, SendRequestError};
+use actix_http::{error::PayloadError, header::InvalidHeaderValue};
+use awc::error::ConnectError;
 use thiserror::Error;
 
-use crate::ingest::{outcome::FailureKind, wire};
-
-pub(super) const CUT_SHORT: &str = "the body was cut short";
+use crate::ingest::{connection::NoAnswer, outcome::FailureKind};
 
 /// Why an attempt brought no body.
 #[derive(Debug, Error)]
@@ -67,35 +66,30 @@ impl AttemptError {
     }
 }
 
-impl From<SendRequestError> for AttemptError {
-    fn from(error: SendRequestError) -> Self {
-        match error {
-            SendRequestError::Connect(ConnectError::Disconnected) => {
-                Self::Reset("closed before an answer".into())
-            }
-            SendRequestError::Connect(error) => Self::Connect(with_causes(&error)),
-            SendRequestError::Url(_) | SendRequestError::Http(_) => {
-                Self::Request(error.to_string())
-            }
-            error => Self::Reset(with_causes(&error)),
-        }
+impl From<ConnectError> for AttemptError {
+    fn from(error: ConnectError) -> Self {
+        Self::Connect(with_causes(&error))
+    }
+}
+
+impl From<NoAnswer> for AttemptError {
+    fn from(error: NoAnswer) -> Self {
+        Self::Reset(with_causes(&error))
     }
 }
 
 impl From<PayloadError> for AttemptError {
     fn from(error: PayloadError) -> Self {
-        if is_end(&error) {
-            return Self::Reset(CUT_SHORT.to_owned());
-        }
-        Self::Reset(error.to_string())
+        Self::Reset(match error {
+            PayloadError::Incomplete(_) => "the body was cut short".to_owned(),
+            error => error.to_string(),
+        })
     }
 }
 
-pub(super) fn is_end(error: &PayloadError) -> bool {
-    match error {
-        PayloadError::Io(error) | PayloadError::Incomplete(Some(error)) => wire::is_end(error),
-        PayloadError::Incomplete(None) => true,
-        _ => false,
+impl From<InvalidHeaderValue> for AttemptError {
+    fn from(error: InvalidHeaderValue) -> Self {
+        Self::Request(error.to_string())
     }
 }
 
