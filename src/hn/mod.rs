@@ -12,6 +12,7 @@ pub mod schema;
 mod sink;
 mod source;
 pub mod status;
+mod upsert;
 pub mod verify;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -9,7 +9,8 @@ use diesel::{
 
 use super::{
     Item, coverage, now,
-    schema::{absent, failures, items},
+    schema::{absent, failures},
+    upsert,
 };
 use crate::ingest::{Failure, Outcome, Sink};
 
@@ -105,17 +106,15 @@ fn settle(conn: &mut SqliteConnection, rows: &[Row], at: i64) -> QueryResult<()>
     let mut failed = Vec::new();
     for (id, outcome) in rows {
         match outcome {
-            Outcome::Stored(item) => stored.push(ItemRow::new(item, at)),
+            Outcome::Stored(item) => stored.push(item),
             Outcome::Absent => missing.push(*id),
             Outcome::Failed(failure) => failed.push(FailureRow::new(*id, failure, at)),
         }
     }
-    let stored_ids = || stored.iter().map(|row| row.id);
+    let stored_ids = || stored.iter().map(|item| item.id);
     forget_failures(conn, stored_ids().chain(missing.iter().copied()))?;
     forget_absent(conn, stored_ids())?;
-    stored
-        .chunks(ROWS)
-        .try_for_each(|rows| save_items(conn, rows))?;
+    upsert::save(conn, &stored, at)?;
     missing
         .chunks(ROWS)
         .try_for_each(|ids| save_absent(conn, ids, at))?;
@@ -157,33 +156,6 @@ fn forget_absent(conn: &mut SqliteConnection, ids: impl Iterator<Item = i64>) ->
     Ok(())
 }
 
-fn save_items(conn: &mut SqliteConnection, rows: &[ItemRow<'_>]) -> QueryResult<()> {
-    diesel::insert_into(items::table)
-        .values(rows)
-        .on_conflict(items::id)
-        .do_update()
-        .set((
-            items::type_.eq(excluded(items::type_)),
-            items::by.eq(excluded(items::by)),
-            items::time.eq(excluded(items::time)),
-            items::title.eq(excluded(items::title)),
-            items::url.eq(excluded(items::url)),
-            items::text.eq(excluded(items::text)),
-            items::score.eq(excluded(items::score)),
-            items::descendants.eq(excluded(items::descendants)),
-            items::parent.eq(excluded(items::parent)),
-            items::poll.eq(excluded(items::poll)),
-            items::kids.eq(excluded(items::kids)),
-            items::parts.eq(excluded(items::parts)),
-            items::deleted.eq(excluded(items::deleted)),
-            items::dead.eq(excluded(items::dead)),
-            items::extra.eq(excluded(items::extra)),
-            items::fetched_at.eq(excluded(items::fetched_at)),
-        ))
-        .execute(conn)?;
-    Ok(())
-}
-
 fn save_absent(conn: &mut SqliteConnection, ids: &[i64], at: i64) -> QueryResult<()> {
     let row = |&id| AbsentRow {
         id,
@@ -217,52 +189,6 @@ fn save_failures(conn: &mut SqliteConnection, rows: &[FailureRow<'_>]) -> QueryR
         ))
         .execute(conn)?;
     Ok(())
-}
-
-#[derive(Insertable)]
-#[diesel(table_name = items, treat_none_as_default_value = false)]
-struct ItemRow<'a> {
-    id: i64,
-    type_: Option<&'a str>,
-    by: Option<&'a str>,
-    time: Option<i64>,
-    title: Option<&'a str>,
-    url: Option<&'a str>,
-    text: Option<&'a str>,
-    score: Option<i64>,
-    descendants: Option<i64>,
-    parent: Option<i64>,
-    poll: Option<i64>,
-    kids: Option<&'a str>,
-    parts: Option<&'a str>,
-    deleted: Option<bool>,
-    dead: Option<bool>,
-    extra: Option<&'a str>,
-    fetched_at: i64,
-}
-
-impl<'a> ItemRow<'a> {
-    fn new(item: &'a Item, fetched_at: i64) -> Self {
-        Self {
-            id: item.id,
-            type_: item.type_.as_deref(),
-            by: item.by.as_deref(),
-            time: item.time,
-            title: item.title.as_deref(),
-            url: item.url.as_deref(),
-            text: item.text.as_deref(),
-            score: item.score,
-            descendants: item.descendants,
-            parent: item.parent,
-            poll: item.poll,
-            kids: item.kids.as_deref(),
-            parts: item.parts.as_deref(),
-            deleted: item.deleted,
-            dead: item.dead,
-            extra: item.extra.as_deref(),
-            fetched_at,
-        }
-    }
 }
 
 #[derive(Insertable)]
