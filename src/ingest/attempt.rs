@@ -3,7 +3,10 @@
 mod error;
 mod redirect;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    pin::{Pin, pin},
+    time::{Duration, SystemTime},
+};
 
 use actix_http::{
     ResponseHead,
@@ -16,8 +19,9 @@ use tokio::time::{Instant, timeout};
 
 pub(crate) use self::error::AttemptError;
 use super::{
-    connection::{Body, NoAnswer},
-    connections::{Connections, Keep, Used},
+    bodies::Bodies,
+    connection::Broken,
+    connections::{Connections, Used},
     unsaved::{BytesRoom, Unsaved},
 };
 
@@ -38,6 +42,7 @@ pub(crate) struct Exchange<'a> {
     pub(crate) deadline: Duration,
     pub(crate) max_body: usize,
     pub(crate) unsaved: &'a Unsaved,
+    pub(crate) bodies: &'a Bodies,
 }
 
 /// Makes one attempt. Its deadline covers everything, redirects included, except the wait for room of our own.
@@ -49,17 +54,17 @@ pub(crate) async fn attempt(
         left: exchange.deadline,
         whole: exchange.deadline,
     };
-    let begun = async {
+    let begun = pin!(async {
         let response = follow(connections, exchange).await?;
         let mut reading = Reading::new(response, exchange.max_body)?;
         reading.until(SMALL).await?;
         Ok(reading)
-    };
+    });
     let mut reading = deadline.within(begun).await?;
     let mut room = exchange.unsaved.bytes(reading.expects()).await;
-    deadline.within(reading.until(usize::MAX)).await?;
+    deadline.within(pin!(reading.until(usize::MAX))).await?;
     room.shrink_to(reading.body.len());
-    Ok((reading.body.freeze(), room))
+    Ok((exchange.bodies.settle(reading.body), room))
 }
 
 /// The time that is left of an attempt.
@@ -71,7 +76,7 @@ struct Deadline {
 impl Deadline {
     async fn within<T>(
         &mut self,
-        work: impl Future<Output = Result<T, AttemptError>>,
+        work: Pin<&mut impl Future<Output = Result<T, AttemptError>>>,
     ) -> Result<T, AttemptError> {
         let began = Instant::now();
         let done = timeout(self.left, work).await;
@@ -136,14 +141,15 @@ async fn send(
         some => Some(header_map(some)?),
     };
     loop {
-        let Used { connection, keep } = connections.to(url).await?;
-        match connection.get(url, headers.clone()).await {
+        let mut used = connections.to(url).await?;
+        match used.connection.get(url, headers.clone()).await {
             // The server closed it after an earlier answer; each time one connection is used up, and a new one is never stale.
-            Err(NoAnswer::Stale) => connections.note_resent(),
-            answer => {
-                let (head, body) = answer?;
-                let keep = Some(keep);
-                return Ok(Response { head, body, keep });
+            Err(Broken::Stale) => connections.note_resent(),
+            head => {
+                return Ok(Response {
+                    head: head?,
+                    used: Some(used),
+                });
             }
         }
     }
@@ -162,20 +168,19 @@ fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, AttemptError> {
 
 struct Response {
     head: ResponseHead,
-    body: Body,
     /// Until the body is read.
-    keep: Option<Keep>,
+    used: Option<Used>,
 }
 
 impl Response {
     /// The next part of the body; `None` at its end, when the connection is free for others.
     async fn next(&mut self) -> Result<Option<Bytes>, AttemptError> {
-        let part = self.body.next().await?;
-        if part.is_none()
-            && let Some(keep) = self.keep.take()
-            && let Body::Read(connection) = std::mem::replace(&mut self.body, Body::Gone)
-        {
-            keep.keep(connection);
+        let Some(used) = &mut self.used else {
+            return Ok(None);
+        };
+        let part = used.connection.body().await?;
+        if part.is_none() {
+            self.used.take().into_iter().for_each(Used::release);
         }
         Ok(part)
     }

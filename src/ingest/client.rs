@@ -12,6 +12,7 @@ use log::debug;
 use super::{
     Config, Failure, FailureKind,
     attempt::{AttemptError, Exchange, attempt},
+    bodies::Bodies,
     connections::Connections,
     control::Control,
     health::Sign,
@@ -28,6 +29,7 @@ pub struct Client(Rc<Inner>);
 
 struct Inner {
     connections: Connections,
+    bodies: Bodies,
     pace: Pace,
     policy: RetryPolicy,
     deadline: Duration,
@@ -49,6 +51,7 @@ impl Client {
     pub fn new(config: &Config) -> Self {
         Self(Rc::new(Inner {
             connections: Connections::new(config.workers, config.timeout),
+            bodies: Bodies::default(),
             pace: Pace::new(config.rate),
             policy: RetryPolicy {
                 attempts: config.attempts,
@@ -98,6 +101,7 @@ impl Client {
     ) -> (Answer, u32) {
         let Inner {
             connections,
+            bodies,
             pace,
             policy,
             deadline,
@@ -109,6 +113,7 @@ impl Client {
             deadline: *deadline,
             max_body: *max_body,
             unsaved,
+            bodies,
         };
         let mut attempts = 0;
         let mut being_retried = None;

@@ -2,56 +2,65 @@
 
 use std::{io, pin::Pin, rc::Rc};
 
-use actix_codec::{AsyncRead, BytesCodec, Framed, ReadBuf};
+use actix_codec::{AsyncRead, Decoder, Encoder, Framed, ReadBuf};
 use actix_http::{
     RequestHead, RequestHeadType, ResponseHead, ServiceConfig, StatusCode,
     body::BodySize,
     error::{ParseError, PayloadError},
     h1::{ClientCodec, ClientPayloadCodec, Message, MessageType},
-    header::{self, HeaderMap, HeaderValue},
+    header::{self, HeaderMap, HeaderValue, InvalidHeaderValue},
 };
 use awc::{
     BoxedSocket,
     http::{Uri, uri},
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, future::poll_fn};
 use thiserror::Error;
 
-type Request = Message<(RequestHeadType, BodySize)>;
-
-/// A connection on which `C` is the way to read what comes next.
-pub(crate) struct Connection<C = ClientCodec> {
-    framed: Framed<BoxedSocket, C>,
+/// Small, so that it is cheap to pass on.
+pub(crate) struct Connection {
+    framed: Box<Framed<BoxedSocket, Codec>>,
     request: Rc<RequestHead>,
     has_answered: bool,
 }
 
-/// Why there is no head of a response.
+/// What comes next, and how to read it.
+enum Codec {
+    Head(ClientCodec),
+    Body(ClientPayloadCodec),
+    /// A body that ends with its connection (RFC 9112, 6.3).
+    UntilClosed,
+    /// Nothing that could be understood.
+    Nothing,
+}
+
+/// A part of an answer.
+enum Part {
+    Head(ResponseHead),
+    Body(Bytes),
+    End,
+}
+
+/// Why an answer does not come, or breaks off.
 #[derive(Debug, Error)]
-pub(crate) enum NoAnswer {
+pub(crate) enum Broken {
     /// The connection had given answers before, and closed without a byte of this one.
     #[error("the server closed the connection after an earlier answer")]
     Stale,
     #[error("closed before an answer")]
-    Closed,
+    NoAnswer,
+    #[error("the body was cut short")]
+    CutShort,
     #[error("{0}")]
-    Broken(#[from] ParseError),
+    Head(#[from] ParseError),
     #[error("{0}")]
-    Unsent(#[from] io::Error),
+    Body(#[from] PayloadError),
+    #[error("{0}")]
+    Io(#[from] io::Error),
 }
 
-/// A body while it comes.
-pub(crate) enum Body {
-    /// Nothing of it is left to read, and the connection is at rest.
-    Read(Connection),
-    /// Its head told how to see its end.
-    Framed(Connection<ClientPayloadCodec>),
-    /// It ends with its connection (RFC 9112, 6.3).
-    UntilClosed(Connection<BytesCodec>),
-    /// There is no more of it, nor of its connection.
-    Gone,
-}
+type Request = Message<(RequestHeadType, BodySize)>;
 
 impl Connection {
     /// # Errors
@@ -60,15 +69,16 @@ impl Connection {
         socket: BoxedSocket,
         config: ServiceConfig,
         url: &Uri,
-    ) -> Result<Self, header::InvalidHeaderValue> {
-        const AGENT: HeaderValue =
-            HeaderValue::from_static(concat!("hn-ingest/", env!("CARGO_PKG_VERSION")));
+    ) -> Result<Self, InvalidHeaderValue> {
+        const AGENT: &str = concat!("hn-ingest/", env!("CARGO_PKG_VERSION"));
         let mut request = RequestHead::default();
-        request.headers.insert(header::HOST, host(url)?);
-        request.headers.insert(header::USER_AGENT, AGENT);
+        let headers = &mut request.headers;
+        headers.insert(header::HOST, host(url)?);
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
         request.uri = url.clone();
+        let codec = Codec::Head(ClientCodec::new(config));
         Ok(Self {
-            framed: Framed::new(socket, ClientCodec::new(config)),
+            framed: Box::new(Framed::new(socket, codec)),
             request: Rc::new(request),
             has_answered: false,
         })
@@ -90,121 +100,139 @@ impl Connection {
 
     /// Asks for what is at a URL of this server; `headers` go before those that every request has.
     pub(crate) async fn get(
-        mut self,
+        &mut self,
         url: &Uri,
         headers: Option<HeaderMap>,
-    ) -> Result<(ResponseHead, Body), NoAnswer> {
+    ) -> Result<ResponseHead, Broken> {
+        let head = self.exchange(url, headers).await.map_err(|error| {
+            // A server may close a connection at any time, and a part of an answer is what shows that it did not.
+            if self.has_answered && self.framed.is_read_buf_empty() {
+                Broken::Stale
+            } else {
+                error
+            }
+        })?;
+        self.has_answered = true;
+        self.framed.codec_mut().expect_body_of(&head);
+        Ok(head)
+    }
+
+    async fn exchange(
+        &mut self,
+        url: &Uri,
+        headers: Option<HeaderMap>,
+    ) -> Result<ResponseHead, Broken> {
         Rc::make_mut(&mut self.request).uri = url.clone();
         let request = RequestHeadType::Rc(self.request.clone(), headers);
-        let mut framed = Pin::new(&mut self.framed);
-        let sent = framed
+        let mut framed = Pin::new(&mut *self.framed);
+        framed
             .as_mut()
-            .write(Request::Item((request, BodySize::None)));
-        let sent = match sent {
-            Ok(()) => poll_fn(|cx| framed.as_mut().flush::<Request>(cx)).await,
-            refused => refused,
-        };
-        if let Err(error) = sent {
-            return Err(self.closed_early().unwrap_or(NoAnswer::Unsent(error)));
-        }
+            .write(Request::Item((request, BodySize::None)))?;
+        poll_fn(|cx| framed.as_mut().flush::<Request>(cx)).await?;
         loop {
-            let head = match self.framed.next().await {
-                Some(Ok(head)) => head,
-                Some(Err(error)) => {
-                    return Err(self.closed_early().unwrap_or(NoAnswer::Broken(error)));
-                }
-                None => return Err(self.closed_early().unwrap_or(NoAnswer::Closed)),
-            };
-            // Others may come before the one that is meant (RFC 9110, 15.2).
-            if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
-                let body = self.body(&head);
-                return Ok((head, body));
+            match framed.next().await.transpose()? {
+                // Others may come before the one that is meant (RFC 9110, 15.2).
+                Some(Part::Head(head))
+                    if head.status.is_informational()
+                        && head.status != StatusCode::SWITCHING_PROTOCOLS => {}
+                Some(Part::Head(head)) => return Ok(head),
+                Some(Part::Body(_) | Part::End) | None => return Err(Broken::NoAnswer),
             }
         }
     }
 
-    /// What an error means on a connection that gave answers before, unless a part of this one came.
-    fn closed_early(&self) -> Option<NoAnswer> {
-        (self.has_answered && self.framed.is_read_buf_empty()).then_some(NoAnswer::Stale)
-    }
-
-    fn body(mut self, head: &ResponseHead) -> Body {
-        self.has_answered = true;
-        match self.framed.codec_ref().message_type() {
-            MessageType::Stream => Body::Gone,
-            MessageType::None if tells_its_length(head) => self.at_rest(),
-            MessageType::Payload if tells_its_length(head) => Body::Framed(
-                self.with_codec(|framed| framed.into_map_codec(ClientCodec::into_payload_codec)),
-            ),
-            MessageType::None | MessageType::Payload => {
-                Body::UntilClosed(self.with_codec(|framed| framed.replace_codec(BytesCodec)))
-            }
-        }
-    }
-
-    /// After an answer. What came beyond its end can only be taken for another's.
-    fn at_rest(self) -> Body {
-        if self.framed.codec_ref().keep_alive() && self.framed.is_read_buf_empty() {
-            Body::Read(self)
-        } else {
-            Body::Gone
-        }
-    }
-}
-
-impl<C> Connection<C> {
-    fn with_codec<D>(
-        self,
-        exchange: impl FnOnce(Framed<BoxedSocket, C>) -> Framed<BoxedSocket, D>,
-    ) -> Connection<D> {
-        Connection {
-            framed: exchange(self.framed),
-            request: self.request,
-            has_answered: self.has_answered,
-        }
-    }
-}
-
-impl Body {
     /// The next part of the body; `None` at its end.
     ///
     /// # Errors
     /// It breaks off, or makes no sense.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, PayloadError> {
-        match self {
-            Self::Framed(connection) => match connection.framed.next().await {
-                Some(Ok(Some(part))) => Ok(Some(part)),
-                Some(Ok(None)) => {
-                    if let Self::Framed(connection) = std::mem::replace(self, Self::Gone) {
-                        *self = connection
-                            .with_codec(|framed| {
-                                framed.into_map_codec(ClientPayloadCodec::into_message_codec)
-                            })
-                            .at_rest();
-                    }
-                    Ok(None)
+    pub(crate) async fn body(&mut self) -> Result<Option<Bytes>, Broken> {
+        match self.framed.codec_ref() {
+            Codec::Head(_) | Codec::Nothing => return Ok(None),
+            Codec::Body(_) | Codec::UntilClosed => {}
+        }
+        match self.framed.next().await.transpose()? {
+            Some(Part::Body(part)) => Ok(Some(part)),
+            Some(Part::End | Part::Head(_)) => Ok(None),
+            None if matches!(self.framed.codec_ref(), Codec::UntilClosed) => Ok(None),
+            None => Err(Broken::CutShort),
+        }
+    }
+
+    /// Whether it can be asked again. What came beyond the end of an answer can only be taken for another's.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        matches!(self.framed.codec_ref(), Codec::Head(codec) if codec.keep_alive())
+            && self.framed.is_read_buf_empty()
+    }
+}
+
+impl Codec {
+    fn expect_body_of(&mut self, head: &ResponseHead) {
+        *self = match std::mem::replace(self, Self::Nothing) {
+            Self::Head(codec) => match codec.message_type() {
+                MessageType::None if tells_its_length(head) => Self::Head(codec),
+                MessageType::Payload if tells_its_length(head) => {
+                    Self::Body(codec.into_payload_codec())
                 }
-                Some(Err(error)) => Err(error),
-                None => Err(PayloadError::Incomplete(None)),
+                MessageType::None | MessageType::Payload => Self::UntilClosed,
+                MessageType::Stream => Self::Nothing,
             },
-            Self::UntilClosed(connection) => {
-                let part = connection.framed.next().await.transpose()?;
-                Ok(part.map(bytes::BytesMut::freeze))
-            }
-            Self::Read(_) | Self::Gone => Ok(None),
+            other => other,
+        };
+    }
+
+    fn expect_head(&mut self) {
+        if let Self::Body(codec) = std::mem::replace(self, Self::Nothing) {
+            *self = Self::Head(codec.into_message_codec());
+        }
+    }
+}
+
+impl Decoder for Codec {
+    type Item = Part;
+    type Error = Broken;
+
+    fn decode(&mut self, source: &mut BytesMut) -> Result<Option<Part>, Broken> {
+        // The codecs would look at nothing at some length.
+        if source.is_empty() && !matches!(self, Self::Body(_)) {
+            return Ok(None);
+        }
+        match self {
+            Self::Head(codec) => Ok(codec.decode(source)?.map(Part::Head)),
+            Self::Body(codec) => match codec.decode(source)? {
+                Some(Some(part)) => Ok(Some(Part::Body(part))),
+                Some(None) => {
+                    self.expect_head();
+                    Ok(Some(Part::End))
+                }
+                None => Ok(None),
+            },
+            Self::UntilClosed => Ok(Some(Part::Body(source.split().freeze()))),
+            Self::Nothing => Ok(None),
+        }
+    }
+}
+
+impl Encoder<Request> for Codec {
+    type Error = Broken;
+
+    fn encode(&mut self, request: Request, target: &mut BytesMut) -> Result<(), Broken> {
+        match self {
+            Self::Head(codec) => Ok(codec.encode(request, target)?),
+            Self::Body(_) | Self::UntilClosed | Self::Nothing => Err(Broken::NoAnswer),
         }
     }
 }
 
 fn tells_its_length(head: &ResponseHead) -> bool {
-    head.status == StatusCode::NO_CONTENT
-        || head.status == StatusCode::NOT_MODIFIED
-        || head.headers.contains_key(header::CONTENT_LENGTH)
+    matches!(
+        head.status,
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+    ) || head.headers.contains_key(header::CONTENT_LENGTH)
         || head.headers.contains_key(header::TRANSFER_ENCODING)
 }
 
 /// A URL's host, and its port unless that is its scheme's own.
-fn host(url: &Uri) -> Result<HeaderValue, header::InvalidHeaderValue> {
+fn host(url: &Uri) -> Result<HeaderValue, InvalidHeaderValue> {
     let host = url.host().unwrap_or_default();
     match url.port_u16() {
         Some(port) if port != default_port(url) => format!("{host}:{port}").parse(),

@@ -47,11 +47,6 @@ pub(crate) struct Connections {
 /// A connection while a request is made, and the right to have one.
 pub(crate) struct Used {
     pub(crate) connection: Connection,
-    pub(crate) keep: Keep,
-}
-
-/// Where a connection goes after its answer, unless that was its last.
-pub(crate) struct Keep {
     idle: Rc<Idle>,
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -95,10 +90,7 @@ impl Connections {
             }
         };
         // The semaphore is never closed, so a permit always comes.
-        let keep = Keep {
-            _permit: self.in_use.clone().acquire_owned().await.ok(),
-            idle: self.idle.clone(),
-        };
+        let permit = self.in_use.clone().acquire_owned().await.ok();
         let connection = match self.idle.take(url) {
             Some(connection) => connection,
             None => {
@@ -111,7 +103,11 @@ impl Connections {
                 Connection::new(socket, self.codec.clone(), url)?
             }
         };
-        Ok(Used { connection, keep })
+        Ok(Used {
+            connection,
+            idle: self.idle.clone(),
+            _permit: permit,
+        })
     }
 
     /// A request is sent again, since the connection that it went over was closed after an earlier answer.
@@ -142,17 +138,24 @@ impl Connections {
     }
 }
 
-impl Keep {
-    pub(crate) fn keep(self, connection: Connection) {
-        let mut kept = self.idle.kept.borrow_mut();
-        kept.push_back((connection, Instant::now()));
-        if kept.len() > self.idle.limit {
-            kept.pop_front();
+impl Used {
+    /// After an answer: the connection waits for its next request, unless this was its last.
+    pub(crate) fn release(self) {
+        if self.connection.is_at_rest() {
+            self.idle.keep(self.connection);
         }
     }
 }
 
 impl Idle {
+    fn keep(&self, connection: Connection) {
+        let mut kept = self.kept.borrow_mut();
+        kept.push_back((connection, Instant::now()));
+        if kept.len() > self.limit {
+            kept.pop_front();
+        }
+    }
+
     /// The connection to a server that was used last, if it still stands.
     fn take(&self, url: &Uri) -> Option<Connection> {
         let mut kept = self.kept.borrow_mut();

@@ -1,6 +1,7 @@
 //! The engine: a builder that starts the actors and wires them. The only place that knows all three actors.
 
 mod attempt;
+mod bodies;
 mod client;
 pub mod config;
 mod connection;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use actix_http::{error::PayloadError, header::InvalidHeaderValue};
+use actix_http::header::InvalidHeaderValue;
 use awc::error::ConnectError;
 use thiserror::Error;
 
-use crate::ingest::{connection::NoAnswer, outcome::FailureKind};
+use crate::ingest::{connection::Broken, outcome::FailureKind};
 
 /// Why an attempt brought no body.
 #[derive(Debug, Error)]
@@ -72,18 +72,9 @@ impl From<ConnectError> for AttemptError {
     }
 }
 
-impl From<NoAnswer> for AttemptError {
-    fn from(error: NoAnswer) -> Self {
+impl From<Broken> for AttemptError {
+    fn from(error: Broken) -> Self {
         Self::Reset(with_causes(&error))
-    }
-}
-
-impl From<PayloadError> for AttemptError {
-    fn from(error: PayloadError) -> Self {
-        Self::Reset(match error {
-            PayloadError::Incomplete(_) => "the body was cut short".to_owned(),
-            error => error.to_string(),
-        })
     }
 }
 
