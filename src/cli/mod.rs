@@ -6,6 +6,7 @@ mod fetch;
 mod id;
 mod metrics;
 mod mock_api;
+mod open_files;
 mod options;
 mod origin;
 mod output;

@@ -12,6 +12,7 @@ use log::{debug, warn};
 use super::{
     Ending, Refusal,
     metrics::Metrics,
+    open_files,
     options::{Options, ProgressChoice},
     origin, output,
     progress::Display,
@@ -42,6 +43,7 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     pub(super) async fn open(options: &'a Options) -> Result<Self, Refusal> {
         let metrics = options.metrics.map(Metrics::serve).transpose()?;
+        allow_connections(options);
         let path = database(options);
         let pool = db::open(&path).map_err(Refusal::new)?;
         let mut conn = connection(&pool)?;
@@ -238,6 +240,17 @@ impl Session<'_> {
                 warn!("the top items cannot be read: {why}");
                 Vec::new()
             })
+    }
+}
+
+/// The demo's API holds the other end of each connection in this process too.
+fn allow_connections(options: &Options) {
+    let (workers, each) = (options.config.workers, 1 + usize::from(options.demo));
+    let room = open_files::make_room_for(workers * each) / each;
+    if room < workers {
+        warn!(
+            "the limit of open files has room for the connections of {room} workers, not {workers}; raise it with ulimit -n, or lower --workers"
+        );
     }
 }
 
