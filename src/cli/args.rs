@@ -16,6 +16,7 @@ use super::{
     output::complain,
     retry::{self, RetryArgs},
     status,
+    tune::{self, TuneArgs},
     verify::{self, VerifyArgs},
 };
 use crate::{
@@ -35,6 +36,7 @@ pub(super) enum Command {
     Retry(RetryArgs),
     Verify(VerifyArgs),
     Status,
+    Tune(TuneArgs),
     MockApi(MockApiArgs),
 }
 
@@ -90,6 +92,7 @@ fn command(name: &str, own: &ArgMatches) -> Result<Command, String> {
         "retry" => RetryArgs::read(own).map(Command::Retry),
         "verify" => Ok(Command::Verify(VerifyArgs::read(own))),
         "status" => Ok(Command::Status),
+        "tune" => TuneArgs::read(own).map(Command::Tune),
         "mock-api" => MockApiArgs::read(own).map(Command::MockApi),
         other => Err(format!("`{other}` is no command")),
     }
@@ -136,6 +139,7 @@ fn cli() -> Clap {
         .subcommand(retry::command())
         .subcommand(verify::command())
         .subcommand(status::command())
+        .subcommand(tune::command())
         .subcommand(mock_api::command())
 }
 

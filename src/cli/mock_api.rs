@@ -81,11 +81,7 @@ impl MockApiArgs {
         let rate_limit: u32 = value(own, "rate-limit", "a whole number")?;
         let rate = |name| value(own, name, "a number from 0 to 1");
         let faults = Faults {
-            latency: value::<Latency>(
-                own,
-                "latency",
-                "a duration such as 80ms, or two as in 80ms..200ms",
-            )?,
+            latency: latency(own.get_one::<String>("latency").map_or("", String::as_str))?,
             fail_rate: rate("fail-rate")?,
             hang_rate: rate("hang-rate")?,
             reset_rate: rate("reset-rate")?,
@@ -103,6 +99,16 @@ impl MockApiArgs {
 
 fn value<T: FromStr>(own: &ArgMatches, name: &str, allowed: &str) -> Result<T, String> {
     let text = own.get_one::<String>(name).map_or("", String::as_str);
+    parse(name, text, allowed)
+}
+
+/// What `--latency` says, here and wherever else the embedded API is slowed down.
+pub(super) fn latency(text: &str) -> Result<Latency, String> {
+    let allowed = "a duration such as 80ms, or two as in 80ms..200ms";
+    parse("latency", text, allowed)
+}
+
+fn parse<T: FromStr>(name: &str, text: &str, allowed: &str) -> Result<T, String> {
     text.parse()
         .map_err(|_| format!("--{name} is `{text}`; allowed: {allowed}"))
 }

@@ -16,6 +16,7 @@ mod session;
 mod signals;
 mod status;
 mod stdin_ids;
+mod tune;
 mod verify;
 
 use std::{env, panic, process::ExitCode};
@@ -81,6 +82,7 @@ pub fn main() -> ExitCode {
             Command::Retry(args) => retry::run(&options, args).await,
             Command::Verify(args) => verify::run(&options, args).await,
             Command::Status => status::run(&options).await,
+            Command::Tune(args) => tune::run(&options, args).await,
             Command::MockApi(api) => mock_api::serve(api).await,
         }
     });

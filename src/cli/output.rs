@@ -176,7 +176,7 @@ struct Json<'a> {
 
 /// How long attempts took, in milliseconds.
 #[derive(Serialize)]
-struct LatencyMs {
+pub(super) struct LatencyMs {
     p50: f64,
     p90: f64,
     p99: f64,
@@ -184,7 +184,7 @@ struct LatencyMs {
 }
 
 impl LatencyMs {
-    fn new(latency: Latency) -> Self {
+    pub(super) fn new(latency: Latency) -> Self {
         let ms = |time: Duration| time.as_secs_f64() * 1000.0;
         Self {
             p50: ms(latency.p50),

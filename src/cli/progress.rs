@@ -7,7 +7,10 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{options::ProgressChoice, output::to_stderr};
+use super::{
+    options::ProgressChoice,
+    output::{complain, to_stderr},
+};
 use crate::ingest::{Progress, RunWatch};
 
 const BAR_EVERY: Duration = Duration::from_millis(200);
@@ -15,14 +18,42 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// Who asks for lines gets one at once, and one a second.
 const LINE_EVERY_ALWAYS: Duration = Duration::from_secs(1);
 
-/// Shows a run's progress until it is dropped or told that the run is over.
+/// A word about long work, where progress is wanted.
+pub(super) fn say(choice: ProgressChoice, what: impl std::fmt::Display) {
+    if choice != ProgressChoice::Never {
+        complain(what);
+    }
+}
+
+/// What is shown at one moment.
+pub(super) struct Shown {
+    pub(super) position: u64,
+    pub(super) length: u64,
+    pub(super) line: String,
+}
+
+/// Shows how far something is until it is dropped.
 pub(super) struct Display {
     task: Option<actix_rt::task::JoinHandle<()>>,
     bar: Option<ProgressBar>,
 }
 
 impl Display {
+    /// Of a run.
     pub(super) fn start(choice: ProgressChoice, watch: RunWatch) -> Self {
+        let mut pace = Pace::new();
+        Self::of(choice, move || {
+            let progress = watch.progress();
+            Shown {
+                position: progress.settled(),
+                length: progress.requested,
+                line: pace.line(&progress),
+            }
+        })
+    }
+
+    /// Of whatever `look` sees.
+    pub(super) fn of(choice: ProgressChoice, mut look: impl FnMut() -> Shown + 'static) -> Self {
         let terminal = io::stderr().is_terminal();
         let (bar, every) = match choice {
             ProgressChoice::Never => {
@@ -37,19 +68,21 @@ impl Display {
         };
         let shown = bar.clone();
         let task = actix_rt::spawn(async move {
-            let mut pace = Pace::new();
             let mut tick = actix_rt::time::interval(every);
             if choice == ProgressChoice::Auto {
                 tick.tick().await;
             }
             loop {
                 tick.tick().await;
-                let progress = watch.progress();
-                let line = pace.line(&progress);
+                let Shown {
+                    position,
+                    length,
+                    line,
+                } = look();
                 match &shown {
                     Some(bar) => {
-                        bar.set_length(progress.requested);
-                        bar.set_position(progress.settled());
+                        bar.set_length(length);
+                        bar.set_position(position);
                         bar.set_message(line);
                     }
                     None => to_stderr(line),

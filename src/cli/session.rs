@@ -13,9 +13,9 @@ use super::{
     Ending, Refusal,
     metrics::Metrics,
     open_files,
-    options::{Options, ProgressChoice},
+    options::Options,
     origin, output,
-    progress::Display,
+    progress::{self, Display},
     signals::{self, Signals},
 };
 use crate::{
@@ -189,9 +189,7 @@ impl<'a> Session<'a> {
 
     /// A word about long work, where progress is wanted.
     pub(super) fn say(&self, what: &str) {
-        if self.options.progress != ProgressChoice::Never {
-            output::complain(what);
-        }
+        progress::say(self.options.progress, what);
     }
 
     /// A way out for who has no network.
