@@ -30,7 +30,8 @@ use crate::{
     mock_api::Latency,
 };
 
-const MAX_WORKERS: &str = "1024";
+/// As many as the setting allows, since a sweep ends by itself.
+const MAX_WORKERS: &str = "4096";
 const STEP_TIME: &str = "3s";
 const LATENCY: &str = "100ms";
 /// More than a curve has room for.

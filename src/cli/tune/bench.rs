@@ -15,7 +15,7 @@ use futures_util::{
 };
 use tokio::time::MissedTickBehavior;
 
-use super::{TuneArgs, meter::Meter};
+use super::{TuneArgs, curve, meter::Meter};
 use crate::{
     cli::{
         Refusal,
@@ -93,7 +93,8 @@ impl fmt::Display for Stopped {
         match self {
             Self::PushedBack { workers, answers } => write!(
                 f,
-                "the API pushed back at {workers} workers: 429, too many requests, {answers} times"
+                "the API pushed back at {}: {answers} answered 429, too many requests",
+                curve::workers(*workers)
             ),
             Self::Failing {
                 workers,
@@ -101,10 +102,15 @@ impl fmt::Display for Stopped {
                 attempts,
             } => write!(
                 f,
-                "{failed} of {attempts} attempts failed at {workers} workers"
+                "{failed} of {attempts} attempts failed at {}",
+                curve::workers(*workers)
             ),
             Self::Silent { workers } => {
-                write!(f, "no item came in the time of a step at {workers} workers")
+                write!(
+                    f,
+                    "nothing came in the time of a step at {}",
+                    curve::workers(*workers)
+                )
             }
             Self::Flat => f.write_str("two more steps brought nothing"),
             Self::Interrupted(_) => f.write_str("interrupted"),
@@ -262,7 +268,7 @@ impl<'a> Bench<'a> {
             items_per_second: meter.rate(),
             totals: watch.progress(),
         };
-        let silent = (step.items_per_second == 0.0).then_some(Stopped::Silent { workers });
+        let silent = (step.totals.settled() == 0).then_some(Stopped::Silent { workers });
         Ok((Some(step), stopped.or(silent)))
     }
 
@@ -284,7 +290,8 @@ impl<'a> Bench<'a> {
                 position: at.min(step_time).as_millis() as u64,
                 length: step_time.as_millis() as u64,
                 line: format!(
-                    "{workers} workers: {} settled in {:.1} s, {} failed, {} in flight",
+                    "{}: {} settled in {:.1} s, {} failed, {} in flight",
+                    curve::workers(workers),
                     progress.settled(),
                     at.as_secs_f64(),
                     failed(&progress),

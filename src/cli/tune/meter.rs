@@ -2,50 +2,51 @@
 
 use std::time::Duration;
 
-/// Measures from one commit to another, not from one look to another: what is committed comes in batches, and a look falls
-/// somewhere between two of them. What happens before `from` is the ramp: connections are opened, batches fill.
+/// Fits a line to the looks: its slope is the rate. What is committed comes in batches, and answers come in waves, so a rate
+/// from the first look to the last would depend on where in between these two fall.
+///
+/// What happens before `from` is the ramp, when connections are opened and batches fill.
 pub(super) struct Meter {
     from: Duration,
-    seen: u64,
-    first: Option<(Duration, u64)>,
-    last: Option<(Duration, u64)>,
+    looks: f64,
+    sum_at: f64,
+    sum_settled: f64,
+    sum_at_squared: f64,
+    sum_product: f64,
 }
 
 impl Meter {
     pub(super) fn after(from: Duration) -> Self {
         Self {
             from,
-            seen: 0,
-            first: None,
-            last: None,
+            looks: 0.0,
+            sum_at: 0.0,
+            sum_settled: 0.0,
+            sum_at_squared: 0.0,
+            sum_product: 0.0,
         }
     }
 
     /// `settled` ids at the time `at` of the step.
     pub(super) fn look(&mut self, at: Duration, settled: u64) {
-        let has_changed = settled != self.seen;
-        self.seen = settled;
-        if !has_changed {
+        if at < self.from {
             return;
         }
-        if at >= self.from {
-            self.first.get_or_insert((at, settled));
-        }
-        self.last = Some((at, settled));
+        let (at, settled) = (at.as_secs_f64(), settled as f64);
+        self.looks += 1.0;
+        self.sum_at += at;
+        self.sum_settled += settled;
+        self.sum_at_squared += at * at;
+        self.sum_product += at * settled;
     }
 
-    /// Settled ids a second. Where too few commits lie after the ramp, it is counted in.
+    /// Settled ids a second.
     pub(super) fn rate(&self) -> f64 {
-        let Some((end, settled)) = self.last else {
-            return 0.0;
-        };
-        let (began, before) = match self.first {
-            Some(first) if first.0 < end => first,
-            _ => (Duration::ZERO, 0),
-        };
-        let seconds = (end - began).as_secs_f64();
-        match seconds > 0.0 {
-            true => (settled - before) as f64 / seconds,
+        let spread = self.looks * self.sum_at_squared - self.sum_at * self.sum_at;
+        let rise = self.looks * self.sum_product - self.sum_at * self.sum_settled;
+        // Looks at one moment have no slope.
+        match spread > 1e-9 {
+            true => (rise / spread).max(0.0),
             false => 0.0,
         }
     }
@@ -55,32 +56,40 @@ impl Meter {
 mod tests {
     use super::*;
 
-    fn rate(from: u64, looks: &[(u64, u64)]) -> f64 {
-        let ms = Duration::from_millis;
-        let mut meter = Meter::after(ms(from));
-        looks
-            .iter()
-            .for_each(|&(at, settled)| meter.look(ms(at), settled));
+    /// The rate of a step of 3 s, looked at every 20 ms, of which the first 0.6 s are the ramp.
+    fn rate(settled_at: impl Fn(u64) -> u64) -> f64 {
+        let mut meter = Meter::after(Duration::from_millis(600));
+        for ms in (0..=3000).step_by(20) {
+            meter.look(Duration::from_millis(ms), settled_at(ms));
+        }
         meter.rate()
     }
 
-    #[test]
-    fn the_ramp_is_left_out() {
-        let looks = [(100, 1), (500, 2), (1000, 10), (1500, 60), (2000, 110)];
-        assert_eq!(rate(800, &looks), 100.0);
+    #[track_caller]
+    fn is_about(rate: f64, right: f64) {
+        assert!((rate / right - 1.0).abs() < 0.02, "{rate}, not {right}");
     }
 
     #[test]
-    fn looks_between_two_commits_change_nothing() {
-        let commits = [(1000, 100), (2000, 200)];
-        let more = [(990, 0), (1000, 100), (1010, 100), (2000, 200), (2900, 200)];
-        assert_eq!((rate(900, &commits), rate(900, &more)), (100.0, 100.0));
+    fn the_rate_is_that_after_the_ramp() {
+        is_about(rate(|ms| ms / 10), 100.0);
+        is_about(rate(|ms| ms.saturating_sub(500) / 10), 100.0);
     }
 
     #[test]
-    fn with_one_commit_after_the_ramp_it_is_counted_in_and_with_none_at_all_the_rate_is_nought() {
-        assert_eq!(rate(600, &[(500, 1), (1000, 2)]), 2.0);
-        assert_eq!(rate(600, &[(500, 1)]), 2.0);
-        assert_eq!(rate(600, &[(500, 0), (1000, 0)]), 0.0);
+    fn neither_batches_nor_waves_nor_where_a_look_falls_show_in_it() {
+        for (batch, every) in [(1, 102), (2, 204), (500, 50), (64, 100), (30, 300)] {
+            for shift in [0, 7, 13] {
+                let right = batch as f64 * 1000.0 / every as f64;
+                is_about(rate(|ms| (ms + shift) / every * batch), right);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_and_a_stall_are_nought() {
+        assert_eq!(rate(|_| 0), 0.0);
+        assert_eq!(rate(|ms| ms.min(500)), 0.0);
+        assert_eq!(Meter::after(Duration::ZERO).rate(), 0.0);
     }
 }

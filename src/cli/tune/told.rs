@@ -98,7 +98,8 @@ impl Told {
             .iter()
             .map(|step| (step.workers, step.items_per_second))
             .collect();
-        let curve = curve::draw(&points, knee::knee(&self.rates()), width());
+        let knee = knee::knee(&self.rates()).filter(|_| self.is_bent());
+        let curve = curve::draw(&points, knee, width());
         if !curve.is_empty() {
             writeln!(out, "\n{}", curve.join("\n"))?;
         }
@@ -119,9 +120,7 @@ impl Told {
             .filter(|stopped| !matches!(stopped, Stopped::Flat));
         let stopped = stopped.map(|why| capitalised(&format!("{why}.")));
         let caveat = self.live.is_none().then(|| {
-            "So much does this machine, which was the API too. How much a real one bears it alone can\n\
-             tell: --live --rate N asks it."
-                .to_owned()
+            "Measured on this machine alone, which was the API too. What another API bears,\nask that one: --live --rate N.".to_owned()
         });
         match self.knee() {
             Some(knee) => stopped
@@ -136,39 +135,46 @@ impl Told {
         }
     }
 
+    /// Whether there were more workers than at the knee.
+    fn is_bent(&self) -> bool {
+        let last = self.sound().last().map(|step| step.workers);
+        last > self.knee().map(|knee| knee.workers)
+    }
+
     /// Why this many and not more.
     fn why(&self, knee: &Step) -> String {
-        let Step {
-            workers,
-            items_per_second,
-            ..
-        } = knee;
-        let (rates, rate) = (self.rates(), curve::rate(*items_per_second));
-        let percent = |share: f64| format!("{:.0} %", share * 100.0);
-        let is_held = self.rate > 0 && knee::best(&rates) >= HELD * f64::from(self.rate);
-        if is_held {
+        let (workers, rate) = (
+            curve::workers(knee.workers),
+            curve::rate(knee.items_per_second),
+        );
+        let rates = self.rates();
+        if self.rate > 0 && knee::best(&rates) >= HELD * f64::from(self.rate) {
+            let limit = self.rate;
             return format!(
-                "{workers} workers make {rate} items/s, held by --rate {}: more of them bring nothing.",
-                self.rate
+                "{}: {rate} items/s, held by --rate {limit}; more of them bring nothing.",
+                capitalised(&workers)
             );
         }
-        match (rates.as_slice(), self.sound().last()) {
-            (_, Some(last)) if last.workers > *workers => format!(
-                "The knee is at {workers} workers, {rate} items/s: more of them bring less than {}.",
-                percent(TOLERANCE)
-            ),
-            ([.., before, last], _) => {
-                let more = percent(last / before.max(f64::MIN_POSITIVE) - 1.0);
-                let on = match self.stopped {
-                    Some(_) => "",
-                    None => " More may bring more: try --max-workers, or --steps.",
-                };
-                format!(
-                    "No knee up to {workers} workers, {rate} items/s: the last step still brought {more} more.{on}"
-                )
-            }
-            _ => format!("{workers} workers make {rate} items/s; one step shows no knee."),
+        if self.is_bent() {
+            let share = TOLERANCE * 100.0;
+            return format!(
+                "The knee: {workers}, {rate} items/s. More workers bring less than {share:.0} %."
+            );
         }
+        let [.., before, last] = rates.as_slice() else {
+            return format!(
+                "{}: {rate} items/s. One step shows no knee.",
+                capitalised(&workers)
+            );
+        };
+        let more = (last / before.max(f64::MIN_POSITIVE) - 1.0) * 100.0;
+        let hint = match self.stopped {
+            Some(_) => "",
+            None => "\nMore may bring more: see --max-workers and --steps.",
+        };
+        format!(
+            "No knee up to {workers}, {rate} items/s: the last step brought {more:.0} % more.{hint}"
+        )
     }
 
     /// Variables and their values.
