@@ -128,9 +128,7 @@ impl TuneArgs {
             live,
             steps,
             step_time: duration(step_time).ok_or_else(|| {
-                format!(
-                    "--step-time is `{step_time}`; allowed: 100ms to 1h, with a unit: 500ms, 3s, 1m"
-                )
+                format!("--step-time is `{step_time}`; allowed: 500ms to 1h, with a unit: 3s, 1m")
             })?,
             latency: mock_api::latency(latency)?,
         })
@@ -167,8 +165,9 @@ fn workers(flag: &str, text: &str, count: &str) -> Result<usize, String> {
         })
 }
 
+/// In less, hardly a batch is committed.
 fn duration(text: &str) -> Option<Duration> {
-    let allowed = Duration::from_millis(100)..=Duration::from_secs(3600);
+    let allowed = Duration::from_millis(500)..=Duration::from_secs(3600);
     let duration = humantime::parse_duration(text).ok();
     duration.filter(|duration| allowed.contains(duration))
 }
@@ -268,9 +267,10 @@ fn plan(options: &Options, args: &TuneArgs, steps: &[usize]) -> String {
             (f64::from(rate) * time.as_secs_f64()).ceil()
         ),
     };
+    let plural = if steps.len() == 1 { "" } else { "s" };
     let up_to = if args.is_open_ended() { "up to " } else { "" };
     format!(
-        "{api}: {up_to}{} steps of {}, {up_to}{} in all{requests}",
+        "{api}: {up_to}{} step{plural} of {}, {up_to}{} in all{requests}",
         steps.len(),
         humantime::format_duration(args.step_time),
         humantime::format_duration(time),

@@ -3,6 +3,8 @@
 //! The defaults suit an API on the internet that bears sixteen requests at once. Change one thing at a time, and look at a
 //! [`Report`](crate::Report)'s totals or at the [metrics](crate::ingest::metrics) in between.
 //!
+//! `hn-ingest tune` does so for the workers: it sweeps their number and says beyond which one more bring nothing.
+//!
 //! | what is seen | what it means | what to turn |
 //! |---|---|---|
 //! | `in_flight` at `workers`, the API quick | latency bounds it: items a second = workers / latency | more [`workers`](crate::Config::workers) |

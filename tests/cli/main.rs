@@ -15,3 +15,4 @@ mod runs;
 mod settings;
 mod soak;
 mod stdin;
+mod tune;

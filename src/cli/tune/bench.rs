@@ -108,7 +108,7 @@ impl fmt::Display for Stopped {
             Self::Silent { workers } => {
                 write!(
                     f,
-                    "nothing came in the time of a step at {}",
+                    "nothing was stored in the time of a step at {}",
                     curve::workers(*workers)
                 )
             }
@@ -268,7 +268,7 @@ impl<'a> Bench<'a> {
             items_per_second: meter.rate(),
             totals: watch.progress(),
         };
-        let silent = (step.totals.settled() == 0).then_some(Stopped::Silent { workers });
+        let silent = (step.items_per_second == 0.0).then_some(Stopped::Silent { workers });
         Ok((Some(step), stopped.or(silent)))
     }
 
