@@ -154,7 +154,7 @@ mod tests {
         let known = |count: &&str| {
             count
                 .parse()
-                .is_ok_and(|n: usize| n % 100 == 0 && n <= 4000)
+                .is_ok_and(|n: usize| n.is_multiple_of(100) && n <= 4000)
         };
         assert!(counts.iter().all(known), "{drawn:#?}");
     }

@@ -8,6 +8,8 @@ use std::time::Duration;
 /// What happens before `from` is the ramp, when connections are opened and batches fill.
 pub(super) struct Meter {
     from: Duration,
+    /// What was settled at the first look; from there on is counted, so that a stall is nought and no rounding error.
+    before: Option<u64>,
     looks: f64,
     sum_at: f64,
     sum_settled: f64,
@@ -19,6 +21,7 @@ impl Meter {
     pub(super) fn after(from: Duration) -> Self {
         Self {
             from,
+            before: None,
             looks: 0.0,
             sum_at: 0.0,
             sum_settled: 0.0,
@@ -32,7 +35,8 @@ impl Meter {
         if at < self.from {
             return;
         }
-        let (at, settled) = (at.as_secs_f64(), settled as f64);
+        let before = *self.before.get_or_insert(settled);
+        let (at, settled) = (at.as_secs_f64(), settled.saturating_sub(before) as f64);
         self.looks += 1.0;
         self.sum_at += at;
         self.sum_settled += settled;
