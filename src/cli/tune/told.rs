@@ -22,6 +22,8 @@ use crate::{
     mock_api,
 };
 
+/// The most that `--workers` takes.
+const WORKERS_MAX: usize = 4096;
 /// Of a rate, so much counts as all of it: the first requests of a step come late.
 const HELD: f64 = 0.9;
 
@@ -169,8 +171,11 @@ impl Told {
         };
         let more = (last / before.max(f64::MIN_POSITIVE) - 1.0) * 100.0;
         let hint = match self.stopped {
+            None if knee.workers < WORKERS_MAX => {
+                "\nMore may bring more: see --max-workers and --steps."
+            }
+            None => "\nThat is as many as there may be.",
             Some(_) => "",
-            None => "\nMore may bring more: see --max-workers and --steps.",
         };
         format!(
             "No knee up to {workers}, {rate} items/s: the last step brought {more:.0} % more.{hint}"
