@@ -11,11 +11,11 @@ use log::debug;
 
 use super::{
     Config, Failure, FailureKind,
+    adaptive::{Allowed, Window},
     attempt::{AttemptError, Exchange, attempt},
     bodies::Bodies,
     connections::Connections,
     control::Control,
-    health::Sign,
     pace::Pace,
     retry::{Decision, RetryPolicy},
     unsaved::{BytesRoom, Unsaved},
@@ -52,7 +52,7 @@ impl Client {
         Self(Rc::new(Inner {
             connections: Connections::new(config.workers, config.timeout),
             bodies: Bodies::default(),
-            pace: Pace::new(config.rate),
+            pace: Pace::new(config.rate, config.adaptive),
             policy: RetryPolicy {
                 attempts: config.attempts,
                 backoff: config.backoff,
@@ -66,6 +66,15 @@ impl Client {
     /// For how long the API gave nothing but connect errors, timeouts and 5xx.
     pub(crate) fn down_for(&self) -> Option<Duration> {
         self.0.pace.down_for()
+    }
+
+    /// What came of the attempts since this was asked last, for who decides how much may be asked; `None` if nobody should.
+    pub(crate) fn look(&self) -> Option<Window> {
+        self.0.pace.look()
+    }
+
+    pub(crate) fn allow(&self, allowed: &Allowed) {
+        self.0.pace.allow(allowed);
     }
 
     /// Reads one document that is no record, such as a list of ids.
@@ -118,26 +127,24 @@ impl Client {
         let mut attempts = 0;
         let mut being_retried = None;
         loop {
-            if control
-                .unless_stopping(control.turn(pace.turn(attempts > 0)))
-                .await
-                .is_none()
-            {
+            let turn = control.turn(pace.turn(attempts > 0));
+            let Some(place) = control.unless_stopping(turn).await else {
                 return (Answer::NotAttempted, attempts);
-            }
+            };
             attempts += 1;
             control.counters.attempt(attempts);
             let began = Instant::now();
             // In its place from the start: it is large, and each hand that it passes through would copy it.
             let request = pin!(attempt(connections, &exchange));
             let tried = control.in_flight(request).await;
-            control.counters.attempt_took(began.elapsed());
+            let took = began.elapsed();
+            control.counters.attempt_took(took);
             control.counters.connections.add(connections.newly_opened());
             control.counters.resent(connections.newly_resent());
             let Some(tried) = tried else {
                 return (Answer::NotAttempted, attempts);
             };
-            pace.note(Sign::of(&tried));
+            pace.note(place, &tried, took);
             let error = match tried {
                 Ok((body, room)) => {
                     control.counters.bytes.add(body.len() as u64);
@@ -157,9 +164,7 @@ impl Client {
                 }
                 Decision::RetryAfter(wait) => {
                     being_retried.get_or_insert_with(|| control.counters.being_retried.hold());
-                    if error.is_meant_for_all() {
-                        pace.cool_for(wait);
-                    }
+                    pace.heed(&error, wait);
                     debug!("{id}: attempt {attempts} failed: {error}; again in {wait:.1?}");
                     if control
                         .unless_stopping(tokio::time::sleep(wait))

@@ -25,6 +25,8 @@ pub struct Config {
     pub backoff_max: Duration,
     /// Requests a second over all fetchers, retries included; 0 is no limit.
     pub rate: u32,
+    /// Whether fewer fetchers work, or requests start no faster, where the API bears no more; `workers` and `rate` stay the most.
+    pub adaptive: bool,
     /// The most rows of one transaction.
     pub batch: usize,
     /// How long an unfilled batch may wait.
@@ -47,6 +49,7 @@ impl Default for Config {
             backoff: Duration::from_secs(1),
             backoff_max: Duration::from_secs(30),
             rate: 0,
+            adaptive: true,
             batch: 500,
             linger: Duration::from_millis(100),
             max_body: 8 * 1024 * 1024,
@@ -208,6 +211,14 @@ pub const SETTINGS: &[Setting<Config>] = &[
         meaning: "Requests a second over all fetchers, retries included; 0 is no limit",
         show: |config| config.rate.to_string(),
         set: |config, text| put(&mut config.rate, number(text, &RATE)),
+    },
+    Setting {
+        flag: "adaptive",
+        variable: "INGEST_ADAPTIVE",
+        allowed: "true or false",
+        meaning: "Ask less at once where the API bears no more",
+        show: |config| config.adaptive.to_string(),
+        set: |config, text| put(&mut config.adaptive, text.parse().ok()),
     },
     Setting {
         flag: "batch",

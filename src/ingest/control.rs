@@ -66,16 +66,17 @@ impl Control {
     }
 
     /// Waits for a turn, and measures the wait where there is one.
-    pub(crate) async fn turn(&self, turn: impl Future<Output = ()>) {
+    pub(crate) async fn turn<T>(&self, turn: impl Future<Output = T>) -> T {
         let mut turn = pin!(turn);
-        if turn.as_mut().now_or_never().is_some() {
-            return;
+        if let Some(at_once) = turn.as_mut().now_or_never() {
+            return at_once;
         }
         let began = Instant::now();
-        turn.await;
+        let waited_for = turn.await;
         if let Some(meters) = self.counters.meters() {
             meters.wait_seconds.record(began.elapsed());
         }
+        waited_for
     }
 
     /// Drives a request, counted as in flight meanwhile; `None` when it was dropped.

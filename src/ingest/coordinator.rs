@@ -1,6 +1,7 @@
 //! The coordinator: splits a run's ids over the pool of fetchers, passes every answer to Storage, counts it once it is
 //! committed, and knows when the run is over.
 
+mod demand;
 mod orders;
 mod patience;
 #[cfg(test)]
@@ -14,8 +15,10 @@ use actix::{
 };
 use log::warn;
 
+pub(crate) use self::demand::Demand;
 use super::{
     Config, FailureKind,
+    adaptive::Adaptive,
     client::Answer,
     current::{Current, Next},
     feed::{Feed, Pulled},
@@ -45,6 +48,9 @@ pub struct Coordinator<I: Id> {
     drain: Duration,
     /// For how long the API gave nothing but connect errors, timeouts and 5xx.
     down_for: DownFor,
+    demand: Demand,
+    adaptive: Adaptive,
+    adapting: Option<SpawnHandle>,
     outage: Outage,
     outage_patience: Duration,
     patience: Option<SpawnHandle>,
@@ -64,7 +70,7 @@ impl<I: Id> Coordinator<I> {
     pub(crate) fn new(
         config: &Config,
         hire: Hire<I>,
-        down_for: DownFor,
+        (down_for, demand): (DownFor, Demand),
         (save, flush): (Recipient<Save<I>>, Recipient<Flush>),
         home: Home,
         meters: Meters,
@@ -75,6 +81,9 @@ impl<I: Id> Coordinator<I> {
             fetchers: FetcherPool::new(config.mailbox),
             drain: config.drain,
             down_for,
+            demand,
+            adaptive: Adaptive::new(config.workers),
+            adapting: None,
             outage: Outage::default(),
             outage_patience: config.outage_patience,
             patience: None,
@@ -99,6 +108,7 @@ impl<I: Id> Coordinator<I> {
     /// Takes the next run from the queue; without one, a shutdown is over.
     fn begin_next(&mut self, ctx: &mut Context<Self>) -> bool {
         let Some(begin) = self.queue.pop_front() else {
+            self.stop_adapting(ctx);
             if let Some(draining) = self.draining.take() {
                 draining.finish();
                 ctx.stop();
@@ -109,6 +119,7 @@ impl<I: Id> Coordinator<I> {
         let lost = self.storage_gone.then(|| STORAGE_DIED.to_owned());
         self.current = Some(Current::new(begin, lost));
         self.outage = Outage::default();
+        self.start_adapting(ctx);
         true
     }
 

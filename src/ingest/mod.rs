@@ -1,5 +1,6 @@
 //! The engine: a builder that starts the actors and wires them. The only place that knows all three actors.
 
+mod adaptive;
 mod attempt;
 mod bodies;
 mod client;
@@ -13,6 +14,7 @@ mod current;
 mod feed;
 mod fetcher;
 mod fetcher_pool;
+mod gate;
 mod health;
 mod home;
 mod latency;
@@ -28,6 +30,7 @@ mod run;
 mod shutdown;
 mod sink;
 mod source;
+mod spaced;
 mod storage;
 mod unsaved;
 mod writer;
@@ -56,6 +59,7 @@ pub use self::{
 };
 use self::{
     config::BadSetting,
+    coordinator::Demand,
     fetcher::{Fetcher, Shared},
     home::Home,
     metrics::Meters,
@@ -242,6 +246,11 @@ where
     let mailbox = config.mailbox;
     let api = shared.client.clone();
     let down_for = Box::new(move || api.down_for());
+    let (seen, told) = (shared.client.clone(), shared.client.clone());
+    let demand = Demand {
+        look: Box::new(move || seen.look()),
+        allow: Box::new(move |allowed| told.allow(allowed)),
+    };
     let hire = Box::new(move |slot, coordinator: &Addr<Coordinator<S::Id>>| {
         let shared = shared.clone();
         let (answers, death) = (
@@ -257,6 +266,6 @@ where
         let (committed, death) = (me.clone().recipient(), me.recipient());
         let storage = Storage::new(writer, config.batch, config.linger, committed, death).start();
         let storage = (storage.clone().recipient(), storage.recipient());
-        Coordinator::new(config, hire, down_for, storage, home, meters)
+        Coordinator::new(config, hire, (down_for, demand), storage, home, meters)
     })
 }

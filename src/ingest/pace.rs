@@ -4,6 +4,10 @@
 //! - A **cool-down** acts when the API answers 429, or 503 with `Retry-After`: no request starts before the time it named.
 //! - The **retry budget** acts while over half of the last hundred attempts failed: retries start no faster than a fifth of the
 //!   recent rate of requests, or ten a second.
+//! - The **adaptive limit** acts, where it is wanted, once the API answered 503, failed widely, or did more with fewer requests in
+//!   flight: no more of them are in flight than it bears.
+//! - The **learned rate** acts, where adapting is wanted, once the API answered 429: requests start no faster than it accepted
+//!   them of late. A 429 that names no time then asks for no cool-down.
 //!
 //! Whatever has to wait waits in line; nothing is dropped.
 
@@ -21,7 +25,13 @@ use governor::{
 };
 use tokio::{sync::Mutex, time::sleep};
 
-use super::health::{Health, Sign};
+use super::{
+    adaptive::{Allowed, End, Window},
+    attempt::AttemptError,
+    gate::{Gate, Place},
+    health::{Health, Sign},
+    spaced::Spaced,
+};
 
 type Limiter = RateLimiter<
     NotKeyed,
@@ -34,9 +44,6 @@ type Limiter = RateLimiter<
 /// oversleeps, and is small enough that a burst shows in no second's count.
 const BURST_SHARE: u32 = 20;
 
-/// Who waits looks up so often, since the API may have recovered.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
 /// Lets requests start one by one, each no sooner than all of the above allow.
 pub(crate) struct Pace {
     limiter: Option<Limiter>,
@@ -44,13 +51,17 @@ pub(crate) struct Pace {
     line: Mutex<()>,
     cool_until: Cell<Option<Instant>>,
     health: RefCell<Health>,
-    retry_line: Mutex<()>,
-    last_retry: Cell<Option<Instant>>,
+    retries: Spaced,
+    adaptive: bool,
+    gate: Gate,
+    /// How far apart requests start, of what was learned.
+    learned: Cell<Option<Duration>>,
+    learned_line: Spaced,
 }
 
 impl Pace {
     /// `rate` is in requests a second; 0 is no limit.
-    pub(crate) fn new(rate: u32) -> Self {
+    pub(crate) fn new(rate: u32, adaptive: bool) -> Self {
         let limiter = NonZeroU32::new(rate).map(|rate| {
             let burst = NonZeroU32::new(rate.get() / BURST_SHARE).unwrap_or(NonZeroU32::MIN);
             RateLimiter::direct_with_clock(
@@ -63,21 +74,27 @@ impl Pace {
             line: Mutex::new(()),
             cool_until: Cell::new(None),
             health: RefCell::default(),
-            retry_line: Mutex::new(()),
-            last_retry: Cell::new(None),
+            retries: Spaced::default(),
+            adaptive,
+            gate: Gate::new(),
+            learned: Cell::new(None),
+            learned_line: Spaced::default(),
         }
     }
 
-    /// Resolves when the caller may start one request.
-    pub(crate) async fn turn(&self, is_retry: bool) {
+    /// Resolves when the caller may start one request; it is in flight for as long as it keeps its place.
+    pub(crate) async fn turn(&self, is_retry: bool) -> Place<'_> {
         if is_retry {
-            self.retry_turn().await;
+            let spacing = |now| self.health.borrow().retry_spacing(now);
+            self.retries.turn(spacing).await;
         }
+        let place = self.gate.enter().await;
         loop {
             self.cool_down().await;
+            self.learned_line.turn(|_| self.learned.get()).await;
             self.rate_turn().await;
             if self.cooling().is_none() {
-                return;
+                return place;
             }
         }
     }
@@ -87,27 +104,6 @@ impl Pace {
         let _first_in_line = self.line.lock().await;
         while let Err(too_early) = limiter.check() {
             sleep(too_early.wait_time_from(MonotonicClock.now())).await;
-        }
-    }
-
-    async fn retry_turn(&self) {
-        if self.health.borrow().retry_spacing(Instant::now()).is_none() {
-            return;
-        }
-        let _first_in_line = self.retry_line.lock().await;
-        loop {
-            let now = Instant::now();
-            let spacing = self.health.borrow().retry_spacing(now);
-            let next = spacing
-                .zip(self.last_retry.get())
-                .map(|(spacing, last)| last + spacing);
-            match next.filter(|next| *next > now) {
-                Some(next) => sleep((next - now).min(LOOK_AGAIN)).await,
-                None => {
-                    self.last_retry.set(Some(now));
-                    return;
-                }
-            }
         }
     }
 
@@ -125,15 +121,37 @@ impl Pace {
         (!rest.is_zero()).then_some(rest)
     }
 
-    /// Nobody asks again for so long.
-    pub(crate) fn cool_for(&self, wait: Duration) {
-        let until = Some(Instant::now() + wait);
-        self.cool_until.set(self.cool_until.get().max(until));
+    /// Nobody asks again for so long, if a failure is meant for all.
+    pub(crate) fn heed(&self, error: &AttemptError, wait: Duration) {
+        let learns = self.adaptive && error.retry_after().is_none();
+        if error.is_meant_for_all() && !learns {
+            let until = Some(Instant::now() + wait);
+            self.cool_until.set(self.cool_until.get().max(until));
+        }
     }
 
     /// Takes an attempt's end into account.
-    pub(crate) fn note(&self, sign: Sign) {
-        self.health.borrow_mut().note(sign, Instant::now());
+    pub(crate) fn note<T>(
+        &self,
+        place: Place<'_>,
+        result: &Result<T, AttemptError>,
+        took: Duration,
+    ) {
+        self.health
+            .borrow_mut()
+            .note(Sign::of(result), Instant::now());
+        place.ended(End::of(result), took);
+    }
+
+    /// What came of the attempts since this was asked last, for who decides how much may be asked; `None` if nobody should.
+    pub(crate) fn look(&self) -> Option<Window> {
+        self.adaptive.then(|| self.gate.look())
+    }
+
+    pub(crate) fn allow(&self, allowed: &Allowed) {
+        let spacing = |rate: f64| Duration::from_secs_f64(1.0 / rate);
+        self.learned.set(allowed.a_second.map(spacing));
+        self.gate.allow(allowed);
     }
 
     /// For how long nothing but connect errors, timeouts and 5xx came.

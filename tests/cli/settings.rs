@@ -20,6 +20,7 @@ const CONTRACT: [(&str, &str, &str); 16] = [
     ("backoff", "INGEST_BACKOFF", "1s"),
     ("backoff-max", "INGEST_BACKOFF_MAX", "30s"),
     ("rate", "INGEST_RATE", "0"),
+    ("adaptive", "INGEST_ADAPTIVE", "true"),
     ("batch", "INGEST_BATCH", "500"),
     ("linger", "INGEST_LINGER", "100ms"),
     ("max-body", "INGEST_MAX_BODY", "8MiB"),

@@ -136,10 +136,14 @@ fn run(
             }
             .start();
             let ledger = (ledger.clone().recipient(), ledger.recipient());
+            let demand = Demand {
+                look: Box::new(|| None),
+                allow: Box::new(|_| {}),
+            };
             Coordinator::new(
                 &config,
                 hire,
-                Box::new(|| None),
+                (Box::new(|| None), demand),
                 ledger,
                 Home::here(),
                 Meters::new("test"),

@@ -1,0 +1,56 @@
+//! How much the API is asked at once.
+
+use actix::{AsyncContext, Context};
+use log::debug;
+
+use super::{
+    super::{
+        adaptive::{Adaptive, Allowed, TICK, Window},
+        source::Id,
+    },
+    Coordinator,
+};
+
+/// What the rule sees, and where it acts.
+pub(crate) struct Demand {
+    /// What came of the attempts since the last look; `None` if all may work always.
+    pub(crate) look: Box<dyn Fn() -> Option<Window>>,
+    pub(crate) allow: Box<dyn Fn(&Allowed)>,
+}
+
+impl<I: Id> Coordinator<I> {
+    /// From now on the rule is asked again and again. What came before is of no run.
+    pub(super) fn start_adapting(&mut self, ctx: &mut Context<Self>) {
+        if self.adapting.is_none() && (self.demand.look)().is_some() {
+            self.adapting = Some(ctx.run_interval(TICK, |act, _| act.adapt()));
+        }
+    }
+
+    pub(super) fn stop_adapting(&mut self, ctx: &mut Context<Self>) {
+        if let Some(adapting) = self.adapting.take() {
+            ctx.cancel_future(adapting);
+        }
+    }
+
+    /// Decides anew how many fetchers work at the moment.
+    fn adapt(&mut self) {
+        let Some(window) = (self.demand.look)() else {
+            return;
+        };
+        let before = self.adaptive.allowed();
+        let adaptive = std::mem::replace(&mut self.adaptive, Adaptive::new(self.workers));
+        self.adaptive = adaptive.after(&window);
+        let now = self.adaptive.allowed();
+        if now != before {
+            (self.demand.allow)(&now);
+        }
+        if now.at_once != before.at_once || now.a_second.is_some() != before.a_second.is_some() {
+            let rate = now.a_second.map(|rate| format!(", {rate:.0} a second"));
+            let rate = rate.unwrap_or_default();
+            debug!(
+                "{} of {} fetchers may ask at once{rate}",
+                now.at_once, self.workers
+            );
+        }
+    }
+}
