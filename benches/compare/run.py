@@ -11,7 +11,6 @@ import pwd
 import re
 import resource
 import shutil
-import socket
 import sqlite3
 import ssl
 import statistics
@@ -20,12 +19,14 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from pathlib import Path
 
 import aiohttp
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+from servers import environment, free_port, serving, wait_until_it_answers  # noqa: E402
+
 PROGRAMS = ["wrk", "hn-ingest", "plain-rust", "asyncio"]
 NGINX = """
 {user}
@@ -92,30 +93,6 @@ def arguments():
     return args
 
 
-def environment(**more):
-    """The caller's, but without settings of hn-ingest and without a proxy."""
-    ours = ("INGEST_", "DATABASE_URL", "RUST_LOG", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(ours)}
-    return {**kept, **more}
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
-@contextlib.contextmanager
-def serving(command, **options):
-    """A server that is ended when it is no longer needed."""
-    process = subprocess.Popen(command, env=environment(), **options)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait()
-
-
 @contextlib.contextmanager
 def mock_api(args, latency):
     command = [args.bin / "hn-ingest", "mock-api", "--max-item", str(args.items), "--latency", latency]
@@ -154,17 +131,6 @@ def certificates(folder):
     (folder / "extensions").write_text("subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n")
     openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
             "-extfile", "extensions", "-out", "server.pem")
-
-
-def wait_until_it_answers(url, context=None):
-    for _ in range(200):
-        try:
-            return urllib.request.build_opener(
-                urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-            ).open(url, timeout=5).read()
-        except OSError:
-            time.sleep(0.05)
-    sys.exit(f"{url} does not answer")
 
 
 def peak_mb(pid, stop, peaks):
