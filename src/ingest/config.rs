@@ -49,7 +49,7 @@ impl Default for Config {
             backoff: Duration::from_secs(1),
             backoff_max: Duration::from_secs(30),
             rate: 0,
-            adaptive: true,
+            adaptive: false,
             batch: 500,
             linger: Duration::from_millis(100),
             max_body: 8 * 1024 * 1024,

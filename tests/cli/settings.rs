@@ -5,7 +5,7 @@ use hn_ingest::ingest::config::{Config, SETTINGS};
 use serde_json::json;
 
 /// The contract's table: flag, variable, default as `--help` shows it.
-const CONTRACT: [(&str, &str, &str); 16] = [
+const CONTRACT: [(&str, &str, &str); 17] = [
     ("database", "DATABASE_URL", "hn.db"),
     (
         "api-url",
@@ -20,7 +20,7 @@ const CONTRACT: [(&str, &str, &str); 16] = [
     ("backoff", "INGEST_BACKOFF", "1s"),
     ("backoff-max", "INGEST_BACKOFF_MAX", "30s"),
     ("rate", "INGEST_RATE", "0"),
-    ("adaptive", "INGEST_ADAPTIVE", "true"),
+    ("adaptive", "INGEST_ADAPTIVE", "false"),
     ("batch", "INGEST_BATCH", "500"),
     ("linger", "INGEST_LINGER", "100ms"),
     ("max-body", "INGEST_MAX_BODY", "8MiB"),
