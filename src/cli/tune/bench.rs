@@ -138,7 +138,10 @@ fn failed(progress: &Progress) -> u64 {
 
 /// A sweep measures each worker count as it stands, so whatever else would change it under way is switched off here.
 fn fixed(config: &Config) -> Config {
-    config.clone()
+    Config {
+        adaptive: false,
+        ..config.clone()
+    }
 }
 
 impl<'a> Bench<'a> {
