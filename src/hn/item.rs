@@ -101,27 +101,27 @@ impl Item {
             Err(e) if e.is_data() => return Err(ItemError::NotAnObject(excerpt(body))),
             Err(e) => return Err(ItemError::Syntax(e, excerpt(body))),
         };
-        let found = fields.last("id");
-        if fields.column("id", integer) != Some(id) {
+        let found = fields.columns[Column::Id as usize];
+        if fields.take(Column::Id, integer) != Some(id) {
             let found = found.map_or("missing".into(), |raw| excerpt(raw.as_bytes()));
             return Err(ItemError::WrongId(id, found, excerpt(body)));
         }
         Ok(Some(Item {
             id,
-            type_: fields.column("type", string),
-            by: fields.column("by", string),
-            time: fields.column("time", integer),
-            title: fields.column("title", string),
-            url: fields.column("url", string),
-            text: fields.column("text", string),
-            score: fields.column("score", integer),
-            descendants: fields.column("descendants", integer),
-            parent: fields.column("parent", integer),
-            poll: fields.column("poll", integer),
-            kids: fields.column("kids", integers),
-            parts: fields.column("parts", integers),
-            deleted: fields.column("deleted", boolean),
-            dead: fields.column("dead", boolean),
+            type_: fields.take(Column::Type, string),
+            by: fields.take(Column::By, string),
+            time: fields.take(Column::Time, integer),
+            title: fields.take(Column::Title, string),
+            url: fields.take(Column::Url, string),
+            text: fields.take(Column::Text, string),
+            score: fields.take(Column::Score, integer),
+            descendants: fields.take(Column::Descendants, integer),
+            parent: fields.take(Column::Parent, integer),
+            poll: fields.take(Column::Poll, integer),
+            kids: fields.take(Column::Kids, integers),
+            parts: fields.take(Column::Parts, integers),
+            deleted: fields.take(Column::Deleted, boolean),
+            dead: fields.take(Column::Dead, boolean),
             extra: fields.extra(),
         }))
     }
@@ -166,29 +166,78 @@ impl Item {
     }
 }
 
-/// The fields of a body in the order they came: keys as `normal` spells them, values as raw text.
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a str)>);
+/// Declares the fields that have a column: what to call each here, and what the API does.
+macro_rules! columns {
+    ($($column:ident $name:literal,)*) => {
+        #[derive(Clone, Copy)]
+        enum Column { $($column),* }
+
+        impl Column {
+            const NAMES: &[&str] = &[$($name),*];
+
+            fn named(key: &str) -> Option<Self> {
+                match key {
+                    $($name => Some(Self::$column),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+columns! {
+    Id "id",
+    Type "type",
+    By "by",
+    Time "time",
+    Title "title",
+    Url "url",
+    Text "text",
+    Score "score",
+    Descendants "descendants",
+    Parent "parent",
+    Poll "poll",
+    Kids "kids",
+    Parts "parts",
+    Deleted "deleted",
+    Dead "dead",
+}
+
+/// The fields of a body as raw text, the last value under each key.
+#[derive(Default)]
+struct Fields<'a> {
+    columns: [Option<&'a str>; Column::NAMES.len()],
+    /// The others in the order they came: keys as `normal` spells them.
+    others: Vec<(Cow<'a, str>, &'a str)>,
+}
 
 impl<'a> Fields<'a> {
-    fn last(&self, name: &str) -> Option<&'a str> {
-        let mut latest = self.0.iter().rev();
-        latest.find(|(key, _)| key == name).map(|(_, raw)| *raw)
+    fn add(&mut self, key: Cow<'a, str>, raw: &'a str) {
+        if let Some(column) = Column::named(&key) {
+            self.columns[column as usize] = Some(raw);
+        } else {
+            self.others.push((key, raw));
+        }
     }
 
     /// Takes the field's value out if it `fits`, and leaves it for `extra` if not.
-    fn column<T>(&mut self, name: &str, fits: fn(&str) -> Option<T>) -> Option<T> {
-        let value = fits(self.last(name)?)?;
-        self.0.retain(|(key, _)| key != name);
+    fn take<T>(&mut self, column: Column, fits: fn(&str) -> Option<T>) -> Option<T> {
+        let raw = &mut self.columns[column as usize];
+        let value = fits((*raw)?)?;
+        *raw = None;
         Some(value)
     }
 
-    /// What the columns left, the last value under each key.
+    /// What the columns left.
     fn extra(&self) -> Option<String> {
-        let mut seen = HashSet::with_capacity(self.0.len());
-        let mut latest: Vec<_> = self.0.iter().rev().collect();
-        latest.retain(|(key, _)| seen.insert(key));
+        let misfits = Column::NAMES.iter().zip(&self.columns);
+        let misfits = misfits.filter_map(|(name, raw)| Some((*name, (*raw)?)));
+        let mut seen = HashSet::new();
+        let mut others: Vec<_> = self.others.iter().rev().collect();
+        others.retain(|(key, _)| seen.insert(key));
+        let others = others.into_iter().rev().map(|(key, raw)| (&**key, *raw));
         let mut json = String::new();
-        for (key, raw) in latest.into_iter().rev() {
+        for (key, raw) in others.chain(misfits) {
             let before = if json.is_empty() { "{\"" } else { ",\"" };
             json.extend([before, key, "\":", raw]);
         }
@@ -207,12 +256,12 @@ impl<'de> Deserialize<'de> for Fields<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Vec::new();
+                let mut fields = Fields::default();
                 // Keys raw as well: as strings, one with a lone surrogate would cost the item.
                 while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-                    fields.push((normal(key.get()), value.get()));
+                    fields.add(normal(key.get()), value.get());
                 }
-                Ok(Fields(fields))
+                Ok(fields)
             }
         }
         deserializer.deserialize_map(All)

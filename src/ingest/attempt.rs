@@ -4,7 +4,7 @@ mod error;
 mod redirect;
 
 use std::{
-    pin::{Pin, pin},
+    pin::pin,
     time::{Duration, SystemTime},
 };
 
@@ -15,7 +15,7 @@ use actix_http::{
 use awc::http::Uri;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 pub(crate) use self::error::AttemptError;
 use super::{
@@ -37,7 +37,8 @@ const SMALL: usize = 64 * 1024;
 
 /// What is asked for, and within which bounds.
 pub(crate) struct Exchange<'a> {
-    pub(crate) url: &'a str,
+    /// Or why it is none.
+    pub(crate) url: Result<Uri, String>,
     pub(crate) headers: &'a [(String, String)],
     pub(crate) deadline: Duration,
     pub(crate) max_body: usize,
@@ -49,40 +50,30 @@ pub(crate) struct Exchange<'a> {
 pub(crate) async fn attempt(
     connections: &Connections,
     exchange: &Exchange<'_>,
+    began: std::time::Instant,
 ) -> Result<(Bytes, BytesRoom), AttemptError> {
-    let mut deadline = Deadline {
-        left: exchange.deadline,
-        whole: exchange.deadline,
-    };
+    let late = |_| AttemptError::Timeout(exchange.deadline);
+    let mut deadline = Instant::from_std(began) + exchange.deadline;
+    // What is large stays where it is made: each hand that it passes through would copy it.
     let begun = pin!(async {
         let response = follow(connections, exchange).await?;
         let mut reading = Reading::new(response, exchange.max_body)?;
         reading.until(SMALL).await?;
-        Ok(reading)
+        Ok::<_, AttemptError>(reading)
     });
-    let mut reading = deadline.within(begun).await?;
+    let mut reading = timeout_at(deadline, begun).await.map_err(late)??;
+    if reading.is_whole {
+        let room = exchange.unsaved.bytes(reading.body.len()).await;
+        return Ok((exchange.bodies.settle(reading.body), room));
+    }
+    let waits = Instant::now();
     let mut room = exchange.unsaved.bytes(reading.expects()).await;
-    deadline.within(pin!(reading.until(usize::MAX))).await?;
+    deadline += waits.elapsed();
+    timeout_at(deadline, pin!(reading.until(usize::MAX)))
+        .await
+        .map_err(late)??;
     room.shrink_to(reading.body.len());
     Ok((exchange.bodies.settle(reading.body), room))
-}
-
-/// The time that is left of an attempt.
-struct Deadline {
-    left: Duration,
-    whole: Duration,
-}
-
-impl Deadline {
-    async fn within<T>(
-        &mut self,
-        work: Pin<&mut impl Future<Output = Result<T, AttemptError>>>,
-    ) -> Result<T, AttemptError> {
-        let began = Instant::now();
-        let done = timeout(self.left, work).await;
-        self.left = self.left.saturating_sub(began.elapsed());
-        done.unwrap_or(Err(AttemptError::Timeout(self.whole)))
-    }
 }
 
 /// The response to a request or to what it was redirected to, if that is a success. Any other status is known once the head is
@@ -91,10 +82,7 @@ async fn follow(
     connections: &Connections,
     exchange: &Exchange<'_>,
 ) -> Result<Response, AttemptError> {
-    let mut url: Uri = exchange
-        .url
-        .parse()
-        .map_err(|error| AttemptError::Request(format!("`{}` is no URL: {error}", exchange.url)))?;
+    let mut url = exchange.url.clone().map_err(AttemptError::Request)?;
     let mut headers = exchange.headers;
     let mut redirects = 0;
     loop {
@@ -237,11 +225,7 @@ impl Reading {
 
     /// The most bytes that the whole body may have.
     fn expects(&self) -> usize {
-        if self.is_whole {
-            self.body.len()
-        } else {
-            self.announced.unwrap_or(self.limit)
-        }
+        self.announced.unwrap_or(self.limit)
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use awc::http::Uri;
 use bytes::Bytes;
 use log::debug;
 
@@ -84,7 +85,7 @@ impl Client {
     pub async fn get(&self, url: &str, headers: &[(String, String)]) -> Result<Bytes, Failure> {
         let (control, unsaved) = (Control::default(), Unsaved::new(1));
         let (answer, attempts) = self
-            .fetch(url, url, headers, |_| false, &unsaved, &control)
+            .fetch(url, url.to_owned(), headers, |_| false, &unsaved, &control)
             .await;
         let (kind, message) = match answer {
             Answer::Body(body, _) => return Ok(body),
@@ -102,7 +103,7 @@ impl Client {
     pub(crate) async fn fetch(
         &self,
         id: &(impl std::fmt::Display + ?Sized),
-        url: &str,
+        url: String,
         headers: &[(String, String)],
         is_absent: impl Fn(u16) -> bool,
         unsaved: &Unsaved,
@@ -117,7 +118,7 @@ impl Client {
             max_body,
         } = &*self.0;
         let exchange = Exchange {
-            url,
+            url: to_uri(url),
             headers,
             deadline: *deadline,
             max_body: *max_body,
@@ -134,8 +135,7 @@ impl Client {
             attempts += 1;
             control.counters.attempt(attempts);
             let began = Instant::now();
-            // In its place from the start: it is large, and each hand that it passes through would copy it.
-            let request = pin!(attempt(connections, &exchange));
+            let request = pin!(attempt(connections, &exchange, began));
             let tried = control.in_flight(request).await;
             let took = began.elapsed();
             control.counters.attempt_took(took);
@@ -177,4 +177,11 @@ impl Client {
             }
         }
     }
+}
+
+fn to_uri(url: String) -> Result<Uri, String> {
+    // Of the text's own memory, mostly.
+    let text = Bytes::from(url);
+    Uri::from_maybe_shared(text.clone())
+        .map_err(|error| format!("`{}` is no URL: {error}", String::from_utf8_lossy(&text)))
 }

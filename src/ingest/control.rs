@@ -57,12 +57,12 @@ impl Control {
         if self.stopping.is_cancelled() {
             return None;
         }
-        self.stopping.run_until_cancelled(before).await
+        at_once_or_until(&self.stopping, before).await
     }
 
     /// Waits for something that a fetched record needs; `None` once it is too late for it.
     pub(crate) async fn unless_aborted<F: Future>(&self, after: F) -> Option<F::Output> {
-        self.aborted.run_until_cancelled(after).await
+        at_once_or_until(&self.aborted, after).await
     }
 
     /// Waits for a turn, and measures the wait where there is one.
@@ -86,10 +86,10 @@ impl Control {
     ) -> Option<Result<(Bytes, R), AttemptError>> {
         let _one = self.counters.in_flight.hold();
         let Some(meters) = self.counters.meters() else {
-            return self.unless_aborted(request).await;
+            return self.aborted.run_until_cancelled(request).await;
         };
         let _another = meters.one_in_flight();
-        let tried = self.unless_aborted(request).await;
+        let tried = self.aborted.run_until_cancelled(request).await;
         meters.request(match &tried {
             Some(Ok((body, _))) => {
                 meters.body_bytes.increment(body.len() as u64);
@@ -99,5 +99,14 @@ impl Control {
             None => Ended::Dropped,
         });
         tried
+    }
+}
+
+/// What mostly need not be waited for is looked at first: to wait for a token as well takes longer than most such things.
+async fn at_once_or_until<F: Future>(token: &CancellationToken, wanted: F) -> Option<F::Output> {
+    let mut wanted = pin!(wanted);
+    match wanted.as_mut().now_or_never() {
+        Some(at_once) => Some(at_once),
+        None => token.run_until_cancelled(wanted).await,
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Shared<S> {
 pub(crate) struct Fetcher<S> {
     slot: usize,
     shared: Rc<Shared<S>>,
-    answers: Recipient<Fetched>,
+    answers: Rc<Recipient<Fetched>>,
     /// Told when this actor is dropped: its death, by a panic or by an order, must not go unnoticed.
     death: Recipient<FetcherGone>,
     mailbox: usize,
@@ -41,7 +41,7 @@ impl<S: Source> Fetcher<S> {
         Self {
             slot,
             shared,
-            answers,
+            answers: Rc::new(answers),
             death,
             mailbox,
         }
@@ -103,7 +103,7 @@ async fn fetch<S: Source>(
         client
             .fetch(
                 id,
-                &url,
+                url,
                 &headers,
                 |status| source.is_absent(status),
                 unsaved,
