@@ -128,8 +128,9 @@ impl Client {
         let mut attempts = 0;
         let mut being_retried = None;
         loop {
-            let turn = control.turn(pace.turn(attempts > 0));
-            let Some(place) = control.unless_stopping(turn).await else {
+            // What is large stays where it is made: each hand that it passes through would copy it.
+            let turn = pin!(pace.turn(attempts > 0));
+            let Some(place) = control.turn(turn).await else {
                 return (Answer::NotAttempted, attempts);
             };
             attempts += 1;
@@ -166,11 +167,7 @@ impl Client {
                     being_retried.get_or_insert_with(|| control.counters.being_retried.hold());
                     pace.heed(&error, wait);
                     debug!("{id}: attempt {attempts} failed: {error}; again in {wait:.1?}");
-                    if control
-                        .unless_stopping(tokio::time::sleep(wait))
-                        .await
-                        .is_none()
-                    {
+                    if control.sleep(wait).await.is_none() {
                         return (Answer::NotAttempted, attempts);
                     }
                 }

@@ -1,9 +1,14 @@
 //! What a run shares with all who work for it: how it is stopped, and its counters.
 
-use std::{future::Future, pin::pin, time::Instant};
+use std::{
+    future::Future,
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{attempt::AttemptError, counters::Counters, metrics::Ended};
@@ -52,31 +57,36 @@ impl Control {
         self.ended.cancelled().await;
     }
 
-    /// Waits for something that comes before a request; `None` once the run is stopping.
-    pub(crate) async fn unless_stopping<F: Future>(&self, before: F) -> Option<F::Output> {
-        if self.stopping.is_cancelled() {
-            return None;
-        }
-        at_once_or_until(&self.stopping, before).await
+    /// Waits before another attempt; `None` once the run is stopping.
+    pub(crate) async fn sleep(&self, wait: Duration) -> Option<()> {
+        self.stopping.run_until_cancelled(sleep(wait)).await
     }
 
     /// Waits for something that a fetched record needs; `None` once it is too late for it.
-    pub(crate) async fn unless_aborted<F: Future>(&self, after: F) -> Option<F::Output> {
-        at_once_or_until(&self.aborted, after).await
+    pub(crate) async fn unless_aborted<T>(
+        &self,
+        mut wanted: Pin<&mut impl Future<Output = T>>,
+    ) -> Option<T> {
+        match wanted.as_mut().now_or_never() {
+            Some(at_once) => Some(at_once),
+            None => self.aborted.run_until_cancelled(wanted).await,
+        }
     }
 
-    /// Waits for a turn, and measures the wait where there is one.
-    pub(crate) async fn turn<T>(&self, turn: impl Future<Output = T>) -> T {
-        let mut turn = pin!(turn);
+    /// Waits for a turn, and measures the wait where there is one; `None` once the run is stopping.
+    pub(crate) async fn turn<T>(&self, mut turn: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        if self.stopping.is_cancelled() {
+            return None;
+        }
         if let Some(at_once) = turn.as_mut().now_or_never() {
-            return at_once;
+            return Some(at_once);
         }
         let began = Instant::now();
-        let waited_for = turn.await;
+        let waited_for = self.stopping.run_until_cancelled(turn).await?;
         if let Some(meters) = self.counters.meters() {
             meters.wait_seconds.record(began.elapsed());
         }
-        waited_for
+        Some(waited_for)
     }
 
     /// Drives a request, counted as in flight meanwhile; `None` when it was dropped.
@@ -99,14 +109,5 @@ impl Control {
             None => Ended::Dropped,
         });
         tried
-    }
-}
-
-/// What mostly need not be waited for is looked at first: to wait for a token as well takes longer than most such things.
-async fn at_once_or_until<F: Future>(token: &CancellationToken, wanted: F) -> Option<F::Output> {
-    let mut wanted = pin!(wanted);
-    match wanted.as_mut().now_or_never() {
-        Some(at_once) => Some(at_once),
-        None => token.run_until_cancelled(wanted).await,
     }
 }

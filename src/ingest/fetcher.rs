@@ -121,7 +121,7 @@ async fn fetch<S: Source>(
     if matches!(answer, Answer::NotAttempted) {
         return (answer, attempts, None);
     }
-    match control.unless_aborted(unsaved.row()).await {
+    match control.unless_aborted(pin!(unsaved.row())).await {
         Some(room) => (answer, attempts, Some(room)),
         None => (Answer::NotAttempted, attempts, None),
     }
