@@ -1,8 +1,14 @@
 //! One HTTP/1.1 connection, kept from request to request together with its codec and with the head that all its requests share.
 
-use std::{io, pin::Pin, rc::Rc};
+use std::{
+    cell::Cell,
+    io, mem,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
 
-use actix_codec::{AsyncRead, Decoder, Encoder, Framed, ReadBuf};
+use actix_codec::{AsyncRead, Decoder, Encoder, ReadBuf};
 use actix_http::{
     RequestHead, RequestHeadType, ResponseHead, ServiceConfig, StatusCode,
     body::BodySize,
@@ -15,14 +21,33 @@ use awc::{
     http::{Uri, uri},
 };
 use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt, future::poll_fn};
+use futures_util::future::poll_fn;
 use thiserror::Error;
+use tokio::io::AsyncWriteExt;
+use tokio_util::io::poll_read_buf;
+
+/// With less room a read is not worth its call.
+const ROOM_MIN: usize = 4 * 1024;
+const ROOM: usize = 32 * 1024;
 
 /// Small, so that it is cheap to pass on.
 pub(crate) struct Connection {
-    framed: Box<Framed<BoxedSocket, Codec>>,
+    socket: BoxedSocket,
+    codec: Box<Codec>,
+    unread: BytesMut,
+    shared: Rc<Shared>,
     request: Rc<RequestHead>,
     has_answered: bool,
+}
+
+/// What the connections of an arbiter share.
+#[derive(Default)]
+pub(crate) struct Shared {
+    /// It keeps a clock.
+    config: ServiceConfig,
+    /// Buffers that a connection borrows while there is something in them: a thousand that wait need none.
+    to_read: Cell<BytesMut>,
+    to_write: Cell<BytesMut>,
 }
 
 /// What comes next, and how to read it.
@@ -67,7 +92,7 @@ impl Connection {
     /// The URL's host can't be put into a header.
     pub(crate) fn new(
         socket: BoxedSocket,
-        config: ServiceConfig,
+        shared: Rc<Shared>,
         url: &Uri,
     ) -> Result<Self, InvalidHeaderValue> {
         const AGENT: &str = concat!("hn-ingest/", env!("CARGO_PKG_VERSION"));
@@ -76,9 +101,12 @@ impl Connection {
         headers.insert(header::HOST, host(url)?);
         headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
         request.uri = url.clone();
-        let codec = Codec::Head(ClientCodec::new(config));
+        let codec = Codec::Head(ClientCodec::new(shared.config.clone()));
         Ok(Self {
-            framed: Box::new(Framed::new(socket, codec)),
+            socket,
+            codec: Box::new(codec),
+            unread: BytesMut::new(),
+            shared,
             request: Rc::new(request),
             has_answered: false,
         })
@@ -93,7 +121,7 @@ impl Connection {
     pub(crate) async fn speaks(&mut self) {
         let mut byte = [0];
         let mut byte = ReadBuf::new(&mut byte);
-        let io = self.framed.io_mut();
+        let io = &mut self.socket;
         // Be it a byte, the end or an error: the connection is of no use any more.
         let _ = poll_fn(|cx| Pin::new(&mut *io).poll_read(cx, &mut byte)).await;
     }
@@ -106,14 +134,14 @@ impl Connection {
     ) -> Result<ResponseHead, Broken> {
         let head = self.exchange(url, headers).await.map_err(|error| {
             // A server may close a connection at any time, and a part of an answer is what shows that it did not.
-            if self.has_answered && self.framed.is_read_buf_empty() {
+            if self.has_answered && self.unread.is_empty() {
                 Broken::Stale
             } else {
                 error
             }
         })?;
         self.has_answered = true;
-        self.framed.codec_mut().expect_body_of(&head);
+        self.codec.expect_body_of(&head);
         Ok(head)
     }
 
@@ -124,13 +152,9 @@ impl Connection {
     ) -> Result<ResponseHead, Broken> {
         Rc::make_mut(&mut self.request).uri = url.clone();
         let request = RequestHeadType::Rc(self.request.clone(), headers);
-        let mut framed = Pin::new(&mut *self.framed);
-        framed
-            .as_mut()
-            .write(Request::Item((request, BodySize::None)))?;
-        poll_fn(|cx| framed.as_mut().flush::<Request>(cx)).await?;
+        self.send(Request::Item((request, BodySize::None))).await?;
         loop {
-            match framed.next().await.transpose()? {
+            match self.part().await? {
                 // Others may come before the one that is meant (RFC 9110, 15.2).
                 Some(Part::Head(head))
                     if head.status.is_informational()
@@ -141,33 +165,73 @@ impl Connection {
         }
     }
 
+    async fn send(&mut self, request: Request) -> Result<(), Broken> {
+        let mut unsent = self.shared.to_write.take();
+        self.codec.encode(request, &mut unsent)?;
+        self.socket.write_all_buf(&mut unsent).await?;
+        self.socket.flush().await?;
+        self.shared.to_write.set(unsent);
+        Ok(())
+    }
+
+    /// What comes next; `None` when the connection is closed.
+    async fn part(&mut self) -> Result<Option<Part>, Broken> {
+        loop {
+            let part = self.codec.decode(&mut self.unread)?;
+            self.give_back();
+            if part.is_some() {
+                return Ok(part);
+            }
+            if poll_fn(|cx| self.poll_read(cx)).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.unread.is_empty() {
+            self.unread = self.shared.to_read.take();
+        }
+        if self.unread.capacity() - self.unread.len() < ROOM_MIN {
+            self.unread.reserve(ROOM);
+        }
+        let read = poll_read_buf(Pin::new(&mut self.socket), cx, &mut self.unread);
+        self.give_back();
+        read
+    }
+
+    fn give_back(&mut self) {
+        if self.unread.is_empty() && self.unread.capacity() > 0 {
+            self.shared.to_read.set(mem::take(&mut self.unread));
+        }
+    }
+
     /// The next part of the body; `None` at its end.
     ///
     /// # Errors
     /// It breaks off, or makes no sense.
     pub(crate) async fn body(&mut self) -> Result<Option<Bytes>, Broken> {
-        match self.framed.codec_ref() {
+        match *self.codec {
             Codec::Head(_) | Codec::Nothing => return Ok(None),
             Codec::Body(_) | Codec::UntilClosed => {}
         }
-        match self.framed.next().await.transpose()? {
+        match self.part().await? {
             Some(Part::Body(part)) => Ok(Some(part)),
             Some(Part::End | Part::Head(_)) => Ok(None),
-            None if matches!(self.framed.codec_ref(), Codec::UntilClosed) => Ok(None),
+            None if matches!(*self.codec, Codec::UntilClosed) => Ok(None),
             None => Err(Broken::CutShort),
         }
     }
 
     /// Whether it can be asked again. What came beyond the end of an answer can only be taken for another's.
     pub(crate) fn is_at_rest(&self) -> bool {
-        matches!(self.framed.codec_ref(), Codec::Head(codec) if codec.keep_alive())
-            && self.framed.is_read_buf_empty()
+        matches!(&*self.codec, Codec::Head(codec) if codec.keep_alive()) && self.unread.is_empty()
     }
 }
 
 impl Codec {
     fn expect_body_of(&mut self, head: &ResponseHead) {
-        *self = match std::mem::replace(self, Self::Nothing) {
+        *self = match mem::replace(self, Self::Nothing) {
             Self::Head(codec) => match codec.message_type() {
                 MessageType::None if tells_its_length(head) => Self::Head(codec),
                 MessageType::Payload if tells_its_length(head) => {
@@ -181,22 +245,15 @@ impl Codec {
     }
 
     fn expect_head(&mut self) {
-        if let Self::Body(codec) = std::mem::replace(self, Self::Nothing) {
+        if let Self::Body(codec) = mem::replace(self, Self::Nothing) {
             *self = Self::Head(codec.into_message_codec());
         }
     }
-}
-
-impl Decoder for Codec {
-    type Item = Part;
-    type Error = Broken;
 
     fn decode(&mut self, source: &mut BytesMut) -> Result<Option<Part>, Broken> {
-        // The codecs would look at nothing at some length.
-        if source.is_empty() && !matches!(self, Self::Body(_)) {
-            return Ok(None);
-        }
         match self {
+            // The codec would look at nothing at some length.
+            Self::Head(_) | Self::UntilClosed if source.is_empty() => Ok(None),
             Self::Head(codec) => Ok(codec.decode(source)?.map(Part::Head)),
             Self::Body(codec) => match codec.decode(source)? {
                 Some(Some(part)) => Ok(Some(Part::Body(part))),
@@ -210,10 +267,6 @@ impl Decoder for Codec {
             Self::Nothing => Ok(None),
         }
     }
-}
-
-impl Encoder<Request> for Codec {
-    type Error = Broken;
 
     fn encode(&mut self, request: Request, target: &mut BytesMut) -> Result<(), Broken> {
         match self {

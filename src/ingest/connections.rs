@@ -12,7 +12,6 @@ use std::{
 };
 
 use actix_codec::{AsyncRead, AsyncWrite};
-use actix_http::ServiceConfig;
 use actix_rt::task::spawn_blocking;
 use actix_service::{Service, ServiceExt, boxed, boxed::RcService};
 use awc::{BoxedSocket, Connect, Connector, error::ConnectError, http::Uri};
@@ -20,7 +19,10 @@ use futures_util::FutureExt;
 use log::warn;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
-use super::{attempt::AttemptError, connection::Connection};
+use super::{
+    attempt::AttemptError,
+    connection::{Connection, Shared},
+};
 
 /// A server, or what stands between, may forget a connection that was not used for longer.
 const IDLE_MAX: Duration = Duration::from_secs(15);
@@ -36,8 +38,7 @@ pub(crate) struct Connections {
     plain: Connecting,
     tls: OnceCell<Connecting>,
     patience: Duration,
-    /// One for all connections: it keeps a clock.
-    codec: ServiceConfig,
+    shared: Rc<Shared>,
     in_use: Arc<Semaphore>,
     idle: Rc<Idle>,
     opened: Cell<u64>,
@@ -64,7 +65,7 @@ impl Connections {
             plain: connecting(Connector::new().limit(0).timeout(patience).finish()),
             tls: OnceCell::new(),
             patience,
-            codec: ServiceConfig::default(),
+            shared: Rc::default(),
             in_use: Arc::new(Semaphore::new(limit)),
             idle: Rc::new(Idle {
                 kept: RefCell::default(),
@@ -100,7 +101,7 @@ impl Connections {
                 };
                 let socket = connecting.call(asked).await?;
                 self.opened.set(self.opened.get() + 1);
-                Connection::new(socket, self.codec.clone(), url)?
+                Connection::new(socket, self.shared.clone(), url)?
             }
         };
         Ok(Used {
