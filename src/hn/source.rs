@@ -50,7 +50,7 @@ impl Source for HnSource {
     type Record = Item;
 
     fn url(&self, id: &i64) -> String {
-        format!("{}/item/{id}.json", self.base)
+        [&self.base, "/item/", &id.to_string(), ".json"].concat()
     }
 
     fn decode(&self, id: &i64, body: &[u8]) -> Result<Option<Item>, DecodeError> {
