@@ -183,9 +183,13 @@ pub(super) struct LatencyMs {
     max: f64,
 }
 
+/// In milliseconds, to the microsecond.
+pub(super) fn ms(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1000.0
+}
+
 impl LatencyMs {
     pub(super) fn new(latency: Latency) -> Self {
-        let ms = |time: Duration| time.as_secs_f64() * 1000.0;
         Self {
             p50: ms(latency.p50),
             p90: ms(latency.p90),

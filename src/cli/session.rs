@@ -21,7 +21,7 @@ use super::{
 use crate::{
     db::{self, FileIdentity, Pool, while_locked},
     hn::{HnSink, HnSource, PUBLIC_API, lists::ListError, migrations, runs},
-    ingest::{Builder, Client, Pipeline, Report},
+    ingest::{Builder, Client, Config, Pipeline, Report},
     mock_api::{MockApi, RunningMockApi},
 };
 
@@ -30,6 +30,7 @@ const DEMO_DATABASE: &str = "hn-demo.db";
 
 pub(super) struct Session<'a> {
     pub(super) options: &'a Options,
+    config: Config,
     pub(super) source: HnSource,
     pub(super) client: Client,
     pub(super) pool: Pool,
@@ -43,7 +44,7 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     pub(super) async fn open(options: &'a Options) -> Result<Self, Refusal> {
         let metrics = options.metrics.map(Metrics::serve).transpose()?;
-        allow_connections(options);
+        let config = with_room(options);
         let path = database(options);
         let pool = db::open(&path).map_err(Refusal::new)?;
         let mut conn = connection(&pool)?;
@@ -71,7 +72,8 @@ impl<'a> Session<'a> {
         Ok(Self {
             options,
             source: HnSource::new(&base).map_err(Refusal::new)?,
-            client: Client::new(&options.config),
+            client: Client::new(&config),
+            config,
             file: FileIdentity::of(&pool).map_err(Refusal::new)?,
             pool,
             signals: Signals::listen()?,
@@ -159,7 +161,7 @@ impl<'a> Session<'a> {
 
     async fn pipeline(&self, sink: HnSink) -> Result<Pipeline<i64>, Refusal> {
         Builder::new(self.source.clone(), sink)
-            .config(self.options.config.clone())
+            .config(self.config.clone())
             .client(self.client.clone())
             .pool(self.pool.clone())
             .start()
@@ -241,15 +243,19 @@ impl Session<'_> {
     }
 }
 
-/// The demo's API holds the other end of each connection in this process too.
-fn allow_connections(options: &Options) {
-    let (workers, each) = (options.config.workers, 1 + usize::from(options.demo));
+/// The settings, with no more workers than there can be connections. The demo's API holds the other end of each in this process
+/// too.
+fn with_room(options: &Options) -> Config {
+    let mut config = options.config.clone();
+    let (workers, each) = (config.workers, 1 + usize::from(options.demo));
     let room = open_files::make_room_for(workers * each) / each;
     if room < workers {
+        config.workers = room.max(1);
         warn!(
-            "the limit of open files has room for the connections of {room} workers, not {workers}; raise it with ulimit -n, or lower --workers"
+            "the limit of open files has room for the connections of {room} workers, not {workers}, so that many work; raise it with ulimit -n, or lower --workers"
         );
     }
+    config
 }
 
 /// Opens a database that is there already, for a command that makes no sense without one.

@@ -68,7 +68,7 @@ pub(super) fn command() -> Command {
             "Find how many workers are worth it: sweep worker counts, draw the curve, name the knee.\n\n\
              Each step runs a whole pipeline for a while into a temporary database (in TMPDIR), by default from an API of made-up \
              items inside this program: that shows what this machine can do with an API that far away. INGEST_API_URL is \
-             asked only with --live. The last lines on standard output are to be pasted: `hn-ingest tune | tail -1`.",
+             asked only with --live. The last lines on standard output are to be pasted: `hn-ingest tune | grep ^export`.",
         )
         .arg(live)
         .arg(flag(

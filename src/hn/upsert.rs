@@ -11,7 +11,7 @@ use diesel::{
 
 use super::{Item, schema::items};
 
-/// Rows of the statement that most items are stored with; with more, it takes no less time for each.
+/// Rows of the statement that most items are stored with; larger ones are no faster.
 const ROWS: usize = 50;
 
 /// Stores items; each replaces the one of its id. No id may come twice.
@@ -37,8 +37,10 @@ macro_rules! columns {
         const NAMES: &[&str] = &[$(items::$column::NAME),*];
 
         fn bind<'b>(out: &mut AstPass<'_, 'b, Sqlite>, item: &'b Item) -> QueryResult<()> {
+            // A field that is not named here does not compile.
+            let Item { $($column),* } = item;
             $(
-                out.push_bind_param::<SqlTypeOf<items::$column>, _>(&item.$column)?;
+                out.push_bind_param::<SqlTypeOf<items::$column>, _>($column)?;
                 out.push_sql(",");
             )*
             Ok(())

@@ -22,6 +22,7 @@ use super::{
     bodies::Bodies,
     connection::Broken,
     connections::{Connections, Used},
+    pace::Pace,
     unsaved::{BytesRoom, Unsaved},
 };
 
@@ -44,9 +45,11 @@ pub(crate) struct Exchange<'a> {
     pub(crate) max_body: usize,
     pub(crate) unsaved: &'a Unsaved,
     pub(crate) bodies: &'a Bodies,
+    pub(crate) pace: &'a Pace,
 }
 
-/// Makes one attempt. Its deadline covers everything, redirects included, except the wait for room of our own.
+/// Makes one attempt. Its deadline covers everything, redirects included, except the waits for room of our own and for the
+/// turns of further requests.
 pub(crate) async fn attempt(
     connections: &Connections,
     exchange: &Exchange<'_>,
@@ -54,17 +57,39 @@ pub(crate) async fn attempt(
 ) -> Result<(Bytes, BytesRoom), AttemptError> {
     let late = |_| AttemptError::Timeout(exchange.deadline);
     let mut deadline = Instant::from_std(began) + exchange.deadline;
-    // What is large stays where it is made: each hand that it passes through would copy it.
-    let begun = pin!(async {
-        let response = follow(connections, exchange).await?;
-        let mut reading = Reading::new(response, exchange.max_body)?;
-        reading.until(SMALL).await?;
-        Ok::<_, AttemptError>(reading)
-    });
-    let mut reading = timeout_at(deadline, begun).await.map_err(late)??;
+    let mut url = exchange.url.clone().map_err(AttemptError::Request)?;
+    let mut headers = exchange.headers;
+    let mut redirects = 0;
+    let mut reading = loop {
+        let begun = {
+            // What is large stays where it is made: each hand that it passes through would copy it.
+            let begun = pin!(begin(connections, exchange, &url, headers));
+            timeout_at(deadline, begun).await.map_err(late)??
+        };
+        match begun {
+            Begun::Answer(reading) => break reading,
+            Begun::Stale => connections.note_resent(),
+            Begun::Redirect { code, location } => {
+                redirects += 1;
+                let next = match redirects {
+                    0..=REDIRECTS_MAX => redirect::target(&url, &location),
+                    _ => Err(format!("it is more than the {REDIRECTS_MAX}rd")),
+                };
+                let next = next.map_err(|why| AttemptError::Redirect { code, why })?;
+                if (next.scheme(), next.authority()) != (url.scheme(), url.authority()) {
+                    headers = &[];
+                }
+                url = next;
+            }
+        }
+        // Another request waits for its turn like any.
+        let waits = Instant::now();
+        exchange.pace.request_turn().await;
+        deadline += waits.elapsed();
+    };
     if reading.is_whole {
         let room = exchange.unsaved.bytes(reading.body.len()).await;
-        return Ok((exchange.bodies.settle(reading.body), room));
+        return Ok((exchange.bodies.pack(reading.body), room));
     }
     let waits = Instant::now();
     let mut room = exchange.unsaved.bytes(reading.expects()).await;
@@ -73,73 +98,63 @@ pub(crate) async fn attempt(
         .await
         .map_err(late)??;
     room.shrink_to(reading.body.len());
-    Ok((exchange.bodies.settle(reading.body), room))
+    Ok((exchange.bodies.pack(reading.body), room))
 }
 
-/// The response to a request or to what it was redirected to, if that is a success. Any other status is known once the head is
-/// here, whatever becomes of its body.
-async fn follow(
+/// What one request comes to.
+enum Begun {
+    /// A success, and the body as far as it is small.
+    Answer(Reading),
+    Redirect {
+        code: u16,
+        location: HeaderValue,
+    },
+    /// The server closed the connection after an earlier answer. Each time one is used up, and a new one is never stale.
+    Stale,
+}
+
+/// Makes one request. A status that is no success is known once the head is here, whatever becomes of its body.
+async fn begin(
     connections: &Connections,
     exchange: &Exchange<'_>,
-) -> Result<Response, AttemptError> {
-    let mut url = exchange.url.clone().map_err(AttemptError::Request)?;
-    let mut headers = exchange.headers;
-    let mut redirects = 0;
-    loop {
-        let response = send(connections, &url, headers).await?;
-        let status = response.head.status;
-        if status.is_success() {
-            return Ok(response);
-        }
-        let code = status.as_u16();
-        let location = response.head.headers.get(header::LOCATION).cloned();
-        let retry_after = retry_after(code, &response.head.headers, SystemTime::now());
-        let mut discarding = Box::pin(response.discard());
-        if (&mut discarding).now_or_never().is_none() {
-            actix_rt::spawn(timeout(DISCARD_TIME, discarding));
-        }
-        if status.is_informational() {
-            let why = format!("the connection gave HTTP status {code} for an answer");
-            return Err(AttemptError::Reset(why));
-        }
-        let Some(location) = location.filter(|_| matches!(code, 301 | 302 | 303 | 307 | 308))
-        else {
-            return Err(AttemptError::Status { code, retry_after });
-        };
-        redirects += 1;
-        let next = match redirects {
-            0..=REDIRECTS_MAX => redirect::target(&url, &location),
-            _ => Err(format!("it is more than the {REDIRECTS_MAX}rd")),
-        };
-        let next = next.map_err(|why| AttemptError::Redirect { code, why })?;
-        if (next.scheme(), next.authority()) != (url.scheme(), url.authority()) {
-            headers = &[];
-        }
-        url = next;
-    }
-}
-
-async fn send(
-    connections: &Connections,
     url: &Uri,
     headers: &[(String, String)],
-) -> Result<Response, AttemptError> {
+) -> Result<Begun, AttemptError> {
     let headers = match headers {
         [] => None,
         some => Some(header_map(some)?),
     };
-    loop {
-        let mut used = connections.to(url).await?;
-        match used.connection.get(url, headers.clone()).await {
-            // The server closed it after an earlier answer; each time one connection is used up, and a new one is never stale.
-            Err(Broken::Stale) => connections.note_resent(),
-            head => {
-                return Ok(Response {
-                    head: head?,
-                    used: Some(used),
-                });
-            }
+    let mut used = connections.to(url).await?;
+    let head = match used.connection.get(url, headers).await {
+        Err(Broken::Stale) => return Ok(Begun::Stale),
+        head => head?,
+    };
+    let response = Response {
+        head,
+        used: Some(used),
+    };
+    let status = response.head.status;
+    if status.is_success() {
+        let mut reading = Reading::new(response, exchange.max_body)?;
+        reading.until(SMALL).await?;
+        return Ok(Begun::Answer(reading));
+    }
+    let code = status.as_u16();
+    let location = response.head.headers.get(header::LOCATION).cloned();
+    let retry_after = retry_after(code, &response.head.headers, SystemTime::now());
+    let mut discarding = Box::pin(response.discard());
+    if (&mut discarding).now_or_never().is_none() {
+        actix_rt::spawn(timeout(DISCARD_TIME, discarding));
+    }
+    match location {
+        _ if status.is_informational() => {
+            let why = format!("HTTP status {code} is no answer");
+            Err(AttemptError::Reset(why))
         }
+        Some(location) if matches!(code, 301 | 302 | 303 | 307 | 308) => {
+            Ok(Begun::Redirect { code, location })
+        }
+        _ => Err(AttemptError::Status { code, retry_after }),
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Bodies(RefCell<BytesMut>);
 
 impl Bodies {
     /// The body, in memory that is no larger than it needs.
-    pub(crate) fn settle(&self, body: BytesMut) -> Bytes {
+    pub(crate) fn pack(&self, body: BytesMut) -> Bytes {
         if body.len() > SMALL {
             return body.freeze();
         }

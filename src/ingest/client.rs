@@ -124,6 +124,7 @@ impl Client {
             max_body: *max_body,
             unsaved,
             bodies,
+            pace,
         };
         let mut attempts = 0;
         let mut being_retried = None;

@@ -10,7 +10,7 @@ use std::{
 
 use actix_codec::{AsyncRead, Decoder, Encoder, ReadBuf};
 use actix_http::{
-    RequestHead, RequestHeadType, ResponseHead, ServiceConfig, StatusCode,
+    RequestHead, RequestHeadType, ResponseHead, ServiceConfig, StatusCode, Version,
     body::BodySize,
     error::{ParseError, PayloadError},
     h1::{ClientCodec, ClientPayloadCodec, Message, MessageType},
@@ -38,6 +38,8 @@ pub(crate) struct Connection {
     shared: Rc<Shared>,
     request: Rc<RequestHead>,
     has_answered: bool,
+    /// The server closes it after this answer.
+    is_last: bool,
 }
 
 /// What the connections of an arbiter share.
@@ -54,8 +56,10 @@ pub(crate) struct Shared {
 enum Codec {
     Head(ClientCodec),
     Body(ClientPayloadCodec),
-    /// A body that ends with its connection (RFC 9112, 6.3).
-    UntilClosed,
+    /// A body that ends with its connection.
+    UntilClosed {
+        is_empty: bool,
+    },
     /// Nothing that could be understood.
     Nothing,
 }
@@ -109,6 +113,7 @@ impl Connection {
             shared,
             request: Rc::new(request),
             has_answered: false,
+            is_last: false,
         })
     }
 
@@ -140,6 +145,11 @@ impl Connection {
                 error
             }
         })?;
+        self.is_last = !head.keep_alive();
+        if self.has_answered && self.is_last && head.status == StatusCode::REQUEST_TIMEOUT {
+            // It is said of a connection that was idle for too long, before the server read what it is asked now.
+            return Err(Broken::Stale);
+        }
         self.has_answered = true;
         self.codec.expect_body_of(&head);
         Ok(head)
@@ -158,7 +168,11 @@ impl Connection {
                 // Others may come before the one that is meant (RFC 9110, 15.2).
                 Some(Part::Head(head))
                     if head.status.is_informational()
-                        && head.status != StatusCode::SWITCHING_PROTOCOLS => {}
+                        && head.status != StatusCode::SWITCHING_PROTOCOLS =>
+                {
+                    // It is no stale connection on which an answer began.
+                    self.has_answered = false;
+                }
                 Some(Part::Head(head)) => return Ok(head),
                 Some(Part::Body(_) | Part::End) | None => return Err(Broken::NoAnswer),
             }
@@ -213,34 +227,43 @@ impl Connection {
     pub(crate) async fn body(&mut self) -> Result<Option<Bytes>, Broken> {
         match *self.codec {
             Codec::Head(_) | Codec::Nothing => return Ok(None),
-            Codec::Body(_) | Codec::UntilClosed => {}
+            Codec::Body(_) | Codec::UntilClosed { .. } => {}
         }
         match self.part().await? {
             Some(Part::Body(part)) => Ok(Some(part)),
             Some(Part::End | Part::Head(_)) => Ok(None),
-            None if matches!(*self.codec, Codec::UntilClosed) => Ok(None),
+            // Who closes right after the head has rather died than answered nothing.
+            None if matches!(*self.codec, Codec::UntilClosed { is_empty: false }) => Ok(None),
             None => Err(Broken::CutShort),
         }
     }
 
     /// Whether it can be asked again. What came beyond the end of an answer can only be taken for another's.
     pub(crate) fn is_at_rest(&self) -> bool {
-        matches!(&*self.codec, Codec::Head(codec) if codec.keep_alive()) && self.unread.is_empty()
+        matches!(*self.codec, Codec::Head(_)) && !self.is_last && self.unread.is_empty()
     }
 }
 
 impl Codec {
+    /// As RFC 9112, 6.3 has it.
     fn expect_body_of(&mut self, head: &ResponseHead) {
-        *self = match mem::replace(self, Self::Nothing) {
-            Self::Head(codec) => match codec.message_type() {
-                MessageType::None if tells_its_length(head) => Self::Head(codec),
-                MessageType::Payload if tells_its_length(head) => {
-                    Self::Body(codec.into_payload_codec())
-                }
-                MessageType::None | MessageType::Payload => Self::UntilClosed,
-                MessageType::Stream => Self::Nothing,
-            },
-            other => other,
+        let Self::Head(codec) = mem::replace(self, Self::Nothing) else {
+            return;
+        };
+        let length = head.headers.get(header::CONTENT_LENGTH);
+        let is_chunked = head.headers.contains_key(header::TRANSFER_ENCODING)
+            && head.version >= Version::HTTP_11;
+        *self = match codec.message_type() {
+            MessageType::Stream => Self::Nothing,
+            MessageType::None if has_no_body(head.status) => Self::Head(codec),
+            // What is announced does not come, and the codec waits for it.
+            MessageType::Payload if has_no_body(head.status) => Self::Nothing,
+            MessageType::None if length.is_some() => Self::Head(codec),
+            MessageType::Payload if is_chunked || length.is_some_and(|length| length != "0") => {
+                Self::Body(codec.into_payload_codec())
+            }
+            MessageType::Payload if length.is_some() => Self::Nothing,
+            MessageType::None | MessageType::Payload => Self::UntilClosed { is_empty: true },
         };
     }
 
@@ -252,8 +275,8 @@ impl Codec {
 
     fn decode(&mut self, source: &mut BytesMut) -> Result<Option<Part>, Broken> {
         match self {
-            // The codec would look at nothing at some length.
-            Self::Head(_) | Self::UntilClosed if source.is_empty() => Ok(None),
+            // It takes the codec a while to see that there is nothing.
+            Self::Head(_) | Self::UntilClosed { .. } if source.is_empty() => Ok(None),
             Self::Head(codec) => Ok(codec.decode(source)?.map(Part::Head)),
             Self::Body(codec) => match codec.decode(source)? {
                 Some(Some(part)) => Ok(Some(Part::Body(part))),
@@ -263,7 +286,10 @@ impl Codec {
                 }
                 None => Ok(None),
             },
-            Self::UntilClosed => Ok(Some(Part::Body(source.split().freeze()))),
+            Self::UntilClosed { is_empty } => {
+                *is_empty = false;
+                Ok(Some(Part::Body(source.split().freeze())))
+            }
             Self::Nothing => Ok(None),
         }
     }
@@ -271,17 +297,13 @@ impl Codec {
     fn encode(&mut self, request: Request, target: &mut BytesMut) -> Result<(), Broken> {
         match self {
             Self::Head(codec) => Ok(codec.encode(request, target)?),
-            Self::Body(_) | Self::UntilClosed | Self::Nothing => Err(Broken::NoAnswer),
+            Self::Body(_) | Self::UntilClosed { .. } | Self::Nothing => Err(Broken::NoAnswer),
         }
     }
 }
 
-fn tells_its_length(head: &ResponseHead) -> bool {
-    matches!(
-        head.status,
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-    ) || head.headers.contains_key(header::CONTENT_LENGTH)
-        || head.headers.contains_key(header::TRANSFER_ENCODING)
+fn has_no_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// A URL's host, and its port unless that is its scheme's own.

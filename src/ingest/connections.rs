@@ -6,7 +6,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -26,9 +26,6 @@ use super::{
 
 /// A server, or what stands between, may forget a connection that was not used for longer.
 const IDLE_MAX: Duration = Duration::from_secs(15);
-
-/// Of the connections in use so many times may be idle: after redirects there are some to more than one server.
-const IDLE_SHARE: usize = 2;
 
 type Connecting = RcService<Connect, BoxedSocket, ConnectError>;
 
@@ -52,13 +49,15 @@ pub(crate) struct Used {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
+#[derive(Default)]
 struct Idle {
+    /// The one that was used last is the last.
     kept: RefCell<VecDeque<(Connection, Instant)>>,
-    limit: usize,
+    is_swept: Cell<bool>,
 }
 
 impl Connections {
-    /// At most `limit` connections in use. An attempt has one deadline around all of it; so those of awc, which would cut across
+    /// At most `limit` connections, idle ones included. An attempt has one deadline around all of it; so those of awc, which would cut across
     /// it, are as long: `patience`.
     pub(crate) fn new(limit: usize, patience: Duration) -> Self {
         Self {
@@ -67,10 +66,7 @@ impl Connections {
             patience,
             shared: Rc::default(),
             in_use: Arc::new(Semaphore::new(limit)),
-            idle: Rc::new(Idle {
-                kept: RefCell::default(),
-                limit: limit * IDLE_SHARE,
-            }),
+            idle: Rc::default(),
             opened: Cell::new(0),
             resent: Cell::new(0),
         }
@@ -95,6 +91,7 @@ impl Connections {
         let connection = match self.idle.take(url) {
             Some(connection) => connection,
             None => {
+                self.idle.shrink_to(self.in_use.available_permits());
                 let asked = Connect {
                     uri: url.clone(),
                     addr: None,
@@ -149,12 +146,20 @@ impl Used {
 }
 
 impl Idle {
-    fn keep(&self, connection: Connection) {
-        let mut kept = self.kept.borrow_mut();
-        kept.push_back((connection, Instant::now()));
-        if kept.len() > self.limit {
-            kept.pop_front();
+    fn keep(self: &Rc<Self>, connection: Connection) {
+        self.kept
+            .borrow_mut()
+            .push_back((connection, Instant::now()));
+        if !self.is_swept.replace(true) {
+            actix_rt::spawn(sweep(Rc::downgrade(self)));
         }
+    }
+
+    /// Closes those that were not used for longest.
+    fn shrink_to(&self, limit: usize) {
+        let mut kept = self.kept.borrow_mut();
+        let too_many = kept.len().saturating_sub(limit);
+        kept.drain(..too_many);
     }
 
     /// The connection to a server that was used last, if it still stands.
@@ -170,6 +175,20 @@ impl Idle {
     }
 }
 
+/// Closes connections that were idle for too long, which the server mostly has closed already, until there are none.
+async fn sweep(idle: Weak<Idle>) {
+    loop {
+        tokio::time::sleep(IDLE_MAX).await;
+        let Some(idle) = idle.upgrade() else { return };
+        let mut kept = idle.kept.borrow_mut();
+        kept.retain(|(_, since)| since.elapsed() <= IDLE_MAX);
+        if kept.is_empty() {
+            idle.is_swept.set(false);
+            return;
+        }
+    }
+}
+
 fn connecting<Io>(
     service: impl Service<Connect, Response = Io, Error = ConnectError> + 'static,
 ) -> Connecting
@@ -178,6 +197,7 @@ where
 {
     boxed::rc_service(service.map(|io| -> BoxedSocket { Box::new(io) }))
 }
+
 /// Trusts what the system trusts, or what `SSL_CERT_FILE` names. The crypto provider is this configuration's own: the
 /// process-wide one belongs to the host.
 fn tls_config() -> Result<rustls::ClientConfig, String> {

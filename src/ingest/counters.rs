@@ -126,6 +126,10 @@ impl Counters {
     pub(crate) fn resent(&self, count: u64) {
         self.attempts.add(count);
         self.retries.add(count);
+        if let Some(meters) = self.meters() {
+            meters.attempts.increment(count);
+            meters.retries.increment(count);
+        }
     }
 
     pub(crate) fn attempt_took(&self, time: Duration) {

@@ -89,12 +89,18 @@ impl Pace {
             self.retries.turn(spacing).await;
         }
         let place = self.gate.enter().await;
+        self.request_turn().await;
+        place
+    }
+
+    /// Resolves when one more request may start in a place that the caller has.
+    pub(crate) async fn request_turn(&self) {
         loop {
             self.cool_down().await;
             self.learned_line.turn(|_| self.learned.get()).await;
             self.rate_turn().await;
             if self.cooling().is_none() {
-                return place;
+                return;
             }
         }
     }

@@ -79,8 +79,10 @@ fn a_body_that_ends_with_its_connection_is_whole() {
     let world = World::new();
     world.on(1, [Reply::raw("HTTP/1.0 200 OK\r\n\r\n{\"note\":1}")]);
     world.on(2, [Reply::raw("HTTP/1.1 200 OK\r\n\r\n{\"note\":1}")]);
-    let report = world.ingest(1..=2);
-    assert_eq!((report.totals.stored, report.totals.attempts), (2, 2));
+    let identity = "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n{\"note\":1}";
+    world.on(3, [Reply::raw(identity)]);
+    let report = world.ingest(1..=3);
+    assert_eq!((report.totals.stored, report.totals.attempts), (3, 3));
 }
 
 #[test]
@@ -129,6 +131,64 @@ fn a_connection_that_closes_after_an_answer_costs_the_next_id_no_attempt() {
     assert_eq!(report.totals.stored, 300, "{:?}", report.failures);
     // Each exchange is told of all the same, be it that the server saw a closing connection only.
     assert!(report.totals.attempts >= world.server.stats().requests as u64);
+}
+
+#[test]
+fn requests_made_again_and_redirects_keep_to_the_rate() {
+    for path in ["stale", "redirected"] {
+        let mut world = World::new();
+        (world.config.workers, world.config.rate) = (4, 50);
+        // The one closes without saying so, the other sends everything elsewhere first.
+        world.server.otherwise(move |asked| match path {
+            "redirected" if !asked.contains("there") => {
+                Reply::redirect(302, &format!("/there{asked}"))
+            }
+            "redirected" => Reply::json("{}"),
+            _ => Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
+        });
+        let report = world.ingest(1..=60);
+        world.check(&report);
+        assert_eq!(report.totals.stored, 60, "{path}");
+        let times: Vec<Instant> = world
+            .server
+            .requests()
+            .iter()
+            .map(|request| request.at)
+            .collect();
+        let seconds = (times[times.len() - 1] - times[0]).as_secs_f64();
+        // Of the second's worth a twentieth may come at once, and the first has no wait before it.
+        let allowed = 50.0 * seconds * 1.02 + 50.0 / 20.0 + 1.0;
+        assert!(
+            times.len() as f64 <= allowed,
+            "{path}: {} in {seconds} s",
+            times.len()
+        );
+    }
+}
+
+#[test]
+fn what_can_have_no_body_is_waited_for_no_longer() {
+    let mut world = World::new();
+    world.config.attempts = 1;
+    let answers = [
+        (
+            "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
+            "decode",
+        ),
+        (
+            "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
+            "status",
+        ),
+        ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", "decode"),
+        ("HTTP/1.1 200 OK\r\n\r\n", "reset"),
+    ];
+    for (id, (answer, _)) in (1..).zip(answers) {
+        world.on(id, [Reply::raw(answer)]);
+    }
+    let report = world.ingest(1..=4);
+    for (id, (answer, kind)) in (1..).zip(answers) {
+        assert_eq!(failure(&report, id), (kind, 1), "{answer}");
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     cli::{
         options::{Format, Options},
-        output::{LatencyMs, to_stdout},
+        output::{LatencyMs, ms, to_stdout},
     },
     ingest::Latency,
     mock_api,
@@ -260,7 +260,6 @@ struct JsonStep {
 
 impl<'a> Json<'a> {
     fn new(told: &'a Told) -> Self {
-        let ms = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
         let latency = Between {
             min: ms(told.latency.min),
             max: ms(told.latency.max),
