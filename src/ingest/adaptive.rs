@@ -108,10 +108,6 @@ impl Window {
 pub(crate) struct Allowed {
     /// Requests in flight.
     pub(crate) at_once: usize,
-    /// Of these, places that stay empty since who had them was refused: who comes next would be refused as well.
-    pub(crate) held: usize,
-    /// Whether a refusal before the next look holds its place, too.
-    pub(crate) holds: bool,
     /// Requests that may start in a second, if that is limited.
     pub(crate) a_second: Option<f64>,
 }
@@ -150,8 +146,6 @@ impl Adaptive {
     pub(crate) fn allowed(&self) -> Allowed {
         Allowed {
             at_once: self.limit.at_once(),
-            held: self.limit.held(),
-            holds: !self.limit.is_blameless(),
             a_second: self.rate.a_second(),
         }
     }

@@ -7,17 +7,17 @@ use std::{
 
 use tokio::sync::{Mutex, Notify};
 
-use super::adaptive::{Allowed, End, Window};
+use super::adaptive::{End, Window};
 
 /// Lets so many requests be in flight at once as it is told; who comes first goes first.
 ///
-/// A place that the API refused may stay empty until the next look ([`Allowed::holds`]), or each id in turn would be refused
-/// there. One request may always be in flight.
+/// While requests wait here, a place that the API refused stays empty until the next look, or each of them in turn would be
+/// refused there. One request may always be in flight.
 #[derive(Debug)]
 pub(crate) struct Gate {
     at_once: Cell<usize>,
-    holds: Cell<bool>,
     in_flight: Cell<usize>,
+    /// Places that stay empty.
     held: Cell<usize>,
     /// Who waits, waits in line, and only the first of them looks for room.
     waiting: Cell<usize>,
@@ -32,7 +32,6 @@ impl Gate {
     pub(crate) fn new() -> Self {
         Self {
             at_once: Cell::new(usize::MAX),
-            holds: Cell::new(false),
             in_flight: Cell::new(0),
             held: Cell::new(0),
             waiting: Cell::new(0),
@@ -70,16 +69,16 @@ impl Gate {
     pub(crate) fn look(&self) -> Window {
         let now = Instant::now();
         let elapsed = now - self.since.replace(now);
+        self.held.set(0);
+        self.tell_of_room();
         Window {
             elapsed,
             ..self.window.take()
         }
     }
 
-    pub(crate) fn allow(&self, allowed: &Allowed) {
-        self.at_once.set(allowed.at_once);
-        self.held.set(allowed.held);
-        self.holds.set(allowed.holds);
+    pub(crate) fn allow(&self, at_once: usize) {
+        self.at_once.set(at_once);
         self.tell_of_room();
     }
 }
@@ -96,7 +95,7 @@ impl Place<'_> {
         let mut window = gate.window.get();
         window.note(end, took, alone);
         gate.window.set(window);
-        if end == End::Refused && gate.holds.get() {
+        if end == End::Refused && gate.waiting.get() > 0 {
             gate.held.set(gate.held.get() + 1);
         }
     }

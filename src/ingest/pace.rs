@@ -7,7 +7,7 @@
 //! - The **adaptive limit** acts, where it is wanted, once the API answered 503, failed widely, or did more with fewer requests in
 //!   flight: no more of them are in flight than it bears.
 //! - The **learned rate** acts, where adapting is wanted, once the API answered 429: requests start no faster than it accepted
-//!   them of late. A 429 that names no time then asks for no cool-down.
+//!   them of late. Once there is such a rate, a 429 that names no time asks for no cool-down.
 //!
 //! Whatever has to wait waits in line; nothing is dropped.
 
@@ -129,8 +129,8 @@ impl Pace {
 
     /// Nobody asks again for so long, if a failure is meant for all.
     pub(crate) fn heed(&self, error: &AttemptError, wait: Duration) {
-        let learns = self.adaptive && error.retry_after().is_none();
-        if error.is_meant_for_all() && !learns {
+        let learned = self.learned.get().is_some() && error.retry_after().is_none();
+        if error.is_meant_for_all() && !learned {
             let until = Some(Instant::now() + wait);
             self.cool_until.set(self.cool_until.get().max(until));
         }
@@ -157,7 +157,7 @@ impl Pace {
     pub(crate) fn allow(&self, allowed: &Allowed) {
         let spacing = |rate: f64| Duration::from_secs_f64(1.0 / rate);
         self.learned.set(allowed.a_second.map(spacing));
-        self.gate.allow(allowed);
+        self.gate.allow(allowed.at_once);
     }
 
     /// For how long nothing but connect errors, timeouts and 5xx came.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::Window;
 
-/// Fewer attempts than this are judged together with those of the next window…
-const JUDGED: u32 = 8;
-/// …unless they are of so long a time.
+/// Fewer attempts than this are judged together with those of the next window: a handful prove nothing.
+const JUDGED: u32 = 20;
+/// So long an answer is waited for before attempts that brought none are judged.
 const JUDGED_AFTER: Duration = Duration::from_secs(1);
 
 /// A trial compares as many answers as this, over as long a time, and sees no smaller gain.
@@ -93,14 +93,6 @@ impl Limit {
         self.limit
     }
 
-    /// Places of who was refused since the last judgement.
-    pub(crate) fn held(&self) -> usize {
-        match self.is_blameless() {
-            true => 0,
-            false => self.pending.refused as usize,
-        }
-    }
-
     /// Whether 503s were found to come however few are in flight.
     pub(crate) fn is_blameless(&self) -> bool {
         self.now < self.blameless_until
@@ -111,8 +103,8 @@ impl Limit {
     pub(crate) fn after(mut self, window: &Window, rate_bound: bool) -> Self {
         self.now += window.elapsed;
         self.pending.add(window);
-        let few = self.pending.ended() < JUDGED || self.pending.answers == 0;
-        if !few || self.pending.elapsed >= JUDGED_AFTER {
+        let tells = self.pending.answers > 0 || self.pending.elapsed >= JUDGED_AFTER;
+        if tells && self.pending.ended() >= JUDGED {
             let window = std::mem::take(&mut self.pending);
             self.judge(&window, rate_bound);
         }
@@ -172,6 +164,7 @@ impl Limit {
             if self.refused_alone >= BLAMELESS_AFTER {
                 self.refused_alone = 0;
                 self.blameless_until = self.now + BLAMELESS_FOR;
+                self.set(self.ceiling);
             }
             return;
         }

@@ -5,6 +5,9 @@ use std::{collections::VecDeque, time::Duration};
 /// What was accepted within about this time tells the rate.
 const LOOKED_BACK: Duration = Duration::from_secs(1);
 
+/// Fewer attempts than this within that time tell none that was not known before.
+const TELLING: f64 = 20.0;
+
 /// However few were accepted, so many may start in a second.
 const FLOOR: f64 = 1.0;
 
@@ -52,7 +55,7 @@ impl LearnedRate {
         let (accepted, refused): (f64, f64) =
             (sum(|slice| slice.accepted), sum(|slice| slice.limited));
         let asked = (accepted + refused) / seconds;
-        if limited > 0 {
+        if limited > 0 && (self.cap.is_some() || accepted + refused >= TELLING) {
             // As it is taken of what was accepted, the answers to requests of before lower it no further.
             let share = refused / (accepted + refused);
             let borne = match accepted > 0.0 {
