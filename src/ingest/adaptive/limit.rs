@@ -272,6 +272,6 @@ impl Limit {
 
 /// Whether this much can be compared.
 fn enough(seen: &Window) -> bool {
-    let long = seen.elapsed >= COMPARED_TIME.max(seen.latency() * 3 / 2);
+    let long = seen.elapsed >= COMPARED_TIME.max(seen.latency());
     (long && seen.answers >= COMPARED) || seen.elapsed >= COMPARED_TIME_MAX
 }

@@ -142,3 +142,25 @@ fn refusals_of_one_that_was_alone_are_no_reason_to_ask_less_at_once() {
     }
     assert_eq!(rule.allowed().at_once, CEILING);
 }
+
+#[test]
+fn a_handful_of_attempts_changes_nothing() {
+    let mut rule = Adaptive::new(CEILING);
+    let open = rule.allowed();
+    let ends = [
+        End::Answer,
+        End::Refused,
+        End::Limited,
+        End::Broken,
+        End::Broken,
+    ];
+    for end in ends.repeat(3) {
+        let mut window = Window {
+            elapsed: TICK,
+            ..Window::default()
+        };
+        window.note(end, ms(50), false);
+        rule = rule.after(&window);
+        assert_eq!(rule.allowed(), open);
+    }
+}
