@@ -8,8 +8,8 @@ use super::Window;
 
 /// Fewer attempts than this are judged together with those of the next window: a handful prove nothing.
 const JUDGED: u32 = 20;
-/// So long an answer is waited for before attempts that brought none are judged.
-const JUDGED_AFTER: Duration = Duration::from_secs(1);
+/// If all were refused for so long, it is not for their number, and says nothing of it.
+const OUT_AFTER: Duration = Duration::from_secs(1);
 
 /// A trial compares as many answers as this, over as long a time, and sees no smaller gain.
 const COMPARED: u32 = 50;
@@ -22,10 +22,8 @@ const LOSS: f64 = 0.15;
 const LARGE_GAIN: f64 = 0.2;
 
 /// From one trial that brought nothing to the next.
-const TRIAL_FIRST: Duration = Duration::from_millis(500);
-const TRIAL_EVERY: Duration = Duration::from_secs(5);
+const TRIAL_EVERY: Duration = Duration::from_secs(2);
 const TRIAL_EVERY_MAX: Duration = Duration::from_secs(60);
-const AFTER_REFUSAL: Duration = Duration::from_secs(1);
 
 /// What was good before a failure is so again, but no more often than this.
 const RESTORED_EVERY: Duration = Duration::from_secs(10);
@@ -76,7 +74,7 @@ impl Limit {
             pending: Window::default(),
             steady: Window::default(),
             trial: None,
-            next_trial: TRIAL_FIRST,
+            next_trial: Duration::ZERO,
             trial_every: TRIAL_EVERY,
             upwards: false,
             large: true,
@@ -103,10 +101,12 @@ impl Limit {
     pub(crate) fn after(mut self, window: &Window, rate_bound: bool) -> Self {
         self.now += window.elapsed;
         self.pending.add(window);
-        let tells = self.pending.answers > 0 || self.pending.elapsed >= JUDGED_AFTER;
+        let tells = self.pending.answers + self.pending.broken > 0;
         if tells && self.pending.ended() >= JUDGED {
             let window = std::mem::take(&mut self.pending);
             self.judge(&window, rate_bound);
+        } else if !tells && self.pending.elapsed >= OUT_AFTER {
+            self.pending = Window::default();
         }
         self
     }
@@ -184,7 +184,7 @@ impl Limit {
             }
             _ => {
                 if borne <= self.limit / 2 {
-                    self.trial_every = AFTER_REFUSAL;
+                    self.trial_every = TRIAL_EVERY;
                 }
                 1
             }
@@ -230,7 +230,7 @@ impl Limit {
         let gain = trial.counted.goodput() / trial.reference - 1.0;
         let clear = !(-LOSS..=LARGE_GAIN * 2.0).contains(&gain)
             && trial.counted.elapsed > trial.counted.latency()
-            && trial.counted.answers >= JUDGED * 2;
+            && trial.counted.answers >= JUDGED;
         if !clear && !enough(&trial.counted) {
             return;
         }

@@ -16,7 +16,7 @@ fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-const SERVERS: [(&str, Server); 5] = [
+const SERVERS: [(&str, Server); 6] = [
     ("503 past 8", |_, at_once, _| match at_once {
         ..=8 => (End::Answer, ms(20)),
         _ => (End::Refused, ms(1)),
@@ -34,6 +34,12 @@ const SERVERS: [(&str, Server); 5] = [
         _ => (End::Answer, ms(20)),
     }),
     ("healthy", |_, _, _| (End::Answer, ms(20))),
+    ("refuses all for five seconds", |now, _, _| {
+        match now.as_secs() {
+            5..10 => (End::Refused, ms(1)),
+            _ => (End::Answer, ms(20)),
+        }
+    }),
 ];
 
 /// Answers, refusals of both kinds, and the limit at the end.
