@@ -75,6 +75,7 @@ impl<I: Id> Coordinator<I> {
         home: Home,
         meters: Meters,
     ) -> Self {
+        meters.in_flight_limit.set(config.workers as f64);
         Self {
             hire,
             workers: config.workers,

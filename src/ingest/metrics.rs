@@ -9,6 +9,7 @@
 //! | `ingest_attempt_seconds` | histogram | | How long each took, dropped ones too |
 //! | `ingest_body_bytes_total` | counter | | Bytes of bodies received whole |
 //! | `ingest_in_flight` | gauge | | Requests in flight |
+//! | `ingest_in_flight_limit` | gauge | | The most that may be: the number of fetchers, or fewer if the API bears no more |
 //! | `ingest_wait_seconds` | histogram | | Waits for a rate, a cool-down or the retry budget, where there was one |
 //! | `ingest_queue_depth` | gauge | `queue` = fetchers, storage, runs | Ids that fetchers hold, rows that wait for a batch, runs that wait for their turn |
 //! | `ingest_batches_total` | counter | `trigger` = rows, bytes, linger, end | Batches written, by why then |
@@ -112,6 +113,11 @@ const BODY_BYTES: Metric = metric(
     "Bytes of bodies received whole",
 );
 const IN_FLIGHT: Metric = metric(Kind::Gauge, "ingest_in_flight", "Requests in flight");
+const IN_FLIGHT_LIMIT: Metric = metric(
+    Kind::Gauge,
+    "ingest_in_flight_limit",
+    "The most that may be: the number of fetchers, or fewer if the API bears no more",
+);
 const WAIT_SECONDS: Metric = metric(
     Kind::Histogram,
     "ingest_wait_seconds",
@@ -160,6 +166,7 @@ pub const METRICS: &[Metric] = &[
     ATTEMPT_SECONDS,
     BODY_BYTES,
     IN_FLIGHT,
+    IN_FLIGHT_LIMIT,
     WAIT_SECONDS,
     QUEUE_DEPTH,
     BATCHES,
@@ -178,6 +185,7 @@ pub(crate) struct Meters {
     pub(crate) attempt_seconds: Histogram,
     pub(crate) body_bytes: Counter,
     in_flight: Gauge,
+    pub(crate) in_flight_limit: Gauge,
     pub(crate) wait_seconds: Histogram,
     pub(crate) at_fetchers: Gauge,
     pub(crate) at_storage: Gauge,
@@ -208,7 +216,8 @@ impl Meters {
             requests: REQUESTS.counters(pipeline),
             attempt_seconds: ATTEMPT_SECONDS.histogram(pipeline),
             body_bytes: BODY_BYTES.counter(pipeline),
-            in_flight: gauge!(IN_FLIGHT.name, "pipeline" => pipeline.to_owned()),
+            in_flight: IN_FLIGHT.gauge(pipeline),
+            in_flight_limit: IN_FLIGHT_LIMIT.gauge(pipeline),
             wait_seconds: WAIT_SECONDS.histogram(pipeline),
             at_fetchers,
             at_storage,
@@ -268,8 +277,13 @@ impl Meters {
 impl Drop for Meters {
     /// What a pipeline held that was stopped in the midst of it, nobody holds any more.
     fn drop(&mut self) {
-        for depth in [&self.at_fetchers, &self.at_storage, &self.runs_waiting] {
-            depth.set(0.0);
+        for held in [
+            &self.at_fetchers,
+            &self.at_storage,
+            &self.runs_waiting,
+            &self.in_flight_limit,
+        ] {
+            held.set(0.0);
         }
     }
 }
@@ -285,6 +299,10 @@ impl Metric {
 
     fn counter(&self, pipeline: &str) -> Counter {
         counter!(self.name, "pipeline" => pipeline.to_owned())
+    }
+
+    fn gauge(&self, pipeline: &str) -> Gauge {
+        gauge!(self.name, "pipeline" => pipeline.to_owned())
     }
 
     fn histogram(&self, pipeline: &str) -> Histogram {

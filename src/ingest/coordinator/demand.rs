@@ -43,6 +43,7 @@ impl<I: Id> Coordinator<I> {
         let now = self.adaptive.allowed();
         if now != before {
             (self.demand.allow)(&now);
+            self.meters.in_flight_limit.set(now.at_once as f64);
         }
         if now.at_once != before.at_once || now.a_second.is_some() != before.a_second.is_some() {
             let rate = now.a_second.map(|rate| format!(", {rate:.0} a second"));
