@@ -166,7 +166,7 @@ impl Client {
                 }
                 Decision::RetryAfter(wait) => {
                     being_retried.get_or_insert_with(|| control.counters.being_retried.hold());
-                    pace.heed(&error, wait);
+                    pace.heed(&error, attempts, wait);
                     debug!("{id}: attempt {attempts} failed: {error}; again in {wait:.1?}");
                     if control.sleep(wait).await.is_none() {
                         return (Answer::NotAttempted, attempts);

@@ -7,7 +7,7 @@
 //! - The **adaptive limit** acts, where it is wanted, once the API answered 503, failed widely, or did more with fewer requests in
 //!   flight: no more of them are in flight than it bears.
 //! - The **learned rate** acts, where adapting is wanted, once the API answered 429: requests start no faster than it accepted
-//!   them of late. Once there is such a rate, a 429 that names no time asks for no cool-down.
+//!   them of late. A 429 that names no time then asks for no cool-down, nor does an id's first.
 //!
 //! Whatever has to wait waits in line; nothing is dropped.
 
@@ -128,9 +128,11 @@ impl Pace {
     }
 
     /// Nobody asks again for so long, if a failure is meant for all.
-    pub(crate) fn heed(&self, error: &AttemptError, wait: Duration) {
-        let learned = self.learned.get().is_some() && error.retry_after().is_none();
-        if error.is_meant_for_all() && !learned {
+    pub(crate) fn heed(&self, error: &AttemptError, attempts: u32, wait: Duration) {
+        // A rate is learned from what goes on; where too little does, the second refusal of an id still stops all.
+        let learns = self.adaptive && (attempts == 1 || self.learned.get().is_some());
+        let waits = error.retry_after().is_some() || !learns;
+        if error.is_meant_for_all() && waits {
             let until = Some(Instant::now() + wait);
             self.cool_until.set(self.cool_until.get().max(until));
         }
