@@ -21,6 +21,11 @@ const LOSS: f64 = 0.15;
 /// After such a gain, the next step is a large one.
 const LARGE_GAIN: f64 = 0.2;
 
+/// So many times fewer, or more, are tried: at first, since what far too many cost is lost every second; then; and at last.
+const FIRST_STEP: f64 = 4.0;
+const LARGE_STEP: f64 = 2.0;
+const SMALL_STEP: f64 = 1.25;
+
 /// From one trial that brought nothing to the next.
 const TRIAL_EVERY: Duration = Duration::from_secs(2);
 const TRIAL_EVERY_MAX: Duration = Duration::from_secs(60);
@@ -45,7 +50,7 @@ pub(crate) struct Limit {
     next_trial: Duration,
     trial_every: Duration,
     upwards: bool,
-    large: bool,
+    step: f64,
     /// The last limit with which all was well, and when it was taken up again after a failure.
     good: Option<usize>,
     restore: Option<usize>,
@@ -77,7 +82,7 @@ impl Limit {
             next_trial: Duration::ZERO,
             trial_every: TRIAL_EVERY,
             upwards: false,
-            large: true,
+            step: FIRST_STEP,
             good: None,
             restore: None,
             restored: None,
@@ -190,7 +195,7 @@ impl Limit {
             }
         };
         self.set(borne.max(least));
-        (self.upwards, self.large) = (true, false);
+        (self.upwards, self.step) = (true, SMALL_STEP);
         self.next_trial = self.now + self.trial_every;
     }
 
@@ -203,13 +208,10 @@ impl Limit {
             return;
         }
         let (from, steady) = (self.limit, self.steady);
-        let step = match (self.upwards, self.large) {
-            (true, true) => from * 2,
-            (true, false) => (from * 5).div_ceil(4),
-            (false, true) => from / 2,
-            (false, false) => from * 3 / 4,
-        };
-        self.set(step);
+        self.set(match self.upwards {
+            true => (from as f64 * self.step).ceil() as usize,
+            false => (from as f64 / self.step) as usize,
+        });
         if self.limit == from {
             return self.turn_round();
         }
@@ -240,7 +242,10 @@ impl Limit {
         if gain > noise.min(hoped).max(GAIN) {
             self.trial = None;
             self.steady = trial.counted;
-            self.large = gain > LARGE_GAIN;
+            self.step = match gain > LARGE_GAIN {
+                true => LARGE_STEP,
+                false => SMALL_STEP,
+            };
             (self.next_trial, self.trial_every) = (self.now, TRIAL_EVERY);
         } else {
             self.stop_trial();
@@ -250,7 +255,7 @@ impl Limit {
 
     /// What was tried brought nothing; next time the other way is tried, later.
     fn turn_round(&mut self) {
-        self.large = false;
+        self.step = SMALL_STEP;
         self.upwards = !self.upwards && self.limit < self.ceiling;
         self.next_trial = self.now + self.trial_every;
         self.trial_every = (self.trial_every * 2).min(TRIAL_EVERY_MAX);
