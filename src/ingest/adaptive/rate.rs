@@ -14,9 +14,10 @@ const FLOOR: f64 = 1.0;
 /// A rate that was not reached for so long is no limit any more.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
 
-/// Growth in a second: close to the rate that was refused, below it, and at most, past it.
+/// Growth in a second: close to the rate that was refused, at first past it, and at most. The first rate is often far too low,
+/// as it is taken from a fraction of a second.
 const GROWTH_NEAR: f64 = 0.01;
-const GROWTH_FAR: f64 = 0.05;
+const GROWTH_PAST: f64 = 0.05;
 const GROWTH_MAX: f64 = 0.5;
 
 #[derive(Clone, Debug, Default)]
@@ -64,7 +65,7 @@ impl LearnedRate {
             };
             let before = self.cap.unwrap_or(f64::INFINITY);
             self.cap = Some(borne.min(before).max(FLOOR));
-            (self.refused_at, self.growth_past) = (before.min(asked), GROWTH_FAR);
+            (self.refused_at, self.growth_past) = (before.min(asked), GROWTH_PAST);
             self.unreached = Duration::ZERO;
         } else if let Some(cap) = self.cap {
             self.grow(cap, asked, elapsed);
@@ -93,7 +94,7 @@ impl LearnedRate {
         }
         self.unreached = Duration::ZERO;
         let growth = match cap / self.refused_at {
-            below if below < 0.9 => GROWTH_FAR,
+            below if below < 0.9 => GROWTH_MAX,
             near if near < 1.05 => GROWTH_NEAR,
             _ => {
                 // The server bears more than it did; nobody knows how much.
