@@ -7,7 +7,7 @@
 //! - The **adaptive limit** acts, where it is wanted, once the API answered 503, failed widely, or did more with fewer requests in
 //!   flight: no more of them are in flight than it bears.
 //! - The **learned rate** acts, where adapting is wanted, once the API answered 429: requests start no faster than it accepted
-//!   them of late. A 429 that names no time then asks for no cool-down, nor does an id's first.
+//!   them of late. A 429 that names no time then asks for no cool-down, nor do the first two of an id.
 //!
 //! Whatever has to wait waits in line; nothing is dropped.
 
@@ -129,8 +129,8 @@ impl Pace {
 
     /// Nobody asks again for so long, if a failure is meant for all.
     pub(crate) fn heed(&self, error: &AttemptError, attempts: u32, wait: Duration) {
-        // A rate is learned from what goes on; where too little does, the second refusal of an id still stops all.
-        let learns = self.adaptive && (attempts == 1 || self.learned.get().is_some());
+        // A rate is learned from what goes on; where too little does, the third refusal of an id still stops all.
+        let learns = self.adaptive && (attempts < 3 || self.learned.get().is_some());
         let waits = error.retry_after().is_some() || !learns;
         if error.is_meant_for_all() && waits {
             let until = Some(Instant::now() + wait);
