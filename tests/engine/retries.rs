@@ -141,7 +141,7 @@ fn requests_made_again_and_redirects_keep_to_the_rate() {
         // The one closes without saying so, the other sends everything elsewhere first.
         world.server.otherwise(move |asked| match path {
             "redirected" if !asked.contains("there") => {
-                Reply::redirect(302, &format!("/there{asked}"))
+                Reply::redirect(302, format!("/there{asked}"))
             }
             "redirected" => Reply::json("{}"),
             _ => Reply::raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
