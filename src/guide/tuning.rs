@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | `in_flight` at `workers`, the API quick | latency bounds it: items a second = workers / latency | more [`workers`](crate::Config::workers) |
 //! | the same, and latency grows with `workers` | the API is the bound | fewer `workers` |
-//! | fewer `in_flight` than `workers`, 503 now and then | [`adaptive`](crate::Config::adaptive) found what the API bears | nothing |
+//! | many 503 | the API bears fewer at once | fewer `workers`, or [`adaptive`](crate::Config::adaptive), which finds how many |
 //! | 429 among the failed attempts, long `ingest_wait_seconds` | the API bounds it | a [`rate`](crate::Config::rate) below its limit |
 //! | `unsaved_peak` at two batches, `in_flight` below `workers` | the database is the bound | a larger [`batch`](crate::Config::batch), a faster disk |
 //! | most batches lingered, few rows each | few items a second | nothing; a longer [`linger`](crate::Config::linger) for fewer commits |
