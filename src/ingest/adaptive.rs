@@ -12,7 +12,7 @@ mod tests;
 use std::time::Duration;
 
 use self::{limit::Limit, rate::LearnedRate};
-use super::attempt::AttemptError;
+use super::attempt_error::AttemptError;
 
 /// So often the rule is asked.
 pub(crate) const TICK: Duration = Duration::from_millis(100);

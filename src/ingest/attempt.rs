@@ -1,6 +1,5 @@
 //! One HTTP exchange under one deadline: connect, head and body. Fetchers use it, and so does the reading of lists.
 
-mod error;
 mod redirect;
 
 use std::{
@@ -17,8 +16,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
-pub(crate) use self::error::AttemptError;
 use super::{
+    attempt_error::AttemptError,
     bodies::Bodies,
     connection::Broken,
     connections::{Connections, Used},

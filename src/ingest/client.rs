@@ -13,7 +13,8 @@ use log::debug;
 use super::{
     Config, Failure, FailureKind,
     adaptive::{Allowed, Window},
-    attempt::{AttemptError, Exchange, attempt},
+    attempt::{Exchange, attempt},
+    attempt_error::AttemptError,
     bodies::Bodies,
     connections::Connections,
     control::Control,

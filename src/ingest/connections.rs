@@ -20,7 +20,7 @@ use log::warn;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    attempt::AttemptError,
+    attempt_error::AttemptError,
     connection::{Connection, Shared},
 };
 

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{attempt::AttemptError, counters::Counters, metrics::Ended};
+use super::{attempt_error::AttemptError, counters::Counters, metrics::Ended};
 
 /// A run is stopped in two steps: first nothing new starts, then, when the drain has lasted long enough, what is in flight is
 /// dropped too.

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::attempt::AttemptError;
+use super::attempt_error::AttemptError;
 
 /// So many attempts are looked back on.
 const LOOKED_BACK: usize = 100;

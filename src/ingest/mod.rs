@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod attempt;
+mod attempt_error;
 mod bodies;
 mod client;
 pub mod config;

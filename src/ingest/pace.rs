@@ -27,7 +27,7 @@ use tokio::{sync::Mutex, time::sleep};
 
 use super::{
     adaptive::{Allowed, End, Window},
-    attempt::AttemptError,
+    attempt_error::AttemptError,
     gate::{Gate, Place},
     health::{Health, Sign},
     spaced::Spaced,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::attempt::AttemptError;
+use super::attempt_error::AttemptError;
 
 /// A server may ask for this much patience; an id that it asks more for fails.
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
