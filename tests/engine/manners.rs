@@ -9,15 +9,6 @@ use hn_ingest::test_util::Reply;
 
 use crate::world::World;
 
-fn times(world: &World) -> Vec<Instant> {
-    world
-        .server
-        .requests()
-        .iter()
-        .map(|request| request.at)
-        .collect()
-}
-
 #[test]
 fn nobody_asks_before_the_time_that_the_api_named() {
     for status in [429, 503] {
@@ -33,7 +24,7 @@ fn nobody_asks_before_the_time_that_the_api_named() {
         let report = world.ingest(1..=2000);
         world.check(&report);
         assert_eq!(report.totals.stored, 2000);
-        let times = times(&world);
+        let times = world.times();
         let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
         let (before, longest) = gaps.enumerate().max_by_key(|(_, gap)| *gap).unwrap();
         assert!(
@@ -62,7 +53,7 @@ fn while_the_api_fails_widely_retries_are_probes_and_none_is_dropped() {
     world.check(&report);
     assert_eq!((report.totals.failed, report.totals.attempts), (20, 160));
     // The first hundred are not enough to tell; the other sixty are retries, at a fifth of the recent rate at first.
-    let times = times(&world);
+    let times = world.times();
     let spaced = times[159] - times[100];
     assert!(spaced >= Duration::from_millis(200), "{spaced:?}");
 }

@@ -149,12 +149,7 @@ fn requests_made_again_and_redirects_keep_to_the_rate() {
         let report = world.ingest(1..=60);
         world.check(&report);
         assert_eq!(report.totals.stored, 60, "{path}");
-        let times: Vec<Instant> = world
-            .server
-            .requests()
-            .iter()
-            .map(|request| request.at)
-            .collect();
+        let times = world.times();
         let seconds = (times[times.len() - 1] - times[0]).as_secs_f64();
         // Of the second's worth a twentieth may come at once, and the first has no wait before it.
         let allowed = 50.0 * seconds * 1.02 + 50.0 / 20.0 + 1.0;
@@ -258,12 +253,7 @@ fn retry_after_is_waited_for() {
         ],
     );
     let report = world.ingest(1..=1);
-    let times: Vec<Instant> = world
-        .server
-        .requests()
-        .iter()
-        .map(|request| request.at)
-        .collect();
+    let times = world.times();
     assert_eq!(report.totals.stored, 1);
     assert!(
         times[1] - times[0] >= Duration::from_secs(1),
@@ -290,12 +280,7 @@ fn the_rate_holds_over_all_fetchers_and_retries() {
     world.server.otherwise(|_| Reply::status(503));
     let report = world.ingest(1..=60);
     assert_eq!(report.totals.attempts, 120);
-    let times: Vec<Instant> = world
-        .server
-        .requests()
-        .iter()
-        .map(|request| request.at)
-        .collect();
+    let times = world.times();
     let took = times[119] - times[0];
     // 200 a second, of which a twentieth may come at once.
     assert!(

@@ -5,7 +5,7 @@ use std::{
     ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use diesel::{
@@ -192,6 +192,12 @@ impl World {
 
     pub(crate) fn connection(&self) -> SqliteConnection {
         connection(&self.file())
+    }
+
+    /// When each request came, in their order.
+    pub(crate) fn times(&self) -> Vec<Instant> {
+        let requests = self.server.requests();
+        requests.iter().map(|request| request.at).collect()
     }
 
     pub(crate) fn count(&self, table_and_condition: &str) -> u64 {
