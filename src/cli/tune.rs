@@ -1,21 +1,19 @@
 //! `tune`: how many workers are worth it. Sweeps worker counts against an API, a real pipeline each, and says where the knee is.
 //!
-//! Reading order: `bench` (one step), `meter` (its rate), `knee`, `curve`, `told` (what is said of it all).
+//! Reading order: `bench` (one step), `meter` (its rate), `stopped`, `knee`, `curve`, `told` (what is said of it all).
 
 mod bench;
 mod curve;
 mod knee;
 mod meter;
+mod stopped;
 mod told;
 
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use self::{
-    bench::{Bench, Stopped},
-    told::Told,
-};
+use self::{bench::Bench, stopped::Stopped, told::Told};
 use super::{
     Ending, Refusal,
     metrics::Metrics,

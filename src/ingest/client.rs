@@ -160,7 +160,7 @@ impl Client {
             {
                 return (Answer::Absent, attempts);
             }
-            control.counters.attempt_failed(error.kind());
+            control.counters.attempt_failed(&error);
             match policy.after(attempts, &error, fastrand::f64()) {
                 Decision::GiveUp => {
                     return (Answer::Failed(error.kind(), error.to_string()), attempts);

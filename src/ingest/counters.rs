@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{
+    attempt_error::AttemptError,
     latency::{Latencies, Latency},
     metrics::Meters,
     outcome::FailureKind,
@@ -74,6 +75,7 @@ pub(crate) struct Counters {
     attempts: Count,
     retries: Count,
     attempts_failed: [Count; FailureKind::ALL.len()],
+    pushed_back: Count,
     latency: Latencies,
     pub(crate) connections: Count,
     pub(crate) bytes: Count,
@@ -139,8 +141,11 @@ impl Counters {
         }
     }
 
-    pub(crate) fn attempt_failed(&self, kind: FailureKind) {
-        self.attempts_failed[kind.index()].add(1);
+    pub(crate) fn attempt_failed(&self, error: &AttemptError) {
+        self.attempts_failed[error.kind().index()].add(1);
+        if matches!(error, AttemptError::Status { code: 429, .. }) {
+            self.pushed_back.add(1);
+        }
     }
 
     pub(crate) fn batch(&self, trigger: Trigger, rows: usize, took: Duration) {
@@ -183,6 +188,7 @@ impl Counters {
             attempts: self.attempts.get(),
             retries: self.retries.get(),
             attempts_failed: self.attempts_failed.each_ref().map(Count::get),
+            pushed_back: self.pushed_back.get(),
             latency: self.latency.summary(),
             connections: self.connections.get(),
             bytes: self.bytes.get(),
@@ -219,6 +225,8 @@ pub struct Progress {
     pub retries: u64,
     /// Attempts that failed, by [`FailureKind::index`].
     pub attempts_failed: [u64; FailureKind::ALL.len()],
+    /// Those of them that were answered 429, too many requests.
+    pub pushed_back: u64,
     /// How long attempts took, be they successes or failures.
     pub latency: Latency,
     /// Connections opened.

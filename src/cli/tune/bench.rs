@@ -1,13 +1,6 @@
 //! What a step runs on: an API, one client for the whole sweep, and for each step a pipeline and a database of its own.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use futures_util::{
     future::Either,
@@ -15,7 +8,11 @@ use futures_util::{
 };
 use tokio::time::MissedTickBehavior;
 
-use super::{TuneArgs, curve, meter::Meter};
+use super::{
+    TuneArgs, curve,
+    meter::Meter,
+    stopped::{Stopped, trouble},
+};
 use crate::{
     cli::{
         Refusal,
@@ -25,8 +22,8 @@ use crate::{
         signals::{self, Signals},
     },
     db,
-    hn::{HnSink, HnSource, Item, PUBLIC_API, lists, migrations},
-    ingest::{Builder, Client, Config, DecodeError, Latency, Progress, RunWatch, Source},
+    hn::{HnSink, HnSource, PUBLIC_API, lists, migrations},
+    ingest::{Builder, Client, Config, Latency, Progress, RunWatch},
     mock_api::{Faults, MockApi, RunningMockApi},
 };
 
@@ -34,13 +31,11 @@ use crate::{
 const RAMP: u32 = 5;
 /// How often the counters are looked at.
 const LOOK: Duration = Duration::from_millis(20);
-/// An API of which more than this part of the attempts fails is not pressed further.
-const FAILING: u64 = 20;
 
 pub(super) struct Bench<'a> {
     options: &'a Options,
     step_time: Duration,
-    source: Watched,
+    source: HnSource,
     /// One for all steps: so no two steps together exceed the rate, and no connection is opened twice.
     client: Client,
     config: Config,
@@ -57,68 +52,6 @@ pub(super) struct Step {
     pub(super) totals: Progress,
 }
 
-/// Why a sweep ended before its last step.
-#[derive(Clone, Debug)]
-pub(super) enum Stopped {
-    /// Answers that said 429.
-    PushedBack {
-        workers: usize,
-        answers: u64,
-    },
-    Failing {
-        workers: usize,
-        failed: u64,
-        attempts: u64,
-    },
-    Silent {
-        workers: usize,
-    },
-    Flat,
-    Interrupted(u8),
-    Broken(String),
-}
-
-impl Stopped {
-    /// Whether the step that it ended is one to go no further than, and no result.
-    pub(super) fn is_limit(&self) -> bool {
-        matches!(
-            self,
-            Self::PushedBack { .. } | Self::Failing { .. } | Self::Silent { .. }
-        )
-    }
-}
-
-impl fmt::Display for Stopped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PushedBack { workers, answers } => write!(
-                f,
-                "the API pushed back at {}: {answers} answered 429, too many requests",
-                curve::workers(*workers)
-            ),
-            Self::Failing {
-                workers,
-                failed,
-                attempts,
-            } => write!(
-                f,
-                "{failed} of {attempts} attempts failed at {}",
-                curve::workers(*workers)
-            ),
-            Self::Silent { workers } => {
-                write!(
-                    f,
-                    "nothing was stored in the time of a step at {}",
-                    curve::workers(*workers)
-                )
-            }
-            Self::Flat => f.write_str("two more steps brought nothing"),
-            Self::Interrupted(_) => f.write_str("interrupted"),
-            Self::Broken(why) => f.write_str(why),
-        }
-    }
-}
-
 impl Step {
     /// Attempts that failed, be they tried again or not.
     pub(super) fn failed(&self) -> u64 {
@@ -130,18 +63,10 @@ impl Step {
     }
 }
 
-fn failed(progress: &Progress) -> u64 {
+pub(super) fn failed(progress: &Progress) -> u64 {
     let attempts: u64 = progress.attempts_failed.iter().sum();
     // An answer that is no item fails its id, and no attempt.
     attempts.max(progress.failed)
-}
-
-/// A sweep measures each worker count as it stands, so whatever else would change it under way is switched off here.
-fn fixed(config: &Config) -> Config {
-    Config {
-        adaptive: false,
-        ..config.clone()
-    }
 }
 
 impl<'a> Bench<'a> {
@@ -175,7 +100,9 @@ impl<'a> Bench<'a> {
         let source = HnSource::new(&base).map_err(Refusal::new)?;
         let config = Config {
             workers: most,
-            ..fixed(&options.config)
+            // A sweep measures each worker count as it stands.
+            adaptive: false,
+            ..options.config.clone()
         };
         let client = Client::new(&config);
         let read = signals.or_leave(lists::max_item(&client, &source)).await;
@@ -188,10 +115,7 @@ impl<'a> Bench<'a> {
         Ok(Self {
             options,
             step_time: args.step_time,
-            source: Watched {
-                source,
-                refused: Arc::default(),
-            },
+            source,
             client,
             config,
             max_item,
@@ -222,7 +146,6 @@ impl<'a> Bench<'a> {
             .start()
             .await
             .map_err(Refusal::new)?;
-        let refused_before = self.source.refused.load(Relaxed);
         let mut run = pipeline.run_stream(self.ids());
         let watch = run.watch();
         let (began, mut meter) = (Instant::now(), Meter::after(self.step_time / RAMP));
@@ -246,8 +169,7 @@ impl<'a> Bench<'a> {
                 _ = tick.tick(), if under_way => {
                     let (at, progress) = (began.elapsed(), watch.progress());
                     meter.look(at, progress.settled());
-                    let refused = self.source.refused.load(Relaxed) - refused_before;
-                    stopped = trouble(workers, &progress, refused);
+                    stopped = trouble(workers, &progress);
                     under_way = at < self.step_time && stopped.is_none();
                     if !under_way {
                         run.cancel();
@@ -307,49 +229,4 @@ impl<'a> Bench<'a> {
 
 pub(super) fn live_url(options: &Options) -> &str {
     options.api_url.as_deref().unwrap_or(PUBLIC_API)
-}
-
-fn trouble(workers: usize, progress: &Progress, refused: u64) -> Option<Stopped> {
-    let (failed, attempts) = (failed(progress), progress.attempts);
-    if refused > 0 {
-        let answers = refused;
-        return Some(Stopped::PushedBack { workers, answers });
-    }
-    // A single mishap among a first step's few attempts is no sign yet.
-    (failed > 1 && failed * FAILING > attempts).then_some(Stopped::Failing {
-        workers,
-        failed,
-        attempts,
-    })
-}
-
-/// Hacker News, with its 429s counted: what a run reports does not tell them from other statuses.
-#[derive(Clone)]
-struct Watched {
-    source: HnSource,
-    refused: Arc<AtomicU64>,
-}
-
-impl Source for Watched {
-    type Id = i64;
-    type Record = Item;
-
-    fn url(&self, id: &i64) -> String {
-        self.source.url(id)
-    }
-
-    fn headers(&self) -> Vec<(String, String)> {
-        self.source.headers()
-    }
-
-    fn is_absent(&self, status: u16) -> bool {
-        if status == 429 {
-            self.refused.fetch_add(1, Relaxed);
-        }
-        self.source.is_absent(status)
-    }
-
-    fn decode(&self, id: &i64, body: &[u8]) -> Result<Option<Item>, DecodeError> {
-        self.source.decode(id, body)
-    }
 }

@@ -9,9 +9,10 @@ use serde::Serialize;
 
 use super::{
     TuneArgs,
-    bench::{Step, Stopped, live_url},
+    bench::{Step, live_url},
     curve,
     knee::{self, TOLERANCE},
+    stopped::Stopped,
 };
 use crate::{
     cli::{
