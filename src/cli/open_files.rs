@@ -5,8 +5,14 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Those that are no connection: standard streams, the database and what lies beside it, what the runtime needs.
 const OTHERS: u64 = 64;
 
+/// Of so many workers, for how many there can be connections. An embedded API holds the other end of each in this process, too.
+pub(super) fn room_for(workers: usize, api_is_embedded: bool) -> usize {
+    let each = 1 + usize::from(api_is_embedded);
+    make_room_for(workers * each) / each
+}
+
 /// Raises the soft limit so that this many connections can be open, as far as the hard one lets it. Says how many of them can.
-pub(super) fn make_room_for(connections: usize) -> usize {
+fn make_room_for(connections: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = connections as u64 + OTHERS;
     let Some(current) = current.filter(|current| *current < wanted) else {

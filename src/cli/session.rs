@@ -243,12 +243,11 @@ impl Session<'_> {
     }
 }
 
-/// The settings, with no more workers than there can be connections. The demo's API holds the other end of each in this process
-/// too.
+/// The settings, with no more workers than there can be connections.
 fn with_room(options: &Options) -> Config {
     let mut config = options.config.clone();
-    let (workers, each) = (config.workers, 1 + usize::from(options.demo));
-    let room = open_files::make_room_for(workers * each) / each;
+    let workers = config.workers;
+    let room = open_files::room_for(workers, options.demo);
     if room < workers {
         config.workers = room.max(1);
         warn!(

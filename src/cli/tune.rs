@@ -24,12 +24,10 @@ use super::{
     signals::Signals,
 };
 use crate::{
-    ingest::config::{Config, SETTINGS},
+    ingest::config::{Config, SETTINGS, WORKERS_MAX},
     mock_api::Latency,
 };
 
-/// As many as the setting allows, since a sweep ends by itself.
-const MAX_WORKERS: &str = "4096";
 const STEP_TIME: &str = "3s";
 const LATENCY: &str = "100ms";
 /// More than a curve has room for.
@@ -78,7 +76,7 @@ pub(super) fn command() -> Command {
             flag(
                 "max-workers",
                 "N",
-                format!("The most workers of a sweep [default: {MAX_WORKERS}]"),
+                format!("The most workers of a sweep [default: {WORKERS_MAX}]"),
             )
             .conflicts_with("steps"),
         )
@@ -115,10 +113,11 @@ impl TuneArgs {
         }
         let steps = match given("steps") {
             Some(text) => Steps::Named(named(text)?),
-            None => {
-                let text = given("max-workers").unwrap_or(MAX_WORKERS);
-                Steps::DoublingTo(workers("max-workers", text, text)?)
-            }
+            // A sweep ends by itself.
+            None => Steps::DoublingTo(match given("max-workers") {
+                Some(text) => workers("max-workers", text, text)?,
+                None => WORKERS_MAX,
+            }),
         };
         let step_time = given("step-time").unwrap_or(STEP_TIME);
         let latency = given("latency").unwrap_or(LATENCY);
@@ -224,7 +223,7 @@ impl TuneArgs {
     }
 }
 
-/// The steps for which there are connections enough. The embedded API holds the other end of each in this process.
+/// The steps for which there are connections enough.
 fn affordable(args: &TuneArgs) -> Result<Vec<usize>, Refusal> {
     let mut steps = match &args.steps {
         Steps::Named(steps) => steps.clone(),
@@ -234,11 +233,8 @@ fn affordable(args: &TuneArgs) -> Result<Vec<usize>, Refusal> {
             below.chain([*most]).collect()
         }
     };
-    let (most, each) = (
-        steps.last().copied().unwrap_or(1),
-        1 + usize::from(!args.live),
-    );
-    let room = open_files::make_room_for(most * each) / each;
+    let most = steps.last().copied().unwrap_or(1);
+    let room = open_files::room_for(most, !args.live);
     if room < most {
         let why = format!(
             "the limit of open files has room for {room} workers, not {most}; raise it with ulimit -n"

@@ -144,7 +144,9 @@ pub struct BadSetting {
     pub allowed: &'static str,
 }
 
-const WORKERS: RangeInclusive<usize> = 1..=4096;
+/// The most fetchers of a pipeline.
+pub(crate) const WORKERS_MAX: usize = 4096;
+const WORKERS: RangeInclusive<usize> = 1..=WORKERS_MAX;
 const MAILBOX: RangeInclusive<usize> = 0..=1000;
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 const ATTEMPTS: RangeInclusive<u32> = 1..=100;

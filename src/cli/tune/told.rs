@@ -19,12 +19,10 @@ use crate::{
         options::{Format, Options},
         output::{LatencyMs, ms, to_stdout},
     },
-    ingest::Latency,
+    ingest::{Latency, config::WORKERS_MAX},
     mock_api,
 };
 
-/// The most that `--workers` takes.
-const WORKERS_MAX: usize = 4096;
 /// Of a rate, so much counts as all of it: the first requests of a step come late.
 const HELD: f64 = 0.9;
 

@@ -5,7 +5,7 @@ use log::debug;
 
 use super::{
     super::{
-        adaptive::{Adaptive, Allowed, TICK, Window},
+        adaptive::{Allowed, TICK, Window},
         source::Id,
     },
     Coordinator,
@@ -38,8 +38,7 @@ impl<I: Id> Coordinator<I> {
             return;
         };
         let before = self.adaptive.allowed();
-        let adaptive = std::mem::replace(&mut self.adaptive, Adaptive::new(self.workers));
-        self.adaptive = adaptive.after(&window);
+        self.adaptive = self.adaptive.clone().after(&window);
         let now = self.adaptive.allowed();
         if now != before {
             (self.demand.allow)(&now);
