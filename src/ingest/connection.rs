@@ -1,5 +1,7 @@
 //! One HTTP/1.1 connection, kept from request to request together with its codec and with the head that all its requests share.
 
+mod codec;
+
 use std::{
     cell::Cell,
     io, mem,
@@ -8,12 +10,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use actix_codec::{AsyncRead, Decoder, Encoder, ReadBuf};
+use actix_codec::{AsyncRead, ReadBuf};
 use actix_http::{
-    RequestHead, RequestHeadType, ResponseHead, ServiceConfig, StatusCode, Version,
+    RequestHead, RequestHeadType, ResponseHead, ServiceConfig, StatusCode,
     body::BodySize,
     error::{ParseError, PayloadError},
-    h1::{ClientCodec, ClientPayloadCodec, Message, MessageType},
+    h1::ClientCodec,
     header::{self, HeaderMap, HeaderValue, InvalidHeaderValue},
 };
 use awc::{
@@ -25,6 +27,8 @@ use futures_util::future::poll_fn;
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
 use tokio_util::io::poll_read_buf;
+
+use self::codec::{Codec, Part, Request};
 
 /// With less room a read is not worth its call.
 const ROOM_MIN: usize = 4 * 1024;
@@ -52,25 +56,6 @@ pub(crate) struct Shared {
     to_write: Cell<BytesMut>,
 }
 
-/// What comes next, and how to read it.
-enum Codec {
-    Head(ClientCodec),
-    Body(ClientPayloadCodec),
-    /// A body that ends with its connection.
-    UntilClosed {
-        is_empty: bool,
-    },
-    /// Nothing that could be understood.
-    Nothing,
-}
-
-/// A part of an answer.
-enum Part {
-    Head(ResponseHead),
-    Body(Bytes),
-    End,
-}
-
 /// Why an answer does not come, or breaks off.
 #[derive(Debug, Error)]
 pub(crate) enum Broken {
@@ -88,8 +73,6 @@ pub(crate) enum Broken {
     #[error("{0}")]
     Io(#[from] io::Error),
 }
-
-type Request = Message<(RequestHeadType, BodySize)>;
 
 impl Connection {
     /// # Errors
@@ -242,68 +225,6 @@ impl Connection {
     pub(crate) fn is_at_rest(&self) -> bool {
         matches!(*self.codec, Codec::Head(_)) && !self.is_last && self.unread.is_empty()
     }
-}
-
-impl Codec {
-    /// As RFC 9112, 6.3 has it.
-    fn expect_body_of(&mut self, head: &ResponseHead) {
-        let Self::Head(codec) = mem::replace(self, Self::Nothing) else {
-            return;
-        };
-        let length = head.headers.get(header::CONTENT_LENGTH);
-        let is_chunked = head.headers.contains_key(header::TRANSFER_ENCODING)
-            && head.version >= Version::HTTP_11;
-        *self = match codec.message_type() {
-            MessageType::Stream => Self::Nothing,
-            MessageType::None if has_no_body(head.status) => Self::Head(codec),
-            // What is announced does not come, and the codec waits for it.
-            MessageType::Payload if has_no_body(head.status) => Self::Nothing,
-            MessageType::None if length.is_some() => Self::Head(codec),
-            MessageType::Payload if is_chunked || length.is_some_and(|length| length != "0") => {
-                Self::Body(codec.into_payload_codec())
-            }
-            MessageType::Payload if length.is_some() => Self::Nothing,
-            MessageType::None | MessageType::Payload => Self::UntilClosed { is_empty: true },
-        };
-    }
-
-    fn expect_head(&mut self) {
-        if let Self::Body(codec) = mem::replace(self, Self::Nothing) {
-            *self = Self::Head(codec.into_message_codec());
-        }
-    }
-
-    fn decode(&mut self, source: &mut BytesMut) -> Result<Option<Part>, Broken> {
-        match self {
-            // It takes the codec a while to see that there is nothing.
-            Self::Head(_) | Self::UntilClosed { .. } if source.is_empty() => Ok(None),
-            Self::Head(codec) => Ok(codec.decode(source)?.map(Part::Head)),
-            Self::Body(codec) => match codec.decode(source)? {
-                Some(Some(part)) => Ok(Some(Part::Body(part))),
-                Some(None) => {
-                    self.expect_head();
-                    Ok(Some(Part::End))
-                }
-                None => Ok(None),
-            },
-            Self::UntilClosed { is_empty } => {
-                *is_empty = false;
-                Ok(Some(Part::Body(source.split().freeze())))
-            }
-            Self::Nothing => Ok(None),
-        }
-    }
-
-    fn encode(&mut self, request: Request, target: &mut BytesMut) -> Result<(), Broken> {
-        match self {
-            Self::Head(codec) => Ok(codec.encode(request, target)?),
-            Self::Body(_) | Self::UntilClosed { .. } | Self::Nothing => Err(Broken::NoAnswer),
-        }
-    }
-}
-
-fn has_no_body(status: StatusCode) -> bool {
-    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// A URL's host, and its port unless that is its scheme's own.
