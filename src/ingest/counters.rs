@@ -239,7 +239,7 @@ pub struct Progress {
     pub in_flight_peak: u64,
     /// Ids at this moment that failed before and wait for another attempt, or are at it.
     pub being_retried: u64,
-    /// Batches written because they had all their rows.
+    /// Batches written because enough rows waited: a hundred, or [`Config::batch`](super::Config::batch) if that is less.
     pub batches_full: u64,
     /// Batches written because their bodies reached 8 MiB.
     pub batches_heavy: u64,

@@ -22,6 +22,11 @@ use super::{
     writer::Writer,
 };
 
+/// While nothing is written, so many rows are worth a transaction. What comes meanwhile makes the next one, so a disk that is slow
+/// gets larger ones. Where all cores are busy, what the writing thread does in one go holds up the arbiter or the API's server,
+/// and 500 rows take longer than both have work for.
+const ROWS_WORTH: usize = 100;
+
 pub(crate) struct Storage<S, K>
 where
     S: Source,
@@ -76,7 +81,7 @@ where
         if self.being_written > 0 || self.waiting.is_empty() {
             return;
         }
-        if self.waiting.len() >= self.rows_max {
+        if self.waiting.len() >= self.rows_max.min(ROWS_WORTH) {
             self.write(Trigger::Rows, ctx);
         } else if self.waiting_bytes >= BATCH_BYTES {
             self.write(Trigger::Bytes, ctx);

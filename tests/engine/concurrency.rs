@@ -1,12 +1,17 @@
 //! How much is under way at once: invariant 4.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::SeqCst},
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 
 use diesel::connection::SimpleConnection;
-use hn_ingest::test_util::Reply;
+use futures_util::{StreamExt, future::ready};
+use hn_ingest::{Progress, Run, test_util::Reply};
 
 use crate::world::{World, in_system};
 
@@ -87,9 +92,44 @@ fn never_more_unsaved_than_two_batches_however_long_the_database_is_locked() {
 }
 
 #[test]
+fn a_hundred_rows_are_written_at_once_and_what_comes_meanwhile_makes_the_next_batch() {
+    let mut world = World::new();
+    (world.config.batch, world.config.linger) = (500, Duration::from_secs(3600));
+    let mut locker = world.connection();
+    let (sender, receiver) = channel();
+    let report = in_system(async {
+        let run = world.pipeline().await.run_stream(receiver);
+        for id in 1..=100 {
+            sender.send(id).await.unwrap();
+        }
+        reached(&run, |progress| progress.stored == 100).await;
+        locker.batch_execute("BEGIN IMMEDIATE").unwrap();
+        for id in 101..=700 {
+            sender.send(id).await.unwrap();
+        }
+        reached(&run, |progress| progress.unsaved_peak == 600).await;
+        locker.batch_execute("COMMIT").unwrap();
+        drop(sender);
+        run.await.unwrap()
+    });
+    world.check(&report);
+    assert_eq!((report.totals.stored, report.totals.batches_full), (700, 3));
+}
+
+/// Waits for a moment of a run, though not for ever.
+async fn reached(run: &Run<i64>, moment: impl Fn(&Progress) -> bool) {
+    let mut moments = pin!(
+        run.events(Duration::from_millis(1))
+            .filter(|progress| ready(moment(progress)))
+    );
+    let reached = tokio::time::timeout(Duration::from_secs(20), moments.next()).await;
+    assert!(matches!(reached, Ok(Some(_))), "{:?}", run.progress());
+}
+
+#[test]
 fn large_bodies_fill_a_batch_and_bound_what_is_unsaved() {
     let mut world = World::new();
-    world.config.linger = std::time::Duration::from_secs(60);
+    world.config.linger = Duration::from_secs(60);
     let body = format!("\"{}\"", "x".repeat(5 << 20));
     world.server.otherwise(move |_| Reply::json(body.clone()));
     let report = world.ingest(1..=8);
