@@ -165,8 +165,9 @@ impl Connection {
     async fn send(&mut self, request: Request) -> Result<(), Broken> {
         let mut unsent = self.shared.to_write.take();
         self.codec.encode(request, &mut unsent)?;
-        self.socket.write_all_buf(&mut unsent).await?;
+        self.socket.write_all(&unsent).await?;
         self.socket.flush().await?;
+        unsent.clear();
         self.shared.to_write.set(unsent);
         Ok(())
     }

@@ -18,7 +18,7 @@ use super::{
     client::Answer,
     counters::Trigger,
     messages::{Committed, Flush, RunId, Save, StorageGone},
-    unsaved::BATCH_BYTES,
+    unsaved::{BATCH_BYTES, BatchRoom},
     writer::Writer,
 };
 
@@ -118,14 +118,14 @@ where
         ctx.spawn(written.into_actor(self).map(move |written, storage, ctx| {
             storage.being_written = 0;
             control.counters.batch(trigger, rows, began.elapsed());
-            let (committed, _rooms) = written.unwrap_or_else(|error| {
+            let (committed, _room) = written.unwrap_or_else(|error| {
                 let lost = Some(format!("writing a batch panicked: {error}"));
                 (
                     Committed {
                         lost,
                         ..Committed::nothing(run)
                     },
-                    Vec::new(),
+                    BatchRoom::default(),
                 )
             });
             storage.committed(committed);

@@ -21,10 +21,8 @@ pub(crate) struct Unsaved {
 pub(crate) struct BytesRoom(Option<OwnedSemaphorePermit>);
 
 /// Room for a row, given back when this is dropped, which is after its commit.
-#[derive(Debug)]
-pub(crate) struct RowRoom {
-    _permit: Option<OwnedSemaphorePermit>,
-}
+#[derive(Debug, Default)]
+pub(crate) struct RowRoom(Option<OwnedSemaphorePermit>);
 
 // The semaphores are never closed, so a permit always comes.
 impl Unsaved {
@@ -45,9 +43,32 @@ impl Unsaved {
 
     /// Waits for room for a row.
     pub(crate) async fn row(&self) -> RowRoom {
-        RowRoom {
-            _permit: self.rows.clone().acquire_owned().await.ok(),
-        }
+        RowRoom(self.rows.clone().acquire_owned().await.ok())
+    }
+}
+
+/// The rooms of a batch, given back in one go.
+#[derive(Debug, Default)]
+pub(crate) struct BatchRoom {
+    rows: RowRoom,
+    bytes: BytesRoom,
+}
+
+impl BatchRoom {
+    pub(crate) fn add_row(&mut self, room: RowRoom) {
+        join(&mut self.rows.0, room.0);
+    }
+
+    pub(crate) fn add_bytes(&mut self, room: BytesRoom) {
+        join(&mut self.bytes.0, room.0);
+    }
+}
+
+fn join(sum: &mut Option<OwnedSemaphorePermit>, more: Option<OwnedSemaphorePermit>) {
+    match (sum.as_mut(), more) {
+        (Some(sum), Some(more)) => sum.merge(more),
+        (None, more) => *sum = more,
+        (Some(_), None) => {}
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     control::Control,
     messages::{Committed, RunId, Save},
     panic_message,
-    unsaved::{BytesRoom, RowRoom},
+    unsaved::BatchRoom,
 };
 use crate::db::{self, FileIdentity, Pool};
 
@@ -35,13 +35,6 @@ pub(crate) struct Writer<S, K> {
 
 type Row<S> = (<S as Source>::Id, Outcome<<S as Source>::Record>);
 
-/// What a row needs beside its outcome until it is committed.
-pub(crate) struct Kept {
-    attempts: u32,
-    _row: Option<RowRoom>,
-    _bytes: BytesRoom,
-}
-
 /// Why a transaction did not commit.
 enum Trouble {
     /// One of the rows, or the sink's code on it: the others may well be written.
@@ -55,17 +48,18 @@ where
     S: Source,
     K: Sink<Id = S::Id, Record = S::Record>,
 {
-    /// Writes a batch; when this returns, what it counts is committed. Gives the batch's rooms too, to be given back on the
-    /// arbiter: from here, each would wake it once.
+    /// Writes a batch; when this returns, what it counts is committed. Gives the batch's room too, to be given back on the
+    /// arbiter: from here, each fetcher that waits for some would wake it once.
     pub(crate) fn write(
         &self,
         run: RunId,
         control: &Control,
         batch: Vec<Save<S::Id>>,
-    ) -> (Committed<S::Id>, Vec<Kept>) {
-        let (rows, kept): (Vec<_>, Vec<_>) = batch
+    ) -> (Committed<S::Id>, BatchRoom) {
+        let mut room = BatchRoom::default();
+        let (rows, attempts): (Vec<_>, Vec<_>) = batch
             .into_iter()
-            .filter_map(|save| self.decode(save))
+            .filter_map(|save| self.decode(save, &mut room))
             .unzip();
         let mut committed = Committed::nothing(run);
         match self.commit(&rows, control) {
@@ -73,13 +67,14 @@ where
             Err(Trouble::Lost(why)) => committed.lost = Some(why),
             Err(Trouble::Row(why)) => {
                 debug!("a batch of {} is written row by row: {why}", rows.len());
-                self.write_one_by_one(rows, &kept, control, &mut committed);
+                self.write_one_by_one(rows, &attempts, control, &mut committed);
             }
         }
-        (committed, kept)
+        (committed, room)
     }
 
-    fn decode(&self, save: Save<S::Id>) -> Option<(Row<S>, Kept)> {
+    /// The row of an answer, and how many attempts that took.
+    fn decode(&self, save: Save<S::Id>, batch_room: &mut BatchRoom) -> Option<(Row<S>, u32)> {
         let Save {
             id,
             answer,
@@ -94,13 +89,15 @@ where
                 attempts,
             })
         };
-        let mut bytes = BytesRoom::default();
+        if let Some(room) = room {
+            batch_room.add_row(room);
+        }
         let outcome = match answer {
             Answer::NotAttempted => return None,
             Answer::Absent => Outcome::Absent,
             Answer::Failed(kind, message) => failed(kind, message),
             Answer::Body(body, room) => {
-                bytes = room;
+                batch_room.add_bytes(room);
                 match catch_unwind(AssertUnwindSafe(|| self.source.decode(&id, &body))) {
                     Ok(Ok(Some(record))) => Outcome::Stored(record),
                     Ok(Ok(None)) => Outcome::Absent,
@@ -112,27 +109,20 @@ where
                 }
             }
         };
-        Some((
-            (id, outcome),
-            Kept {
-                attempts,
-                _row: room,
-                _bytes: bytes,
-            },
-        ))
+        Some(((id, outcome), attempts))
     }
 
     /// A row that is at fault is settled as failed; where not even that can be written, it has no outcome.
     fn write_one_by_one(
         &self,
         rows: Vec<Row<S>>,
-        kept: &[Kept],
+        attempts: &[u32],
         control: &Control,
         committed: &mut Committed<S::Id>,
     ) {
         let count = rows.len();
         let mut last_refusal = String::new();
-        for (mut row, Kept { attempts, .. }) in rows.into_iter().zip(kept) {
+        for (mut row, attempts) in rows.into_iter().zip(attempts) {
             let mut tried = self.commit(std::slice::from_ref(&row), control);
             if let Err(Trouble::Row(message)) = tried {
                 let kind = FailureKind::Storage;
