@@ -102,6 +102,13 @@ impl TuneArgs {
                     .to_owned(),
             );
         }
+        for flag in ["database", "limit", "adaptive"] {
+            if given(flag).is_some() {
+                complain(format_args!(
+                    "--{flag} means nothing to tune, which stores into temporary databases and measures each worker count as it stands"
+                ));
+            }
+        }
         if live && own.get_flag("demo") {
             return Err("--demo is the embedded API, --live is not: leave out one".to_owned());
         }

@@ -151,6 +151,19 @@ fn a_sweep_that_makes_no_sense_is_refused() {
 }
 
 #[test]
+fn a_flag_that_means_nothing_to_tune_is_said_to() {
+    let home = Home::new();
+    let args = ["--database", "mine.db", "--adaptive", "true"];
+    let short = ["--steps", "1", "--step-time", "500ms", "--latency", "5ms"];
+    let ran = home.run(&[&["tune"][..], &args, &short].concat()).exits(0);
+    for flag in ["--database", "--adaptive"] {
+        let told = format!("{flag} means nothing to tune");
+        assert!(ran.stderr.contains(&told), "{ran:?}");
+    }
+    assert!(!ran.stderr.contains("--limit"), "{ran:?}");
+}
+
+#[test]
 fn without_live_the_api_of_the_environment_is_not_asked_and_that_is_said() {
     let (home, api) = (Home::new(), api());
     let args = ["--steps", "1", "--step-time", "1s", "--latency", "5ms"];
