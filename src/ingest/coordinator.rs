@@ -53,6 +53,7 @@ pub struct Coordinator<I: Id> {
     adapting: Option<SpawnHandle>,
     outage: Outage,
     outage_patience: Duration,
+    looking: Option<SpawnHandle>,
     patience: Option<SpawnHandle>,
     save: Recipient<Save<I>>,
     flush: Recipient<Flush>,
@@ -87,6 +88,7 @@ impl<I: Id> Coordinator<I> {
             adapting: None,
             outage: Outage::default(),
             outage_patience: config.outage_patience,
+            looking: None,
             patience: None,
             save,
             flush,
@@ -110,6 +112,7 @@ impl<I: Id> Coordinator<I> {
     fn begin_next(&mut self, ctx: &mut Context<Self>) -> bool {
         let Some(begin) = self.queue.pop_front() else {
             self.stop_adapting(ctx);
+            self.stop_looking(ctx);
             if let Some(draining) = self.draining.take() {
                 draining.finish();
                 ctx.stop();
@@ -121,6 +124,7 @@ impl<I: Id> Coordinator<I> {
         self.current = Some(Current::new(begin, lost));
         self.outage = Outage::default();
         self.start_adapting(ctx);
+        self.start_looking(ctx);
         true
     }
 

@@ -1,5 +1,7 @@
 //! How long an outage of the API is waited for.
 
+use std::time::Duration;
+
 use actix::{AsyncContext, Context};
 use log::warn;
 
@@ -8,7 +10,26 @@ use super::{
     Coordinator,
 };
 
+/// An outage may begin while every id is still being tried again, and end while nothing is.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 impl<I: Id> Coordinator<I> {
+    /// From now on the API's health is looked at whether ids end or not.
+    pub(super) fn start_looking(&mut self, ctx: &mut Context<Self>) {
+        if self.looking.is_none() {
+            self.looking = Some(ctx.run_interval(LOOK_EVERY, |act, ctx| {
+                act.look_for_outage(ctx);
+                act.go_on(0, ctx);
+            }));
+        }
+    }
+
+    pub(super) fn stop_looking(&mut self, ctx: &mut Context<Self>) {
+        if let Some(looking) = self.looking.take() {
+            ctx.cancel_future(looking);
+        }
+    }
+
     pub(super) fn look_for_outage(&mut self, ctx: &mut Context<Self>) {
         let Some(current) = &self.current else { return };
         match self
