@@ -68,6 +68,7 @@ pub(crate) async fn attempt(
         match begun {
             Begun::Answer(reading) => break reading,
             Begun::Stale => connections.note_resent(),
+            Begun::TooEarly => {}
             Begun::Redirect { code, location } => {
                 redirects += 1;
                 let next = match redirects {
@@ -108,6 +109,8 @@ enum Begun {
         code: u16,
         location: HeaderValue,
     },
+    /// Nobody is to ask at the moment; nothing was sent.
+    TooEarly,
     /// The server closed the connection after an earlier answer. Each time one is used up, and a new one is never stale.
     Stale,
 }
@@ -124,6 +127,11 @@ async fn begin(
         some => Some(header_map(some)?),
     };
     let mut used = connections.to(url).await?;
+    if exchange.pace.cooling().is_some() {
+        // It was asked for while this one connected.
+        used.release();
+        return Ok(Begun::TooEarly);
+    }
     let head = match used.connection.get(url, headers).await {
         Err(Broken::Stale) => return Ok(Begun::Stale),
         head => head?,

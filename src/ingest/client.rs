@@ -161,13 +161,15 @@ impl Client {
                 return (Answer::Absent, attempts);
             }
             control.counters.attempt_failed(&error);
-            match policy.after(attempts, &error, fastrand::f64()) {
+            let random = fastrand::f64();
+            // Others are asked to stay away even where this id has had its last attempt.
+            pace.heed(&error, attempts, policy.wait(attempts, &error, random));
+            match policy.after(attempts, &error, random) {
                 Decision::GiveUp => {
                     return (Answer::Failed(error.kind(), error.to_string()), attempts);
                 }
                 Decision::RetryAfter(wait) => {
                     being_retried.get_or_insert_with(|| control.counters.being_retried.hold());
-                    pace.heed(&error, attempts, wait);
                     debug!("{id}: attempt {attempts} failed: {error}; again in {wait:.1?}");
                     if control.sleep(wait).await.is_none() {
                         return (Answer::NotAttempted, attempts);

@@ -29,7 +29,7 @@ pub struct Config {
     pub adaptive: bool,
     /// The most rows of one transaction.
     pub batch: usize,
-    /// How long an unfilled batch may wait.
+    /// How long rows may wait that are too few for a batch: under a hundred, or under `batch`.
     pub linger: Duration,
     /// Bodies of more bytes than this fail their id.
     pub max_body: u64,
@@ -234,7 +234,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
         flag: "linger",
         variable: "INGEST_LINGER",
         allowed: "0s to 1h, with a unit: 100ms, 1s",
-        meaning: "How long an unfilled batch may wait",
+        meaning: "How long rows may wait that are too few for a batch: under a hundred, or under --batch",
         show: |config| show_duration(config.linger),
         set: |config, text| put(&mut config.linger, duration(text, &WAIT)),
     },

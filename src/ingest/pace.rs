@@ -44,6 +44,9 @@ type Limiter = RateLimiter<
 /// oversleeps, and is small enough that a burst shows in no second's count.
 const BURST_SHARE: u32 = 20;
 
+/// A burst of one makes up for nothing; so it is two as soon as that is no more than this part.
+const BURST_SHARE_MAX: u32 = 10;
+
 /// Lets requests start one by one, each no sooner than all of the above allow.
 pub(crate) struct Pace {
     limiter: Option<Limiter>,
@@ -63,9 +66,8 @@ impl Pace {
     /// `rate` is in requests a second; 0 is no limit.
     pub(crate) fn new(rate: u32, adaptive: bool) -> Self {
         let limiter = NonZeroU32::new(rate).map(|rate| {
-            let burst = NonZeroU32::new(rate.get() / BURST_SHARE).unwrap_or(NonZeroU32::MIN);
             RateLimiter::direct_with_clock(
-                Quota::per_second(rate).allow_burst(burst),
+                Quota::per_second(rate).allow_burst(burst(rate)),
                 MonotonicClock,
             )
         });
@@ -119,7 +121,8 @@ impl Pace {
         }
     }
 
-    fn cooling(&self) -> Option<Duration> {
+    /// For how long still nobody may ask.
+    pub(crate) fn cooling(&self) -> Option<Duration> {
         let rest = self
             .cool_until
             .get()?
@@ -165,5 +168,24 @@ impl Pace {
     /// For how long nothing but connect errors, timeouts and 5xx came.
     pub(crate) fn down_for(&self) -> Option<Duration> {
         self.health.borrow().down_for(Instant::now())
+    }
+}
+
+/// How many requests may start at once after a pause.
+fn burst(rate: NonZeroU32) -> NonZeroU32 {
+    let least = (rate.get() / BURST_SHARE_MAX).clamp(1, 2);
+    NonZeroU32::new((rate.get() / BURST_SHARE).max(least)).unwrap_or(NonZeroU32::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_makes_up_for_what_a_timer_oversleeps_and_is_no_more_than_a_tenth_of_a_second() {
+        for (rate, expected) in [(1, 1), (19, 1), (20, 2), (59, 2), (60, 3), (1000, 50)] {
+            let rate = NonZeroU32::new(rate).expect("a rate");
+            assert_eq!(burst(rate).get(), expected, "{rate} a second");
+        }
     }
 }

@@ -23,19 +23,25 @@ pub(crate) enum Decision {
 
 impl RetryPolicy {
     /// What follows when attempt number `attempt` (from 1) ended with `error`; `random` is from 0.0 up to 1.0.
-    ///
-    /// Full jitter: the wait is anything from nothing up to the doubled backoff, so that fetchers that failed together do not
-    /// come back together (AWS Architecture Blog, "Exponential Backoff And Jitter"). What a server names is waited for in full.
     pub(crate) fn after(&self, attempt: u32, error: &AttemptError, random: f64) -> Decision {
-        if attempt >= self.attempts || !error.is_transient() {
+        let asks_too_much = error.retry_after() > Some(RETRY_AFTER_MAX);
+        if attempt >= self.attempts || !error.is_transient() || asks_too_much {
             return Decision::GiveUp;
         }
+        Decision::RetryAfter(self.wait(attempt, error, random))
+    }
+
+    /// How long to stay away after such a failure, be it for another attempt of this id or for those of others.
+    ///
+    /// Full jitter: the wait is anything from nothing up to the doubled backoff, so that fetchers that failed together do not
+    /// come back together (AWS Architecture Blog, "Exponential Backoff And Jitter"). What a server names is waited for in full,
+    /// unless it is more than anybody waits.
+    pub(crate) fn wait(&self, attempt: u32, error: &AttemptError, random: f64) -> Duration {
         let jittered = self.ceiling(attempt).mul_f64(random);
-        match error.retry_after() {
-            Some(asked) if asked > RETRY_AFTER_MAX => Decision::GiveUp,
-            Some(asked) => Decision::RetryAfter(asked.max(jittered)),
-            None => Decision::RetryAfter(jittered),
-        }
+        let asked = error
+            .retry_after()
+            .filter(|asked| *asked <= RETRY_AFTER_MAX);
+        jittered.max(asked.unwrap_or_default())
     }
 
     fn ceiling(&self, attempt: u32) -> Duration {

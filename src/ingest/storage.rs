@@ -22,9 +22,11 @@ use super::{
     writer::Writer,
 };
 
-/// While nothing is written, so many rows are worth a transaction. What comes meanwhile makes the next one, so a disk that is slow
-/// gets larger ones. Where all cores are busy, what the writing thread does in one go holds up the arbiter or the API's server,
-/// and 500 rows take longer than both have work for.
+/// While nothing is written, so many rows are worth a transaction; what comes meanwhile makes the next one, so that a slow disk
+/// gets larger ones.
+///
+/// Larger ones from the start are slower where all cores are busy: the thread that writes takes one from the arbiter or from the
+/// API's server for longer than what is in flight keeps the other busy.
 const ROWS_WORTH: usize = 100;
 
 pub(crate) struct Storage<S, K>

@@ -11,9 +11,10 @@ use crate::world::World;
 
 #[test]
 fn nobody_asks_before_the_time_that_the_api_named() {
-    for status in [429, 503] {
+    // With a single attempt the id fails, and the others stay away all the same.
+    for (status, attempts) in [(429, 4), (503, 4), (429, 1), (503, 1)] {
         let mut world = World::new();
-        world.config.workers = 4;
+        (world.config.workers, world.config.attempts) = (4, attempts);
         world.on(
             1,
             [
@@ -23,7 +24,11 @@ fn nobody_asks_before_the_time_that_the_api_named() {
         );
         let report = world.ingest(1..=2000);
         world.check(&report);
-        assert_eq!(report.totals.stored, 2000);
+        let failed = u64::from(attempts == 1);
+        assert_eq!(
+            (report.totals.stored, report.totals.failed),
+            (2000 - failed, failed)
+        );
         let times = world.times();
         let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
         let (before, longest) = gaps.enumerate().max_by_key(|(_, gap)| *gap).unwrap();
@@ -34,6 +39,18 @@ fn nobody_asks_before_the_time_that_the_api_named() {
         // What was asked before that answer came is few; the rest waited.
         assert!(before < 1000, "{status}: {before} were asked before");
     }
+}
+
+#[test]
+fn a_time_that_nobody_waits_for_costs_its_id_and_holds_up_nobody_else_for_long() {
+    let world = World::new();
+    world.on(1, [Reply::status(429).header("retry-after", "3600")]);
+    let began = Instant::now();
+    let report = world.ingest(1..=100);
+    world.check(&report);
+    assert_eq!((report.totals.stored, report.totals.failed), (99, 1));
+    assert_eq!(report.totals.retries, 0);
+    assert!(began.elapsed() < Duration::from_secs(10));
 }
 
 #[test]
@@ -92,6 +109,20 @@ fn an_outage_past_all_patience_ends_the_run_in_order() {
     world.check(&report);
     assert!(report.outage.unwrap() >= Duration::from_secs(3));
     assert!(report.totals.not_attempted > 1900, "{:?}", report.totals);
+}
+
+#[test]
+fn an_outage_is_noticed_while_every_id_is_still_being_tried_again() {
+    let mut world = World::new();
+    (world.config.attempts, world.config.backoff) = (100, Duration::from_secs(1));
+    world.config.backoff_max = Duration::from_secs(1);
+    world.config.outage_patience = Duration::from_millis(200);
+    world.server.otherwise(|_| Reply::status(502));
+    let began = Instant::now();
+    let report = world.ingest(1..=2000);
+    world.check(&report);
+    assert_eq!(report.totals.not_attempted, 2000);
+    assert!(report.outage.is_some() && began.elapsed() < Duration::from_secs(20));
 }
 
 #[test]
