@@ -105,7 +105,7 @@ impl TuneArgs {
         for flag in ["database", "limit", "adaptive"] {
             if given(flag).is_some() {
                 complain(format_args!(
-                    "--{flag} means nothing to tune, which stores into temporary databases and measures each worker count as it stands"
+                    "--{flag} means nothing to tune: it asks for ids without end, stores them into temporary databases, and measures each worker count as it stands"
                 ));
             }
         }
