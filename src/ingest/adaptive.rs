@@ -112,11 +112,18 @@ pub(crate) struct Allowed {
     pub(crate) a_second: Option<f64>,
 }
 
+/// A rate learned of 503s that is down to this part of the first one, while they go on, was not what they were for.
+const HOPELESS: f64 = 0.5;
+
 /// The rule's state.
 #[derive(Clone, Debug)]
 pub(crate) struct Adaptive {
     limit: Limit,
     rate: LearnedRate,
+    /// The first rate that was learned of 503s that come however few are in flight.
+    slowed_from: Option<f64>,
+    /// They come however slowly it is asked, too: they mean nothing.
+    is_forgiven: bool,
 }
 
 impl Adaptive {
@@ -125,22 +132,43 @@ impl Adaptive {
         Self {
             limit: Limit::new(ceiling),
             rate: LearnedRate::default(),
+            slowed_from: None,
+            is_forgiven: false,
         }
     }
 
     /// The state after one more window, which is short.
     #[must_use]
-    pub(crate) fn after(self, window: &Window) -> Self {
+    pub(crate) fn after(mut self, window: &Window) -> Self {
+        if !self.limit.is_blameless() {
+            (self.slowed_from, self.is_forgiven) = (None, false);
+        }
         // 503 is what some servers say when it is the rate that they limit.
-        let refused = match self.limit.is_blameless() {
+        let refused = match self.limit.is_blameless() && !self.is_forgiven {
             true => window.refused,
             false => 0,
         };
-        let rate = self
+        self.rate = self
             .rate
             .after(window.elapsed, window.answers, window.limited + refused);
-        let limit = self.limit.after(window, rate.a_second().is_some());
-        Self { limit, rate }
+        self.limit = self.limit.after(window, self.rate.a_second().is_some());
+        if refused > 0 {
+            self.doubt_the_rate();
+        }
+        self
+    }
+
+    /// Some servers say 503 for no reason of ours.
+    fn doubt_the_rate(&mut self) {
+        let Some(rate) = self.rate.a_second() else {
+            return;
+        };
+        let first = *self.slowed_from.get_or_insert(rate);
+        if rate < first * HOPELESS {
+            self.is_forgiven = true;
+            self.rate = LearnedRate::default();
+            self.limit.forgive();
+        }
     }
 
     pub(crate) fn allowed(&self) -> Allowed {

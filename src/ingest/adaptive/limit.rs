@@ -36,6 +36,8 @@ const RESTORED_EVERY: Duration = Duration::from_secs(10);
 /// In so many windows some were refused though they were alone: then it is not for their number.
 const BLAMELESS_AFTER: u32 = 3;
 const BLAMELESS_FOR: Duration = Duration::from_secs(30);
+/// And so long it is for nothing, if it is not for their rate either.
+const FORGIVEN_FOR: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Limit {
@@ -99,6 +101,12 @@ impl Limit {
     /// Whether 503s were found to come however few are in flight.
     pub(crate) fn is_blameless(&self) -> bool {
         self.now < self.blameless_until
+    }
+
+    /// Nothing that is asked less would make an end of the 503s.
+    pub(crate) fn forgive(&mut self) {
+        self.blameless_until = self.now + FORGIVEN_FOR;
+        self.set(self.ceiling);
     }
 
     /// `rate_bound` says that it is a rate that holds requests back, so that nothing can be learned of their number.

@@ -150,6 +150,21 @@ fn refusals_of_one_that_was_alone_are_no_reason_to_ask_less_at_once() {
 }
 
 #[test]
+fn refusals_that_nothing_makes_an_end_of_are_not_let_slow_anything_down_for_good() {
+    let at_random: Server = |now, at_once, _| {
+        let seed = now.as_millis() as u64 * 64 + at_once as u64;
+        match (seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % 10 {
+            0 => (End::Refused, ms(1)),
+            _ => (End::Answer, ms(20)),
+        }
+    };
+    let best = simulate(at_random, None, CEILING).0;
+    let (answers, _, _) = simulate(at_random, Some(Adaptive::new(CEILING)), CEILING);
+    println!("{answers} of {best}");
+    assert!(answers * 2 >= best, "{answers} of {best}");
+}
+
+#[test]
 fn a_handful_of_attempts_changes_nothing() {
     let mut rule = Adaptive::new(CEILING);
     let open = rule.allowed();
