@@ -222,6 +222,13 @@ impl<I: Id> Coordinator<I> {
     }
 }
 
+/// Ends what the coordinator waits for, if it does.
+fn cancel<I: Id>(waiting: Option<SpawnHandle>, ctx: &mut Context<Coordinator<I>>) {
+    if let Some(waiting) = waiting {
+        ctx.cancel_future(waiting);
+    }
+}
+
 impl<I: Id> Drop for Coordinator<I> {
     /// However this actor ends, its fetchers do not go on for a run that nobody counts.
     fn drop(&mut self) {

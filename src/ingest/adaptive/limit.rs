@@ -105,7 +105,12 @@ impl Limit {
 
     /// Nothing that is asked less would make an end of the 503s.
     pub(crate) fn forgive(&mut self) {
-        self.blameless_until = self.now + FORGIVEN_FOR;
+        self.blame_nobody_for(FORGIVEN_FOR);
+    }
+
+    /// All may ask again, whatever 503s come.
+    fn blame_nobody_for(&mut self, time: Duration) {
+        self.blameless_until = self.now + time;
         self.set(self.ceiling);
     }
 
@@ -176,8 +181,7 @@ impl Limit {
             self.refused_alone += u32::from(window.answers > 0);
             if self.refused_alone >= BLAMELESS_AFTER {
                 self.refused_alone = 0;
-                self.blameless_until = self.now + BLAMELESS_FOR;
-                self.set(self.ceiling);
+                self.blame_nobody_for(BLAMELESS_FOR);
             }
             return;
         }

@@ -8,7 +8,7 @@ use super::{
         adaptive::{Allowed, TICK, Window},
         source::Id,
     },
-    Coordinator,
+    Coordinator, cancel,
 };
 
 /// What the rule sees, and where it acts.
@@ -27,9 +27,7 @@ impl<I: Id> Coordinator<I> {
     }
 
     pub(super) fn stop_adapting(&mut self, ctx: &mut Context<Self>) {
-        if let Some(adapting) = self.adapting.take() {
-            ctx.cancel_future(adapting);
-        }
+        cancel(self.adapting.take(), ctx);
     }
 
     /// Decides anew how many fetchers work at the moment.

@@ -11,16 +11,14 @@ use super::{
         shutdown::{Draining, ShutdownReport},
         source::Id,
     },
-    Coordinator,
+    Coordinator, cancel,
 };
 
 impl<I: Id> Coordinator<I> {
     /// Ends the run under way: nothing more is handed out, and what is in flight decides when it is over.
     fn interrupt(&mut self, ctx: &mut Context<Self>) {
         let waiting = self.current.as_mut().and_then(Current::interrupt);
-        if let Some(waiting) = waiting {
-            ctx.cancel_future(waiting);
-        }
+        cancel(waiting, ctx);
         self.finish_if_done(ctx);
     }
 

@@ -7,7 +7,7 @@ use log::warn;
 
 use super::{
     super::{outage::Change, source::Id},
-    Coordinator,
+    Coordinator, cancel,
 };
 
 /// An outage may begin while every id is still being tried again, and end while nothing is.
@@ -25,9 +25,7 @@ impl<I: Id> Coordinator<I> {
     }
 
     pub(super) fn stop_looking(&mut self, ctx: &mut Context<Self>) {
-        if let Some(looking) = self.looking.take() {
-            ctx.cancel_future(looking);
-        }
+        cancel(self.looking.take(), ctx);
     }
 
     pub(super) fn look_for_outage(&mut self, ctx: &mut Context<Self>) {
@@ -65,8 +63,6 @@ impl<I: Id> Coordinator<I> {
     }
 
     pub(super) fn stop_counting_patience(&mut self, ctx: &mut Context<Self>) {
-        if let Some(patience) = self.patience.take() {
-            ctx.cancel_future(patience);
-        }
+        cancel(self.patience.take(), ctx);
     }
 }
