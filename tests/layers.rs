@@ -113,24 +113,24 @@ fn imports_point_one_way() {
 #[test]
 fn actors_do_not_import_each_other() {
     never(
-        "ingest/coordinator.rs",
-        &["fetcher::", "storage::", "Fetcher<", "Storage<"],
+        "ingest/actors/coordinator",
+        &["fetcher::", "storage::Storage", "Fetcher<", "Storage<"],
     );
     never(
-        "ingest/fetcher.rs",
+        "ingest/actors/fetcher.rs",
         &["coordinator::", "storage::", "Coordinator", "Storage"],
     );
     never(
-        "ingest/storage.rs",
+        "ingest/actors/storage",
         &["coordinator::Coordinator", "fetcher::", "Fetcher"],
     );
 }
 
 #[test]
 fn the_coordinator_knows_no_http_and_no_sql_and_a_fetcher_neither_json_nor_tables() {
-    never("ingest/coordinator.rs", &["awc", "diesel", "http"]);
+    never("ingest/actors/coordinator", &["awc", "diesel", "http"]);
     never(
-        "ingest/fetcher.rs",
+        "ingest/actors/fetcher.rs",
         &["serde_json", "diesel", "SqliteConnection"],
     );
 }

@@ -1,7 +1,7 @@
 //! Every message between the actors.
 //!
-//! [`Pipeline`](super::Pipeline) and [`Run`](super::Run) send the public ones; who would rather hold the coordinator's address
-//! ([`Pipeline::coordinator`](super::Pipeline::coordinator)) sends them itself:
+//! [`Pipeline`](crate::Pipeline) and [`Run`](crate::Run) send the public ones; who would rather hold the coordinator's address
+//! ([`Pipeline::coordinator`](crate::Pipeline::coordinator)) sends them itself:
 //!
 //! ```no_run
 //! # async fn example(pipeline: hn_ingest::Pipeline<i64>) -> Result<(), Box<dyn std::error::Error>> {
@@ -52,9 +52,10 @@ use futures_util::{Stream, stream};
 use tokio::sync::oneshot;
 use tokio_util::sync::DropGuard;
 
-use super::{
-    Progress, client::Answer, control::Control, feed::Feed, outcome::Failure, report::Report,
-    run::PipelineStopped, shutdown::ShutdownReport, unsaved::RowRoom,
+use crate::ingest::{
+    actors::coordinator::drain::ShutdownReport, actors::coordinator::id_stream::Feed,
+    backlog::RowRoom, handle::run::PipelineStopped, handle::stop::Control, outcome::Answer,
+    outcome::Failure, outcome::report::Report, stats::recorder::Progress,
 };
 
 /// Tells runs apart, those of other pipelines of this process too.
@@ -70,7 +71,7 @@ impl RunId {
 
 /// Ingest these ids when the runs before are over. The answer is the report; it comes when the run is over.
 ///
-/// A coordinator stops when the last [`Pipeline`](super::Pipeline) and [`Run`](super::Run) are dropped, whoever holds its address.
+/// A coordinator stops when the last [`Pipeline`](crate::Pipeline) and [`Run`](crate::Run) are dropped, whoever holds its address.
 #[derive(Message, Debug)]
 #[rtype(result = "Result<Report<I>, PipelineStopped>")]
 pub struct Start<I: Send + 'static> {
@@ -116,7 +117,7 @@ pub(crate) struct Begin<I: Send + 'static> {
     pub(crate) report: oneshot::Sender<Report<I>>,
 }
 
-/// Stop handing out ids of a run, and end it when what is in flight is settled or [`Config::drain`](super::Config::drain) is
+/// Stop handing out ids of a run, and end it when what is in flight is settled or [`Config::drain`](crate::Config::drain) is
 /// over. Of a run that is over, or another pipeline's, this does nothing.
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "()")]
@@ -137,7 +138,7 @@ pub struct Pause;
 #[rtype(result = "()")]
 pub struct Resume;
 
-/// Cancel every run, drain within a bound, and stop. See [`Pipeline::shutdown`](super::Pipeline::shutdown).
+/// Cancel every run, drain within a bound, and stop. See [`Pipeline::shutdown`](crate::Pipeline::shutdown).
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "Result<ShutdownReport, PipelineStopped>")]
 pub struct Shutdown {

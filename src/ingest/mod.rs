@@ -1,272 +1,49 @@
-//! The engine: a builder that starts the actors and wires them. The only place that knows all three actors.
+//! The engine: ids in, committed records out. It knows no API and no table.
+//!
+//! # Reading order
+//!
+//! `messages` (what the actors say to each other), `actors` (coordinator, fetcher, storage), `http` (one attempt, the client),
+//! `limits` (when the next request may start), `handle` (what a host holds), `builder` (how the actors are wired).
 
-mod adaptive;
-mod attempt;
-mod attempt_error;
-mod bodies;
-mod client;
 pub mod config;
-mod connection;
-mod connections;
-mod control;
-mod coordinator;
-mod counters;
-mod current;
-mod feed;
-mod fetcher;
-mod fetcher_pool;
-mod gate;
-mod health;
-mod home;
-mod latency;
-pub mod messages;
-pub mod metrics;
-mod outage;
-mod outcome;
-mod pace;
-mod pipeline;
-mod report;
-mod retry;
-mod run;
-mod shutdown;
-mod sink;
+
 mod source;
-mod spaced;
-mod storage;
-mod unsaved;
-mod writer;
 
-use std::{io, path::PathBuf, rc::Rc, sync::Arc};
+mod sink;
 
-use actix::{Actor, Addr, AsyncContext, Context};
-use actix_rt::task::spawn_blocking;
-use thiserror::Error;
-use tokio_util::sync::CancellationToken;
+pub mod messages;
+
+mod backlog;
+
+mod actors;
+
+mod http;
+
+mod limits;
+
+mod handle;
+
+mod outcome;
+
+mod stats;
+
+mod builder;
 
 pub(crate) use self::outcome::panic_message;
 pub use self::{
-    client::Client,
+    actors::coordinator::{Coordinator, drain::ShutdownReport},
+    builder::{Builder, StartError},
     config::Config,
-    coordinator::Coordinator,
-    counters::Progress,
-    latency::Latency,
-    outcome::{Failure, FailureKind, Outcome, UnknownKind},
-    pipeline::Pipeline,
-    report::{FAILURES_LISTED, FailedId, Report},
-    run::{PipelineStopped, Run, RunWatch},
-    shutdown::ShutdownReport,
+    handle::{
+        pipeline::Pipeline,
+        run::{PipelineStopped, Run, RunWatch},
+    },
+    http::Client,
+    outcome::{
+        Failure, FailureKind, Outcome, UnknownKind,
+        report::{FAILURES_LISTED, FailedId, Report},
+    },
     sink::Sink,
     source::{DecodeError, Id, Source},
+    stats::{latency::Latency, metrics, recorder::Progress},
 };
-use self::{
-    config::BadSetting,
-    coordinator::Demand,
-    fetcher::{Fetcher, Shared},
-    home::Home,
-    metrics::Meters,
-    storage::Storage,
-    unsaved::Unsaved,
-    writer::Writer,
-};
-use crate::db::{self, DbError, FileIdentity, Pool};
-
-/// Builds a [`Pipeline`].
-pub struct Builder<S, K> {
-    source: S,
-    sink: K,
-    config: Config,
-    client: Option<Client>,
-    database: DatabaseChoice,
-    own_arbiter: bool,
-    name: String,
-}
-
-enum DatabaseChoice {
-    Path(PathBuf),
-    Pool(Pool),
-}
-
-/// Why a pipeline did not start.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// There is no actix System on this thread.
-    #[error(
-        "no actix System runs on this thread; start the pipeline inside #[actix_rt::main], #[actix_web::main] or System::block_on"
-    )]
-    NoSystem,
-    /// The pipeline was to have an arbiter of its own, and there is no thread for it.
-    #[error("no thread for an arbiter can be started: {0}")]
-    Arbiter(#[source] io::Error),
-    /// A client was given, which belongs to this arbiter, and an arbiter of its own was asked for.
-    #[error(
-        "a client cannot leave the arbiter that it was made on; leave out either client() or own_arbiter()"
-    )]
-    ClientElsewhere,
-    /// A setting is out of its range.
-    #[error("the setting {0}")]
-    Setting(#[from] BadSetting),
-    /// The database cannot be used.
-    #[error(transparent)]
-    Database(#[from] DbError),
-}
-
-impl<S, K> Builder<S, K>
-where
-    S: Source,
-    K: Sink<Id = S::Id, Record = S::Record>,
-{
-    /// A pipeline from `source` to `sink`, with the default settings, into the file `hn.db`.
-    pub fn new(source: S, sink: K) -> Self {
-        let database = DatabaseChoice::Path(PathBuf::from("hn.db"));
-        Self {
-            source,
-            sink,
-            config: Config::default(),
-            client: None,
-            database,
-            own_arbiter: false,
-            name: "default".to_owned(),
-        }
-    }
-
-    /// Settings other than the default ones.
-    #[must_use]
-    pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// A client of this arbiter, for who reads lists from the same API: its connections and its rate are then shared.
-    #[must_use]
-    pub fn client(mut self, client: Client) -> Self {
-        self.client = Some(client);
-        self
-    }
-
-    /// A database file of the pipeline's own pool.
-    #[must_use]
-    pub fn database(mut self, path: impl Into<PathBuf>) -> Self {
-        self.database = DatabaseChoice::Path(path.into());
-        self
-    }
-
-    /// The host's pool. Its connections should wait when the database is locked: see [`db::open`] for the pragmas that a pool of
-    /// ours sets.
-    #[must_use]
-    pub fn pool(mut self, pool: Pool) -> Self {
-        self.database = DatabaseChoice::Pool(pool);
-        self
-    }
-
-    /// What its [metrics] call this pipeline: the label `pipeline`, which is `default` otherwise.
-    #[must_use]
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// An arbiter of the pipeline's own: a thread that starts with it and ends with it. Without, the actors live on the arbiter
-    /// that starts them, where they share its time with what else is there; decoding and writing are on blocking threads in
-    /// either case.
-    #[must_use]
-    pub fn own_arbiter(mut self) -> Self {
-        self.own_arbiter = true;
-        self
-    }
-
-    /// Starts the actors. The database is opened on a blocking thread, so this holds nobody up.
-    ///
-    /// # Errors
-    /// There is no actix System, a setting is out of its range, no arbiter can be had, or the database cannot be opened.
-    pub async fn start(self) -> Result<Pipeline<S::Id>, StartError> {
-        let runtime = tokio::runtime::Handle::try_current();
-        if actix_rt::System::try_current().is_none() || runtime.is_err() {
-            return Err(StartError::NoSystem);
-        }
-        self.config.check()?;
-        if self.own_arbiter && self.client.is_some() {
-            return Err(StartError::ClientElsewhere);
-        }
-        let (source, sink, config) = (Arc::new(self.source), Arc::new(self.sink), self.config);
-        let (pool, file) = spawn_blocking(move || open(self.database))
-            .await
-            .map_err(|error| DbError::Pool(error.to_string()))??;
-        let closed = CancellationToken::new();
-        let writer = Writer {
-            pool,
-            file,
-            source: source.clone(),
-            sink,
-            _closed: closed.clone().drop_guard(),
-        };
-        let meters = Meters::new(&self.name);
-        let coordinator = if self.own_arbiter {
-            Home::of_its_own(move |home| {
-                wire(
-                    &config,
-                    source,
-                    Client::new(&config),
-                    writer,
-                    (home, meters),
-                )
-            })
-            .await?
-        } else {
-            let client = self.client.unwrap_or_else(|| Client::new(&config));
-            wire(&config, source, client, writer, (Home::here(), meters))
-        };
-        Ok(Pipeline::new(coordinator, closed))
-    }
-}
-
-fn open(database: DatabaseChoice) -> Result<(Pool, Option<FileIdentity>), DbError> {
-    let pool = match database {
-        DatabaseChoice::Path(path) => db::open(&path)?,
-        DatabaseChoice::Pool(pool) => pool,
-    };
-    let file = FileIdentity::of(&pool)?;
-    Ok((pool, file))
-}
-
-fn wire<S, K>(
-    config: &Config,
-    source: Arc<S>,
-    client: Client,
-    writer: Writer<S, K>,
-    (home, meters): (Home, Meters),
-) -> Addr<Coordinator<S::Id>>
-where
-    S: Source,
-    K: Sink<Id = S::Id, Record = S::Record>,
-{
-    let shared = Rc::new(Shared {
-        source,
-        client,
-        unsaved: Unsaved::new(config.batch),
-    });
-    let mailbox = config.mailbox;
-    let api = shared.client.clone();
-    let down_for = Box::new(move || api.down_for());
-    let (seen, told) = (shared.client.clone(), shared.client.clone());
-    let demand = Demand {
-        look: Box::new(move || seen.look()),
-        allow: Box::new(move |allowed| told.allow(allowed)),
-    };
-    let hire = Box::new(move |slot, coordinator: &Addr<Coordinator<S::Id>>| {
-        let shared = shared.clone();
-        let (answers, death) = (
-            coordinator.clone().recipient(),
-            coordinator.clone().recipient(),
-        );
-        Fetcher::new(slot, mailbox, shared, answers, death)
-            .start()
-            .recipient()
-    });
-    Coordinator::create(|ctx: &mut Context<Coordinator<S::Id>>| {
-        let me = ctx.address();
-        let (committed, death) = (me.clone().recipient(), me.recipient());
-        let storage = Storage::new(writer, config.batch, config.linger, committed, death).start();
-        let storage = (storage.clone().recipient(), storage.recipient());
-        Coordinator::new(config, hire, (down_for, demand), storage, home, meters)
-    })
-}
