@@ -171,11 +171,7 @@ fn stored(json: &str) -> Outcome<Item> {
 }
 
 fn failed() -> Outcome<Item> {
-    Outcome::Failed(Failure {
-        kind: FailureKind::Timeout,
-        message: "too slow\u{1b}".to_owned(),
-        attempts: 4,
-    })
+    Outcome::Failed(Failure::new(FailureKind::Timeout, "too slow\u{1b}", 4))
 }
 
 type Text = Option<String>;

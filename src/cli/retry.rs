@@ -28,7 +28,11 @@ pub(super) struct RetryArgs {
 }
 
 pub(super) fn command() -> Command {
-    let kinds = FailureKind::ALL.map(FailureKind::as_str).join(", ");
+    let kinds = FailureKind::ALL
+        .iter()
+        .map(|kind| kind.as_str())
+        .collect::<Vec<_>>()
+        .join(", ");
     Command::new(COMMAND)
         .about("Fetch the ids that failed once more; what succeeds leaves the table `failures`")
         .arg(

@@ -1,31 +1,34 @@
-//! The bound on what has been fetched and is not yet committed: two batches' rows, or 16 MiB of bodies.
+//! The bound on the backlog: what has been fetched and is not yet committed.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A batch is full at this many bytes of bodies, whatever its rows.
+/// A batch is full at this many bytes of bodies, however few its rows.
 pub(crate) const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
+/// One batch is written while the next one fills.
 const BATCHES: usize = 2;
 
-/// Room for two batches: one that is written and one that fills. A fetcher whose answer has no room keeps it, and takes no other
-/// id meanwhile; a large body is not even read before there is room for it.
-pub(crate) struct Unsaved {
+/// Room for two batches, in rows and in bytes of bodies.
+///
+/// A fetcher whose answer finds no room keeps it and takes no other id: this is the back-pressure of a slow database. A large
+/// body is not even read before there is room for it.
+pub(crate) struct Backlog {
     rows: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
 }
 
-/// Room for a body, given back when this is dropped, which is after its commit.
+/// A body's share of the backlog. It is given back when this is dropped, which is after the commit.
 #[derive(Debug, Default)]
-pub(crate) struct BytesRoom(Option<OwnedSemaphorePermit>);
+pub(crate) struct BytesPermit(Option<OwnedSemaphorePermit>);
 
-/// Room for a row, given back when this is dropped, which is after its commit.
+/// A row's share of the backlog. It is given back when this is dropped, which is after the commit.
 #[derive(Debug, Default)]
-pub(crate) struct RowRoom(Option<OwnedSemaphorePermit>);
+pub(crate) struct RowPermit(Option<OwnedSemaphorePermit>);
 
-// The semaphores are never closed, so a permit always comes.
-impl Unsaved {
+// The semaphores are never closed, so acquiring cannot fail.
+impl Backlog {
     pub(crate) fn new(batch_rows: usize) -> Self {
         Self {
             rows: Arc::new(Semaphore::new(BATCHES * batch_rows)),
@@ -33,38 +36,47 @@ impl Unsaved {
         }
     }
 
-    /// Waits for room for a body. One that is larger than all the room there is takes all of it.
-    pub(crate) async fn bytes(&self, count: usize) -> BytesRoom {
+    /// Waits for room for a body. A body larger than the whole backlog takes all of it.
+    pub(crate) async fn acquire_bytes(&self, count: usize) -> BytesPermit {
         match u32::try_from(count.min(BATCHES * BATCH_BYTES)) {
-            Ok(0) | Err(_) => BytesRoom(None),
-            Ok(count) => BytesRoom(self.bytes.clone().acquire_many_owned(count).await.ok()),
+            Ok(0) | Err(_) => BytesPermit(None),
+            Ok(count) => BytesPermit(self.bytes.clone().acquire_many_owned(count).await.ok()),
         }
     }
 
     /// Waits for room for a row.
-    pub(crate) async fn row(&self) -> RowRoom {
-        RowRoom(self.rows.clone().acquire_owned().await.ok())
+    pub(crate) async fn acquire_row(&self) -> RowPermit {
+        RowPermit(self.rows.clone().acquire_owned().await.ok())
     }
 }
 
-/// The rooms of a batch, given back in one go.
+impl BytesPermit {
+    /// Gives back what the body did not need.
+    pub(crate) fn shrink_to(&mut self, count: usize) {
+        if let Some(permit) = &mut self.0 {
+            drop(permit.split(permit.num_permits().saturating_sub(count)));
+        }
+    }
+}
+
+/// The permits of one batch. Given back in one go: given back one by one, each would wake a fetcher from another thread.
 #[derive(Debug, Default)]
-pub(crate) struct BatchRoom {
-    rows: RowRoom,
-    bytes: BytesRoom,
+pub(crate) struct BatchPermit {
+    rows: RowPermit,
+    bytes: BytesPermit,
 }
 
-impl BatchRoom {
-    pub(crate) fn add_row(&mut self, room: RowRoom) {
-        join(&mut self.rows.0, room.0);
+impl BatchPermit {
+    pub(crate) fn add_row(&mut self, permit: RowPermit) {
+        merge(&mut self.rows.0, permit.0);
     }
 
-    pub(crate) fn add_bytes(&mut self, room: BytesRoom) {
-        join(&mut self.bytes.0, room.0);
+    pub(crate) fn add_bytes(&mut self, permit: BytesPermit) {
+        merge(&mut self.bytes.0, permit.0);
     }
 }
 
-fn join(sum: &mut Option<OwnedSemaphorePermit>, more: Option<OwnedSemaphorePermit>) {
+fn merge(sum: &mut Option<OwnedSemaphorePermit>, more: Option<OwnedSemaphorePermit>) {
     match (sum.as_mut(), more) {
         (Some(sum), Some(more)) => sum.merge(more),
         (None, more) => *sum = more,
@@ -72,11 +84,49 @@ fn join(sum: &mut Option<OwnedSemaphorePermit>, more: Option<OwnedSemaphorePermi
     }
 }
 
-impl BytesRoom {
-    /// Gives back what the body did not need.
-    pub(crate) fn shrink_to(&mut self, count: usize) {
-        if let Some(permit) = &mut self.0 {
-            drop(permit.split(permit.num_permits().saturating_sub(count)));
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn two_batches_of_rows_have_room_and_the_next_waits_for_a_commit() {
+        let backlog = Backlog::new(3);
+        let mut batch = BatchPermit::default();
+        for _ in 0..6 {
+            batch.add_row(backlog.acquire_row().now_or_never().expect("room"));
         }
+        assert!(backlog.acquire_row().now_or_never().is_none());
+        drop(batch);
+        assert!(backlog.acquire_row().now_or_never().is_some());
+    }
+
+    #[test]
+    fn bodies_share_sixteen_mebibytes_and_give_back_what_they_did_not_need() {
+        let backlog = Backlog::new(500);
+        let mut large = backlog
+            .acquire_bytes(2 * BATCH_BYTES)
+            .now_or_never()
+            .expect("room");
+        assert!(backlog.acquire_bytes(1).now_or_never().is_none());
+        large.shrink_to(BATCH_BYTES);
+        assert!(backlog.acquire_bytes(BATCH_BYTES).now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_body_larger_than_the_backlog_waits_for_all_of_it_and_then_passes() {
+        let backlog = Backlog::new(500);
+        let small = backlog.acquire_bytes(1).now_or_never().expect("room");
+        assert!(backlog.acquire_bytes(usize::MAX).now_or_never().is_none());
+        drop(small);
+        assert!(backlog.acquire_bytes(usize::MAX).now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_body_without_bytes_needs_no_room() {
+        let backlog = Backlog::new(1);
+        let _all = backlog.acquire_bytes(usize::MAX).now_or_never();
+        assert!(backlog.acquire_bytes(0).now_or_never().is_some());
     }
 }

@@ -3,23 +3,23 @@
 use std::{io, path::PathBuf, rc::Rc, sync::Arc};
 
 use actix::{Actor, Addr, AsyncContext, Context};
-use actix_rt::{Arbiter, ArbiterHandle, task::spawn_blocking};
+use actix_rt::task::spawn_blocking;
 use thiserror::Error;
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     db::{self, DbError, FileIdentity, Pool},
     ingest::{
         actors::{
-            coordinator::{Coordinator, Demand},
+            arbiter::{BuildError, PipelineArbiter},
+            coordinator::{Coordinator, Parts, StorageRecipients},
             fetcher::{Fetcher, Shared},
             storage::{Storage, writer::Writer},
         },
-        backlog::Unsaved,
+        backlog::Backlog,
         config::{BadSetting, Config},
         handle::pipeline::Pipeline,
-        http::Client,
+        http::client::{Client, RequestSettings},
         sink::Sink,
         source::Source,
         stats::metrics::Meters,
@@ -44,26 +44,52 @@ enum DatabaseChoice {
 
 /// Why a pipeline did not start.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// There is no actix System on this thread.
     #[error(
         "no actix System runs on this thread; start the pipeline inside #[actix_rt::main], #[actix_web::main] or System::block_on"
     )]
     NoSystem,
-    /// The pipeline was to have an arbiter of its own, and there is no thread for it.
+    /// The pipeline was to have an arbiter of its own, and no thread could be started for it.
     #[error("no thread for an arbiter can be started: {0}")]
     Arbiter(#[source] io::Error),
+    /// Starting the actors panicked on the pipeline's own arbiter, with this message.
+    #[error("starting the pipeline's actors panicked: {0}")]
+    Panicked(String),
     /// A client was given, which belongs to this arbiter, and an arbiter of its own was asked for.
     #[error(
         "a client cannot leave the arbiter that it was made on; leave out either client() or own_arbiter()"
     )]
     ClientElsewhere,
+    /// A client was given whose shared settings contradict the pipeline's settings.
+    #[error(
+        "the setting {setting} is {pipeline} for the pipeline and {client} for its client, where it is shared; give both the same value"
+    )]
+    ClientDiffers {
+        /// The setting's name.
+        setting: &'static str,
+        /// Its value in the pipeline's settings.
+        pipeline: String,
+        /// Its value in the client's settings.
+        client: String,
+    },
     /// A setting is out of its range.
     #[error("the setting {0}")]
     Setting(#[from] BadSetting),
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] DbError),
+}
+
+impl From<BuildError> for StartError {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::NoThread(error) => Self::Arbiter(error),
+            BuildError::Panicked(message) => Self::Panicked(message),
+            BuildError::SystemStopped => Self::NoSystem,
+        }
+    }
 }
 
 impl<S, K> Builder<S, K>
@@ -140,8 +166,11 @@ where
             return Err(StartError::NoSystem);
         }
         self.config.check()?;
-        if self.own_arbiter && self.client.is_some() {
-            return Err(StartError::ClientElsewhere);
+        if let Some(client) = &self.client {
+            if self.own_arbiter {
+                return Err(StartError::ClientElsewhere);
+            }
+            check_client(client, &self.config)?;
         }
         let (source, sink, config) = (Arc::new(self.source), Arc::new(self.sink), self.config);
         let (pool, file) = spawn_blocking(move || open(self.database))
@@ -156,23 +185,43 @@ where
             _closed: closed.clone().drop_guard(),
         };
         let meters = Meters::new(&self.name);
-        let coordinator = if self.own_arbiter {
-            Home::of_its_own(move |home| {
-                wire(
-                    &config,
-                    source,
-                    Client::new(&config),
-                    writer,
-                    (home, meters),
-                )
-            })
-            .await?
-        } else {
-            let client = self.client.unwrap_or_else(|| Client::new(&config));
-            wire(&config, source, client, writer, (Home::here(), meters))
+        let wiring = Wiring {
+            config,
+            source,
+            writer,
+            meters,
+            closed,
         };
-        Ok(Pipeline::new(coordinator, closed))
+        if self.own_arbiter {
+            let build = move |arbiter| {
+                let client = Client::new(&wiring.config);
+                wiring.start(client, arbiter)
+            };
+            return Ok(PipelineArbiter::build_on_its_own(build).await?);
+        }
+        let client = self.client.unwrap_or_else(|| Client::new(&wiring.config));
+        Ok(wiring.start(client, PipelineArbiter::current()))
     }
+}
+
+/// A pipeline's rate and adaptive limits are its client's. A pipeline without a rate of its own takes any.
+fn check_client(client: &Client, config: &Config) -> Result<(), StartError> {
+    let shared = client.shared_settings();
+    if config.rate > 0 && config.rate != shared.rate {
+        return Err(StartError::ClientDiffers {
+            setting: "rate",
+            pipeline: config.rate.to_string(),
+            client: shared.rate.to_string(),
+        });
+    }
+    if config.adaptive && !shared.adaptive {
+        return Err(StartError::ClientDiffers {
+            setting: "adaptive",
+            pipeline: config.adaptive.to_string(),
+            client: shared.adaptive.to_string(),
+        });
+    }
+    Ok(())
 }
 
 fn open(database: DatabaseChoice) -> Result<(Pool, Option<FileIdentity>), DbError> {
@@ -184,81 +233,59 @@ fn open(database: DatabaseChoice) -> Result<(Pool, Option<FileIdentity>), DbErro
     Ok((pool, file))
 }
 
-fn wire<S, K>(
-    config: &Config,
+/// What the actors are made of.
+struct Wiring<S, K> {
+    config: Config,
     source: Arc<S>,
-    client: Client,
     writer: Writer<S, K>,
-    (home, meters): (Home, Meters),
-) -> Addr<Coordinator<S::Id>>
+    meters: Meters,
+    /// Cancelled when the writer is dropped.
+    closed: CancellationToken,
+}
+
+impl<S, K> Wiring<S, K>
 where
     S: Source,
     K: Sink<Id = S::Id, Record = S::Record>,
 {
-    let shared = Rc::new(Shared {
-        source,
-        client,
-        unsaved: Unsaved::new(config.batch),
-    });
-    let mailbox = config.mailbox;
-    let api = shared.client.clone();
-    let down_for = Box::new(move || api.down_for());
-    let (seen, told) = (shared.client.clone(), shared.client.clone());
-    let demand = Demand {
-        look: Box::new(move || seen.look()),
-        allow: Box::new(move |allowed| told.allow(allowed)),
-    };
-    let hire = Box::new(move |slot, coordinator: &Addr<Coordinator<S::Id>>| {
-        let shared = shared.clone();
-        let (answers, death) = (
-            coordinator.clone().recipient(),
-            coordinator.clone().recipient(),
-        );
-        Fetcher::new(slot, mailbox, shared, answers, death)
-            .start()
-            .recipient()
-    });
-    Coordinator::create(|ctx: &mut Context<Coordinator<S::Id>>| {
-        let me = ctx.address();
-        let (committed, death) = (me.clone().recipient(), me.recipient());
-        let storage = Storage::new(writer, config.batch, config.linger, committed, death).start();
-        let storage = (storage.clone().recipient(), storage.recipient());
-        Coordinator::new(config, hire, (down_for, demand), storage, home, meters)
-    })
-}
-
-/// An arbiter of the pipeline's own, if it has one; it ends when this is dropped.
-pub(crate) struct Home(Option<ArbiterHandle>);
-
-impl Home {
-    /// The arbiter that this is called on.
-    pub(crate) fn here() -> Self {
-        Self(None)
-    }
-
-    /// Starts an arbiter, and builds there what must not leave it.
-    pub(crate) async fn of_its_own<T: Send + 'static>(
-        build: impl FnOnce(Self) -> T + Send + 'static,
-    ) -> Result<T, StartError> {
-        let arbiter = Arbiter::try_new().map_err(StartError::Arbiter)?;
-        let home = Self(Some(arbiter.handle()));
-        let (sender, built) = oneshot::channel();
-        arbiter.spawn_fn(move || {
-            let _ = sender.send(build(home));
+    /// Starts the actors on this arbiter. They stop when the handle is dropped.
+    fn start(self, client: Client, arbiter: PipelineArbiter) -> Pipeline<S::Id> {
+        let Self {
+            config,
+            source,
+            writer,
+            meters,
+            closed,
+        } = self;
+        let shared = Rc::new(Shared {
+            source,
+            client,
+            settings: RequestSettings::new(&config),
+            backlog: Backlog::new(config.batch),
         });
-        // The System may be about to stop, and its arbiters with it.
-        built.await.map_err(|_| StartError::NoSystem)
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        if let Some(arbiter) = self.0.take() {
-            let handle = arbiter.clone();
-            // Behind what waits there to be polled: answers to a last message are among it.
-            arbiter.spawn(async move {
-                handle.stop();
-            });
-        }
+        let start_fetcher = Box::new(move |slot, coordinator: &Addr<Coordinator<S::Id>>| {
+            let answers = coordinator.clone().recipient();
+            let death = coordinator.clone().recipient();
+            Fetcher::new(slot, shared.clone(), answers, death)
+                .start()
+                .recipient()
+        });
+        let coordinator = Coordinator::create(|ctx: &mut Context<Coordinator<S::Id>>| {
+            let committed = ctx.address().recipient();
+            let death = ctx.address().recipient();
+            let storage =
+                Storage::new(writer, config.batch, config.linger, committed, death).start();
+            let parts = Parts {
+                start_fetcher,
+                storage: StorageRecipients {
+                    save: storage.clone().recipient(),
+                    flush: storage.recipient(),
+                },
+                meters,
+                arbiter,
+            };
+            Coordinator::new(&config, parts)
+        });
+        Pipeline::new(coordinator, closed)
     }
 }

@@ -1,19 +1,27 @@
 //! The engine: ids in, committed records out. It knows no API and no table.
 //!
+//! ```text
+//!  ids ──► Coordinator ──Fetch(id)──► Fetcher 1..N ──HTTP──► API
+//!               ▲  │  ◄──Fetched(id, answer)──┘   (own timeout, own retries)
+//!               │  └──Save(outcome)──► Storage ──one transaction per batch──► SQLite
+//!               └───── Committed ◄────────┘
+//! ```
+//!
 //! # Reading order
 //!
-//! `messages` (what the actors say to each other), `actors` (coordinator, fetcher, storage), `http` (one attempt, the client),
-//! `limits` (when the next request may start), `handle` (what a host holds), `builder` (how the actors are wired).
-
-pub mod config;
+//! - `source` and `sink`: what an embedder writes. `config`: the settings.
+//! - [`messages`]: what the actors say to each other. `actors`: the coordinator, the fetchers, Storage.
+//! - `http`: one attempt, and the client that repeats it. `limits`: when the next request may start.
+//! - `backlog`: the bound on what is fetched and not committed. `outcome`: what becomes of an id and of a run.
+//! - `handle`: what a host holds. `stats`: what is counted. `builder`: how all of it is put together.
 
 mod source;
 
 mod sink;
 
-pub mod messages;
+pub mod config;
 
-mod backlog;
+pub mod messages;
 
 mod actors;
 
@@ -21,29 +29,35 @@ mod http;
 
 mod limits;
 
-mod handle;
+mod backlog;
 
 mod outcome;
+
+mod handle;
 
 mod stats;
 
 mod builder;
 
-pub(crate) use self::outcome::panic_message;
+pub(crate) use self::outcome::panics::panic_message;
 pub use self::{
-    actors::coordinator::{Coordinator, drain::ShutdownReport},
+    actors::coordinator::Coordinator,
     builder::{Builder, StartError},
     config::Config,
     handle::{
         pipeline::Pipeline,
-        run::{PipelineStopped, Run, RunWatch},
+        run::{Run, RunWatch},
     },
-    http::Client,
+    http::client::Client,
+    messages::PipelineStopped,
     outcome::{
-        Failure, FailureKind, Outcome, UnknownKind,
+        answer::Outcome,
+        failure::{Failure, FailureKind, UnknownKind},
+        progress::{Latency, Progress},
         report::{FAILURES_LISTED, FailedId, Report},
+        shutdown_report::ShutdownReport,
     },
     sink::Sink,
     source::{DecodeError, Id, Source},
-    stats::{latency::Latency, metrics, recorder::Progress},
+    stats::metrics,
 };

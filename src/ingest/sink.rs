@@ -2,7 +2,7 @@
 
 use diesel::{QueryResult, SqliteConnection};
 
-use crate::ingest::{outcome::Outcome, source::Id};
+use crate::ingest::{outcome::answer::Outcome, source::Id};
 
 /// Tables that outcomes are written to.
 pub trait Sink: Send + Sync + 'static {

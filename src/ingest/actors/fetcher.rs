@@ -1,18 +1,16 @@
-//! A fetcher: one id at a time, from its URL to an answer, with its own timeout and its own retries.
+//! A fetcher: works on one id at a time, from its URL to an answer.
 
-use std::{panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc};
+use std::{panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc, time::SystemTime};
 
 use actix::{Actor, AtomicResponse, Context, Handler, Recipient, WrapFuture};
 use futures_util::FutureExt;
 
 use crate::ingest::{
-    backlog::{RowRoom, Unsaved},
-    handle::stop::Control,
-    http::Client,
+    backlog::{Backlog, RowPermit},
+    handle::control::RunControl,
+    http::client::{Client, Request, RequestSettings},
     messages::{Fetch, Fetched, FetcherGone},
-    outcome::Answer,
-    outcome::FailureKind,
-    outcome::panic_message,
+    outcome::{answer::Answer, failure::FailureKind, panics::panic_message},
     source::Source,
 };
 
@@ -20,24 +18,26 @@ use crate::ingest::{
 pub(crate) struct Shared<S> {
     pub(crate) source: Arc<S>,
     pub(crate) client: Client,
-    pub(crate) unsaved: Unsaved,
+    /// Deadline, retries and size limit of this pipeline's requests.
+    pub(crate) settings: RequestSettings,
+    /// An answer needs room in it before it is given to the coordinator.
+    pub(crate) backlog: Backlog,
 }
 
-pub(crate) struct Fetcher<S> {
+pub(crate) struct Fetcher<S: Source> {
+    /// This fetcher's place among the coordinator's fetchers.
     slot: usize,
     shared: Rc<Shared<S>>,
-    answers: Rc<Recipient<Fetched>>,
-    /// Told when this actor is dropped: its death, by a panic or by an order, must not go unnoticed.
+    answers: Rc<Recipient<Fetched<S::Id>>>,
+    /// Told when this actor is dropped, so that its death, by a panic or otherwise, does not go unnoticed.
     death: Recipient<FetcherGone>,
-    mailbox: usize,
 }
 
 impl<S: Source> Fetcher<S> {
     pub(crate) fn new(
         slot: usize,
-        mailbox: usize,
         shared: Rc<Shared<S>>,
-        answers: Recipient<Fetched>,
+        answers: Recipient<Fetched<S::Id>>,
         death: Recipient<FetcherGone>,
     ) -> Self {
         Self {
@@ -45,86 +45,97 @@ impl<S: Source> Fetcher<S> {
             shared,
             answers: Rc::new(answers),
             death,
-            mailbox,
         }
     }
 }
 
 impl<S: Source> Actor for Fetcher<S> {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        // 0 would be no bound at all in actix.
-        ctx.set_mailbox_capacity(self.mailbox.max(1));
-    }
 }
 
-impl<S> Drop for Fetcher<S> {
+impl<S: Source> Drop for Fetcher<S> {
     fn drop(&mut self) {
         self.death.do_send(FetcherGone { slot: self.slot });
     }
 }
 
 impl<S: Source> Handler<Fetch<S::Id>> for Fetcher<S> {
-    /// Exclusive: the next id stays in the mailbox until this one has its answer.
+    /// The actor takes no other message before this response is complete. So the next id stays in the mailbox, whose length the
+    /// coordinator bounds: it sends no more ids than the setting `mailbox` allows.
     type Result = AtomicResponse<Self, ()>;
 
-    fn handle(
-        &mut self,
-        Fetch { id, control }: Fetch<S::Id>,
-        _: &mut Self::Context,
-    ) -> Self::Result {
+    fn handle(&mut self, fetch: Fetch<S::Id>, _: &mut Self::Context) -> Self::Result {
+        let Fetch { id, control } = fetch;
         let slot = self.slot;
         let shared = self.shared.clone();
         let answers = self.answers.clone();
         let work = async move {
-            let (answer, attempts, room) = fetch(&shared, &id, &control).await;
-            answers.do_send(Fetched {
-                slot,
+            let Done {
                 answer,
                 attempts,
-                room,
+                received_at,
+                permit,
+            } = work_on(&shared, &id, &control).await;
+            answers.do_send(Fetched {
+                slot,
+                id,
+                answer,
+                attempts,
+                received_at,
+                permit,
             });
         };
         AtomicResponse::new(Box::pin(work.into_actor(self)))
     }
 }
 
-/// The answer for an id, and the room that it has in Storage. A panic in the source's code is an answer too.
-async fn fetch<S: Source>(
-    Shared {
-        source,
-        client,
-        unsaved,
-    }: &Shared<S>,
-    id: &S::Id,
-    control: &Control,
-) -> (Answer, u32, Option<RowRoom>) {
-    let asking = pin!(async {
-        let (url, headers) = (source.url(id), source.headers());
-        client
-            .fetch(
-                id,
-                url,
-                &headers,
-                |status| source.is_absent(status),
-                unsaved,
-                control,
-            )
+/// What a fetcher has when it is done with an id.
+struct Done {
+    /// `None` if the run was stopped before.
+    answer: Option<Answer>,
+    attempts: u32,
+    received_at: SystemTime,
+    permit: RowPermit,
+}
+
+/// Gets the answer for an id, and room for it in the backlog. A panic in the source's code is an answer, too.
+async fn work_on<S: Source>(shared: &Shared<S>, id: &S::Id, control: &RunControl) -> Done {
+    let attempts_begun = std::cell::Cell::new(0);
+    let fetching = pin!(async {
+        let headers = shared.source.headers();
+        let request = Request {
+            id,
+            url: shared.source.url(id),
+            headers: &headers,
+            is_absent: &|status| shared.source.is_absent(status),
+        };
+        let backlog = &shared.backlog;
+        shared
+            .client
+            .fetch(request, &shared.settings, backlog, control, &attempts_begun)
             .await
     });
-    let (answer, attempts) = AssertUnwindSafe(asking)
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|panic| {
-            let message = format!("the source panicked: {}", panic_message(&*panic));
-            (Answer::Failed(FailureKind::Panic, message), 1)
-        });
-    if matches!(answer, Answer::NotAttempted) {
-        return (answer, attempts, None);
+    let fetched = AssertUnwindSafe(fetching).catch_unwind().await;
+    let mut answer = fetched.unwrap_or_else(|panic| {
+        let message = format!("the source panicked: {}", panic_message(&*panic));
+        Some(Answer::Failed(FailureKind::Panic, message))
+    });
+    let received_at = SystemTime::now();
+    let mut permit = RowPermit::default();
+    if answer.is_some() {
+        match control
+            .stop
+            .unless_aborted(pin!(shared.backlog.acquire_row()))
+            .await
+        {
+            Some(acquired) => permit = acquired,
+            None => answer = None,
+        }
     }
-    match control.unless_aborted(pin!(unsaved.row())).await {
-        Some(room) => (answer, attempts, Some(room)),
-        None => (Answer::NotAttempted, attempts, None),
+    Done {
+        answer,
+        attempts: attempts_begun.get(),
+        received_at,
+        permit,
     }
 }

@@ -5,3 +5,5 @@ pub(crate) mod coordinator;
 pub(crate) mod fetcher;
 
 pub(crate) mod storage;
+
+pub(crate) mod arbiter;

@@ -1,7 +1,9 @@
-//! What a host holds: the pipeline, its runs, and the signals that stop them.
+//! What a host holds of a pipeline and of its runs, and how they are stopped.
 
 pub(crate) mod pipeline;
 
 pub(crate) mod run;
+
+pub(crate) mod control;
 
 pub(crate) mod stop;

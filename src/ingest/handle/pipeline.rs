@@ -4,26 +4,29 @@ use std::{sync::Arc, time::Duration};
 
 use actix::Addr;
 use futures_util::{Stream, stream};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::ingest::{
     actors::coordinator::Coordinator,
-    actors::coordinator::drain::ShutdownReport,
-    handle::run::{PipelineStopped, Run},
-    messages::{Begin, Close, Pause, Resume, Shutdown, Start},
+    handle::run::{Run, RunWatch},
+    messages::{HandlesDropped, Pause, PipelineStopped, Resume, Shutdown, Start, StartRun},
+    outcome::shutdown_report::ShutdownReport,
     source::Id,
 };
 
-/// A running pipeline: a coordinator, its fetchers and a storage. Clones are handles of the same; when the last is dropped the
-/// actors stop.
+/// A running pipeline: a coordinator, its fetchers and a storage. Clones are handles of the same pipeline. When the last handle is
+/// dropped, the actors stop.
 pub struct Pipeline<I: Id> {
     inner: Arc<Inner<I>>,
 }
 
 struct Inner<I: Id> {
     coordinator: Addr<Coordinator<I>>,
-    /// Cancelled when the connections are given up.
+    /// Cancelled when Storage has closed its connections.
     closed: CancellationToken,
 }
 
@@ -36,7 +39,7 @@ impl<I: Id> Pipeline<I> {
         Self { inner }
     }
 
-    /// Ingests a list of ids, after the runs that were begun before. The list is read as fast as its ids are fetched.
+    /// Ingests a list of ids, after the runs that were started before. The list is read only as fast as its ids are fetched.
     pub fn run<L>(&self, ids: L) -> Run<I>
     where
         L: IntoIterator<Item = I>,
@@ -45,19 +48,19 @@ impl<I: Id> Pipeline<I> {
         self.run_stream(stream::iter(ids))
     }
 
-    /// Ingests a stream of ids, which is polled only when there is room for another.
+    /// Ingests a stream of ids. It is polled only when there is room for another id.
     pub fn run_stream(&self, ids: impl Stream<Item = I> + Send + 'static) -> Run<I> {
         let coordinator = &self.inner.coordinator;
         let start = Start::stream(ids);
-        let (run, control) = (start.run(), start.control.clone());
-        let (report, reported) = oneshot::channel();
-        coordinator.do_send(Begin { start, report });
         let cancel = coordinator.clone().recipient();
-        Run::new(run, control, cancel, reported, self.inner.clone())
+        let watch = RunWatch::new(start.run(), start.control.clone(), cancel);
+        let (report, reported) = oneshot::channel();
+        coordinator.do_send(StartRun { start, report });
+        Run::new(reported, watch, self.inner.clone())
     }
 
-    /// Hands out no more ids, of any run, until [`Pipeline::resume`]. What is in flight goes on, its retries included, and so do
-    /// the ids that wait at a fetcher ([`Config::mailbox`](crate::Config::mailbox)); what was fetched is committed.
+    /// Hands out no more ids, of any run, until [`Pipeline::resume`]. Requests in flight and their retries go on, and so do ids
+    /// that wait at a fetcher ([`Config::mailbox`](crate::Config::mailbox)). What was fetched is committed.
     pub fn pause(&self) {
         self.inner.coordinator.do_send(Pause);
     }
@@ -67,29 +70,29 @@ impl<I: Id> Pipeline<I> {
         self.inner.coordinator.do_send(Resume);
     }
 
-    /// Cancels every run, drains, and stops the actors; then says what these runs came to. Requests in flight may go on for
-    /// three quarters of `within`; what they bring is committed in the rest. When all of it is done in time, which is as a rule
-    /// much sooner, the pipeline's connections are closed too.
+    /// Cancels every run, drains, stops the actors, and reports how the runs ended.
     ///
-    /// The runs' own reports come first. No run can be started afterwards.
+    /// Requests in flight may go on for three quarters of `within`; what they bring is committed in the rest. If all of it is done
+    /// in time, which usually takes much less, the pipeline's connections are closed too. The runs' own reports come before this
+    /// one. No run can be started afterwards.
     ///
     /// # Errors
-    /// The pipeline has stopped before.
+    /// The pipeline had stopped before.
     pub async fn shutdown(&self, within: Duration) -> Result<ShutdownReport, PipelineStopped> {
         let deadline = Instant::now().checked_add(within);
-        let asked = self.inner.coordinator.send(Shutdown { within });
-        let report = asked.await.map_err(|_| PipelineStopped)??;
-        // Only a commit that outlasts the bound is still at it then.
+        let answer = self.inner.coordinator.send(Shutdown { within });
+        let report = answer.await.map_err(|_| PipelineStopped)??;
+        // If this outlasts the bound, a commit is still under way.
         let closed = self.inner.closed.cancelled();
         match deadline {
-            Some(deadline) => _ = tokio::time::timeout_at(deadline, closed).await,
+            Some(deadline) => _ = timeout_at(deadline, closed).await,
             None => closed.await,
         }
         Ok(report)
     }
 
-    /// The actor that all of this is sent to, for who would rather send the [messages](crate::ingest::messages) itself. Its address keeps nothing alive:
-    /// the last handle stops it.
+    /// The actor behind this handle, for hosts that send the [messages](crate::ingest::messages) themselves. Its address keeps
+    /// nothing alive: the actor stops with the last handle.
     pub fn coordinator(&self) -> Addr<Coordinator<I>> {
         self.inner.coordinator.clone()
     }
@@ -105,6 +108,6 @@ impl<I: Id> Clone for Pipeline<I> {
 
 impl<I: Id> Drop for Inner<I> {
     fn drop(&mut self) {
-        self.coordinator.do_send(Close);
+        self.coordinator.do_send(HandlesDropped);
     }
 }

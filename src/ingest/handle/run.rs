@@ -11,22 +11,20 @@ use std::{
 
 use actix::Recipient;
 use futures_util::{Stream, stream};
-use thiserror::Error;
 use tokio::sync::oneshot;
 
 use crate::ingest::{
-    handle::stop::Control,
-    messages::{Cancel, RunId},
-    outcome::report::Report,
-    stats::recorder::Progress,
+    handle::control::RunControl,
+    messages::{Cancel, PipelineStopped, RunId},
+    outcome::{progress::Progress, report::Report},
 };
 
-/// A run under way or waiting for its turn. Await it for its [`Report`]; dropping it does not stop it.
+/// A run that is under way or waits for the runs before it. Await it for its [`Report`]. Dropping it does not stop the run.
 #[must_use = "a run goes on without its handle, but its report is lost"]
 pub struct Run<I> {
     report: oneshot::Receiver<Report<I>>,
     watch: RunWatch,
-    /// Who awaits a run needs no other handle of its pipeline.
+    /// Keeps the pipeline alive: whoever awaits a run needs no other handle.
     _pipeline: Arc<dyn Any + Send + Sync>,
 }
 
@@ -34,37 +32,24 @@ pub struct Run<I> {
 #[derive(Clone, Debug)]
 pub struct RunWatch {
     run: RunId,
-    control: Arc<Control>,
+    control: Arc<RunControl>,
     cancel: Recipient<Cancel>,
 }
 
-/// The pipeline's actors ended before the run did. What was committed is committed; nothing else is.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error(
-    "the pipeline stopped before the run was over; what was committed is in the database, so run the rest again"
-)]
-pub struct PipelineStopped;
-
 impl<I> Run<I> {
     pub(crate) fn new(
-        run: RunId,
-        control: Arc<Control>,
-        cancel: Recipient<Cancel>,
         report: oneshot::Receiver<Report<I>>,
+        watch: RunWatch,
         pipeline: Arc<dyn Any + Send + Sync>,
     ) -> Self {
         Self {
             report,
-            watch: RunWatch {
-                run,
-                control,
-                cancel,
-            },
+            watch,
             _pipeline: pipeline,
         }
     }
 
-    /// A handle to watch or cancel this run with while it is awaited.
+    /// A handle that watches or cancels this run while it is awaited.
     pub fn watch(&self) -> RunWatch {
         self.watch.clone()
     }
@@ -74,7 +59,7 @@ impl<I> Run<I> {
         self.watch.progress()
     }
 
-    /// Like [`RunWatch::events`].
+    /// See [`RunWatch::events`].
     pub fn events(
         &self,
         every: Duration,
@@ -83,7 +68,7 @@ impl<I> Run<I> {
     }
 
     /// Stops handing out ids, lets requests in flight finish within [`Config::drain`](crate::Config::drain), and commits what
-    /// came. The report still comes.
+    /// was fetched. The report still comes.
     pub fn cancel(&self) {
         self.watch.cancel();
     }
@@ -100,21 +85,29 @@ impl<I> Future for Run<I> {
 }
 
 impl RunWatch {
-    /// The counters at this moment.
-    pub fn progress(&self) -> Progress {
-        self.control.counters.snapshot()
+    pub(crate) fn new(run: RunId, control: Arc<RunControl>, cancel: Recipient<Cancel>) -> Self {
+        Self {
+            run,
+            control,
+            cancel,
+        }
     }
 
-    /// The counters now, after each `every` (at least a millisecond), and at the end of the run, with which the stream ends. To be
-    /// polled inside an actix System or a tokio runtime with a timer.
+    /// The counters at this moment.
+    pub fn progress(&self) -> Progress {
+        self.control.recorder.progress()
+    }
+
+    /// The counters now, after each `every` (at least a millisecond), and at the end of the run, which ends the stream. Poll it
+    /// inside an actix System or a tokio runtime with a timer.
     pub fn events(&self, every: Duration) -> impl Stream<Item = Progress> + Send + 'static + use<> {
         let every = every.max(Duration::from_millis(1));
         let first = Some((self.control.clone(), Duration::ZERO));
         stream::unfold(first, move |state| async move {
             let (control, wait) = state?;
-            let over = tokio::time::timeout(wait, control.ended()).await.is_ok();
-            let progress = control.counters.snapshot();
-            Some((progress, (!over).then_some((control, every))))
+            let is_over = tokio::time::timeout(wait, control.ended()).await.is_ok();
+            let progress = control.recorder.progress();
+            Some((progress, (!is_over).then_some((control, every))))
         })
     }
 
@@ -123,7 +116,7 @@ impl RunWatch {
         self.control.has_ended()
     }
 
-    /// Which run this is, to the [messages](crate::ingest::messages).
+    /// The run's id in [messages](crate::ingest::messages).
     pub fn id(&self) -> RunId {
         self.run
     }

@@ -1,264 +1,251 @@
-//! One HTTP/1.1 connection, kept from request to request together with its codec and with the head that all its requests share.
+//! One HTTP/1.1 connection: hyper speaks the protocol over a socket that awc connected.
+//!
+//! What hyper does of RFC 9112, so that nothing here has to:
+//!
+//! - 6.3, rule 1: an answer with status 204 or 304 has no body, whatever lengths its head names.
+//! - 6.3, rule 3 and 6.1: Transfer-Encoding goes before Content-Length. An HTTP/1.0 answer with Transfer-Encoding is an error.
+//! - 6.3, rule 5: differing Content-Lengths are an error, equal ones are taken for one.
+//! - 6.3, rule 8: without a length, the body ends with the connection.
+//! - 9.3: a connection is kept unless HTTP/1.0 or `Connection: close` ends it. `Connection: Upgrade` does not.
+//! - RFC 9110, 15.2: informational answers are skipped, whatever their heads say. 101 is given out; it ends the connection.
+//! - Bytes that come while nothing is asked, such as those behind the end of an answer, make the connection unusable.
 
 use std::{
     cell::Cell,
-    io, mem,
-    pin::Pin,
+    mem,
+    pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
-use actix_codec::{AsyncRead, ReadBuf};
-use actix_http::{
-    RequestHead, RequestHeadType, ResponseHead, ServiceConfig, StatusCode,
-    body::BodySize,
-    error::{ParseError, PayloadError},
-    h1::ClientCodec,
-    header::{self, HeaderMap, HeaderValue, InvalidHeaderValue},
+use awc::BoxedSocket;
+use bytes::Bytes;
+use futures_util::future::{Fuse, FusedFuture, FutureExt, poll_fn};
+use hyper::{
+    HeaderMap, Request, StatusCode,
+    body::{Body, Frame, Incoming},
+    client::conn::http1::{self, SendRequest},
+    header::{self, HeaderValue},
+    http::uri::{Authority, Scheme},
 };
-use awc::{
-    BoxedSocket,
-    http::{Uri, uri},
-};
-use bytes::{Bytes, BytesMut};
-use futures_util::future::poll_fn;
 use thiserror::Error;
-use tokio::io::AsyncWriteExt;
-use tokio_util::io::poll_read_buf;
 
-use super::codec::{Codec, Part, Request};
+use crate::ingest::http::{
+    error::{AttemptError, with_causes},
+    socket::{ReadBuffer, Socket},
+    target::Target,
+};
 
-/// With less room a read is not worth its call.
-const ROOM_MIN: usize = 4 * 1024;
-const ROOM: usize = 32 * 1024;
+/// The largest head of an answer, and the largest part of a body that hyper gives out at once.
+const BUFFER_MAX: usize = 64 * 1024;
 
-/// Small, so that it is cheap to pass on.
-pub(crate) struct Connection {
-    socket: BoxedSocket,
-    codec: Box<Codec>,
-    unread: BytesMut,
-    shared: Rc<Shared>,
-    request: Rc<RequestHead>,
+/// The most header lines of an answer.
+const HEADERS_MAX: usize = 256;
+
+const USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("hn-ingest/", env!("CARGO_PKG_VERSION")));
+
+/// Without this header, a server may use any coding (RFC 9110, 12.5.3).
+const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("identity");
+
+/// A connection to a server, and the answer that is being read from it.
+pub(super) struct Connection {
+    scheme: Option<Scheme>,
+    authority: Option<Authority>,
+    /// The `Host` header of every request.
+    host: HeaderValue,
+    /// The headers of the answer while its body is read. Afterwards empty: the next request uses their memory.
+    headers: HeaderMap,
+    sender: SendRequest<String>,
+    /// Reads and writes for the sender. The request that waits for an answer polls it, so an idle connection has no task.
+    driver: Fuse<http1::Connection<Socket, String>>,
+    /// Whether a byte arrived since the last request was sent.
+    has_read: Rc<Cell<bool>>,
+    /// Whether there was an answer on this connection.
     has_answered: bool,
-    /// The server closes it after this answer.
-    is_last: bool,
+    /// The rest of the body. `None` while there is no answer, and at the end of the body.
+    body: Option<Incoming>,
+    /// Whether the body ends only with the connection, and none of it has come yet.
+    may_be_cut_short: bool,
+    /// Whether the answer named both kinds of length.
+    has_two_lengths: bool,
 }
 
-/// What the connections of an arbiter share.
-#[derive(Default)]
-pub(crate) struct Shared {
-    /// It keeps a clock.
-    config: ServiceConfig,
-    /// Buffers that a connection borrows while there is something in them: a thousand that wait need none.
-    to_read: Cell<BytesMut>,
-    to_write: Cell<BytesMut>,
-}
-
-/// Why an answer does not come, or breaks off.
+/// Why there is no answer, or only part of one.
 #[derive(Debug, Error)]
-pub(crate) enum Broken {
-    /// The connection had given answers before, and closed without a byte of this one.
+pub(super) enum ConnectionError {
+    /// The server had closed the connection after an earlier answer: nothing of this answer came.
     #[error("the server closed the connection after an earlier answer")]
     Stale,
-    #[error("closed before an answer")]
-    NoAnswer,
-    #[error("the body was cut short")]
+    #[error("the connection broke: the body was cut short")]
     CutShort,
-    #[error("{0}")]
-    Head(#[from] ParseError),
-    #[error("{0}")]
-    Body(#[from] PayloadError),
-    #[error("{0}")]
-    Io(#[from] io::Error),
+    #[error("the connection broke: {}", with_causes(.0))]
+    Http(#[from] hyper::Error),
 }
 
 impl Connection {
-    /// # Errors
-    /// The URL's host can't be put into a header.
-    pub(crate) fn new(
-        socket: BoxedSocket,
-        shared: Rc<Shared>,
-        url: &Uri,
-    ) -> Result<Self, InvalidHeaderValue> {
-        const AGENT: &str = concat!("hn-ingest/", env!("CARGO_PKG_VERSION"));
-        let mut request = RequestHead::default();
-        let headers = &mut request.headers;
-        headers.insert(header::HOST, host(url)?);
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
-        request.uri = url.clone();
-        let codec = Codec::Head(ClientCodec::new(shared.config.clone()));
+    /// Takes over a connected socket.
+    pub(super) async fn new(
+        io: BoxedSocket,
+        buffer: Rc<ReadBuffer>,
+        target: &Target,
+    ) -> Result<Self, AttemptError> {
+        let has_read = Rc::new(Cell::new(false));
+        let (sender, driver) = http1::Builder::new()
+            .allow_obsolete_multiline_headers_in_responses(true)
+            .max_buf_size(BUFFER_MAX)
+            .max_headers(HEADERS_MAX)
+            .handshake(Socket::new(io, buffer, has_read.clone()))
+            .await
+            .map_err(ConnectionError::Http)?;
+        let (scheme, authority) = target.origin();
         Ok(Self {
-            socket,
-            codec: Box::new(codec),
-            unread: BytesMut::new(),
-            shared,
-            request: Rc::new(request),
+            scheme: scheme.cloned(),
+            authority: authority.cloned(),
+            host: target.host()?,
+            headers: HeaderMap::new(),
+            sender,
+            driver: driver.fuse(),
+            has_read,
             has_answered: false,
-            is_last: false,
+            body: None,
+            may_be_cut_short: false,
+            has_two_lengths: false,
         })
     }
 
-    pub(crate) fn leads_to(&self, url: &Uri) -> bool {
-        let to = &self.request.uri;
-        (to.scheme(), to.authority()) == (url.scheme(), url.authority())
+    /// Whether this connects to the server that a target names.
+    pub(super) fn leads_to(&self, target: &Target) -> bool {
+        (self.scheme.as_ref(), self.authority.as_ref()) == target.origin()
     }
 
-    /// Resolves when the server says something that it was not asked for, or hangs up.
-    pub(crate) async fn speaks(&mut self) {
-        let mut byte = [0];
-        let mut byte = ReadBuf::new(&mut byte);
-        let io = &mut self.socket;
-        // Be it a byte, the end or an error: the connection is of no use any more.
-        let _ = poll_fn(|cx| Pin::new(&mut *io).poll_read(cx, &mut byte)).await;
+    /// Whether another request can be made after this answer.
+    pub(super) fn is_reusable(&self) -> bool {
+        // RFC 9112, 6.1: after both kinds of length, the end of the answer cannot be trusted.
+        self.body.is_none() && !self.has_two_lengths && self.sender.is_ready()
     }
 
-    /// Asks for what is at a URL of this server; `headers` go before those that every request has.
-    pub(crate) async fn get(
-        &mut self,
-        url: &Uri,
-        headers: Option<HeaderMap>,
-    ) -> Result<ResponseHead, Broken> {
-        let head = self.exchange(url, headers).await.map_err(|error| {
-            // A server may close a connection at any time, and a part of an answer is what shows that it did not.
-            if self.has_answered && self.unread.is_empty() {
-                Broken::Stale
-            } else {
-                error
+    /// Whether an idle connection was closed, or the server sent something that was not asked for.
+    pub(super) fn closed_or_unsolicited(&mut self) -> bool {
+        let mut without_waker = Context::from_waker(Waker::noop());
+        let _ = self.driver.poll_unpin(&mut without_waker);
+        self.driver.is_terminated()
+    }
+
+    /// Asks for a target of this server, and waits for the head of the answer.
+    pub(super) async fn get(&mut self, target: &Target) -> Result<StatusCode, ConnectionError> {
+        let request = self.request(target);
+        self.has_read.set(false);
+        // Only the driver makes the response ready, and it is polled right before. So the response needs no waker, which would wake
+        // this task a second time. It must not wait for the task's budget either.
+        let mut response = pin!(tokio::task::unconstrained(
+            self.sender.send_request(request)
+        ));
+        let mut without_waker = Context::from_waker(Waker::noop());
+        let response = poll_fn(|cx| {
+            let _ = self.driver.poll_unpin(cx);
+            response.as_mut().poll(&mut without_waker)
+        })
+        .await;
+        let (head, body) = match response {
+            Ok(response) => response.into_parts(),
+            // Either hyper had not begun to send the request, or the server had not begun to answer it (RFC 9112, 9.3.1). An
+            // answer that cannot be parsed is neither.
+            Err(error) if self.has_answered && (error.is_canceled() || !self.has_read.get()) => {
+                return Err(ConnectionError::Stale);
             }
-        })?;
-        self.is_last = !head.keep_alive();
-        if self.has_answered && self.is_last && head.status == StatusCode::REQUEST_TIMEOUT {
-            // It is said of a connection that was idle for too long, before the server read what it is asked now.
-            return Err(Broken::Stale);
+            Err(error) => return Err(error.into()),
+        };
+        let is_timeout = head.status == StatusCode::REQUEST_TIMEOUT;
+        if self.has_answered && is_timeout && asks_to_close(&head.headers) {
+            // Some servers say this when they close an idle connection. It answers no request.
+            return Err(ConnectionError::Stale);
         }
         self.has_answered = true;
-        self.codec.expect_body_of(&head);
-        Ok(head)
+        let is_encoded = head.headers.contains_key(header::TRANSFER_ENCODING);
+        self.has_two_lengths = is_encoded && head.headers.contains_key(header::CONTENT_LENGTH);
+        self.may_be_cut_short = !is_encoded && body.size_hint().exact().is_none();
+        self.headers = head.headers;
+        self.body = (!body.is_end_stream()).then_some(body);
+        Ok(head.status)
     }
 
-    async fn exchange(
-        &mut self,
-        url: &Uri,
-        headers: Option<HeaderMap>,
-    ) -> Result<ResponseHead, Broken> {
-        Rc::make_mut(&mut self.request).uri = url.clone();
-        let request = RequestHeadType::Rc(self.request.clone(), headers);
-        self.send(Request::Item((request, BodySize::None))).await?;
-        loop {
-            match self.part().await? {
-                // Others may come before the one that is meant (RFC 9110, 15.2).
-                Some(Part::Head(head))
-                    if head.status.is_informational()
-                        && head.status != StatusCode::SWITCHING_PROTOCOLS =>
-                {
-                    // It is no stale connection on which an answer began.
-                    self.has_answered = false;
-                }
-                Some(Part::Head(head)) => return Ok(head),
-                Some(Part::Body(_) | Part::End) | None => return Err(Broken::NoAnswer),
-            }
+    fn request(&mut self, target: &Target) -> Request<String> {
+        // An empty string is an empty body.
+        let mut request = Request::new(String::new());
+        if let Some(path) = target.uri().path_and_query() {
+            *request.uri_mut() = path.clone().into();
         }
+        let mut headers = mem::take(&mut self.headers);
+        headers.clear();
+        headers.insert(header::HOST, self.host.clone());
+        headers.insert(header::USER_AGENT, USER_AGENT);
+        headers.insert(header::ACCEPT_ENCODING, ACCEPT_ENCODING);
+        if !target.headers().is_empty() {
+            target
+                .headers()
+                .keys()
+                .for_each(|name| _ = headers.remove(name));
+            headers.extend(target.headers().clone());
+        }
+        *request.headers_mut() = headers;
+        request
     }
 
-    async fn send(&mut self, request: Request) -> Result<(), Broken> {
-        let mut unsent = self.shared.to_write.take();
-        self.codec.encode(request, &mut unsent)?;
-        self.socket.write_all(&unsent).await?;
-        self.socket.flush().await?;
-        unsent.clear();
-        self.shared.to_write.set(unsent);
-        Ok(())
+    /// The headers of the answer, until its body is read.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 
-    /// What comes next; `None` when the connection is closed.
-    async fn part(&mut self) -> Result<Option<Part>, Broken> {
-        loop {
-            let part = self.codec.decode(&mut self.unread)?;
-            self.give_back();
-            if part.is_some() {
-                return Ok(part);
-            }
-            if poll_fn(|cx| self.poll_read(cx)).await? == 0 {
-                return Ok(None);
-            }
-        }
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.unread.is_empty() {
-            self.unread = self.shared.to_read.take();
-        }
-        if self.unread.capacity() - self.unread.len() < ROOM_MIN {
-            self.unread.reserve(ROOM);
-        }
-        let read = poll_read_buf(Pin::new(&mut self.socket), cx, &mut self.unread);
-        self.give_back();
-        read
-    }
-
-    fn give_back(&mut self) {
-        if self.unread.is_empty() && self.unread.capacity() > 0 {
-            self.shared.to_read.set(mem::take(&mut self.unread));
-        }
+    /// How many bytes of body are still to come, if the head says so.
+    pub(super) fn announced_len(&self) -> Option<u64> {
+        let body = self.body.as_ref();
+        body.map_or(Some(0), |body| body.size_hint().exact())
     }
 
     /// The next part of the body; `None` at its end.
-    ///
-    /// # Errors
-    /// It breaks off, or makes no sense.
-    pub(crate) async fn body(&mut self) -> Result<Option<Bytes>, Broken> {
-        match *self.codec {
-            Codec::Head(_) | Codec::Nothing => return Ok(None),
-            Codec::Body(_) | Codec::UntilClosed { .. } => {}
+    pub(super) async fn next_part(&mut self) -> Result<Option<Bytes>, ConnectionError> {
+        while let Some(body) = &mut self.body {
+            let driver = &mut self.driver;
+            let frame = poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
+                Poll::Ready(frame) => Poll::Ready(frame),
+                Poll::Pending => {
+                    let _ = driver.poll_unpin(cx);
+                    Pin::new(&mut *body).poll_frame(cx)
+                }
+            })
+            .await
+            .transpose()?;
+            if frame.is_none() || body.is_end_stream() {
+                self.body = None;
+            }
+            // Trailers are of no use.
+            if let Some(Ok(part)) = frame.map(Frame::into_data) {
+                self.may_be_cut_short = false;
+                return Ok(Some(part));
+            }
         }
-        match self.part().await? {
-            Some(Part::Body(part)) => Ok(Some(part)),
-            Some(Part::End | Part::Head(_)) => Ok(None),
-            // Who closes right after the head has rather died than answered nothing.
-            None if matches!(*self.codec, Codec::UntilClosed { is_empty: false }) => Ok(None),
-            None => Err(Broken::CutShort),
+        if self.may_be_cut_short {
+            // A server that closes the connection right after the head has died rather than answered with nothing.
+            return Err(ConnectionError::CutShort);
         }
-    }
-
-    /// Whether it can be asked again. What came beyond the end of an answer can only be taken for another's.
-    pub(crate) fn is_at_rest(&self) -> bool {
-        matches!(*self.codec, Codec::Head(_)) && !self.is_last && self.unread.is_empty()
+        // The headers would keep alive the buffer that they were read into.
+        self.headers.clear();
+        Ok(None)
     }
 }
 
-/// A URL's host, and its port unless that is its scheme's own.
-fn host(url: &Uri) -> Result<HeaderValue, InvalidHeaderValue> {
-    let host = url.host().unwrap_or_default();
-    match url.port_u16() {
-        Some(port) if port != default_port(url) => format!("{host}:{port}").parse(),
-        _ => host.parse(),
-    }
+fn asks_to_close(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::CONNECTION);
+    values
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|option| option.trim().eq_ignore_ascii_case("close"))
 }
 
-fn default_port(url: &Uri) -> u16 {
-    if url.scheme() == Some(&uri::Scheme::HTTPS) {
-        443
-    } else {
-        80
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_host_header_names_the_port_unless_it_is_the_schemes_own() {
-        for (url, expected) in [
-            ("http://host/v0", "host"),
-            ("http://host:80/", "host"),
-            ("http://host:443/", "host:443"),
-            ("https://host:443/", "host"),
-            ("https://host:8443/", "host:8443"),
-            ("http://user:secret@[::1]:8080/", "[::1]:8080"),
-        ] {
-            let url = url.parse().expect("a URL");
-            assert_eq!(host(&url).expect("a header"), expected, "{url}");
-        }
+impl From<ConnectionError> for AttemptError {
+    fn from(error: ConnectionError) -> Self {
+        Self::Reset(error.to_string())
     }
 }

@@ -12,7 +12,7 @@ mod tests;
 use std::time::Duration;
 
 use self::{limit::Limit, rate::LearnedRate};
-use crate::ingest::http::error::AttemptError;
+use crate::ingest::limits::signal::{Refusal, Signal};
 
 /// So often the rule is asked.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -31,12 +31,18 @@ pub(crate) enum End {
 }
 
 impl End {
-    pub(crate) fn of<T>(result: &Result<T, AttemptError>) -> Self {
-        match result {
-            Err(AttemptError::Status { code: 503, .. }) => Self::Refused,
-            Err(AttemptError::Status { code: 429, .. }) => Self::Limited,
-            Err(error) if error.is_transient() => Self::Broken,
-            _ => Self::Answer,
+    pub(crate) fn of(signal: Signal) -> Self {
+        match signal {
+            Signal::Refused {
+                refusal: Refusal::Unavailable,
+                ..
+            } => Self::Refused,
+            Signal::Refused {
+                refusal: Refusal::TooManyRequests,
+                ..
+            } => Self::Limited,
+            Signal::Unreachable | Signal::Neutral => Self::Broken,
+            Signal::Served => Self::Answer,
         }
     }
 }

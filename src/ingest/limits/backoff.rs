@@ -1,44 +1,46 @@
-//! Whether and when a failed attempt is made again. Pure.
+//! Whether an id is tried again, and how long it waits before. Pure.
 
 use std::time::Duration;
 
-use crate::ingest::http::error::AttemptError;
+use crate::ingest::{config::Config, limits::signal::Signal};
 
-/// A server may ask for this much patience; an id that it asks more for fails.
+/// The longest `Retry-After` that is obeyed. An id fails if the API asks for more.
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 
-/// How often and how long to wait, from the settings.
+/// How often an id is tried, and how long it waits in between.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RetryPolicy {
+    /// Attempts of one id, the first included.
     pub(crate) attempts: u32,
+    /// The longest wait before the second attempt; it doubles for each further one.
     pub(crate) backoff: Duration,
+    /// The cap of that doubling.
     pub(crate) backoff_max: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
-    RetryAfter(Duration),
-    GiveUp,
-}
-
 impl RetryPolicy {
-    /// What follows when attempt number `attempt` (from 1) ended with `error`; `random` is from 0.0 up to 1.0.
-    pub(crate) fn after(&self, attempt: u32, error: &AttemptError, random: f64) -> Decision {
-        let asks_too_much = error.retry_after() > Some(RETRY_AFTER_MAX);
-        if attempt >= self.attempts || !error.is_transient() || asks_too_much {
-            return Decision::GiveUp;
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            attempts: config.attempts,
+            backoff: config.backoff,
+            backoff_max: config.backoff_max,
         }
-        Decision::RetryAfter(self.wait(attempt, error, random))
     }
 
-    /// How long to stay away after such a failure, be it for another attempt of this id or for those of others.
+    /// Whether attempt number `attempt` (from 1), which ended with `signal`, is followed by another.
+    pub(crate) fn tries_again_after(&self, attempt: u32, signal: Signal) -> bool {
+        let asks_too_much = signal.retry_after() > Some(RETRY_AFTER_MAX);
+        attempt < self.attempts && signal != Signal::Served && !asks_too_much
+    }
+
+    /// How long to wait after attempt number `attempt`; `random` is from 0.0 up to 1.0.
     ///
-    /// Full jitter: the wait is anything from nothing up to the doubled backoff, so that fetchers that failed together do not
-    /// come back together (AWS Architecture Blog, "Exponential Backoff And Jitter"). What a server names is waited for in full,
-    /// unless it is more than anybody waits.
-    pub(crate) fn wait(&self, attempt: u32, error: &AttemptError, random: f64) -> Duration {
+    /// Full jitter: the wait is anything between nothing and the doubled backoff, so that fetchers that failed together do not
+    /// come back together (AWS Architecture Blog, "Exponential Backoff And Jitter"). A time that the server names is the least
+    /// wait, unless it is longer than [`RETRY_AFTER_MAX`].
+    pub(crate) fn wait(&self, attempt: u32, signal: Signal, random: f64) -> Duration {
         let jittered = self.ceiling(attempt).mul_f64(random);
-        let asked = error
+        let asked = signal
             .retry_after()
             .filter(|asked| *asked <= RETRY_AFTER_MAX);
         jittered.max(asked.unwrap_or_default())
@@ -55,6 +57,7 @@ impl RetryPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::limits::signal::Refusal;
 
     const POLICY: RetryPolicy = RetryPolicy {
         attempts: 4,
@@ -62,83 +65,60 @@ mod tests {
         backoff_max: Duration::from_secs(3),
     };
 
-    fn status(code: u16, retry_after: Option<u64>) -> AttemptError {
-        AttemptError::Status {
-            code,
+    fn refused(retry_after: Option<u64>) -> Signal {
+        Signal::Refused {
+            refusal: Refusal::Unavailable,
             retry_after: retry_after.map(Duration::from_secs),
         }
     }
 
-    fn wait(attempt: u32, error: &AttemptError, random: f64) -> Decision {
-        POLICY.after(attempt, error, random)
-    }
-
     #[test]
     fn waits_double_up_to_the_cap_and_jitter_takes_the_whole_range() {
-        let broken = AttemptError::Reset("closed".into());
-        for (attempt, ceiling) in [(1, 1000), (2, 2000), (3, 3000)] {
-            for (random, share) in [(0.0, 0), (0.5, ceiling / 2)] {
-                let expected = Decision::RetryAfter(Duration::from_millis(share));
+        for (attempt, ceiling) in [(1, 1000), (2, 2000), (3, 3000), (4, 3000)] {
+            for (random, expected) in [(0.0, 0), (0.5, ceiling / 2), (1.0, ceiling)] {
                 assert_eq!(
-                    wait(attempt, &broken, random),
-                    expected,
+                    POLICY.wait(attempt, Signal::Unreachable, random),
+                    Duration::from_millis(expected),
                     "attempt {attempt}"
                 );
             }
         }
-        assert_eq!(wait(4, &broken, 0.5), Decision::GiveUp);
     }
 
     #[test]
-    fn transient_failures_are_tried_again_and_permanent_ones_given_up() {
-        for code in [408, 425, 429, 500, 502, 503, 504] {
-            assert_ne!(
-                wait(1, &status(code, None), 0.5),
-                Decision::GiveUp,
-                "{code}"
-            );
+    fn an_id_is_tried_again_until_it_is_served_or_has_had_its_attempts() {
+        for signal in [Signal::Unreachable, Signal::Neutral, refused(None)] {
+            assert!(POLICY.tries_again_after(1, signal), "{signal:?}");
+            assert!(POLICY.tries_again_after(3, signal), "{signal:?}");
+            assert!(!POLICY.tries_again_after(4, signal), "{signal:?}");
         }
-        for code in [400, 401, 403, 404, 410, 301, 501, 505] {
-            assert_eq!(
-                wait(1, &status(code, None), 0.5),
-                Decision::GiveUp,
-                "{code}"
-            );
-        }
-        assert_eq!(
-            wait(1, &AttemptError::TooLarge { limit: 1 }, 0.5),
-            Decision::GiveUp
-        );
-        assert_eq!(
-            wait(1, &AttemptError::Request("no URL".into()), 0.5),
-            Decision::GiveUp
-        );
+        assert!(!POLICY.tries_again_after(1, Signal::Served));
     }
 
     #[test]
     fn retry_after_is_obeyed_past_the_cap_up_to_ten_minutes() {
-        let seconds = |n| Decision::RetryAfter(Duration::from_secs(n));
-        assert_eq!(wait(1, &status(429, Some(600)), 0.9), seconds(600));
-        assert_eq!(wait(1, &status(503, Some(7)), 0.0), seconds(7));
-        assert_eq!(wait(1, &status(503, Some(601)), 0.0), Decision::GiveUp);
+        assert!(POLICY.tries_again_after(1, refused(Some(600))));
+        assert_eq!(
+            POLICY.wait(1, refused(Some(600)), 0.9),
+            Duration::from_secs(600)
+        );
+        assert!(!POLICY.tries_again_after(1, refused(Some(601))));
+        assert!(POLICY.wait(1, refused(Some(601)), 1.0) <= POLICY.backoff);
     }
 
     #[test]
     fn a_short_retry_after_does_not_shorten_the_backoff() {
-        let half = Decision::RetryAfter(Duration::from_millis(500));
-        assert_eq!(wait(1, &status(429, Some(0)), 0.5), half);
+        assert_eq!(
+            POLICY.wait(1, refused(Some(0)), 0.5),
+            Duration::from_millis(500)
+        );
     }
 
     #[test]
     fn a_thousand_attempts_do_not_overflow() {
-        let patient = RetryPolicy {
-            attempts: u32::MAX,
-            ..POLICY
-        };
-        let broken = AttemptError::Timeout(Duration::from_secs(5));
         assert_eq!(
-            patient.after(1000, &broken, 1.0),
-            Decision::RetryAfter(POLICY.backoff_max)
+            POLICY.wait(1000, Signal::Unreachable, 1.0),
+            POLICY.backoff_max
         );
     }
 }

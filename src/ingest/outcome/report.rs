@@ -1,16 +1,17 @@
-//! What a run came to. Pure.
+//! How a run ended.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::ingest::{outcome::Failure, stats::recorder::Progress};
+use crate::ingest::outcome::{failure::Failure, progress::Progress};
 
-/// A report lists this many failures; the rest are counted.
+/// A report lists this many failures; the others are only counted.
 pub const FAILURES_LISTED: usize = 100;
 
-/// What a run came to, however it ended.
+/// How a run ended.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Report<I> {
     /// The counters at the end: `requested = stored + absent + failed + not_attempted`.
     pub totals: Progress,
@@ -18,11 +19,12 @@ pub struct Report<I> {
     pub elapsed: Duration,
     /// Whether [`Run::cancel`](crate::Run::cancel) or a shutdown ended it.
     pub interrupted: bool,
-    /// Why nothing more could be committed, when that ended the run.
+    /// Why nothing more could be committed, if that ended the run.
     pub storage_lost: Option<String>,
-    /// How long the API had given nothing but connect errors, timeouts and 5xx, when that ended the run.
+    /// How long the API had served nothing, if that ended the run. Pauses and times in which the API wanted no requests are not
+    /// counted.
     pub outage: Option<Duration>,
-    /// What the list of ids panicked with, when that ended it; what it still held is not attempted.
+    /// The panic message of the list of ids, if a panic ended the list; the rest of the list is not attempted.
     pub list_failed: Option<String>,
     /// The first failures, at most [`FAILURES_LISTED`].
     pub failures: Vec<FailedId<I>>,
@@ -30,35 +32,31 @@ pub struct Report<I> {
 
 /// An id that failed.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct FailedId<I> {
-    /// Which.
+    /// The id.
     pub id: I,
-    /// The [`FailureKind`](crate::FailureKind)'s name.
+    /// The name of its [`FailureKind`](crate::FailureKind).
     pub kind: &'static str,
-    /// What happened.
+    /// What happened, for a person to read.
     pub message: String,
-    /// Attempts that were made.
+    /// Attempts made.
     pub attempts: u32,
 }
 
 impl<I> FailedId<I> {
     pub(crate) fn new(id: I, failure: Failure) -> Self {
-        let Failure {
-            kind,
-            message,
-            attempts,
-        } = failure;
         Self {
             id,
-            kind: kind.as_str(),
-            message,
-            attempts,
+            kind: failure.kind.as_str(),
+            message: failure.message,
+            attempts: failure.attempts,
         }
     }
 }
 
 impl<I> Report<I> {
-    /// Records committed a second, over the whole run.
+    /// Records committed per second, over the whole run.
     pub fn items_per_second(&self) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
         if seconds > 0.0 {

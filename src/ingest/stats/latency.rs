@@ -1,4 +1,4 @@
-//! How long attempts took.
+//! Records how long attempts took.
 
 use std::{
     fmt,
@@ -8,17 +8,21 @@ use std::{
 
 use hdrhistogram::Histogram;
 
-/// From a microsecond to an hour, which is the longest timeout, to two digits: about 16 KiB.
+use crate::ingest::outcome::progress::Latency;
+
+/// In microseconds: an hour, which is the longest timeout.
 const LONGEST: u64 = 3_600_000_000;
+
+/// With two significant digits a histogram takes about 16 KiB.
 const DIGITS: u8 = 2;
 
-/// The latencies of a run's attempts. A run that waits for its turn has none, and needs no histogram yet.
+/// The latencies of a run's attempts. The histogram is made at the first attempt, so that a run in the queue needs none.
 #[derive(Default)]
-pub(crate) struct Latencies(OnceLock<Option<Mutex<Histogram<u32>>>>);
+pub(crate) struct LatencyRecorder(OnceLock<Option<Mutex<Histogram<u32>>>>);
 
-impl Latencies {
+impl LatencyRecorder {
     pub(crate) fn record(&self, time: Duration) {
-        // These bounds are valid, so there is always a histogram.
+        // These bounds are valid, so a histogram is always made.
         let new = || {
             Histogram::new_with_bounds(1, LONGEST, DIGITS)
                 .ok()
@@ -48,23 +52,10 @@ impl Latencies {
     }
 }
 
-impl fmt::Debug for Latencies {
+impl fmt::Debug for LatencyRecorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.summary().fmt(f)
     }
-}
-
-/// How long attempts took, to two digits; all zero when there was none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Latency {
-    /// Half of them took no longer.
-    pub p50: Duration,
-    /// Nine tenths of them took no longer.
-    pub p90: Duration,
-    /// All but one in a hundred took no longer.
-    pub p99: Duration,
-    /// The longest.
-    pub max: Duration,
 }
 
 #[cfg(test)]
@@ -72,22 +63,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_right_to_two_digits_and_nothing_is_all_zero() {
-        let latencies = Latencies::default();
+    fn quantiles_are_right_to_two_digits_and_zero_without_attempts() {
+        let latencies = LatencyRecorder::default();
         assert_eq!(latencies.summary(), Latency::default());
         for millis in 1..=1000 {
             latencies.record(Duration::from_millis(millis));
         }
         let Latency { p50, p90, p99, max } = latencies.summary();
-        for (told, right) in [(p50, 500), (p90, 900), (p99, 990), (max, 1000)] {
-            let off = told.as_secs_f64() * 1000.0 / f64::from(right) - 1.0;
-            assert!(off.abs() < 0.01, "{told:?} should be {right} ms");
+        for (measured, right) in [(p50, 500), (p90, 900), (p99, 990), (max, 1000)] {
+            let off = measured.as_secs_f64() * 1000.0 / f64::from(right) - 1.0;
+            assert!(off.abs() < 0.01, "{measured:?} should be {right} ms");
         }
     }
 
     #[test]
-    fn what_takes_longer_than_an_hour_is_kept_as_an_hour() {
-        let latencies = Latencies::default();
+    fn an_attempt_of_over_an_hour_is_recorded_as_an_hour() {
+        let latencies = LatencyRecorder::default();
         latencies.record(Duration::from_secs(86_400));
         assert!(latencies.summary().max >= Duration::from_secs(3500));
     }

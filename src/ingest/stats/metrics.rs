@@ -1,27 +1,28 @@
-//! What a pipeline tells the [`metrics`](https://docs.rs/metrics) facade. The host picks the exporter; without one, none of this
-//! costs more than a look.
+//! The metrics that a pipeline gives to the [`metrics`](https://docs.rs/metrics) facade.
+//!
+//! The host picks the exporter. Without one, a metric costs a look at a pointer.
 //!
 //! | name | kind | labels | meaning |
 //! |---|---|---|---|
 //! | `ingest_attempts_total` | counter | | HTTP exchanges begun for ids |
-//! | `ingest_retries_total` | counter | | Those of them that were not an id's first |
-//! | `ingest_requests_total` | counter | `outcome` = ok, timeout, connect, reset, status, body, dropped | HTTP exchanges ended, by how; dropped are those that a drain cut off |
-//! | `ingest_attempt_seconds` | histogram | | How long each took, dropped ones too |
+//! | `ingest_retries_total` | counter | | HTTP exchanges that were not the first of their id |
+//! | `ingest_requests_total` | counter | `outcome` = ok, timeout, connect, reset, status, body, dropped | HTTP exchanges ended, by how; a drain that ran out of time dropped the last kind |
+//! | `ingest_attempt_seconds` | histogram | | How long each attempt took, without waits of our own |
 //! | `ingest_body_bytes_total` | counter | | Bytes of bodies received whole |
 //! | `ingest_in_flight` | gauge | | Requests in flight |
-//! | `ingest_in_flight_limit` | gauge | | The most that may be: the number of fetchers, or fewer if the API bears no more |
-//! | `ingest_wait_seconds` | histogram | | Waits for a rate, a cool-down or the retry budget, where there was one |
-//! | `ingest_queue_depth` | gauge | `queue` = fetchers, storage, runs | Ids that fetchers hold, rows that wait for a batch, runs that wait for their turn |
-//! | `ingest_batches_total` | counter | `trigger` = rows, bytes, linger, end | Batches written, by why then |
-//! | `ingest_batch_rows` | histogram | | Rows of each |
-//! | `ingest_commit_seconds` | histogram | | How long each took, decoding included |
-//! | `ingest_settled_total` | counter | `outcome` = stored, absent, failed, not_attempted | Ids by what they came to; the last is counted when their run ends |
-//! | `ingest_runs_total` | counter | | Runs ended with a report |
-//! | `ingest_fetchers_replaced_total` | counter | | Fetchers that died, counted when the run ends |
+//! | `ingest_in_flight_limit` | gauge | | The most requests that may be in flight: the number of fetchers, or fewer with `adaptive` |
+//! | `ingest_wait_seconds` | histogram | | Waits for a permit of the throttle, if there was a wait |
+//! | `ingest_queue_depth` | gauge | `queue` = fetchers, storage, runs | Ids that fetchers hold, rows that wait for a batch, runs that wait for the one under way |
+//! | `ingest_batches_total` | counter | `trigger` = rows, bytes, linger, end | Batches written, by why they were written then |
+//! | `ingest_batch_rows` | histogram | | Rows of each batch |
+//! | `ingest_commit_seconds` | histogram | | How long each batch took, decoding included |
+//! | `ingest_settled_total` | counter | `outcome` = stored, absent, failed, not_attempted | Ids by outcome |
+//! | `ingest_runs_total` | counter | | Runs that ended with a report |
+//! | `ingest_fetchers_replaced_total` | counter | | Fetchers that died and were replaced |
 //!
-//! Each has the label `pipeline` too, which is [`Builder::name`](crate::Builder::name): of two pipelines with one name, a gauge
-//! shows the one that spoke last. A pipeline takes the recorder that is installed when it starts. What a
-//! [`Client`](crate::Client) reads besides, such as a list of ids, is not counted.
+//! Each has the label `pipeline` too, which is [`Builder::name`](crate::Builder::name). If two pipelines have the same name, their
+//! counters are added up and a gauge shows the last value of either. A pipeline uses the recorder that is installed when it starts.
+//! Documents that a [`Client`](crate::Client) reads for itself, such as lists of ids, are not counted.
 
 use std::{array, time::Duration};
 
@@ -30,16 +31,19 @@ use metrics::{
     gauge, histogram,
 };
 
-use crate::ingest::{outcome::FailureKind, stats::recorder::Progress, stats::recorder::Trigger};
+use crate::ingest::{
+    outcome::failure::FailureKind,
+    stats::recorder::{BatchTrigger, Event},
+};
 
-/// What sort of metric it is.
+/// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Only goes up.
+    /// A number that only rises.
     Counter,
-    /// Goes up and down.
+    /// A number that rises and falls.
     Gauge,
-    /// Many values, for an exporter to make buckets or quantiles of.
+    /// Many values, of which an exporter makes buckets or quantiles.
     Histogram,
 }
 
@@ -50,7 +54,7 @@ pub struct Metric {
     pub name: &'static str,
     /// Its kind.
     pub kind: Kind,
-    /// Its label beside `pipeline`, with all values, if it has one.
+    /// Its label beside `pipeline` and all values of that label, if it has one.
     pub label: Option<(&'static str, &'static [&'static str])>,
     /// What it counts or measures.
     pub meaning: &'static str,
@@ -89,23 +93,23 @@ const ATTEMPTS: Metric = metric(
 const RETRIES: Metric = metric(
     Kind::Counter,
     "ingest_retries_total",
-    "Those of them that were not an id's first",
+    "HTTP exchanges that were not the first of their id",
 );
+/// The values of the label `outcome` of requests, in the order of [`RequestEnd::index`].
+const REQUEST_ENDS: [&str; 7] = [
+    "ok", "timeout", "connect", "reset", "status", "body", "dropped",
+];
+
 const REQUESTS: Metric = labelled(
     Kind::Counter,
     "ingest_requests_total",
-    (
-        "outcome",
-        &[
-            "ok", "timeout", "connect", "reset", "status", "body", "dropped",
-        ],
-    ),
-    "HTTP exchanges ended, by how; dropped are those that a drain cut off",
+    ("outcome", &REQUEST_ENDS),
+    "HTTP exchanges ended, by how; a drain that ran out of time dropped the last kind",
 );
 const ATTEMPT_SECONDS: Metric = metric(
     Kind::Histogram,
     "ingest_attempt_seconds",
-    "How long each took, dropped ones too",
+    "How long each attempt took, without waits of our own",
 );
 const BODY_BYTES: Metric = metric(
     Kind::Counter,
@@ -116,46 +120,46 @@ const IN_FLIGHT: Metric = metric(Kind::Gauge, "ingest_in_flight", "Requests in f
 const IN_FLIGHT_LIMIT: Metric = metric(
     Kind::Gauge,
     "ingest_in_flight_limit",
-    "The most that may be: the number of fetchers, or fewer if the API bears no more",
+    "The most requests that may be in flight: the number of fetchers, or fewer with `adaptive`",
 );
 const WAIT_SECONDS: Metric = metric(
     Kind::Histogram,
     "ingest_wait_seconds",
-    "Waits for a rate, a cool-down or the retry budget, where there was one",
+    "Waits for a permit of the throttle, if there was a wait",
 );
 const QUEUE_DEPTH: Metric = labelled(
     Kind::Gauge,
     "ingest_queue_depth",
     ("queue", &["fetchers", "storage", "runs"]),
-    "Ids that fetchers hold, rows that wait for a batch, runs that wait for their turn",
+    "Ids that fetchers hold, rows that wait for a batch, runs that wait for the one under way",
 );
 const BATCHES: Metric = labelled(
     Kind::Counter,
     "ingest_batches_total",
     ("trigger", &["rows", "bytes", "linger", "end"]),
-    "Batches written, by why then",
+    "Batches written, by why they were written then",
 );
-const BATCH_ROWS: Metric = metric(Kind::Histogram, "ingest_batch_rows", "Rows of each");
+const BATCH_ROWS: Metric = metric(Kind::Histogram, "ingest_batch_rows", "Rows of each batch");
 const COMMIT_SECONDS: Metric = metric(
     Kind::Histogram,
     "ingest_commit_seconds",
-    "How long each took, decoding included",
+    "How long each batch took, decoding included",
 );
 const SETTLED: Metric = labelled(
     Kind::Counter,
     "ingest_settled_total",
     ("outcome", &["stored", "absent", "failed", "not_attempted"]),
-    "Ids by what they came to; the last is counted when their run ends",
+    "Ids by outcome",
 );
 const RUNS: Metric = metric(
     Kind::Counter,
     "ingest_runs_total",
-    "Runs ended with a report",
+    "Runs that ended with a report",
 );
 const REPLACED: Metric = metric(
     Kind::Counter,
     "ingest_fetchers_replaced_total",
-    "Fetchers that died, counted when the run ends",
+    "Fetchers that died and were replaced",
 );
 
 /// Every metric, in the order of the table.
@@ -177,39 +181,54 @@ pub const METRICS: &[Metric] = &[
     REPLACED,
 ];
 
-/// One pipeline's metrics, registered once: what happens a thousand times a second should not look up names.
+/// How an HTTP exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestEnd {
+    Ok,
+    Failed(FailureKind),
+    /// The drain of a cancelled run cut it off.
+    Dropped,
+}
+
+impl RequestEnd {
+    /// Position among the values of the label `outcome`.
+    fn index(self) -> usize {
+        match self {
+            Self::Ok => 0,
+            // The kinds that an attempt can fail with are the first ones.
+            Self::Failed(kind) => 1 + kind.index().min(FailureKind::Body.index()),
+            Self::Dropped => REQUEST_ENDS.len() - 1,
+        }
+    }
+}
+
+/// One pipeline's metrics. They are registered once, so that no name is looked up while requests are made.
+#[derive(Debug)]
 pub(crate) struct Meters {
-    pub(crate) attempts: Counter,
-    pub(crate) retries: Counter,
-    requests: [Counter; 7],
-    pub(crate) attempt_seconds: Histogram,
-    pub(crate) body_bytes: Counter,
+    attempts: Counter,
+    retries: Counter,
+    requests: [Counter; REQUEST_ENDS.len()],
+    attempt_seconds: Histogram,
+    body_bytes: Counter,
     in_flight: Gauge,
-    pub(crate) in_flight_limit: Gauge,
-    pub(crate) wait_seconds: Histogram,
-    pub(crate) at_fetchers: Gauge,
-    pub(crate) at_storage: Gauge,
-    pub(crate) runs_waiting: Gauge,
-    batches: [Counter; 4],
+    in_flight_limit: Gauge,
+    wait_seconds: Histogram,
+    ids_at_fetchers: Gauge,
+    rows_waiting: Gauge,
+    runs_waiting: Gauge,
+    batches: [Counter; BatchTrigger::COUNT],
     batch_rows: Histogram,
     commit_seconds: Histogram,
     settled: [Counter; 4],
     runs: Counter,
-    replaced: Counter,
-}
-
-/// How an exchange ended.
-#[derive(Clone, Copy)]
-pub(crate) enum Ended {
-    Ok,
-    Failed(FailureKind),
-    Dropped,
+    fetchers_replaced: Counter,
 }
 
 impl Meters {
+    /// Registers the metrics with the recorder that is installed now; `pipeline` is their label.
     pub(crate) fn new(pipeline: &str) -> Self {
         METRICS.iter().for_each(Metric::describe);
-        let [at_fetchers, at_storage, runs_waiting] = QUEUE_DEPTH.gauges(pipeline);
+        let [ids_at_fetchers, rows_waiting, runs_waiting] = QUEUE_DEPTH.gauges(pipeline);
         Self {
             attempts: ATTEMPTS.counter(pipeline),
             retries: RETRIES.counter(pipeline),
@@ -219,71 +238,86 @@ impl Meters {
             in_flight: IN_FLIGHT.gauge(pipeline),
             in_flight_limit: IN_FLIGHT_LIMIT.gauge(pipeline),
             wait_seconds: WAIT_SECONDS.histogram(pipeline),
-            at_fetchers,
-            at_storage,
+            ids_at_fetchers,
+            rows_waiting,
             runs_waiting,
             batches: BATCHES.counters(pipeline),
             batch_rows: BATCH_ROWS.histogram(pipeline),
             commit_seconds: COMMIT_SECONDS.histogram(pipeline),
             settled: SETTLED.counters(pipeline),
             runs: RUNS.counter(pipeline),
-            replaced: REPLACED.counter(pipeline),
+            fetchers_replaced: REPLACED.counter(pipeline),
         }
     }
 
-    /// Counts one until the guard is dropped.
-    pub(crate) fn one_in_flight(&self) -> impl Drop + '_ {
-        struct Held<'a>(&'a Gauge);
-        impl Drop for Held<'_> {
-            fn drop(&mut self) {
-                self.0.decrement(1.0);
-            }
-        }
-        self.in_flight.increment(1.0);
-        Held(&self.in_flight)
-    }
-
-    pub(crate) fn request(&self, ended: Ended) {
-        let outcome = match ended {
-            Ended::Ok => "ok",
-            Ended::Failed(kind) => kind.as_str(),
-            Ended::Dropped => "dropped",
-        };
-        let values = REQUESTS.label.map_or(&[][..], |(_, values)| values);
-        if let Some(index) = values.iter().position(|value| *value == outcome) {
-            self.requests[index].increment(1);
+    /// The counter of an event, if it is exported.
+    pub(super) fn counter(&self, event: Event) -> Option<&Counter> {
+        match event {
+            Event::Attempt => Some(&self.attempts),
+            Event::Retry => Some(&self.retries),
+            Event::BodyBytes => Some(&self.body_bytes),
+            Event::Stored => Some(&self.settled[0]),
+            Event::Absent => Some(&self.settled[1]),
+            Event::Failed => Some(&self.settled[2]),
+            Event::NotAttempted => Some(&self.settled[3]),
+            Event::FetcherReplaced => Some(&self.fetchers_replaced),
+            Event::Requested
+            | Event::PushedBack
+            | Event::ConnectionOpened
+            | Event::CommitMicros => None,
         }
     }
 
-    pub(crate) fn batch(&self, trigger: Trigger, rows: usize, took: Duration) {
+    pub(super) fn record_request(&self, end: RequestEnd, took: Duration) {
+        self.requests[end.index()].increment(1);
+        self.attempt_seconds.record(took);
+    }
+
+    pub(super) fn record_wait(&self, time: Duration) {
+        self.wait_seconds.record(time);
+    }
+
+    pub(super) fn record_batch(&self, trigger: BatchTrigger, rows: usize, took: Duration) {
         self.batches[trigger as usize].increment(1);
         self.batch_rows.record(rows as f64);
         self.commit_seconds.record(took);
     }
 
-    pub(crate) fn settled(&self, stored: usize, absent: usize, failed: usize) {
-        for (counter, more) in self.settled.iter().zip([stored, absent, failed]) {
-            counter.increment(more as u64);
-        }
+    pub(super) fn record_run_end(&self) {
+        self.runs.increment(1);
     }
 
-    pub(crate) fn run_ended(&self, totals: &Progress) {
-        self.settled[3].increment(totals.not_attempted);
-        self.replaced.increment(totals.fetchers_replaced);
-        self.runs.increment(1);
+    pub(super) fn add_in_flight(&self, difference: f64) {
+        self.in_flight.increment(difference);
+    }
+
+    pub(super) fn set_rows_waiting(&self, rows: usize) {
+        self.rows_waiting.set(rows as f64);
+    }
+
+    pub(crate) fn set_in_flight_limit(&self, limit: usize) {
+        self.in_flight_limit.set(limit as f64);
+    }
+
+    pub(crate) fn set_ids_at_fetchers(&self, ids: usize) {
+        self.ids_at_fetchers.set(ids as f64);
+    }
+
+    pub(crate) fn set_runs_waiting(&self, runs: usize) {
+        self.runs_waiting.set(runs as f64);
     }
 }
 
 impl Drop for Meters {
-    /// What a pipeline held that was stopped in the midst of it, nobody holds any more.
+    /// A pipeline that was stopped in the middle of its work holds nothing any more.
     fn drop(&mut self) {
-        for held in [
-            &self.at_fetchers,
-            &self.at_storage,
+        for gauge in [
+            &self.ids_at_fetchers,
+            &self.rows_waiting,
             &self.runs_waiting,
             &self.in_flight_limit,
         ] {
-            held.set(0.0);
+            gauge.set(0.0);
         }
     }
 }
@@ -363,25 +397,28 @@ mod tests {
     }
 
     #[test]
-    fn labels_stand_in_the_order_that_the_code_counts_by() {
-        let values = |metric: Metric| metric.label.map_or(0, |(_, values)| values.len());
-        assert_eq!(
-            (
-                values(REQUESTS),
-                values(BATCHES),
-                values(SETTLED),
-                values(QUEUE_DEPTH)
-            ),
-            (7, 4, 4, 3)
-        );
-        for (trigger, name) in [
-            (Trigger::Rows, "rows"),
-            (Trigger::Bytes, "bytes"),
-            (Trigger::Linger, "linger"),
-            (Trigger::End, "end"),
+    fn label_values_stand_in_the_order_that_the_code_counts_by() {
+        let values = |metric: Metric| metric.label.map_or(&[][..], |(_, values)| values);
+        assert_eq!(values(SETTLED).len(), 4);
+        assert_eq!(values(QUEUE_DEPTH).len(), 3);
+        for (end, name) in [
+            (RequestEnd::Ok, "ok"),
+            (RequestEnd::Failed(FailureKind::Timeout), "timeout"),
+            (RequestEnd::Failed(FailureKind::Connect), "connect"),
+            (RequestEnd::Failed(FailureKind::Reset), "reset"),
+            (RequestEnd::Failed(FailureKind::Status), "status"),
+            (RequestEnd::Failed(FailureKind::Body), "body"),
+            (RequestEnd::Dropped, "dropped"),
         ] {
-            let (_, values) = BATCHES.label.expect("a label");
-            assert_eq!(values[trigger as usize], name);
+            assert_eq!(values(REQUESTS)[end.index()], name);
+        }
+        for (trigger, name) in [
+            (BatchTrigger::Rows, "rows"),
+            (BatchTrigger::Bytes, "bytes"),
+            (BatchTrigger::Linger, "linger"),
+            (BatchTrigger::End, "end"),
+        ] {
+            assert_eq!(values(BATCHES)[trigger as usize], name);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is counted and measured, for reports and for exporters.
+//! What is counted and measured. One call of the [recorder](recorder) counts an event for the run's report and for the exporter.
 
 pub(crate) mod recorder;
 

@@ -1,263 +1,329 @@
-//! What the actors count while a run lasts. Any thread may read them.
+//! Counts what happens to a run. Each event is recorded by one call, for the run's report and for the exporter of metrics.
 
 use std::{
-    fmt,
+    array, fmt,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     time::Duration,
 };
 
 use crate::ingest::{
-    http::error::AttemptError,
-    outcome::FailureKind,
-    stats::latency::{Latencies, Latency},
-    stats::metrics::Meters,
+    limits::signal::{Refusal, Signal},
+    outcome::{failure::FailureKind, progress::Progress},
+    stats::{
+        latency::LatencyRecorder,
+        metrics::{Meters, RequestEnd},
+    },
 };
 
-/// A number that only its run's actors change, and anybody may look at.
-#[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
-
-impl Count {
-    pub(crate) fn add(&self, more: u64) {
-        self.0.fetch_add(more, Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-
-    fn raise_to(&self, at_least: u64) {
-        self.0.fetch_max(at_least, Relaxed);
-    }
+/// Events that are counted one by one or many at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Requested,
+    Stored,
+    Absent,
+    Failed,
+    NotAttempted,
+    Attempt,
+    Retry,
+    PushedBack,
+    ConnectionOpened,
+    BodyBytes,
+    FetcherReplaced,
+    CommitMicros,
 }
 
-/// A number that goes up and down, and remembers its peak.
-#[derive(Debug, Default)]
-pub(crate) struct Gauge {
-    now: Count,
-    peak: Count,
-}
-
-impl Gauge {
-    /// Counts one until the guard is dropped.
-    pub(crate) fn hold(&self) -> impl Drop + '_ {
-        struct Held<'a>(&'a Gauge);
-        impl Drop for Held<'_> {
-            fn drop(&mut self) {
-                self.0.now.0.fetch_sub(1, Relaxed);
-            }
-        }
-        self.peak.raise_to(self.now.0.fetch_add(1, Relaxed) + 1);
-        Held(self)
-    }
+impl Event {
+    const COUNT: usize = Self::CommitMicros as usize + 1;
 }
 
 /// Why a batch was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trigger {
+pub(crate) enum BatchTrigger {
+    /// Enough rows waited.
     Rows,
+    /// Enough bytes of bodies waited.
     Bytes,
+    /// The first row had waited for long enough.
     Linger,
+    /// No more rows were coming.
     End,
 }
 
-/// One run's counters.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) requested: Count,
-    pub(crate) stored: Count,
-    pub(crate) absent: Count,
-    pub(crate) failed: Count,
-    pub(crate) not_attempted: Count,
-    attempts: Count,
-    retries: Count,
-    attempts_failed: [Count; FailureKind::ALL.len()],
-    pushed_back: Count,
-    latency: Latencies,
-    pub(crate) connections: Count,
-    pub(crate) bytes: Count,
-    pub(crate) in_flight: Gauge,
-    pub(crate) being_retried: Gauge,
-    batches: [Count; 4],
-    commit_micros: Count,
-    unsaved_peak: Count,
-    pub(crate) fetchers_replaced: Count,
-    meters: Metered,
+impl BatchTrigger {
+    pub(crate) const COUNT: usize = 4;
 }
 
-/// The metrics of the pipeline that took the run, once one has.
-#[derive(Default)]
-struct Metered(OnceLock<Arc<Meters>>);
+/// Records one run. Its actors write, any thread may read.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    counts: [AtomicU64; Event::COUNT],
+    attempts_failed: [AtomicU64; FailureKind::COUNT],
+    batches: [AtomicU64; BatchTrigger::COUNT],
+    latency: LatencyRecorder,
+    in_flight: Level,
+    being_retried: Level,
+    unsaved_peak: AtomicU64,
+    /// The metrics of the pipeline that took the run; empty while the run waits in the queue's mailbox.
+    meters: PipelineMeters,
+}
 
-impl fmt::Debug for Metered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Metered").finish_non_exhaustive()
+impl Default for Recorder {
+    fn default() -> Self {
+        Self {
+            counts: array::from_fn(|_| AtomicU64::default()),
+            attempts_failed: array::from_fn(|_| AtomicU64::default()),
+            batches: array::from_fn(|_| AtomicU64::default()),
+            latency: LatencyRecorder::default(),
+            in_flight: Level::default(),
+            being_retried: Level::default(),
+            unsaved_peak: AtomicU64::default(),
+            meters: PipelineMeters::default(),
+        }
     }
 }
 
-impl Counters {
+impl Recorder {
     /// From now on the pipeline's metrics count what this counts.
-    pub(crate) fn meter(&self, meters: Arc<Meters>) {
-        // A run is one pipeline's.
+    pub(crate) fn attach(&self, meters: Arc<Meters>) {
+        // A run belongs to one pipeline, so this is called once.
         let _ = self.meters.0.set(meters);
     }
 
-    pub(crate) fn meters(&self) -> Option<&Meters> {
+    fn meters(&self) -> Option<&Meters> {
         self.meters.0.get().map(Arc::as_ref)
     }
 
-    /// `number` is the attempt's, from 1.
-    pub(crate) fn attempt(&self, number: u32) {
-        self.attempts.add(1);
-        let meters = self.meters();
-        if let Some(meters) = meters {
-            meters.attempts.increment(1);
+    pub(crate) fn record(&self, event: Event, count: u64) {
+        // Pairs with the loads of `progress`: whoever sees an id settled also sees it requested.
+        self.counts[event as usize].fetch_add(count, Release);
+        if let Some(counter) = self.meters().and_then(|meters| meters.counter(event)) {
+            counter.increment(count);
         }
+    }
+
+    pub(crate) fn count(&self, event: Event) -> u64 {
+        self.counts[event as usize].load(Acquire)
+    }
+
+    /// An attempt begins; `number` is its number among those of its id, from 1.
+    pub(crate) fn record_attempt(&self, number: u32) {
+        self.record(Event::Attempt, 1);
         if number > 1 {
-            self.retries.add(1);
-            if let Some(meters) = meters {
-                meters.retries.increment(1);
-            }
+            self.record(Event::Retry, 1);
         }
     }
 
-    /// Exchanges that a stale connection cost; they do not count against their id.
-    pub(crate) fn resent(&self, count: u64) {
-        self.attempts.add(count);
-        self.retries.add(count);
+    /// Requests that were sent again because a kept connection had been closed. They do not count against their id.
+    pub(crate) fn record_resends(&self, count: u32) {
+        if count > 0 {
+            self.record(Event::Attempt, count.into());
+            self.record(Event::Retry, count.into());
+        }
+    }
+
+    /// An attempt ended after `took`, which is without waits of our own.
+    pub(crate) fn record_attempt_end(&self, end: RequestEnd, took: Duration) {
+        self.latency.record(took);
         if let Some(meters) = self.meters() {
-            meters.attempts.increment(count);
-            meters.retries.increment(count);
+            meters.record_request(end, took);
         }
     }
 
-    pub(crate) fn attempt_took(&self, time: Duration) {
-        self.latency.record(time);
+    /// An attempt failed, which said `signal` about the API.
+    pub(crate) fn record_failed_attempt(&self, kind: FailureKind, signal: Signal) {
+        self.attempts_failed[kind.index()].fetch_add(1, Relaxed);
+        if let Signal::Refused {
+            refusal: Refusal::TooManyRequests,
+            ..
+        } = signal
+        {
+            self.record(Event::PushedBack, 1);
+        }
+    }
+
+    /// A request waited for its permit.
+    pub(crate) fn record_wait(&self, time: Duration) {
         if let Some(meters) = self.meters() {
-            meters.attempt_seconds.record(time);
+            meters.record_wait(time);
         }
     }
 
-    pub(crate) fn attempt_failed(&self, error: &AttemptError) {
-        self.attempts_failed[error.kind().index()].add(1);
-        if matches!(error, AttemptError::Status { code: 429, .. }) {
-            self.pushed_back.add(1);
-        }
-    }
-
-    pub(crate) fn batch(&self, trigger: Trigger, rows: usize, took: Duration) {
+    pub(crate) fn record_batch(&self, trigger: BatchTrigger, rows: usize, took: Duration) {
+        self.batches[trigger as usize].fetch_add(1, Relaxed);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.record(Event::CommitMicros, micros);
         if let Some(meters) = self.meters() {
-            meters.batch(trigger, rows, took);
+            meters.record_batch(trigger, rows, took);
         }
-        self.batches[trigger as usize].add(1);
-        self.commit_micros
-            .add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
-    pub(crate) fn settled(&self, stored: usize, absent: usize, failed: usize) {
-        self.stored.add(stored as u64);
-        self.absent.add(absent as u64);
-        self.failed.add(failed as u64);
+    /// Storage holds `waiting` rows for its next batch, and `unsaved` rows that are not committed.
+    pub(crate) fn record_backlog(&self, waiting: usize, unsaved: usize) {
+        self.unsaved_peak.fetch_max(unsaved as u64, Relaxed);
         if let Some(meters) = self.meters() {
-            meters.settled(stored, absent, failed);
+            meters.set_rows_waiting(waiting);
         }
     }
 
-    /// Rows that wait in Storage for their batch.
-    pub(crate) fn waiting(&self, rows: usize) {
+    pub(crate) fn record_in_flight_limit(&self, limit: usize) {
         if let Some(meters) = self.meters() {
-            meters.at_storage.set(rows as f64);
+            meters.set_in_flight_limit(limit);
         }
     }
 
-    pub(crate) fn unsaved(&self, rows: usize) {
-        self.unsaved_peak.raise_to(rows as u64);
+    /// The run ended with a report.
+    pub(crate) fn record_run_end(&self) {
+        if let Some(meters) = self.meters() {
+            meters.record_run_end();
+        }
     }
 
-    /// All of them at this moment.
-    pub(crate) fn snapshot(&self) -> Progress {
+    /// Counts a request as in flight until the guard is dropped.
+    pub(crate) fn hold_in_flight(&self) -> LevelGuard<'_> {
+        self.in_flight.hold(self.meters())
+    }
+
+    /// Counts an id as being tried again until the guard is dropped.
+    pub(crate) fn hold_being_retried(&self) -> LevelGuard<'_> {
+        self.being_retried.hold(None)
+    }
+
+    /// All counters at this moment.
+    pub(crate) fn progress(&self) -> Progress {
+        let batches = |trigger: BatchTrigger| self.batches[trigger as usize].load(Relaxed);
+        // Ids are counted as requested before they are settled. Read in the opposite order, no more of them can seem settled
+        // than requested.
+        let settled = [
+            Event::Stored,
+            Event::Absent,
+            Event::Failed,
+            Event::NotAttempted,
+        ];
+        let [stored, absent, failed, not_attempted] = settled.map(|event| self.count(event));
         Progress {
-            requested: self.requested.get(),
-            stored: self.stored.get(),
-            absent: self.absent.get(),
-            failed: self.failed.get(),
-            not_attempted: self.not_attempted.get(),
-            attempts: self.attempts.get(),
-            retries: self.retries.get(),
-            attempts_failed: self.attempts_failed.each_ref().map(Count::get),
-            pushed_back: self.pushed_back.get(),
+            stored,
+            absent,
+            failed,
+            not_attempted,
+            requested: self.count(Event::Requested),
+            retries: self.count(Event::Retry),
+            attempts: self.count(Event::Attempt),
+            attempts_failed: self
+                .attempts_failed
+                .each_ref()
+                .map(|count| count.load(Relaxed)),
+            pushed_back: self.count(Event::PushedBack),
             latency: self.latency.summary(),
-            connections: self.connections.get(),
-            bytes: self.bytes.get(),
-            in_flight: self.in_flight.now.get(),
-            in_flight_peak: self.in_flight.peak.get(),
-            being_retried: self.being_retried.now.get(),
-            batches_full: self.batches[Trigger::Rows as usize].get(),
-            batches_heavy: self.batches[Trigger::Bytes as usize].get(),
-            batches_lingered: self.batches[Trigger::Linger as usize].get(),
-            batches_last: self.batches[Trigger::End as usize].get(),
-            commit_time: Duration::from_micros(self.commit_micros.get()),
-            unsaved_peak: self.unsaved_peak.get(),
-            fetchers_replaced: self.fetchers_replaced.get(),
+            connections: self.count(Event::ConnectionOpened),
+            bytes: self.count(Event::BodyBytes),
+            in_flight: self.in_flight.now.load(Relaxed),
+            in_flight_peak: self.in_flight.peak.load(Relaxed),
+            being_retried: self.being_retried.now.load(Relaxed),
+            batches_full: batches(BatchTrigger::Rows),
+            batches_heavy: batches(BatchTrigger::Bytes),
+            batches_lingered: batches(BatchTrigger::Linger),
+            batches_last: batches(BatchTrigger::End),
+            commit_time: Duration::from_micros(self.count(Event::CommitMicros)),
+            unsaved_peak: self.unsaved_peak.load(Relaxed),
+            fetchers_replaced: self.count(Event::FetcherReplaced),
         }
     }
 }
 
-/// A run's counters at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Ids read from the list so far, or all of them where the list told its length.
-    pub requested: u64,
-    /// Ids whose record is committed.
-    pub stored: u64,
-    /// Ids of which the API said that there is no record; that is committed.
-    pub absent: u64,
-    /// Ids that failed; that is committed.
-    pub failed: u64,
-    /// Ids without a committed outcome, counted at the end of the run.
-    pub not_attempted: u64,
-    /// HTTP exchanges begun.
-    pub attempts: u64,
-    /// Those of them that were not an id's first.
-    pub retries: u64,
-    /// Attempts that failed, by [`FailureKind::index`].
-    pub attempts_failed: [u64; FailureKind::ALL.len()],
-    /// Those of them that were answered 429, too many requests.
-    pub pushed_back: u64,
-    /// How long attempts took, be they successes or failures.
-    pub latency: Latency,
-    /// Connections opened.
-    pub connections: u64,
-    /// Bytes of bodies received whole.
-    pub bytes: u64,
-    /// Requests in flight at this moment.
-    pub in_flight: u64,
-    /// The most requests that were in flight at once.
-    pub in_flight_peak: u64,
-    /// Ids at this moment that failed before and wait for another attempt, or are at it.
-    pub being_retried: u64,
-    /// Batches written because enough rows waited: a hundred, or [`Config::batch`](crate::Config::batch) if that is less.
-    pub batches_full: u64,
-    /// Batches written because their bodies reached 8 MiB.
-    pub batches_heavy: u64,
-    /// Batches written because their first row had waited for the linger.
-    pub batches_lingered: u64,
-    /// Batches written because nothing more was to come.
-    pub batches_last: u64,
-    /// Time spent writing batches.
-    pub commit_time: Duration,
-    /// The most rows that Storage had and that were not yet committed.
-    pub unsaved_peak: u64,
-    /// Fetchers that died and were replaced.
-    pub fetchers_replaced: u64,
+/// A number that goes up and down and remembers its peak.
+#[derive(Debug, Default)]
+struct Level {
+    now: AtomicU64,
+    peak: AtomicU64,
 }
 
-impl Progress {
-    /// Ids with a committed outcome.
-    pub fn settled(&self) -> u64 {
-        self.stored + self.absent + self.failed
+impl Level {
+    fn hold<'a>(&'a self, meters: Option<&'a Meters>) -> LevelGuard<'a> {
+        let now = self.now.fetch_add(1, Relaxed) + 1;
+        self.peak.fetch_max(now, Relaxed);
+        if let Some(meters) = meters {
+            meters.add_in_flight(1.0);
+        }
+        LevelGuard {
+            level: self,
+            meters,
+        }
+    }
+}
+
+/// Holds a level up by one.
+#[derive(Debug)]
+pub(crate) struct LevelGuard<'a> {
+    level: &'a Level,
+    meters: Option<&'a Meters>,
+}
+
+impl Drop for LevelGuard<'_> {
+    fn drop(&mut self) {
+        self.level.now.fetch_sub(1, Relaxed);
+        if let Some(meters) = self.meters {
+            meters.add_in_flight(-1.0);
+        }
+    }
+}
+
+#[derive(Default)]
+struct PipelineMeters(OnceLock<Arc<Meters>>);
+
+impl fmt::Debug for PipelineMeters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PipelineMeters").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn no_thread_ever_sees_more_ids_settled_than_requested() {
+        let recorder = Recorder::default();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..200_000 {
+                    recorder.record(Event::Requested, 1);
+                    recorder.record(Event::Stored, 1);
+                }
+            });
+            loop {
+                let progress = recorder.progress();
+                assert!(progress.settled() <= progress.requested);
+                if progress.stored == 200_000 {
+                    break;
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_level_remembers_its_peak_and_comes_down_again() {
+        let recorder = Recorder::default();
+        let held = (recorder.hold_in_flight(), recorder.hold_in_flight());
+        drop(held);
+        let progress = recorder.progress();
+        assert_eq!((progress.in_flight, progress.in_flight_peak), (0, 2));
+    }
+
+    #[test]
+    fn a_resend_counts_as_an_attempt_and_a_retry() {
+        let recorder = Recorder::default();
+        recorder.record_attempt(1);
+        recorder.record_attempt(2);
+        recorder.record_resends(3);
+        let progress = recorder.progress();
+        assert_eq!((progress.attempts, progress.retries), (5, 4));
     }
 }

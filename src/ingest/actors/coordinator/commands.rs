@@ -1,63 +1,60 @@
-//! What the handles order: to start, cancel, pause and resume, to shut down and to close.
+//! The coordinator's commands from outside: start, cancel, pause, resume, shut down.
 
 use actix::{ActorContext, AsyncContext, Context, Handler, ResponseFuture};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
-use super::{Coordinator, cancel};
+use super::{Coordinator, drain::Drain, run_ledger::RunLedger};
 use crate::ingest::{
-    actors::coordinator::drain::{Draining, ShutdownReport},
-    actors::coordinator::run_ledger::Current,
-    handle::run::PipelineStopped,
-    messages::{Begin, Cancel, Close, Pause, Progressed, Resume, Shutdown, Start},
-    outcome::report::Report,
+    messages::{
+        Cancel, GetProgress, HandlesDropped, Pause, PipelineStopped, Resume, Shutdown, Start,
+        StartRun,
+    },
+    outcome::{progress::Progress, report::Report, shutdown_report::ShutdownReport},
     source::Id,
-    stats::recorder::Progress,
+    stats::recorder::Event,
 };
 
 impl<I: Id> Coordinator<I> {
-    /// Ends the run under way: nothing more is handed out, and what is in flight decides when it is over.
+    /// Ends the run under way: hands out nothing more. It is over when the requests in flight are settled.
     fn interrupt(&mut self, ctx: &mut Context<Self>) {
-        let waiting = self.current.as_mut().and_then(Current::interrupt);
-        cancel(waiting, ctx);
+        let mut waiting = self.run.as_mut().and_then(RunLedger::interrupt);
+        Self::cancel_timer(&mut waiting, ctx);
         self.finish_if_done(ctx);
     }
 
-    /// What a shutdown's bound leaves undone stays undone.
-    fn out_of_time(&mut self, ctx: &mut Context<Self>) {
-        let Some(mut draining) = self.draining.take() else {
+    /// A shutdown's bound is over: what is not done is left.
+    fn leave_the_rest(&mut self, ctx: &mut Context<Self>) {
+        let Some(mut drain) = self.drain.take() else {
             return;
         };
-        let current = self.current.take();
-        let left = current
-            .iter()
-            .map(|current| (&current.control, current.unsettled()));
-        let waiting = self.queue.iter().map(|begin| {
-            let Start { control, feed, .. } = &begin.start;
-            control.counters.requested.add(feed.known_rest());
-            (control, 0)
-        });
-        for (control, in_storage) in left.chain(waiting) {
-            control.abort();
-            draining.count_left(&control.counters.snapshot(), in_storage);
+        if let Some(run) = self.run.take() {
+            run.control.stop.abort();
+            drain.add_left(&run.control.recorder.progress(), run.in_storage());
         }
-        draining.finish();
+        for StartRun { start, .. } in &self.queue {
+            let recorder = &start.control.recorder;
+            recorder.record(Event::Requested, start.ids.remaining().unwrap_or(0));
+            start.control.stop.abort();
+            drain.add_left(&recorder.progress(), 0);
+        }
+        drain.finish();
         ctx.stop();
     }
 }
 
-impl<I: Id> Handler<Begin<I>> for Coordinator<I> {
+impl<I: Id> Handler<StartRun<I>> for Coordinator<I> {
     type Result = ();
 
-    fn handle(&mut self, begin: Begin<I>, ctx: &mut Self::Context) {
-        if self.draining.is_some() {
-            // Dropped, which tells who waits for its report.
+    fn handle(&mut self, start_run: StartRun<I>, ctx: &mut Self::Context) {
+        if self.drain.is_some() {
+            // Dropping it tells whoever waits for the report that there will be none.
             return;
         }
-        begin.start.control.counters.meter(self.meters.clone());
-        self.queue.push_back(begin);
-        self.meters.runs_waiting.set(self.queue.len() as f64);
-        if self.current.is_none() {
-            self.start_next(ctx);
+        start_run.start.control.recorder.attach(self.meters.clone());
+        self.queue.push_back(start_run);
+        self.meters.set_runs_waiting(self.queue.len());
+        if self.run.is_none() && self.begin_next(ctx) {
+            self.proceed(0, ctx);
         }
     }
 }
@@ -67,7 +64,7 @@ impl<I: Id> Handler<Start<I>> for Coordinator<I> {
 
     fn handle(&mut self, start: Start<I>, ctx: &mut Self::Context) -> Self::Result {
         let (report, reported) = oneshot::channel();
-        self.handle(Begin { start, report }, ctx);
+        self.handle(StartRun { start, report }, ctx);
         Box::pin(async { reported.await.map_err(|_| PipelineStopped) })
     }
 }
@@ -75,42 +72,39 @@ impl<I: Id> Handler<Start<I>> for Coordinator<I> {
 impl<I: Id> Handler<Cancel> for Coordinator<I> {
     type Result = ();
 
-    fn handle(&mut self, Cancel(run): Cancel, ctx: &mut Self::Context) {
-        let Some(current) = self.current.as_mut().filter(|current| current.run == run) else {
-            // Still in the queue: nothing of it is under way, so it is over at once.
-            let waiting = self.queue.iter().position(|begin| begin.start.run == run);
-            if let Some(begin) = waiting.and_then(|place| self.queue.remove(place)) {
-                begin.start.control.stop();
-                self.meters.runs_waiting.set(self.queue.len() as f64);
-                Current::new(begin, None).finish();
+    fn handle(&mut self, Cancel(id): Cancel, ctx: &mut Self::Context) {
+        let Some(run) = self.run.as_mut().filter(|run| run.run == id) else {
+            // A run in the queue has nothing under way, so it ends at once.
+            let queued = self.queue.iter().position(|queued| queued.start.run == id);
+            if let Some(queued) = queued.and_then(|index| self.queue.remove(index)) {
+                queued.start.control.stop.stop();
+                self.meters.set_runs_waiting(self.queue.len());
+                RunLedger::new(queued, None).finish();
             }
             return;
         };
-        if current.is_interrupted() {
+        if run.is_interrupted() {
             return;
         }
-        let control = current.control.clone();
-        ctx.run_later(self.drain, move |_, _| control.abort());
+        let control = run.control.clone();
+        ctx.run_later(self.drain_time, move |_, _| control.stop.abort());
         self.interrupt(ctx);
     }
 }
 
-impl<I: Id> Handler<Progressed> for Coordinator<I> {
+impl<I: Id> Handler<GetProgress> for Coordinator<I> {
     type Result = Option<Progress>;
 
-    fn handle(&mut self, Progressed(run): Progressed, _: &mut Self::Context) -> Self::Result {
-        let under_way = self
-            .current
-            .iter()
-            .map(|current| (current.run, &current.control));
-        let waiting = self
+    fn handle(&mut self, GetProgress(id): GetProgress, _: &mut Self::Context) -> Self::Result {
+        let under_way = self.run.iter().map(|run| (run.run, &run.control));
+        let queued = self
             .queue
             .iter()
-            .map(|begin| (begin.start.run, &begin.start.control));
+            .map(|queued| (queued.start.run, &queued.start.control));
         under_way
-            .chain(waiting)
-            .find(|(id, _)| *id == run)
-            .map(|(_, control)| control.counters.snapshot())
+            .chain(queued)
+            .find(|(run, _)| *run == id)
+            .map(|(_, control)| control.recorder.progress())
     }
 }
 
@@ -118,8 +112,11 @@ impl<I: Id> Handler<Pause> for Coordinator<I> {
     type Result = ();
 
     fn handle(&mut self, _: Pause, ctx: &mut Self::Context) {
-        self.paused = true;
-        self.stop_counting_patience(ctx);
+        self.is_paused = true;
+        if let Some(run) = &self.run {
+            run.control.breaker().pause(Instant::now());
+        }
+        self.stop_outage_timer(ctx);
     }
 }
 
@@ -127,9 +124,12 @@ impl<I: Id> Handler<Resume> for Coordinator<I> {
     type Result = ();
 
     fn handle(&mut self, _: Resume, ctx: &mut Self::Context) {
-        self.paused = false;
-        self.count_patience(ctx);
-        self.go_on(0, ctx);
+        self.is_paused = false;
+        if let Some(run) = &self.run {
+            run.control.breaker().resume(Instant::now());
+        }
+        self.start_outage_timer(ctx);
+        self.proceed(0, ctx);
     }
 }
 
@@ -137,27 +137,29 @@ impl<I: Id> Handler<Shutdown> for Coordinator<I> {
     type Result = ResponseFuture<Result<ShutdownReport, PipelineStopped>>;
 
     fn handle(&mut self, Shutdown { within }: Shutdown, ctx: &mut Self::Context) -> Self::Result {
-        let told = self.draining.get_or_insert_default().listen();
-        for begin in &self.queue {
-            begin.start.control.stop();
+        let report = self.drain.get_or_insert_default().listen();
+        for queued in &self.queue {
+            queued.start.control.stop.stop();
         }
-        if let Some(current) = &self.current {
-            let control = current.control.clone();
-            ctx.run_later(Draining::for_requests(within), move |_, _| control.abort());
-            ctx.run_later(within, Self::out_of_time);
+        if let Some(run) = &self.run {
+            let control = run.control.clone();
+            let for_requests = Drain::time_for_requests(within);
+            ctx.run_later(for_requests, move |_, _| control.stop.abort());
+            ctx.run_later(within, Self::leave_the_rest);
             self.interrupt(ctx);
         } else {
-            self.start_next(ctx);
+            // Nothing is under way, so the shutdown is complete.
+            self.begin_next(ctx);
         }
-        Box::pin(async { told.await.map_err(|_| PipelineStopped) })
+        Box::pin(async { report.await.map_err(|_| PipelineStopped) })
     }
 }
 
-impl<I: Id> Handler<Close> for Coordinator<I> {
+impl<I: Id> Handler<HandlesDropped> for Coordinator<I> {
     type Result = ();
 
-    /// The fetchers and Storage stop when their last address goes with this actor.
-    fn handle(&mut self, _: Close, ctx: &mut Self::Context) {
+    /// The fetchers and Storage stop when their last address is dropped together with this actor.
+    fn handle(&mut self, _: HandlesDropped, ctx: &mut Self::Context) {
         ctx.stop();
     }
 }

@@ -1,86 +1,46 @@
-//! Ending a pipeline within a bound, and what that saved.
+//! A shutdown under way: how long requests may go on, and who waits for its report.
 
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::ingest::stats::recorder::Progress;
+use crate::ingest::outcome::{progress::Progress, shutdown_report::ShutdownReport};
 
-/// What the runs came to that [`Pipeline::shutdown`](crate::Pipeline::shutdown) ended:
-/// `requested = stored + absent + failed + not_attempted + undecided`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ShutdownReport {
-    /// Runs that were under way or waiting.
-    pub runs: u64,
-    /// Ids read from their lists, or all of them where a list told its length.
-    pub requested: u64,
-    /// Ids whose record is committed.
-    pub stored: u64,
-    /// Ids that are committed as absent.
-    pub absent: u64,
-    /// Ids that are committed as failed.
-    pub failed: u64,
-    /// Ids of which nothing was saved.
-    pub not_attempted: u64,
-    /// Ids whose commit was still under way when the bound was over: they may come to be saved or not. Only 0 is sure to be in
-    /// time, and their runs get no report.
-    pub undecided: u64,
-}
-
-impl ShutdownReport {
-    fn count(&mut self, totals: &Progress) {
-        self.runs += 1;
-        // Lists may claim to hold more ids than there are numbers.
-        for (sum, more) in [
-            (&mut self.requested, totals.requested),
-            (&mut self.stored, totals.stored),
-            (&mut self.absent, totals.absent),
-            (&mut self.failed, totals.failed),
-            (&mut self.not_attempted, totals.not_attempted),
-        ] {
-            *sum = sum.saturating_add(more);
-        }
-    }
-}
-
-/// The account of a shutdown under way.
+/// Collects the report of a shutdown.
 #[derive(Default)]
-pub(crate) struct Draining {
+pub(super) struct Drain {
     report: ShutdownReport,
+    /// One for each caller of shutdown.
     listeners: Vec<oneshot::Sender<ShutdownReport>>,
 }
 
-impl Draining {
-    /// Of a shutdown's bound, the part after which requests in flight are dropped; what they brought is to be committed in the
-    /// rest.
-    pub(crate) fn for_requests(within: Duration) -> Duration {
+impl Drain {
+    /// How long requests in flight may go on if the whole shutdown may take `within`: three quarters of it. What they bring is
+    /// committed in the rest.
+    pub(super) fn time_for_requests(within: Duration) -> Duration {
         within / 4 * 3
     }
 
-    pub(crate) fn listen(&mut self) -> oneshot::Receiver<ShutdownReport> {
+    /// The report will be sent to the receiver, too.
+    pub(super) fn listen(&mut self) -> oneshot::Receiver<ShutdownReport> {
         let (sender, receiver) = oneshot::channel();
         self.listeners.push(sender);
         receiver
     }
 
-    /// A run is over in good order.
-    pub(crate) fn count(&mut self, totals: &Progress) {
-        self.report.count(totals);
+    /// A run ended with a report.
+    pub(super) fn add_ended(&mut self, totals: &Progress) {
+        self.report.add_ended(totals);
     }
 
-    /// A run is left, `in_storage` of its rows being on their way into the database.
-    pub(crate) fn count_left(&mut self, totals: &Progress, in_storage: usize) {
-        let undecided = in_storage as u64;
-        self.report.count(totals);
-        self.report.undecided += undecided;
-        let counted = totals.settled() + totals.not_attempted + undecided;
-        let left = totals.requested.saturating_sub(counted);
-        self.report.not_attempted = self.report.not_attempted.saturating_add(left);
+    /// A run is left, while `in_storage` of its rows are on their way into the database.
+    pub(super) fn add_left(&mut self, totals: &Progress, in_storage: usize) {
+        self.report.add_left(totals, in_storage as u64);
     }
 
-    pub(crate) fn finish(self) {
+    pub(super) fn finish(self) {
         for listener in self.listeners {
-            // Nobody has to wait for the report.
+            // The caller may have stopped waiting.
             let _ = listener.send(self.report.clone());
         }
     }

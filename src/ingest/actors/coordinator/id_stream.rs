@@ -1,4 +1,4 @@
-//! The ids of a run, pulled one by one.
+//! The ids of a run, read one by one. They come from the host's code, whose panics stay here.
 
 use std::{
     fmt,
@@ -8,66 +8,90 @@ use std::{
 
 use futures_util::{FutureExt, Stream, StreamExt};
 
-use crate::ingest::outcome::panic_message;
+use crate::ingest::outcome::panics::panic_message;
 
-/// A list of ids that is read only as fast as they are fetched. It is the host's code, whose panics stay here.
-pub(crate) struct Feed<I>(Pin<Box<dyn Stream<Item = I> + Send>>);
+/// A list of ids that is read only as fast as its ids are fetched.
+pub(crate) struct IdStream<I>(Pin<Box<dyn Stream<Item = I> + Send>>);
 
-/// What a look into the feed shows.
-pub(crate) enum Pulled<I> {
+/// What the stream gave.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Polled<I> {
     Id(I),
-    /// There is none yet.
-    NotYet,
+    /// There is no id yet.
+    Pending,
     End,
-    /// The list's code panicked, with this message; nothing more comes of it.
+    /// The stream panicked with this message. It gives nothing more.
     Panicked(String),
 }
 
-impl<I> Feed<I> {
+impl<I> IdStream<I> {
     pub(crate) fn new(ids: impl Stream<Item = I> + Send + 'static) -> Self {
         Self(Box::pin(ids.fuse()))
     }
 
-    /// The next id if there is one now.
-    pub(crate) fn pull(&mut self) -> Pulled<I> {
+    /// The next id, if there is one now.
+    pub(crate) fn poll_now(&mut self) -> Polled<I> {
         match catch_unwind(AssertUnwindSafe(|| self.0.next().now_or_never())) {
-            Ok(Some(Some(id))) => Pulled::Id(id),
-            Ok(Some(None)) => Pulled::End,
-            Ok(None) => Pulled::NotYet,
-            Err(panic) => Pulled::Panicked(panic_message(&*panic)),
+            Ok(Some(Some(id))) => Polled::Id(id),
+            Ok(Some(None)) => Polled::End,
+            Ok(None) => Polled::Pending,
+            Err(panic) => Polled::Panicked(panic_message(&*panic)),
         }
     }
 
-    /// Waits for the next id.
-    pub(crate) async fn wait(mut self) -> (Self, Pulled<I>) {
-        let pulled = match AssertUnwindSafe(self.0.next()).catch_unwind().await {
-            Ok(Some(id)) => Pulled::Id(id),
-            Ok(None) => Pulled::End,
-            Err(panic) => Pulled::Panicked(panic_message(&*panic)),
+    /// Waits for the next id; gives the stream back with it.
+    pub(crate) async fn wait(mut self) -> (Self, Polled<I>) {
+        let polled = match AssertUnwindSafe(self.0.next()).catch_unwind().await {
+            Ok(Some(id)) => Polled::Id(id),
+            Ok(None) => Polled::End,
+            Err(panic) => Polled::Panicked(panic_message(&*panic)),
         };
-        (self, pulled)
+        (self, polled)
     }
 
-    /// Whether the list tells how long it is.
-    pub(crate) fn knows_its_length(&self) -> bool {
-        self.rest().is_some()
-    }
-
-    /// How many ids are still to come, where the list knows its length; 0 where it does not.
-    pub(crate) fn known_rest(&self) -> u64 {
-        self.rest().unwrap_or(0) as u64
-    }
-
-    fn rest(&self) -> Option<usize> {
+    /// How many ids are still to come, if the stream knows.
+    pub(crate) fn remaining(&self) -> Option<u64> {
         match catch_unwind(AssertUnwindSafe(|| self.0.size_hint())) {
-            Ok((rest, Some(most))) if rest == most => Some(rest),
+            Ok((least, Some(most))) if least == most => Some(least as u64),
             _ => None,
         }
     }
 }
 
-impl<I> fmt::Debug for Feed<I> {
+impl<I> fmt::Debug for IdStream<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Feed").finish_non_exhaustive()
+        f.debug_struct("IdStream").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use futures_util::stream;
+
+    use super::*;
+
+    #[test]
+    fn a_list_is_read_to_its_end_and_knows_its_length() {
+        let mut ids = IdStream::new(stream::iter([1, 2]));
+        assert_eq!(ids.remaining(), Some(2));
+        let polled = [(); 3].map(|()| ids.poll_now());
+        assert_eq!(polled, [Polled::Id(1), Polled::Id(2), Polled::End]);
+        assert_eq!(ids.poll_now(), Polled::End);
+    }
+
+    #[test]
+    fn a_stream_without_an_id_is_pending_and_knows_no_length() {
+        let mut ids = IdStream::new(stream::poll_fn(|_| Poll::<Option<i64>>::Pending));
+        assert_eq!(ids.remaining(), None);
+        assert_eq!(ids.poll_now(), Polled::Pending);
+    }
+
+    #[test]
+    fn a_panic_of_the_stream_is_a_message() {
+        let mut ids = IdStream::new(stream::iter((1..3).inspect(|id| assert!(*id < 2, "bad"))));
+        assert_eq!(ids.poll_now(), Polled::Id(1));
+        assert_eq!(ids.poll_now(), Polled::Panicked("bad".to_owned()));
     }
 }

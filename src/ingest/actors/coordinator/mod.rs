@@ -1,209 +1,258 @@
-//! The coordinator: splits a run's ids over the pool of fetchers, passes every answer to Storage, counts it once it is
-//! committed, and knows when the run is over.
+//! The coordinator: gives a run's ids to the fetchers, passes their answers to Storage, counts an id once it is committed, and ends
+//! the run.
+
+mod run_ledger;
+
+mod slots;
+
+pub(crate) mod id_stream;
 
 mod commands;
-mod demand;
+
+mod outage;
+
 pub(crate) mod drain;
-pub(crate) mod id_stream;
-mod patience;
-pub(crate) mod run_ledger;
-pub(crate) mod slots;
+
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient,
     SpawnHandle, fut::wrap_future,
 };
 use log::warn;
+use tokio::time::Instant;
 
-pub(crate) use self::demand::Demand;
+use self::{
+    drain::Drain,
+    id_stream::{IdStream, Polled},
+    outage::Outage,
+    run_ledger::{Next, RunLedger},
+    slots::{CannotCopy, Slots},
+};
 use crate::ingest::{
-    actors::coordinator::drain::Draining,
-    actors::coordinator::id_stream::{Feed, Pulled},
-    actors::coordinator::run_ledger::{Current, Next},
-    actors::coordinator::slots::FetcherPool,
-    backlog::RowRoom,
-    builder::Home,
+    actors::arbiter::PipelineArbiter,
+    backlog::RowPermit,
     config::Config,
-    limits::adaptive::Adaptive,
-    limits::outage::Outage,
-    messages::{Begin, Committed, Fetch, Fetched, FetcherGone, Flush, Save, StorageGone},
-    outcome::Answer,
-    outcome::FailureKind,
+    messages::{Committed, Fetch, Fetched, FetcherGone, Flush, Save, StartRun, StorageGone},
+    outcome::{answer::Answer, failure::FailureKind},
     source::Id,
-    stats::metrics::Meters,
+    stats::{metrics::Meters, recorder::Event},
 };
 
 const STORAGE_DIED: &str = "the storage actor died";
 
-/// Starts a fetcher for a slot of the pool.
-pub(crate) type Hire<I> = Box<dyn FnMut(usize, &Addr<Coordinator<I>>) -> Recipient<Fetch<I>>>;
+/// Starts a fetcher for a slot.
+pub(crate) type StartFetcher<I> =
+    Box<dyn FnMut(usize, &Addr<Coordinator<I>>) -> Recipient<Fetch<I>>>;
 
-/// Asks how long the API has been down.
-pub(crate) type DownFor = Box<dyn Fn() -> Option<Duration>>;
-
-/// The actor behind a [`Pipeline`](crate::Pipeline); what it takes is in [`messages`](crate::ingest::messages).
+/// The actor behind a [`Pipeline`](crate::Pipeline). The messages that it takes are in [`messages`](crate::ingest::messages).
 pub struct Coordinator<I: Id> {
-    hire: Hire<I>,
+    /// Fills a slot at the start, and again when its fetcher has died.
+    start_fetcher: StartFetcher<I>,
+    /// How many fetchers there are.
     workers: usize,
-    fetchers: FetcherPool<I>,
-    drain: Duration,
-    /// For how long the API gave nothing but connect errors, timeouts and 5xx.
-    down_for: DownFor,
-    demand: Demand,
-    adaptive: Adaptive,
-    adapting: Option<SpawnHandle>,
-    outage: Outage,
-    outage_patience: Duration,
-    looking: Option<SpawnHandle>,
-    patience: Option<SpawnHandle>,
-    save: Recipient<Save<I>>,
-    flush: Recipient<Flush>,
-    storage_gone: bool,
-    current: Option<Current<I>>,
-    queue: VecDeque<Begin<I>>,
-    paused: bool,
-    draining: Option<Draining>,
-    /// Given up with this actor.
-    _home: Home,
+    /// Which ids each fetcher holds.
+    slots: Slots<I>,
+    /// How long requests in flight may go on after a cancel.
+    drain_time: Duration,
+    /// How long an API that is out is waited for.
+    outage_timeout: Duration,
+    storage: StorageRecipients<I>,
+    is_storage_gone: bool,
+    /// The run under way.
+    run: Option<RunLedger<I>>,
+    /// The runs that wait for it.
+    queue: VecDeque<StartRun<I>>,
+    is_paused: bool,
+    /// While a shutdown is under way.
+    drain: Option<Drain>,
+    /// While the API is out.
+    outage: Option<Outage>,
+    /// Before this time no id is handed out as a probe.
+    next_probe: Option<Instant>,
+    /// Hands out the next probe.
+    probe_timer: Option<SpawnHandle>,
+    /// Watches the circuit breaker of the run under way.
+    breaker_watch: Option<SpawnHandle>,
     meters: Arc<Meters>,
+    /// Dropped with this actor; ends the thread of a pipeline that has one of its own.
+    _arbiter: PipelineArbiter,
+}
+
+/// Where the coordinator reaches Storage.
+pub(crate) struct StorageRecipients<I: Id> {
+    pub(crate) save: Recipient<Save<I>>,
+    pub(crate) flush: Recipient<Flush>,
+}
+
+/// An id with its answer, on the way to Storage.
+struct Answered<I> {
+    id: I,
+    answer: Answer,
+    attempts: u32,
+    received_at: SystemTime,
+    permit: RowPermit,
+}
+
+impl<I> Answered<I> {
+    /// An id that something panicked over.
+    fn panicked(id: I, message: String, attempts: u32) -> Self {
+        Self {
+            id,
+            answer: Answer::Failed(FailureKind::Panic, message),
+            attempts,
+            received_at: SystemTime::now(),
+            permit: RowPermit::default(),
+        }
+    }
+}
+
+/// What a coordinator is made of, beside its settings.
+pub(crate) struct Parts<I: Id> {
+    pub(crate) start_fetcher: StartFetcher<I>,
+    pub(crate) storage: StorageRecipients<I>,
+    pub(crate) meters: Meters,
+    pub(crate) arbiter: PipelineArbiter,
 }
 
 impl<I: Id> Coordinator<I> {
-    pub(crate) fn new(
-        config: &Config,
-        hire: Hire<I>,
-        (down_for, demand): (DownFor, Demand),
-        (save, flush): (Recipient<Save<I>>, Recipient<Flush>),
-        home: Home,
-        meters: Meters,
-    ) -> Self {
-        meters.in_flight_limit.set(config.workers as f64);
+    pub(crate) fn new(config: &Config, parts: Parts<I>) -> Self {
+        parts.meters.set_in_flight_limit(config.workers);
         Self {
-            hire,
+            start_fetcher: parts.start_fetcher,
             workers: config.workers,
-            fetchers: FetcherPool::new(config.mailbox),
-            drain: config.drain,
-            down_for,
-            demand,
-            adaptive: Adaptive::new(config.workers),
-            adapting: None,
-            outage: Outage::default(),
-            outage_patience: config.outage_patience,
-            looking: None,
-            patience: None,
-            save,
-            flush,
-            storage_gone: false,
-            current: None,
+            slots: Slots::new(config.mailbox),
+            drain_time: config.drain,
+            outage_timeout: config.outage_patience,
+            storage: parts.storage,
+            is_storage_gone: false,
+            run: None,
             queue: VecDeque::new(),
-            paused: false,
-            draining: None,
-            _home: home,
-            meters: Arc::new(meters),
+            is_paused: false,
+            drain: None,
+            outage: None,
+            next_probe: None,
+            probe_timer: None,
+            breaker_watch: None,
+            meters: Arc::new(parts.meters),
+            _arbiter: parts.arbiter,
         }
     }
 
-    fn start_next(&mut self, ctx: &mut Context<Self>) {
-        if self.begin_next(ctx) {
-            self.go_on(0, ctx);
-        }
-    }
-
-    /// Takes the next run from the queue; without one, a shutdown is over.
+    /// Takes the next run from the queue. Without one, a shutdown is complete.
     fn begin_next(&mut self, ctx: &mut Context<Self>) -> bool {
-        let Some(begin) = self.queue.pop_front() else {
-            self.stop_adapting(ctx);
-            self.stop_looking(ctx);
-            if let Some(draining) = self.draining.take() {
-                draining.finish();
+        let Some(start_run) = self.queue.pop_front() else {
+            if let Some(drain) = self.drain.take() {
+                drain.finish();
                 ctx.stop();
             }
             return false;
         };
-        self.meters.runs_waiting.set(self.queue.len() as f64);
-        let lost = self.storage_gone.then(|| STORAGE_DIED.to_owned());
-        self.current = Some(Current::new(begin, lost));
-        self.outage = Outage::default();
-        self.start_adapting(ctx);
-        self.start_looking(ctx);
+        self.meters.set_runs_waiting(self.queue.len());
+        let storage_lost = self.is_storage_gone.then(|| STORAGE_DIED.to_owned());
+        let run = RunLedger::new(start_run, storage_lost);
+        if self.is_paused {
+            run.control.breaker().pause(Instant::now());
+        }
+        self.run = Some(run);
+        self.watch_breaker(ctx);
         true
     }
 
-    /// Hands out ids, then looks whether the run is over.
-    fn go_on(&mut self, freed: usize, ctx: &mut Context<Self>) {
+    /// Hands out ids while there is room, and ends the run if it is done. `freed` is a fetcher that may have room.
+    fn proceed(&mut self, freed: usize, ctx: &mut Context<Self>) {
         self.hand_out(freed, ctx);
         self.finish_if_done(ctx);
     }
 
-    /// Gives ids to fetchers as long as there are ids and room, `freed` being one that may have room.
     fn hand_out(&mut self, freed: usize, ctx: &mut Context<Self>) {
-        // In an outage one id at a time is tried.
-        while !self.paused && (!self.outage.is_on() || self.fetchers.held() == 0) {
-            let Some(slot) = self.fetchers.roomiest(freed) else {
-                break;
-            };
-            let Some(current) = &mut self.current else {
-                return;
-            };
-            match current.next() {
-                Next::Give(id) => self.fetchers.give(slot, id, current.control.clone()),
-                Next::Await(feed) => {
-                    let arrival = wrap_future::<_, Self>(feed.wait());
-                    let arrival = arrival.map(|(feed, id), act, ctx| act.arrived(feed, id, ctx));
-                    current.awaits(ctx.spawn(arrival));
-                    break;
+        while let Some(slot) = self.slot_for_next_id(freed, ctx) {
+            let is_probe = self.is_probing();
+            let Some(run) = &mut self.run else { return };
+            match run.next(is_probe) {
+                Next::Give(id) => self.give(slot, id),
+                Next::Await(ids) => {
+                    let next = wrap_future::<_, Self>(ids.wait());
+                    let arrival =
+                        next.map(|(ids, polled), act, ctx| act.list_is_back(ids, polled, ctx));
+                    run.await_list(ctx.spawn(arrival));
                 }
-                Next::Nothing => break,
+                Next::Nothing => return,
             }
         }
     }
 
-    fn arrived(&mut self, feed: Feed<I>, id: Pulled<I>, ctx: &mut Context<Self>) {
-        if let Some(current) = &mut self.current {
-            current.arrived(feed, id);
-            self.go_on(0, ctx);
+    /// A fetcher with room, if an id may be handed out now.
+    fn slot_for_next_id(&mut self, freed: usize, ctx: &mut Context<Self>) -> Option<usize> {
+        if self.is_paused || (self.is_probing() && !self.may_probe(ctx)) {
+            return None;
+        }
+        self.slots.with_most_room(freed)
+    }
+
+    fn give(&mut self, slot: usize, id: I) {
+        let Some(run) = &self.run else { return };
+        let control = run.control.clone();
+        if let Err(CannotCopy { id, panic }) = self.slots.give(slot, id, control) {
+            self.save(Answered::panicked(
+                id,
+                format!("copying the id panicked: {panic}"),
+                0,
+            ));
         }
     }
 
-    /// An id is no longer at its fetcher: its answer goes to Storage, unless that is no use.
-    fn answered(&mut self, id: I, answer: Answer, attempts: u32, room: Option<RowRoom>) {
-        let Some(current) = &mut self.current else {
-            return;
+    fn list_is_back(&mut self, ids: IdStream<I>, polled: Polled<I>, ctx: &mut Context<Self>) {
+        if let Some(run) = &mut self.run {
+            run.list_is_back(ids, polled);
+            self.proceed(0, ctx);
+        }
+    }
+
+    /// Passes an answer to Storage, unless it is kept because the API seems to be out.
+    fn save(&mut self, answered: Answered<I>) {
+        let Some(run) = &self.run else { return };
+        let save = Save {
+            run: run.run,
+            id: answered.id,
+            answer: answered.answer,
+            attempts: answered.attempts,
+            received_at: answered.received_at,
+            control: run.control.clone(),
+            permit: answered.permit,
         };
-        if matches!(answer, Answer::NotAttempted) || current.has_lost_storage() {
-            current.control.counters.not_attempted.add(1);
-            return;
+        if let Some(save) = self.unless_the_api_is_at_fault(save) {
+            self.hand_over(save);
         }
-        if self.outage.is_on() && is_the_apis_fault(&answer) {
-            current.excuse(id);
-            return;
-        }
-        current.handed_over();
-        let (run, control) = (current.run, current.control.clone());
-        self.save.do_send(Save {
-            run,
-            id,
-            answer,
-            attempts,
-            control,
-            room,
-        });
     }
 
-    /// Ends the run if all of it is done, and those after it that have nothing to wait for either.
+    fn hand_over(&mut self, save: Save<I>) {
+        let Some(run) = &mut self.run else { return };
+        if run.has_lost_storage() {
+            run.count_not_attempted(1);
+        } else {
+            run.count_handed_over();
+            self.storage.save.do_send(save);
+        }
+    }
+
+    /// Ends the run if all of it is done, and then those behind it that have nothing to wait for either.
     fn finish_if_done(&mut self, ctx: &mut Context<Self>) {
         while self.is_done() {
-            if let Some(current) = self.current.take() {
-                let totals = current.finish();
-                if let Some(draining) = &mut self.draining {
-                    draining.count(&totals);
+            if let Some(run) = self.run.take() {
+                let totals = run.finish();
+                if let Some(drain) = &mut self.drain {
+                    drain.add_ended(&totals);
                 }
             }
-            self.stop_counting_patience(ctx);
+            self.forget_outage(ctx);
             if !self.begin_next(ctx) {
                 return;
             }
@@ -211,95 +260,99 @@ impl<I: Id> Coordinator<I> {
         }
     }
 
-    /// Whether the run under way is over; Storage is told when nothing more comes.
+    /// Whether every id of the run under way is settled or never will be. Tells Storage not to linger once no more rows are coming.
     fn is_done(&mut self) -> bool {
-        self.meters.at_fetchers.set(self.fetchers.held() as f64);
-        let Some(current) = &mut self.current else {
+        self.decide_failures();
+        let held = self.slots.held();
+        self.meters.set_ids_at_fetchers(held);
+        let Some(run) = &mut self.run else {
             return false;
         };
-        if self.fetchers.held() > 0 || current.has_ids_to_come() {
+        if held > 0 || run.has_ids_to_come() {
             return false;
         }
-        if !current.is_settled() && current.wants_flush() {
-            self.flush.do_send(Flush);
+        if run.needs_flush() {
+            self.storage.flush.do_send(Flush);
         }
-        current.is_settled()
+        run.in_storage() == 0
     }
-}
 
-/// Ends what the coordinator waits for, if it does.
-fn cancel<I: Id>(waiting: Option<SpawnHandle>, ctx: &mut Context<Coordinator<I>>) {
-    if let Some(waiting) = waiting {
-        ctx.cancel_future(waiting);
+    fn cancel_timer(timer: &mut Option<SpawnHandle>, ctx: &mut Context<Self>) {
+        if let Some(timer) = timer.take() {
+            ctx.cancel_future(timer);
+        }
     }
 }
 
 impl<I: Id> Drop for Coordinator<I> {
     /// However this actor ends, its fetchers do not go on for a run that nobody counts.
     fn drop(&mut self) {
-        if let Some(current) = &self.current {
-            current.control.abort();
+        if let Some(run) = &self.run {
+            run.control.stop.abort();
         }
     }
-}
-
-/// Whether an id failed for no reason of its own while the API was out.
-fn is_the_apis_fault(answer: &Answer) -> bool {
-    use FailureKind::{Connect, Reset, Status, Timeout};
-    matches!(
-        answer,
-        Answer::Failed(Connect | Reset | Status | Timeout, _)
-    )
 }
 
 impl<I: Id> Actor for Coordinator<I> {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let me = ctx.address();
+        let address = ctx.address();
         for slot in 0..self.workers {
-            self.fetchers.add((self.hire)(slot, &me));
+            self.slots.add((self.start_fetcher)(slot, &address));
         }
     }
 }
 
-impl<I: Id> Handler<Fetched> for Coordinator<I> {
+impl<I: Id> Handler<Fetched<I>> for Coordinator<I> {
     type Result = ();
 
-    fn handle(&mut self, fetched: Fetched, ctx: &mut Self::Context) {
+    fn handle(&mut self, fetched: Fetched<I>, ctx: &mut Self::Context) {
         let Fetched {
             slot,
+            id,
             answer,
             attempts,
-            room,
+            received_at,
+            permit,
         } = fetched;
-        if let Some(id) = self.fetchers.take_answered(slot) {
-            self.look_for_outage(ctx);
-            self.answered(id, answer, attempts, room);
-            self.go_on(slot, ctx);
+        self.slots.release(slot);
+        match answer {
+            Some(answer) => self.save(Answered {
+                id,
+                answer,
+                attempts,
+                received_at,
+                permit,
+            }),
+            None => {
+                if let Some(run) = &self.run {
+                    run.count_not_attempted(1);
+                }
+            }
         }
+        self.proceed(slot, ctx);
     }
 }
 
 impl<I: Id> Handler<FetcherGone> for Coordinator<I> {
     type Result = ();
 
-    /// The id that the fetcher was at is settled as failed, since it may be what killed it; those behind it get another fetcher.
+    /// The id that the fetcher worked on is settled as failed, since it may be what killed the fetcher. The ids behind it go to
+    /// other fetchers.
     fn handle(&mut self, FetcherGone { slot }: FetcherGone, ctx: &mut Self::Context) {
-        let fetcher = (self.hire)(slot, &ctx.address());
-        let mut held = self.fetchers.replace(slot, fetcher);
+        let fetcher = (self.start_fetcher)(slot, &ctx.address());
+        let mut held = self.slots.replace(slot, fetcher);
         warn!("fetcher {slot} died and was replaced");
-        let Some(current) = &mut self.current else {
-            return;
-        };
-        current.control.counters.fetchers_replaced.add(1);
-        let first = held.pop_front();
-        current.again(held);
-        if let Some(id) = first {
+        let Some(run) = &mut self.run else { return };
+        run.control.recorder.record(Event::FetcherReplaced, 1);
+        let worked_on = held.pop_front();
+        run.take_back(held);
+        if let Some(id) = worked_on {
             let message = "the fetcher died while it worked on this id".to_owned();
-            self.answered(id, Answer::Failed(FailureKind::Panic, message), 1, None);
+            self.save(Answered::panicked(id, message, 1));
         }
-        self.go_on(slot, ctx);
+        self.proceed(slot, ctx);
     }
 }
 
@@ -307,13 +360,13 @@ impl<I: Id> Handler<Committed<I>> for Coordinator<I> {
     type Result = ();
 
     fn handle(&mut self, mut committed: Committed<I>, ctx: &mut Self::Context) {
-        let Some(current) = self.current.as_mut().filter(|run| run.run == committed.run) else {
+        let Some(run) = self.run.as_mut().filter(|run| run.run == committed.run) else {
             return;
         };
         let lost = committed.lost.take();
-        current.count(committed);
+        run.count_committed(committed);
         if let Some(why) = lost {
-            current.lose_storage(why);
+            run.lose_storage(why);
         }
         self.finish_if_done(ctx);
     }
@@ -323,9 +376,9 @@ impl<I: Id> Handler<StorageGone> for Coordinator<I> {
     type Result = ();
 
     fn handle(&mut self, _: StorageGone, ctx: &mut Self::Context) {
-        self.storage_gone = true;
-        if let Some(current) = &mut self.current {
-            current.lose_storage(STORAGE_DIED.to_owned());
+        self.is_storage_gone = true;
+        if let Some(run) = &mut self.run {
+            run.lose_storage(STORAGE_DIED.to_owned());
         }
         self.finish_if_done(ctx);
     }

@@ -1,84 +1,105 @@
-//! The run under way, as the coordinator keeps account of it.
+//! The ledger of the run under way: where each of its ids is.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
 
 use actix::SpawnHandle;
 use log::{info, warn};
 use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::DropGuard;
 
+use super::id_stream::{IdStream, Polled};
 use crate::ingest::{
-    actors::coordinator::id_stream::{Feed, Pulled},
-    handle::stop::Control,
-    messages::{Begin, Committed, RunId, Start},
-    outcome::report::{FAILURES_LISTED, FailedId, Report},
-    stats::recorder::Progress,
+    handle::control::RunControl,
+    messages::{Committed, RunId, Save, Start, StartRun},
+    outcome::{
+        panics::DisplayId,
+        progress::Progress,
+        report::{FAILURES_LISTED, FailedId, Report},
+    },
+    source::Id,
+    stats::recorder::Event,
 };
 
-/// Every id of the run is in one place at a time: to come, at a fetcher, in Storage (`unsettled`), or counted.
-pub(crate) struct Current<I> {
-    pub(crate) run: RunId,
-    pub(crate) control: Arc<Control>,
+/// While the API is out, probes take ids from the list only until this many are kept for later: memory stays bounded.
+const DEFERRED_MAX: usize = 1000;
+
+/// Every id of the run is in one place at a time: still in the list, `ready`, at a fetcher, `undecided`, `deferred`, in Storage, or
+/// counted as settled or not attempted.
+pub(super) struct RunLedger<I: Id> {
+    pub(super) run: RunId,
+    pub(super) control: Arc<RunControl>,
+    /// Where the report goes.
     report: oneshot::Sender<Report<I>>,
     began: Instant,
-    ids: Ids<I>,
-    /// Ids that the list promised by its length and that were not read yet.
-    foretold: u64,
-    /// Ids that were read and are at no fetcher: one that was waited for, or those behind what a fetcher died of.
+    /// The ids that were not read yet.
+    list: List<I>,
+    /// How many of those the list announced by its length. They are already counted as requested.
+    announced: u64,
+    /// Ids that were read and wait for a fetcher: one that was waited for, or those that a dead fetcher held.
     ready: VecDeque<I>,
-    /// Ids that failed in an outage: they come last, when the API is back.
-    excused: VecDeque<I>,
-    /// Ids that Storage has and that are not committed.
-    unsettled: usize,
-    /// Whether Storage was told that nothing more comes.
-    flushed: bool,
-    interrupted: bool,
-    lost: Option<String>,
+    /// Failures during the present streak of failed attempts. Whether the API or the id is at fault is seen at its end.
+    undecided: Vec<Save<I>>,
+    /// Ids that failed while the API seemed to be out. They are tried again, last of all or as probes.
+    deferred: VecDeque<I>,
+    /// Rows that Storage holds and has not committed.
+    in_storage: usize,
+    /// Whether Storage was told that no more rows are coming.
+    is_flushed: bool,
+    is_interrupted: bool,
+    /// Why nothing more can be committed.
+    storage_lost: Option<String>,
+    /// How long the API had served nothing when the run gave it up.
     outage: Option<Duration>,
+    /// The panic message of the list.
     list_failed: Option<String>,
+    /// The first failures, for the report.
     failures: Vec<FailedId<I>>,
+    /// Tells the run's handles that it has ended, however this ledger is dropped.
     _ended: DropGuard,
 }
 
-/// Where the rest of a run's ids is.
-enum Ids<I> {
-    Here(Feed<I>),
-    /// The next id is waited for; the feed comes back with it.
+/// Where the unread ids are.
+enum List<I> {
+    Here(IdStream<I>),
+    /// Its next id is being waited for; the stream comes back with it.
     Awaited(Option<SpawnHandle>),
-    End,
+    Ended,
 }
 
-/// What the coordinator can do next for a run.
-pub(crate) enum Next<I> {
+/// What the coordinator can do next for the run.
+pub(super) enum Next<I> {
     Give(I),
-    /// There is no id yet: wait for this.
-    Await(Feed<I>),
+    /// There is no id yet: wait for the stream's next one.
+    Await(IdStream<I>),
     Nothing,
 }
 
-impl<I: Send + 'static> Current<I> {
-    pub(crate) fn new(Begin { start, report }: Begin<I>, lost: Option<String>) -> Self {
+impl<I: Id> RunLedger<I> {
+    /// `storage_lost` says why nothing can be committed, if that is known already.
+    pub(super) fn new(start_run: StartRun<I>, storage_lost: Option<String>) -> Self {
+        let StartRun { start, report } = start_run;
         let Start {
             run,
-            feed,
+            ids,
             control,
             ended,
         } = start;
-        let foretold = feed.known_rest();
-        control.counters.requested.add(foretold);
+        let announced = ids.remaining().unwrap_or(0);
+        control.recorder.record(Event::Requested, announced);
         Self {
             run,
-            interrupted: control.is_stopping(),
+            is_interrupted: control.stop.is_stopping(),
             control,
             report,
             began: Instant::now(),
-            ids: Ids::Here(feed),
-            foretold,
+            list: List::Here(ids),
+            announced,
             ready: VecDeque::new(),
-            excused: VecDeque::new(),
-            unsettled: 0,
-            flushed: false,
-            lost,
+            undecided: Vec::new(),
+            deferred: VecDeque::new(),
+            in_storage: 0,
+            is_flushed: false,
+            storage_lost,
             outage: None,
             list_failed: None,
             failures: Vec::new(),
@@ -86,194 +107,210 @@ impl<I: Send + 'static> Current<I> {
         }
     }
 
-    pub(crate) fn next(&mut self) -> Next<I> {
+    /// The next id to hand out; as a probe, if the API seems to be out.
+    pub(super) fn next(&mut self, is_probe: bool) -> Next<I> {
         if self.is_stopping() {
             return Next::Nothing;
         }
         if let Some(id) = self.ready.pop_front() {
             return Next::Give(id);
         }
-        let feed = match &mut self.ids {
-            Ids::Here(feed) => feed,
-            Ids::Awaited(_) => return Next::Nothing,
-            Ids::End => return self.excused.pop_front().map_or(Next::Nothing, Next::Give),
+        if is_probe && self.deferred.len() >= DEFERRED_MAX {
+            return self.next_deferred();
+        }
+        let List::Here(ids) = &mut self.list else {
+            // An id that is waited for may take long; a deferred one is at hand.
+            return self.next_deferred();
         };
-        match feed.pull() {
-            Pulled::Id(id) => {
+        match ids.poll_now() {
+            Polled::Id(id) => {
                 self.count_read();
                 Next::Give(id)
             }
-            Pulled::End => {
-                self.ids = Ids::End;
-                self.next()
+            Polled::End => {
+                self.list = List::Ended;
+                self.next_deferred()
             }
-            Pulled::Panicked(why) => {
+            Polled::Panicked(why) => {
                 self.lose_list(why);
-                self.next()
+                self.next_deferred()
             }
-            Pulled::NotYet => match std::mem::replace(&mut self.ids, Ids::Awaited(None)) {
-                Ids::Here(feed) => Next::Await(feed),
+            Polled::Pending => match mem::replace(&mut self.list, List::Awaited(None)) {
+                List::Here(ids) => Next::Await(ids),
                 _ => Next::Nothing,
             },
         }
     }
 
-    pub(crate) fn awaits(&mut self, waiting: SpawnHandle) {
-        self.ids = Ids::Awaited(Some(waiting));
+    fn next_deferred(&mut self) -> Next<I> {
+        self.deferred.pop_front().map_or(Next::Nothing, Next::Give)
     }
 
-    /// The feed is back, with an id or at its end.
-    pub(crate) fn arrived(&mut self, feed: Feed<I>, pulled: Pulled<I>) {
-        match pulled {
-            Pulled::Id(id) => {
+    /// The list's next id is being waited for by `waiting`.
+    pub(super) fn await_list(&mut self, waiting: SpawnHandle) {
+        self.list = List::Awaited(Some(waiting));
+    }
+
+    /// The list is back, with an id or at its end.
+    pub(super) fn list_is_back(&mut self, ids: IdStream<I>, polled: Polled<I>) {
+        match polled {
+            Polled::Id(id) => {
                 self.count_read();
                 self.ready.push_back(id);
-                self.ids = Ids::Here(feed);
+                self.list = List::Here(ids);
             }
-            Pulled::Panicked(why) => self.lose_list(why),
-            Pulled::End | Pulled::NotYet => self.ids = Ids::End,
+            Polled::Panicked(why) => self.lose_list(why),
+            Polled::End | Polled::Pending => self.list = List::Ended,
         }
     }
 
-    /// What the list still held is not attempted.
+    /// The ids that the list still holds are not attempted.
     fn lose_list(&mut self, why: String) {
-        warn!("the list of ids panicked: {why}");
+        warn!("the list of ids panicked: {why}; the ids that it still holds are not attempted");
         self.list_failed = Some(why);
-        self.ids = Ids::End;
+        self.list = List::Ended;
     }
 
     fn count_read(&mut self) {
-        match self.foretold {
-            0 => self.control.counters.requested.add(1),
-            _ => self.foretold -= 1,
+        if self.announced > 0 {
+            self.announced -= 1;
+        } else {
+            self.control.recorder.record(Event::Requested, 1);
         }
     }
 
-    /// Ids whose fetcher died before it came to them.
-    pub(crate) fn again(&mut self, ids: VecDeque<I>) {
+    /// Takes back ids that waited behind the one that their fetcher died of.
+    pub(super) fn take_back(&mut self, ids: VecDeque<I>) {
         self.ready.extend(ids);
     }
 
-    /// Whether there are, for all that is known, ids that were never handed out.
-    pub(crate) fn has_unread_ids(&self) -> bool {
-        match &self.ids {
-            Ids::Here(feed) => self.foretold > 0 || !feed.knows_its_length(),
-            Ids::Awaited(_) => true,
-            Ids::End => false,
+    /// Whether the list may hold ids that were never handed out.
+    fn has_unread_ids(&self) -> bool {
+        match &self.list {
+            List::Here(ids) => self.announced > 0 || ids.remaining().is_none(),
+            List::Awaited(_) => true,
+            List::Ended => false,
         }
     }
 
-    /// Keeps an id that failed in an outage for later.
-    pub(crate) fn excuse(&mut self, id: I) {
-        self.excused.push_back(id);
+    /// Whether ids may be handed out that never were before.
+    pub(super) fn expects_more_ids(&self) -> bool {
+        self.has_unread_ids() && !self.is_stopping()
     }
 
-    /// The API has been out for too long.
-    pub(crate) fn give_up(&mut self, after: Duration) {
-        self.outage.get_or_insert(after);
-        self.control.abort();
+    /// Keeps an id that failed while the API seemed to be out.
+    pub(super) fn defer(&mut self, id: I) {
+        self.deferred.push_back(id);
     }
 
-    /// Nothing is handed out any more; gives the wait for an id, which is no use now.
-    pub(crate) fn interrupt(&mut self) -> Option<SpawnHandle> {
-        self.interrupted = true;
-        self.control.stop();
-        match std::mem::replace(&mut self.ids, Ids::End) {
-            Ids::Awaited(waiting) => waiting,
-            Ids::Here(_) | Ids::End => None,
+    /// Keeps a failure until it is known whether the API or the id is at fault.
+    pub(super) fn keep_undecided(&mut self, failure: Save<I>) {
+        self.undecided.push(failure);
+    }
+
+    pub(super) fn has_undecided(&self) -> bool {
+        !self.undecided.is_empty()
+    }
+
+    pub(super) fn take_undecided(&mut self) -> Vec<Save<I>> {
+        mem::take(&mut self.undecided)
+    }
+
+    /// The API was out for too long: requests in flight are dropped.
+    pub(super) fn give_up(&mut self, out_for: Duration) {
+        self.outage.get_or_insert(out_for);
+        self.control.stop.abort();
+    }
+
+    /// Hands out nothing more. Returns the wait for the list, which is to be cancelled.
+    pub(super) fn interrupt(&mut self) -> Option<SpawnHandle> {
+        self.is_interrupted = true;
+        self.control.stop.stop();
+        match mem::replace(&mut self.list, List::Ended) {
+            List::Awaited(waiting) => waiting,
+            List::Here(_) | List::Ended => None,
         }
     }
 
-    pub(crate) fn is_interrupted(&self) -> bool {
-        self.interrupted
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.is_interrupted
     }
 
-    /// Nothing more can be committed, be it handed to Storage or not.
-    pub(crate) fn lose_storage(&mut self, why: String) {
-        self.control.abort();
-        self.lost.get_or_insert(why);
-        self.control
-            .counters
-            .not_attempted
-            .add(self.unsettled as u64);
-        self.unsettled = 0;
+    /// Nothing more can be committed. What Storage holds counts as not attempted.
+    pub(super) fn lose_storage(&mut self, why: String) {
+        self.control.stop.abort();
+        self.storage_lost.get_or_insert(why);
+        let lost = mem::take(&mut self.in_storage);
+        self.count_not_attempted(lost as u64);
     }
 
-    pub(crate) fn has_lost_storage(&self) -> bool {
-        self.lost.is_some()
+    pub(super) fn has_lost_storage(&self) -> bool {
+        self.storage_lost.is_some()
     }
 
-    /// Rows that Storage has and that are not committed.
-    pub(crate) fn unsettled(&self) -> usize {
-        self.unsettled
+    /// Rows that Storage holds and has not committed.
+    pub(super) fn in_storage(&self) -> usize {
+        self.in_storage
     }
 
-    pub(crate) fn handed_over(&mut self) {
-        self.unsettled += 1;
-        self.flushed = false;
+    /// A row was handed to Storage.
+    pub(super) fn count_handed_over(&mut self) {
+        self.in_storage += 1;
+        self.is_flushed = false;
     }
 
-    /// What is committed leaves Storage's account.
-    pub(crate) fn count(&mut self, committed: Committed<I>)
-    where
-        I: std::fmt::Display,
-    {
-        let Committed {
-            stored,
-            absent,
-            failed,
-            refused,
-            ..
-        } = committed;
-        let counters = &self.control.counters;
-        counters.settled(stored, absent, failed.len());
-        counters.not_attempted.add(refused as u64);
-        self.unsettled -= stored + absent + failed.len() + refused;
-        for (id, failure) in failed {
-            info!("{id}: failed: {failure}");
+    pub(super) fn count_not_attempted(&self, ids: u64) {
+        self.control.recorder.record(Event::NotAttempted, ids);
+    }
+
+    /// Storage committed a batch, or part of it.
+    pub(super) fn count_committed(&mut self, committed: Committed<I>) {
+        let recorder = &self.control.recorder;
+        recorder.record(Event::Stored, committed.stored as u64);
+        recorder.record(Event::Absent, committed.absent as u64);
+        recorder.record(Event::Failed, committed.failed.len() as u64);
+        recorder.record(Event::NotAttempted, committed.refused as u64);
+        self.in_storage -= committed.rows();
+        for (id, failure) in committed.failed {
+            info!("{}: failed: {failure}", DisplayId(&id));
             if self.failures.len() < FAILURES_LISTED {
                 self.failures.push(FailedId::new(id, failure));
             }
         }
     }
 
-    /// Whether no id is handed out any more, however many there are.
+    /// Whether nothing is handed out any more, even if there are ids.
     fn is_stopping(&self) -> bool {
-        self.interrupted || self.lost.is_some() || self.outage.is_some()
+        self.is_interrupted || self.storage_lost.is_some() || self.outage.is_some()
     }
 
-    /// Whether ids are still to be handed out.
-    pub(crate) fn has_ids_to_come(&self) -> bool {
-        let kept = !self.ready.is_empty() || !self.excused.is_empty();
-        !self.is_stopping() && (kept || !matches!(self.ids, Ids::End))
+    /// Whether ids are still to be handed out or decided.
+    pub(super) fn has_ids_to_come(&self) -> bool {
+        let has_kept = !self.ready.is_empty() || !self.deferred.is_empty();
+        !self.is_stopping() && (has_kept || !matches!(self.list, List::Ended))
     }
 
-    pub(crate) fn is_settled(&self) -> bool {
-        self.unsettled == 0
+    /// Whether Storage is still to be told that no more rows are coming. True once for each time that it must be told.
+    pub(super) fn needs_flush(&mut self) -> bool {
+        self.in_storage > 0 && !mem::replace(&mut self.is_flushed, true)
     }
 
-    /// Whether Storage is still to be told that nothing more comes; it is told once.
-    pub(crate) fn wants_flush(&mut self) -> bool {
-        !std::mem::replace(&mut self.flushed, true)
-    }
-
-    pub(crate) fn finish(self) -> Progress {
-        let unread = self.foretold + (self.ready.len() + self.excused.len()) as u64;
-        self.control.counters.not_attempted.add(unread);
+    /// Ends the run: counts the ids that were never settled and sends the report. Returns the totals.
+    pub(super) fn finish(self) -> Progress {
+        let kept = self.ready.len() + self.undecided.len() + self.deferred.len();
+        self.count_not_attempted(self.announced + kept as u64);
+        self.control.recorder.record_run_end();
         let report = Report {
-            totals: self.control.counters.snapshot(),
+            totals: self.control.recorder.progress(),
             elapsed: self.began.elapsed(),
-            interrupted: self.interrupted,
-            storage_lost: self.lost,
+            interrupted: self.is_interrupted,
+            storage_lost: self.storage_lost,
             outage: self.outage,
             list_failed: self.list_failed,
             failures: self.failures,
         };
         let totals = report.totals.clone();
-        if let Some(meters) = self.control.counters.meters() {
-            meters.run_ended(&totals);
-        }
-        // Nobody has to wait for the report.
+        // The host may have dropped the run's handle.
         let _ = self.report.send(report);
         totals
     }

@@ -1,7 +1,8 @@
-//! The coordinator among actors that die, which the real ones are built not to do.
+//! The coordinator among made-up fetchers and storages: some die, which the real ones are built not to do, and some find the API
+//! out.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
@@ -9,80 +10,100 @@ use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Recipient};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::ingest::{Report, messages::Start};
+use crate::ingest::{
+    limits::signal::Signal,
+    messages::Start,
+    outcome::{failure::Failure, report::Report},
+};
 
+/// The fetcher that gets this id stops.
 const DEADLY: i64 = 13;
+
+/// The fetcher that gets this id panics.
 const POISON: i64 = 14;
 
-/// Hiring one more kills the coordinator.
-const HIRED_MAX: usize = 100;
+/// Starting one more fetcher kills the coordinator.
+const FETCHERS_MAX: usize = 100;
 
-/// Answers `null` at once; stops at one id, and panics at another.
-struct Mortal {
+/// Answers `absent` at once, as long as the API is there; stops at one id, and panics at another.
+struct MortalFetcher {
     slot: usize,
-    answers: Recipient<Fetched>,
+    api: Api,
+    answers: Recipient<Fetched<i64>>,
     death: Recipient<FetcherGone>,
 }
 
-impl Actor for Mortal {
+/// Says how an attempt for an id ends. It is asked once for each id that is handed out.
+type Api = Arc<Mutex<dyn FnMut(i64) -> Signal + Send>>;
+
+fn healthy() -> Api {
+    Arc::new(Mutex::new(|_| Signal::Served))
+}
+
+impl Actor for MortalFetcher {
     type Context = Context<Self>;
 }
 
-impl Drop for Mortal {
+impl Drop for MortalFetcher {
     fn drop(&mut self) {
         self.death.do_send(FetcherGone { slot: self.slot });
     }
 }
 
-impl Handler<Fetch<i64>> for Mortal {
+impl Handler<Fetch<i64>> for MortalFetcher {
     type Result = ();
 
-    fn handle(&mut self, Fetch { id, .. }: Fetch<i64>, ctx: &mut Self::Context) {
+    fn handle(&mut self, Fetch { id, control }: Fetch<i64>, ctx: &mut Self::Context) {
         match id {
-            DEADLY => ctx.stop(),
+            DEADLY => return ctx.stop(),
             POISON => panic!("poisoned"),
-            _ => self.answers.do_send(Fetched {
-                slot: self.slot,
-                answer: Answer::Absent,
-                attempts: 1,
-                room: None,
-            }),
+            _ => {}
         }
+        let signal = (self.api.lock().expect("the API"))(id);
+        control.record_signal(signal, None);
+        let answer = match signal {
+            Signal::Served => Answer::Absent,
+            _ => Answer::Failed(FailureKind::Connect, "refused".to_owned()),
+        };
+        self.answers.do_send(Fetched {
+            slot: self.slot,
+            id,
+            answer: Some(answer),
+            attempts: 1,
+            received_at: SystemTime::now(),
+            permit: RowPermit::default(),
+        });
     }
 }
 
-/// Says of everything that it is committed; dies at the first answer when it is told to.
-struct Ledger {
+/// Says of everything at once that it is committed; dies at the first answer if it is mortal.
+struct InstantStorage {
     committed: Recipient<Committed<i64>>,
     death: Recipient<StorageGone>,
-    mortal: bool,
+    is_mortal: bool,
 }
 
-impl Actor for Ledger {
+impl Actor for InstantStorage {
     type Context = Context<Self>;
 }
 
-impl Drop for Ledger {
+impl Drop for InstantStorage {
     fn drop(&mut self) {
         self.death.do_send(StorageGone);
     }
 }
 
-impl Handler<Save<i64>> for Ledger {
+impl Handler<Save<i64>> for InstantStorage {
     type Result = ();
 
     fn handle(&mut self, save: Save<i64>, ctx: &mut Self::Context) {
-        if self.mortal {
+        if self.is_mortal {
             return ctx.stop();
         }
         let mut committed = Committed::nothing(save.run);
         match save.answer {
             Answer::Failed(kind, message) => {
-                let failure = crate::ingest::Failure {
-                    kind,
-                    message,
-                    attempts: save.attempts,
-                };
+                let failure = Failure::new(kind, message, save.attempts);
                 committed.failed.push((save.id, failure));
             }
             _ => committed.absent = 1,
@@ -91,92 +112,112 @@ impl Handler<Save<i64>> for Ledger {
     }
 }
 
-impl Handler<Flush> for Ledger {
+impl Handler<Flush> for InstantStorage {
     type Result = ();
 
     fn handle(&mut self, _: Flush, _: &mut Self::Context) {}
 }
 
-/// Runs `ids` over `workers` mortal fetchers; gives the reports and how many fetchers were hired in all.
-fn run(
-    workers: usize,
-    mailbox: usize,
-    mortal: bool,
-    runs: Vec<Vec<i64>>,
-) -> (Vec<Option<Report<i64>>>, usize) {
-    let config = Config {
-        workers,
-        mailbox,
-        ..Config::default()
-    };
-    let hired = Arc::new(AtomicUsize::new(0));
-    let count = hired.clone();
-    let reports = actix_rt::System::new().block_on(async move {
-        let hire: Hire<i64> = Box::new(move |slot, coordinator: &Addr<Coordinator<i64>>| {
-            assert!(count.fetch_add(1, SeqCst) < HIRED_MAX, "no more fetchers");
-            let (answers, death) = (
-                coordinator.clone().recipient(),
-                coordinator.clone().recipient(),
+/// A coordinator among made-up actors.
+struct Pipeline {
+    config: Config,
+    api: Api,
+    has_mortal_storage: bool,
+    fetchers_started: Arc<AtomicUsize>,
+}
+
+impl Pipeline {
+    fn new(workers: usize, mailbox: usize) -> Self {
+        Self {
+            config: Config {
+                workers,
+                mailbox,
+                ..Config::default()
+            },
+            api: healthy(),
+            has_mortal_storage: false,
+            fetchers_started: Arc::default(),
+        }
+    }
+
+    fn with_api(mut self, api: impl FnMut(i64) -> Signal + Send + 'static) -> Self {
+        self.api = Arc::new(Mutex::new(api));
+        self
+    }
+
+    fn fetchers_started(&self) -> usize {
+        self.fetchers_started.load(SeqCst)
+    }
+
+    fn start(&self) -> Addr<Coordinator<i64>> {
+        let (count, api) = (self.fetchers_started.clone(), self.api.clone());
+        let start_fetcher: StartFetcher<i64> = Box::new(move |slot, coordinator| {
+            assert!(
+                count.fetch_add(1, SeqCst) < FETCHERS_MAX,
+                "no more fetchers"
             );
-            Mortal {
+            MortalFetcher {
                 slot,
-                answers,
-                death,
+                api: api.clone(),
+                answers: coordinator.clone().recipient(),
+                death: coordinator.clone().recipient(),
             }
             .start()
             .recipient()
         });
-        let coordinator = Coordinator::create(|ctx: &mut Context<Coordinator<i64>>| {
-            let me = ctx.address();
-            let (committed, death) = (me.clone().recipient(), me.recipient());
-            let ledger = Ledger {
-                committed,
-                death,
-                mortal,
+        Coordinator::create(|ctx: &mut Context<Coordinator<i64>>| {
+            let storage = InstantStorage {
+                committed: ctx.address().recipient(),
+                death: ctx.address().recipient(),
+                is_mortal: self.has_mortal_storage,
             }
             .start();
-            let ledger = (ledger.clone().recipient(), ledger.recipient());
-            let demand = Demand {
-                look: Box::new(|| None),
-                allow: Box::new(|_| {}),
+            let parts = Parts {
+                start_fetcher,
+                storage: StorageRecipients {
+                    save: storage.clone().recipient(),
+                    flush: storage.recipient(),
+                },
+                meters: Meters::new("test"),
+                arbiter: PipelineArbiter::current(),
             };
-            Coordinator::new(
-                &config,
-                hire,
-                (Box::new(|| None), demand),
-                ledger,
-                Home::here(),
-                Meters::new("test"),
-            )
-        });
-        let mut reports = Vec::new();
-        for ids in runs {
-            let (report, reported) = oneshot::channel();
-            let start = Start::list(ids);
-            coordinator.do_send(Begin { start, report });
-            reports.push(reported);
-        }
-        let mut told = Vec::new();
-        for report in reports {
-            told.push(report.await.ok());
-        }
-        told
-    });
-    (reports, hired.load(SeqCst))
-}
+            Coordinator::new(&self.config, parts)
+        })
+    }
 
-fn reports(workers: usize, mailbox: usize, mortal: bool, runs: Vec<Vec<i64>>) -> Vec<Report<i64>> {
-    let (reports, _) = run(workers, mailbox, mortal, runs);
-    reports
-        .into_iter()
-        .map(|report| report.expect("a report"))
-        .collect()
+    /// Starts all runs at once; gives their reports, or `None` for a run that ended without one.
+    fn ingest(&self, runs: Vec<Vec<i64>>) -> Vec<Option<Report<i64>>> {
+        actix_rt::System::new().block_on(async {
+            let coordinator = self.start();
+            let mut reports = Vec::new();
+            for ids in runs {
+                let (report, reported) = oneshot::channel();
+                let start = Start::list(ids);
+                coordinator.do_send(StartRun { start, report });
+                reports.push(reported);
+            }
+            let mut received = Vec::new();
+            for report in reports {
+                received.push(report.await.ok());
+            }
+            received
+        })
+    }
+
+    fn reports(&self, runs: Vec<Vec<i64>>) -> Vec<Report<i64>> {
+        let reports = self.ingest(runs);
+        reports
+            .into_iter()
+            .map(|report| report.expect("a report"))
+            .collect()
+    }
 }
 
 #[test]
-fn a_dead_coordinator_is_an_error_to_who_waits_for_a_report() {
-    let (reports, hired) = run(2, 1, false, vec![vec![DEADLY; 2 * HIRED_MAX], vec![100]]);
-    assert_eq!(hired, HIRED_MAX + 1);
+fn a_dead_coordinator_is_an_error_to_whoever_waits_for_a_report() {
+    let pipeline = Pipeline::new(2, 1);
+    let reports = pipeline.ingest(vec![vec![DEADLY; 2 * FETCHERS_MAX], vec![100]]);
+    assert_eq!(pipeline.fetchers_started(), FETCHERS_MAX + 1);
     assert!(reports.iter().all(Option::is_none));
 }
 
@@ -184,16 +225,16 @@ fn a_dead_coordinator_is_an_error_to_who_waits_for_a_report() {
 fn ten_thousand_runs_that_are_over_at_once_need_no_deep_stack() {
     let mut runs = vec![vec![100]];
     runs.extend(std::iter::repeat_n(vec![], 10_000));
-    assert_eq!(reports(1, 0, false, runs).len(), 10_001);
+    assert_eq!(Pipeline::new(1, 0).reports(runs).len(), 10_001);
 }
 
 #[test]
-fn a_dead_fetcher_is_replaced_and_costs_only_the_id_it_was_at() {
+fn a_dead_fetcher_is_replaced_and_costs_only_the_id_it_worked_on() {
     for deadly in [DEADLY, POISON] {
         for mailbox in [0, 1, 5] {
             let ids: Vec<i64> = (100..200).chain([deadly]).chain(200..300).collect();
-            let (reports, hired) = run(4, mailbox, false, vec![ids]);
-            let report = reports[0].as_ref().expect("a report");
+            let pipeline = Pipeline::new(4, mailbox);
+            let report = &pipeline.reports(vec![ids])[0];
             let totals = &report.totals;
             assert_eq!(
                 (totals.requested, totals.absent, totals.failed),
@@ -203,7 +244,10 @@ fn a_dead_fetcher_is_replaced_and_costs_only_the_id_it_was_at() {
                 (report.failures[0].id, report.failures[0].kind),
                 (deadly, "panic")
             );
-            assert_eq!((hired, totals.fetchers_replaced), (5, 1));
+            assert_eq!(
+                (pipeline.fetchers_started(), totals.fetchers_replaced),
+                (5, 1)
+            );
         }
     }
 }
@@ -211,7 +255,7 @@ fn a_dead_fetcher_is_replaced_and_costs_only_the_id_it_was_at() {
 #[test]
 fn a_pool_whose_fetchers_all_die_goes_on_and_the_next_run_finds_it_whole() {
     let deadly = vec![DEADLY, POISON, DEADLY, POISON, DEADLY, POISON, DEADLY];
-    let reports = reports(3, 1, false, vec![deadly, (100..200).collect()]);
+    let reports = Pipeline::new(3, 1).reports(vec![deadly, (100..200).collect()]);
     assert_eq!(
         (reports[0].totals.failed, reports[0].totals.not_attempted),
         (7, 0)
@@ -224,12 +268,85 @@ fn a_pool_whose_fetchers_all_die_goes_on_and_the_next_run_finds_it_whole() {
 
 #[test]
 fn a_dead_storage_ends_runs_in_order_instead_of_hanging_them() {
-    let reports = reports(3, 1, true, vec![(100..200).collect(), (200..300).collect()]);
-    for report in reports {
+    let pipeline = Pipeline {
+        has_mortal_storage: true,
+        ..Pipeline::new(3, 1)
+    };
+    for report in pipeline.reports(vec![(100..200).collect(), (200..300).collect()]) {
         assert_eq!(
             (report.totals.requested, report.totals.not_attempted),
             (100, 100)
         );
         assert_eq!(report.storage_lost.as_deref(), Some(STORAGE_DIED));
     }
+}
+
+/// Fails the attempts from number `from` (counted from 0) up to number `to`.
+fn fails_between(from: usize, to: usize) -> impl FnMut(i64) -> Signal + Send + 'static {
+    let mut attempts = 0..;
+    move |_| {
+        let attempt = attempts.next().expect("a number");
+        if (from..to).contains(&attempt) {
+            Signal::Unreachable
+        } else {
+            Signal::Served
+        }
+    }
+}
+
+#[test]
+fn a_single_attempt_that_fails_while_the_api_serves_others_is_its_ids_own_failure() {
+    let pipeline = Pipeline::new(4, 1).with_api(fails_between(50, 53));
+    let report = &pipeline.reports(vec![(100..300).collect()])[0];
+    assert_eq!((report.totals.absent, report.totals.failed), (197, 3));
+}
+
+#[test]
+fn ids_that_fail_in_a_row_while_the_api_seems_out_are_asked_for_again() {
+    let pipeline = Pipeline::new(4, 1).with_api(fails_between(50, 65));
+    let report = &pipeline.reports(vec![(100..300).collect()])[0];
+    assert_eq!((report.totals.absent, report.totals.failed), (200, 0));
+}
+
+#[test]
+fn a_dead_api_costs_no_id_even_with_a_single_attempt_each() {
+    let mut pipeline = Pipeline::new(4, 1).with_api(|_| Signal::Unreachable);
+    pipeline.config.outage_patience = Duration::from_millis(100);
+    let report = &pipeline.reports(vec![(100..10_000).collect()])[0];
+    assert_eq!(
+        (report.totals.failed, report.totals.not_attempted),
+        (0, 9900)
+    );
+    assert!(
+        report
+            .outage
+            .is_some_and(|out_for| out_for >= Duration::from_secs(3))
+    );
+}
+
+#[test]
+fn a_few_ids_against_a_dead_api_fail_at_once_since_there_is_nothing_to_save() {
+    let pipeline = Pipeline::new(4, 4).with_api(|_| Signal::Unreachable);
+    let report = &pipeline.reports(vec![(100..120).collect()])[0];
+    assert_eq!((report.totals.failed, report.outage), (20, None));
+}
+
+#[test]
+fn an_id_that_fails_while_nothing_else_is_in_flight_is_settled_without_waiting_for_the_next_one() {
+    actix_rt::System::new().block_on(async {
+        let coordinator = Pipeline::new(4, 1)
+            .with_api(|_| Signal::Unreachable)
+            .start();
+        let (ids, stream) = tokio::sync::mpsc::unbounded_channel();
+        let start = Start::stream(futures_util::stream::unfold(stream, |mut stream| async {
+            stream.recv().await.map(|id| (id, stream))
+        }));
+        let control = start.control.clone();
+        let (report, _reported) = oneshot::channel();
+        coordinator.do_send(StartRun { start, report });
+        ids.send(100).expect("a receiver");
+        while control.recorder.progress().failed == 0 {
+            tokio::task::yield_now().await;
+        }
+    });
 }

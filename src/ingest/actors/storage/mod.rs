@@ -1,57 +1,58 @@
-//! Storage: collects answers into batches, has each written on a blocking thread, and says so only after the commit.
+//! Storage: collects answers into batches, has each batch written on a blocking thread, and reports it after the commit.
 
 pub(crate) mod writer;
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
 
 use actix::{
     Actor, ActorFutureExt, AsyncContext, Context, Handler, Recipient, SpawnHandle, WrapFuture,
 };
 use actix_rt::task::spawn_blocking;
 use log::warn;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::Instant};
 
+use self::writer::Writer;
 use crate::ingest::{
-    actors::storage::writer::Writer,
-    backlog::{BATCH_BYTES, BatchRoom},
+    backlog::{BATCH_BYTES, BatchPermit},
     messages::{Committed, Flush, RunId, Save, StorageGone},
-    outcome::Answer,
+    outcome::answer::Answer,
     sink::Sink,
     source::Source,
-    stats::recorder::Trigger,
+    stats::recorder::BatchTrigger,
 };
 
-/// While nothing is written, so many rows are worth a transaction; what comes meanwhile makes the next one, so that a slow disk
-/// gets larger ones.
+/// While nothing is being written, this many rows are worth a transaction. What comes meanwhile makes the next batch, so a slow
+/// disk gets larger ones.
 ///
-/// Larger ones from the start are slower where all cores are busy: the thread that writes takes one from the arbiter or from the
-/// API's server for longer than what is in flight keeps the other busy.
-const ROWS_WORTH: usize = 100;
+/// Larger first batches are slower where all cores are busy: the thread that writes takes a core from the arbiter, or from an API
+/// on the same machine, for longer than the requests in flight keep the others busy.
+const ROWS_WORTH_WRITING: usize = 100;
 
 pub(crate) struct Storage<S, K>
 where
     S: Source,
     K: Sink<Id = S::Id, Record = S::Record>,
 {
-    /// Taken only when this actor ends.
+    /// Shared with the blocking thread that writes. `None` only while this actor is dropped.
     writer: Option<Arc<Writer<S, K>>>,
+    /// The most rows of one batch.
     rows_max: usize,
+    /// How long rows may wait that are too few to be written.
     linger: Duration,
     coordinator: Recipient<Committed<S::Id>>,
     /// Told when this actor is dropped.
     death: Recipient<StorageGone>,
+    /// Rows that wait for their batch, oldest first.
     waiting: VecDeque<Save<S::Id>>,
+    /// The bytes of their bodies.
     waiting_bytes: usize,
-    lingering: Option<SpawnHandle>,
-    /// Rows of the batch that is written now; one at a time, since SQLite has one writer.
+    /// Writes the waiting rows when they have lingered.
+    linger_timer: Option<SpawnHandle>,
+    /// Rows of the batch that is being written. There is one batch at a time, since SQLite has one writer.
     being_written: usize,
-    /// Nothing more comes before what waits is committed.
-    flushing: bool,
-    /// The run that lost its storage: what still comes of it can't be committed.
+    /// Whether no more rows are coming before the waiting ones are committed.
+    is_flushing: bool,
+    /// The run that can commit nothing more; its rows are dropped.
     lost: Option<RunId>,
 }
 
@@ -75,9 +76,9 @@ where
             death,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
-            lingering: None,
+            linger_timer: None,
             being_written: 0,
-            flushing: false,
+            is_flushing: false,
             lost: None,
         }
     }
@@ -86,59 +87,59 @@ where
         if self.being_written > 0 || self.waiting.is_empty() {
             return;
         }
-        if self.waiting.len() >= self.rows_max.min(ROWS_WORTH) {
-            self.write(Trigger::Rows, ctx);
+        if self.waiting.len() >= self.rows_max.min(ROWS_WORTH_WRITING) {
+            self.write(BatchTrigger::Rows, ctx);
         } else if self.waiting_bytes >= BATCH_BYTES {
-            self.write(Trigger::Bytes, ctx);
-        } else if self.flushing {
-            self.write(Trigger::End, ctx);
-        } else if self.lingering.is_none() {
-            self.lingering = Some(ctx.run_later(self.linger, |storage, ctx| {
-                storage.lingering = None;
+            self.write(BatchTrigger::Bytes, ctx);
+        } else if self.is_flushing {
+            self.write(BatchTrigger::End, ctx);
+        } else if self.linger_timer.is_none() {
+            self.linger_timer = Some(ctx.run_later(self.linger, |storage, ctx| {
+                storage.linger_timer = None;
                 if storage.being_written == 0 && !storage.waiting.is_empty() {
-                    storage.write(Trigger::Linger, ctx);
+                    storage.write(BatchTrigger::Linger, ctx);
                 }
             }));
         }
     }
 
-    fn write(&mut self, trigger: Trigger, ctx: &mut Context<Self>) {
-        if let Some(lingering) = self.lingering.take() {
-            ctx.cancel_future(lingering);
+    fn write(&mut self, trigger: BatchTrigger, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.linger_timer.take() {
+            ctx.cancel_future(timer);
         }
-        let Some(first) = self.waiting.front() else {
+        let (Some(first), Some(writer)) = (self.waiting.front(), self.writer.clone()) else {
             return;
         };
-        let Some(writer) = self.writer.clone() else {
-            return;
-        };
-        let (run, control) = (first.run, first.control.clone());
+        let run = first.run;
+        let control = first.control.clone();
         let batch = self.next_batch();
         let rows = batch.len();
         self.being_written = rows;
-        control.counters.waiting(self.waiting.len());
+        control
+            .recorder
+            .record_backlog(self.waiting.len(), self.waiting.len() + rows);
         let began = Instant::now();
-        let held = control.clone();
-        let written = spawn_blocking(move || writer.write(run, &held, batch));
+        let writers_control = control.clone();
+        let written = spawn_blocking(move || writer.write(run, &writers_control, batch));
         ctx.spawn(written.into_actor(self).map(move |written, storage, ctx| {
             storage.being_written = 0;
-            control.counters.batch(trigger, rows, began.elapsed());
-            let (committed, _room) = written.unwrap_or_else(|error| {
-                let lost = Some(format!("writing a batch panicked: {error}"));
-                (
-                    Committed {
-                        lost,
-                        ..Committed::nothing(run)
-                    },
-                    BatchRoom::default(),
-                )
+            control
+                .recorder
+                .record_batch(trigger, rows, began.elapsed());
+            // The permits are given back here, on the arbiter: the fetchers that wait for them live here.
+            let (committed, _permit) = written.unwrap_or_else(|error| {
+                let committed = Committed {
+                    lost: Some(format!("writing a batch panicked: {error}")),
+                    ..Committed::nothing(run)
+                };
+                (committed, BatchPermit::default())
             });
-            storage.committed(committed);
+            storage.report(committed);
             storage.write_if_due(ctx);
         }));
     }
 
-    /// Takes from what waits as much as one batch may hold.
+    /// Takes as many of the waiting rows as one batch may hold.
     fn next_batch(&mut self) -> Vec<Save<S::Id>> {
         let mut rows = 0;
         let mut bytes = 0;
@@ -147,20 +148,27 @@ where
                 break;
             }
             rows += 1;
-            bytes += save.bytes();
+            bytes += body_bytes(save);
         }
         self.waiting_bytes -= bytes;
         self.waiting.drain(..rows).collect()
     }
 
-    fn committed(&mut self, committed: Committed<S::Id>) {
+    fn report(&mut self, committed: Committed<S::Id>) {
         if let Some(why) = &committed.lost {
-            warn!("storage is lost: {why}");
+            warn!("storage is lost, nothing more is committed: {why}");
             self.lost = Some(committed.run);
             self.waiting.clear();
             self.waiting_bytes = 0;
         }
         self.coordinator.do_send(committed);
+    }
+}
+
+fn body_bytes<I>(save: &Save<I>) -> usize {
+    match &save.answer {
+        Answer::Body(body, _) => body.len(),
+        Answer::Absent | Answer::Failed(..) => 0,
     }
 }
 
@@ -171,19 +179,10 @@ where
 {
     fn drop(&mut self) {
         self.death.do_send(StorageGone);
-        let writer = self.writer.take();
-        // The last connection to close writes the log back into the file, which is no work for an arbiter.
+        let writer = mem::take(&mut self.writer);
+        // SQLite's last connection to close writes the log back into the file, which would block the arbiter.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn_blocking(move || drop(writer));
-        }
-    }
-}
-
-impl<I> Save<I> {
-    fn bytes(&self) -> usize {
-        match &self.answer {
-            Answer::Body(body, _) => body.len(),
-            _ => 0,
         }
     }
 }
@@ -207,14 +206,14 @@ where
         if self.lost == Some(save.run) {
             return;
         }
-        self.flushing = false;
-        self.waiting_bytes += save.bytes();
+        self.is_flushing = false;
+        self.waiting_bytes += body_bytes(&save);
         let control = save.control.clone();
-        control.counters.waiting(self.waiting.len() + 1);
         self.waiting.push_back(save);
+        let waiting = self.waiting.len();
         control
-            .counters
-            .unsaved(self.waiting.len() + self.being_written);
+            .recorder
+            .record_backlog(waiting, waiting + self.being_written);
         self.write_if_due(ctx);
     }
 }
@@ -227,7 +226,7 @@ where
     type Result = ();
 
     fn handle(&mut self, _: Flush, ctx: &mut Self::Context) {
-        self.flushing = true;
+        self.is_flushing = true;
         self.write_if_due(ctx);
     }
 }

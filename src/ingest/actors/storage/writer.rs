@@ -13,14 +13,14 @@ use tokio_util::sync::DropGuard;
 
 use crate::db::{self, FileIdentity, Pool};
 use crate::ingest::{
-    backlog::BatchRoom,
-    handle::stop::Control,
+    backlog::BatchPermit,
+    handle::control::RunControl,
     messages::{Committed, RunId, Save},
-    outcome::Answer,
-    outcome::Failure,
-    outcome::FailureKind,
-    outcome::Outcome,
-    outcome::panic_message,
+    outcome::{
+        answer::{Answer, Outcome},
+        failure::{Failure, FailureKind},
+        panics::panic_message,
+    },
     sink::Sink,
     source::Source,
 };
@@ -57,10 +57,10 @@ where
     pub(crate) fn write(
         &self,
         run: RunId,
-        control: &Control,
+        control: &RunControl,
         batch: Vec<Save<S::Id>>,
-    ) -> (Committed<S::Id>, BatchRoom) {
-        let mut room = BatchRoom::default();
+    ) -> (Committed<S::Id>, BatchPermit) {
+        let mut room = BatchPermit::default();
         let (rows, attempts): (Vec<_>, Vec<_>) = batch
             .into_iter()
             .filter_map(|save| self.decode(save, &mut room))
@@ -78,12 +78,12 @@ where
     }
 
     /// The row of an answer, and how many attempts that took.
-    fn decode(&self, save: Save<S::Id>, batch_room: &mut BatchRoom) -> Option<(Row<S>, u32)> {
+    fn decode(&self, save: Save<S::Id>, batch_room: &mut BatchPermit) -> Option<(Row<S>, u32)> {
         let Save {
             id,
             answer,
             attempts,
-            room,
+            permit,
             ..
         } = save;
         let failed = |kind, message| {
@@ -93,11 +93,8 @@ where
                 attempts,
             })
         };
-        if let Some(room) = room {
-            batch_room.add_row(room);
-        }
+        batch_room.add_row(permit);
         let outcome = match answer {
-            Answer::NotAttempted => return None,
             Answer::Absent => Outcome::Absent,
             Answer::Failed(kind, message) => failed(kind, message),
             Answer::Body(body, room) => {
@@ -121,7 +118,7 @@ where
         &self,
         rows: Vec<Row<S>>,
         attempts: &[u32],
-        control: &Control,
+        control: &RunControl,
         committed: &mut Committed<S::Id>,
     ) {
         let count = rows.len();
@@ -156,7 +153,7 @@ where
     }
 
     /// Commits all rows or none, waiting for a locked database within bounds.
-    fn commit(&self, rows: &[Row<S>], control: &Control) -> Result<(), Trouble> {
+    fn commit(&self, rows: &[Row<S>], control: &RunControl) -> Result<(), Trouble> {
         let began = Instant::now();
         let mut wait = LOCK_WAIT_FIRST;
         loop {
@@ -172,7 +169,7 @@ where
             };
             match error {
                 TransactError::Locked(_)
-                    if began.elapsed() < db::LOCK_PATIENCE && !control.is_aborted() =>
+                    if began.elapsed() < db::LOCK_PATIENCE && !control.stop.is_aborted() =>
                 {
                     thread::sleep(wait);
                     wait = (wait * 2).min(LOCK_WAIT_MAX);

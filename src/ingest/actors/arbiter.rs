@@ -1,0 +1,61 @@
+//! The arbiter that a pipeline lives on: the one that starts it, or one of its own.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use actix_rt::{Arbiter, ArbiterHandle};
+use tokio::sync::oneshot;
+
+use crate::ingest::outcome::panics::panic_message;
+
+/// Ends the pipeline's own arbiter, if it has one, when this is dropped.
+pub(crate) struct PipelineArbiter(Option<ArbiterHandle>);
+
+/// Why nothing was built on an arbiter of its own.
+#[derive(Debug)]
+pub(crate) enum BuildError {
+    /// There is no thread for it.
+    NoThread(io::Error),
+    /// The code that builds panicked, with this message.
+    Panicked(String),
+    /// The System stopped meanwhile.
+    SystemStopped,
+}
+
+impl PipelineArbiter {
+    /// The arbiter that this is called on.
+    pub(crate) fn current() -> Self {
+        Self(None)
+    }
+
+    /// Starts an arbiter and builds there what must not leave it. If the caller stops waiting, what was built is dropped.
+    pub(crate) async fn build_on_its_own<T: Send + 'static>(
+        build: impl FnOnce(Self) -> T + Send + 'static,
+    ) -> Result<T, BuildError> {
+        let arbiter = Arbiter::try_new().map_err(BuildError::NoThread)?;
+        let this = Self(Some(arbiter.handle()));
+        let (sender, built) = oneshot::channel();
+        arbiter.spawn_fn(move || {
+            let built = catch_unwind(AssertUnwindSafe(|| build(this)));
+            let _ = sender.send(built.map_err(|panic| panic_message(&*panic)));
+        });
+        built
+            .await
+            .map_err(|_| BuildError::SystemStopped)?
+            .map_err(BuildError::Panicked)
+    }
+}
+
+impl Drop for PipelineArbiter {
+    fn drop(&mut self) {
+        if let Some(arbiter) = self.0.take() {
+            let handle = arbiter.clone();
+            // Spawned, so that it runs behind what is already waiting there, such as the answer to a last message.
+            arbiter.spawn(async move {
+                handle.stop();
+            });
+        }
+    }
+}

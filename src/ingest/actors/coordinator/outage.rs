@@ -1,0 +1,192 @@
+//! What the coordinator does when the API seems to be out: probes instead of ids, failures kept for later, and a limit to the wait.
+
+use std::time::Duration;
+
+use actix::{ActorFutureExt, AsyncContext, Context, SpawnHandle, WrapFuture};
+use log::warn;
+use tokio::time::Instant;
+
+use super::Coordinator;
+use crate::ingest::{
+    backlog::RowPermit,
+    limits::breaker::State,
+    messages::Save,
+    outcome::{answer::Answer, failure::FailureKind},
+    source::Id,
+};
+
+/// The least time between two ids that are handed out as probes.
+const PROBE_EVERY: Duration = Duration::from_millis(250);
+
+/// The API is out, and the run waits for it.
+#[derive(Debug)]
+pub(super) struct Outage {
+    /// How long the API had served nothing when the wait began.
+    failing_before: Duration,
+    /// Ends the run; `None` during a pause.
+    timer: Option<SpawnHandle>,
+}
+
+impl<I: Id> Coordinator<I> {
+    /// Follows the circuit breaker of the run under way, whose state changes while ids are still being tried again.
+    pub(super) fn watch_breaker(&mut self, ctx: &mut Context<Self>) {
+        Self::cancel_timer(&mut self.breaker_watch, ctx);
+        let Some(run) = &self.run else { return };
+        let control = run.control.clone();
+        let changed = async move { control.breaker_changed().await };
+        let changed = changed.into_actor(self).map(|(), act, ctx| {
+            act.follow_breaker(ctx);
+            act.watch_breaker(ctx);
+            act.proceed(0, ctx);
+        });
+        self.breaker_watch = Some(ctx.spawn(changed));
+    }
+
+    fn breaker_state(&self) -> State {
+        self.run
+            .as_ref()
+            .map_or(State::Closed, |run| run.control.breaker().state())
+    }
+
+    fn follow_breaker(&mut self, ctx: &mut Context<Self>) {
+        let Some(run) = &self.run else { return };
+        match self.breaker_state() {
+            // A run whose ids are all handed out ends as fast as their attempts allow; there is nothing to save.
+            State::Open if self.outage.is_none() && run.expects_more_ids() => {
+                let failing_before = run.control.breaker().failing_for(Instant::now());
+                let timeout = humantime::format_duration(self.outage_timeout);
+                warn!(
+                    "the API is out: ids are kept for later, and one at a time is tried for up to {timeout}"
+                );
+                self.outage = Some(Outage {
+                    failing_before,
+                    timer: None,
+                });
+                self.start_outage_timer(ctx);
+            }
+            State::Closed if self.outage.is_some() => {
+                warn!("the API answers again");
+                self.forget_outage(ctx);
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends the wait for the API when it has lasted for the outage timeout. Time in which the API could not be tried does not
+    /// count.
+    pub(super) fn start_outage_timer(&mut self, ctx: &mut Context<Self>) {
+        self.stop_outage_timer(ctx);
+        let (Some(run), Some(outage)) = (&mut self.run, &mut self.outage) else {
+            return;
+        };
+        if self.is_paused {
+            return;
+        }
+        let now = Instant::now();
+        let mut breaker = run.control.breaker();
+        let failing_for = breaker.failing_for(now);
+        let waited = failing_for.saturating_sub(outage.failing_before);
+        let quiet_for = breaker.quiet_for(now);
+        drop(breaker);
+        match self.outage_timeout.checked_sub(waited) {
+            Some(rest) if !rest.is_zero() => {
+                let timer = ctx.run_later(rest + quiet_for, |act, ctx| {
+                    act.start_outage_timer(ctx);
+                    act.finish_if_done(ctx);
+                });
+                outage.timer = Some(timer);
+            }
+            _ => run.give_up(failing_for),
+        }
+    }
+
+    pub(super) fn stop_outage_timer(&mut self, ctx: &mut Context<Self>) {
+        if let Some(outage) = &mut self.outage {
+            Self::cancel_timer(&mut outage.timer, ctx);
+        }
+    }
+
+    pub(super) fn forget_outage(&mut self, ctx: &mut Context<Self>) {
+        self.stop_outage_timer(ctx);
+        Self::cancel_timer(&mut self.probe_timer, ctx);
+        self.outage = None;
+        self.next_probe = None;
+    }
+
+    /// Whether ids are handed out as probes only.
+    pub(super) fn is_probing(&self) -> bool {
+        self.breaker_state() != State::Closed
+    }
+
+    /// Whether a probe may start now; otherwise it is tried again in time.
+    pub(super) fn may_probe(&mut self, ctx: &mut Context<Self>) -> bool {
+        if self.slots.held() > 0 {
+            return false;
+        }
+        let now = Instant::now();
+        if let Some(next) = self.next_probe.filter(|next| *next > now) {
+            if self.probe_timer.is_none() {
+                self.probe_timer = Some(ctx.run_later(next - now, |act, ctx| {
+                    act.probe_timer = None;
+                    act.proceed(0, ctx);
+                }));
+            }
+            return false;
+        }
+        self.next_probe = Some(now + PROBE_EVERY);
+        true
+    }
+
+    /// Keeps a failure that may be the API's fault; returns everything else.
+    pub(super) fn unless_the_api_is_at_fault(&mut self, save: Save<I>) -> Option<Save<I>> {
+        let state = self.breaker_state();
+        let Some(run) = &mut self.run else {
+            return Some(save);
+        };
+        let has_more = run.expects_more_ids();
+        if !may_be_the_apis_fault(&save.answer) || (self.outage.is_none() && !has_more) {
+            Some(save)
+        } else if state != State::Closed {
+            run.defer(save.id);
+            None
+        } else if run.control.breaker().has_streak() {
+            // It holds no room in the backlog while it waits; there are only a few.
+            run.keep_undecided(Save {
+                permit: RowPermit::default(),
+                ..save
+            });
+            None
+        } else {
+            Some(save)
+        }
+    }
+
+    /// Decides the failures of a streak once it is known whose fault they are: the API's, if the streak grew long; the ids' own, if
+    /// the API served something in between, or if nothing is in flight that could still tell.
+    pub(super) fn decide_failures(&mut self) {
+        let state = self.breaker_state();
+        let is_idle = self.slots.held() == 0;
+        let Some(run) = self.run.as_mut().filter(|run| run.has_undecided()) else {
+            return;
+        };
+        let has_more = run.expects_more_ids();
+        if has_more && state != State::Closed {
+            for save in run.take_undecided() {
+                run.defer(save.id);
+            }
+        } else if !has_more || is_idle || !run.control.breaker().has_streak() {
+            for save in run.take_undecided() {
+                self.hand_over(save);
+            }
+        }
+    }
+}
+
+/// Whether an id may have failed because the API is out.
+fn may_be_the_apis_fault(answer: &Answer) -> bool {
+    use FailureKind::{Connect, Reset, Status, Timeout};
+    matches!(
+        answer,
+        Answer::Failed(Connect | Reset | Status | Timeout, _)
+    )
+}

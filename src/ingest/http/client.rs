@@ -1,0 +1,230 @@
+//! The client: tries a URL until there is an answer, with a permit for each request and a wait before each retry.
+
+use std::{cell::Cell, fmt::Display, pin::pin, rc::Rc, time::Duration};
+
+use bytes::Bytes;
+use log::debug;
+
+use crate::ingest::{
+    backlog::Backlog,
+    config::Config,
+    handle::control::RunControl,
+    http::{
+        attempt::{Exchange, Tally, attempt},
+        body_arena::BodyArena,
+        error::AttemptError,
+        pool::ConnectionPool,
+        target::Target,
+    },
+    limits::{
+        backoff::RetryPolicy,
+        signal::Signal,
+        throttle::{AttemptEnd, Kind, Throttle},
+    },
+    outcome::{
+        answer::Answer,
+        failure::{Failure, FailureKind},
+        panics::DisplayId,
+    },
+    stats::{metrics::RequestEnd, recorder::Event},
+};
+
+/// Fetches URLs as the settings say, and keeps connections between requests.
+///
+/// A client belongs to the arbiter that it was made on. Clones share connections, rate and limits, and so do all pipelines that
+/// are [given](crate::Builder::client) the same client.
+#[derive(Clone)]
+pub struct Client(Rc<Inner>);
+
+struct Inner {
+    connections: ConnectionPool,
+    bodies: BodyArena,
+    throttle: Throttle,
+    /// For the requests that the client makes itself.
+    settings: RequestSettings,
+    /// The settings that every user of this client shares.
+    shared: SharedSettings,
+}
+
+/// How one user of a client wants its requests made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestSettings {
+    pub(crate) retry: RetryPolicy,
+    /// The deadline of one attempt.
+    pub(crate) timeout: Duration,
+    /// The largest body, in bytes.
+    pub(crate) max_body: usize,
+}
+
+impl RequestSettings {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            retry: RetryPolicy::new(config),
+            timeout: config.timeout,
+            max_body: usize::try_from(config.max_body).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+/// The settings that all users of a client have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SharedSettings {
+    /// Requests per second; 0 is no limit.
+    pub(crate) rate: u32,
+    pub(crate) adaptive: bool,
+}
+
+/// A URL to fetch.
+pub(crate) struct Request<'a, I> {
+    /// The id, for logs.
+    pub(crate) id: &'a I,
+    pub(crate) url: String,
+    pub(crate) headers: &'a [(String, String)],
+    /// Whether a status says that there is no such record.
+    pub(crate) is_absent: &'a dyn Fn(u16) -> bool,
+}
+
+impl Client {
+    /// A client with at most `config.workers` connections.
+    pub fn new(config: &Config) -> Self {
+        Self(Rc::new(Inner {
+            connections: ConnectionPool::new(config.workers),
+            bodies: BodyArena::default(),
+            throttle: Throttle::new(config.rate, config.adaptive.then_some(config.workers)),
+            settings: RequestSettings::new(config),
+            shared: SharedSettings {
+                rate: config.rate,
+                adaptive: config.adaptive,
+            },
+        }))
+    }
+
+    pub(crate) fn shared_settings(&self) -> SharedSettings {
+        self.0.shared
+    }
+
+    /// Reads one document that is not a record, such as a list of ids.
+    ///
+    /// # Errors
+    /// The failure of the last attempt.
+    pub async fn get(&self, url: &str, headers: &[(String, String)]) -> Result<Bytes, Failure> {
+        let request = Request {
+            id: &url,
+            url: url.to_owned(),
+            headers,
+            is_absent: &|_| false,
+        };
+        let settings = &self.0.settings;
+        let (backlog, control, attempts) = (Backlog::new(1), RunControl::default(), Cell::new(0));
+        let answer = self
+            .fetch(request, settings, &backlog, &control, &attempts)
+            .await;
+        let (kind, message) = match answer {
+            Some(Answer::Body(body, _)) => return Ok(body),
+            Some(Answer::Failed(kind, message)) => (kind, message),
+            // No status means absent here, and nothing stops this run.
+            Some(Answer::Absent) | None => (FailureKind::Status, "no answer".to_owned()),
+        };
+        Err(Failure::new(kind, message, attempts.get()))
+    }
+
+    /// Tries until there is an answer; `None` if the run is stopped before. `attempts` counts the attempts begun, even if the
+    /// caller's code panics in between.
+    pub(crate) async fn fetch<I: Display>(
+        &self,
+        request: Request<'_, I>,
+        settings: &RequestSettings,
+        backlog: &Backlog,
+        control: &RunControl,
+        attempts: &Cell<u32>,
+    ) -> Option<Answer> {
+        let Inner {
+            connections,
+            bodies,
+            throttle,
+            ..
+        } = &*self.0;
+        let recorder = &control.recorder;
+        let target = match Target::new(request.url, request.headers) {
+            Ok(target) => target,
+            Err(error) => return Some(failed(&error)),
+        };
+        let exchange = Exchange {
+            connections,
+            bodies,
+            throttle,
+            backlog,
+            timeout: settings.timeout,
+            max_body: settings.max_body,
+        };
+        let mut being_retried = None;
+        loop {
+            let kind = match attempts.get() {
+                0 => Kind::Regular,
+                _ => Kind::Retry,
+            };
+            // Large futures are pinned here, since moving one copies it.
+            let acquiring = pin!(throttle.acquire(kind));
+            let mut permit = Some(control.wait_for_permit(acquiring).await?);
+            let number = attempts.get() + 1;
+            attempts.set(number);
+            recorder.record_attempt(number);
+            let mut tally = Tally::begin();
+            let tried = {
+                let _in_flight = recorder.hold_in_flight();
+                let trying = pin!(attempt(&exchange, &target, &mut permit, &mut tally));
+                control.stop.unless_aborted(trying).await
+            };
+            recorder.record(Event::ConnectionOpened, tally.connections_opened.into());
+            recorder.record_resends(tally.resends);
+            let took = tally.took();
+            let Some(tried) = tried else {
+                recorder.record_attempt_end(RequestEnd::Dropped, took);
+                return None;
+            };
+            let signal = Signal::of(&tried);
+            let backoff = settings.retry.wait(number, signal, fastrand::f64());
+            if let Some(permit) = permit {
+                permit.finish(&AttemptEnd {
+                    signal,
+                    attempt: number,
+                    took,
+                    backoff,
+                });
+                if let Some(limit) = throttle.in_flight_limit() {
+                    recorder.record_in_flight_limit(limit);
+                }
+            }
+            control.record_signal(signal, throttle.cool_until());
+            let error = match tried {
+                Ok((body, permit)) => {
+                    recorder.record_attempt_end(RequestEnd::Ok, took);
+                    recorder.record(Event::BodyBytes, body.len() as u64);
+                    return Some(Answer::Body(body, permit));
+                }
+                Err(error) => error,
+            };
+            recorder.record_attempt_end(RequestEnd::Failed(error.kind()), took);
+            if let AttemptError::Status { code, .. } = error
+                && (request.is_absent)(code)
+            {
+                return Some(Answer::Absent);
+            }
+            recorder.record_failed_attempt(error.kind(), signal);
+            let is_unsendable = matches!(error, AttemptError::Request(_));
+            if is_unsendable || !settings.retry.tries_again_after(number, signal) {
+                return Some(failed(&error));
+            }
+            being_retried.get_or_insert_with(|| recorder.hold_being_retried());
+            debug!(
+                "{}: attempt {number} failed: {error}; the next one is in {backoff:.1?}",
+                DisplayId(request.id)
+            );
+            control.stop.sleep(backoff).await?;
+        }
+    }
+}
+
+fn failed(error: &AttemptError) -> Answer {
+    Answer::Failed(error.kind(), error.to_string())
+}

@@ -1,0 +1,81 @@
+//! Lets hyper read from and write to the sockets that awc connects.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use awc::BoxedSocket;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The most that one read takes.
+const READ_MAX: usize = 32 * 1024;
+
+/// A connected socket that records whether anything was read.
+pub(super) struct Socket {
+    io: BoxedSocket,
+    buffer: Rc<ReadBuffer>,
+    has_read: Rc<Cell<bool>>,
+}
+
+/// All sockets of an arbiter read into this buffer first. Reading straight into hyper's buffer, which is uninitialized memory, would
+/// need `unsafe`. Copying a record costs little.
+pub(super) struct ReadBuffer(RefCell<Box<[u8]>>);
+
+impl Default for ReadBuffer {
+    fn default() -> Self {
+        Self(RefCell::new(vec![0; READ_MAX].into()))
+    }
+}
+
+impl Socket {
+    /// Sets `has_read` whenever a byte arrives.
+    pub(super) fn new(io: BoxedSocket, buffer: Rc<ReadBuffer>, has_read: Rc<Cell<bool>>) -> Self {
+        Self {
+            io,
+            buffer,
+            has_read,
+        }
+    }
+}
+
+impl Read for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut target: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let mut buffer = this.buffer.0.borrow_mut();
+        let length = buffer.len().min(target.remaining());
+        let mut read = ReadBuf::new(&mut buffer[..length]);
+        ready!(Pin::new(&mut this.io).poll_read(cx, &mut read))?;
+        if !read.filled().is_empty() {
+            this.has_read.set(true);
+            target.put_slice(read.filled());
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,203 @@
+//! What is asked for: a URL and headers, and where a redirect leads from there.
+
+use bytes::Bytes;
+use hyper::{
+    HeaderMap, Uri,
+    header::{HeaderName, HeaderValue},
+    http::uri::{Authority, Scheme},
+};
+use url::Url;
+
+use crate::ingest::http::error::AttemptError;
+
+/// A server is asked by at most this many redirects for one attempt.
+pub(super) const REDIRECTS_MAX: u32 = 3;
+
+/// A URL that can be asked for, and the headers of the request.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    uri: Uri,
+    /// They go before the headers that every request has.
+    headers: HeaderMap,
+}
+
+impl Target {
+    /// # Errors
+    /// The URL is not an absolute http or https URL, or a header cannot be sent.
+    pub(super) fn new(url: String, headers: &[(String, String)]) -> Result<Self, AttemptError> {
+        let url = Bytes::from(url);
+        let refuse = |why: &str| {
+            let url = String::from_utf8_lossy(&url);
+            AttemptError::Request(format!("`{url}` is not a URL to fetch: {why}"))
+        };
+        // The URI shares the memory of the text.
+        let uri =
+            Uri::from_maybe_shared(url.clone()).map_err(|error| refuse(&error.to_string()))?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
+            return Err(refuse("it begins with neither http:// nor https://"));
+        }
+        let mut target = Self {
+            uri,
+            headers: HeaderMap::new(),
+        };
+        for (name, value) in headers {
+            let refuse = || AttemptError::Request(format!("`{name}` cannot be sent as a header"));
+            let value = HeaderValue::from_str(value).map_err(|_| refuse())?;
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refuse())?;
+            target.headers.append(name, value);
+        }
+        Ok(target)
+    }
+
+    pub(super) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    pub(super) fn is_https(&self) -> bool {
+        self.uri.scheme() == Some(&Scheme::HTTPS)
+    }
+
+    /// Scheme, host and port: requests of one origin may share a connection.
+    pub(super) fn origin(&self) -> (Option<&Scheme>, Option<&Authority>) {
+        (self.uri.scheme(), self.uri.authority())
+    }
+
+    /// The `Host` header: the URL's host, and its port unless that is the scheme's own.
+    pub(super) fn host(&self) -> Result<HeaderValue, AttemptError> {
+        let host = self.uri.host().unwrap_or_default();
+        let default_port = if self.is_https() { 443 } else { 80 };
+        let header = match self.uri.port_u16() {
+            Some(port) if port != default_port => format!("{host}:{port}").parse(),
+            _ => host.parse(),
+        };
+        header.map_err(|_| AttemptError::Request(format!("`{host}` cannot be sent as a host")))
+    }
+
+    /// Where the `Location` of an answer with status `code` leads. Headers stay behind if it leads to another origin, since they
+    /// may hold secrets.
+    ///
+    /// # Errors
+    /// It names no place, or one that leaves https.
+    pub(super) fn redirected(&self, code: u16, location: &[u8]) -> Result<Self, AttemptError> {
+        let location = String::from_utf8_lossy(location);
+        let refuse = |why: &str| AttemptError::Redirect {
+            code,
+            why: format!("from {} to `{location}`: {why}", self.uri),
+        };
+        let base = Url::parse(&self.uri.to_string()).map_err(|error| refuse(&error.to_string()))?;
+        let url = base
+            .join(&location)
+            .map_err(|error| refuse(&error.to_string()))?;
+        match url.scheme() {
+            "http" if self.is_https() => return Err(refuse("it leaves https")),
+            "http" | "https" => {}
+            _ => return Err(refuse("it is neither http nor https")),
+        }
+        let uri = Uri::try_from(String::from(url)).map_err(|error| refuse(&error.to_string()))?;
+        let mut target = Self {
+            uri,
+            headers: HeaderMap::new(),
+        };
+        if target.origin() == self.origin() {
+            target.headers = self.headers.clone();
+        }
+        Ok(target)
+    }
+
+    /// Why this redirect, which an answer with status `code` asked for, is not followed.
+    pub(super) fn one_too_many(&self, code: u16) -> AttemptError {
+        AttemptError::Redirect {
+            code,
+            why: format!(
+                "it leads on to {} after {REDIRECTS_MAX} redirects",
+                self.uri
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(url: &str) -> Target {
+        let headers = [("x-key".to_owned(), "secret".to_owned())];
+        Target::new(url.to_owned(), &headers).expect("a URL")
+    }
+
+    #[test]
+    fn the_host_header_names_the_port_unless_it_is_the_schemes_own() {
+        for (url, expected) in [
+            ("http://host/v0", "host"),
+            ("http://host:80/", "host"),
+            ("http://host:443/", "host:443"),
+            ("https://host:443/", "host"),
+            ("https://host:8443/", "host:8443"),
+            ("http://user:secret@[::1]:8080/", "[::1]:8080"),
+        ] {
+            assert_eq!(target(url).host().expect("a header"), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_refused_by_name() {
+        let long_ago = [("bad name".to_owned(), "x".to_owned())];
+        let bad_value = [("x-key".to_owned(), "a\nb".to_owned())];
+        for (url, headers, culprit) in [
+            ("", &[][..], "``"),
+            ("no url at all", &[], "no url at all"),
+            ("ftp://host/", &[], "neither http:// nor https://"),
+            ("/relative", &[], "/relative"),
+            ("http://host/", &long_ago, "`bad name`"),
+            ("http://host/", &bad_value, "`x-key`"),
+        ] {
+            let error = Target::new(url.to_owned(), headers).expect_err(url);
+            assert!(error.to_string().contains(culprit), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_may_be_relative_and_may_hold_raw_utf8() {
+        for (from, location, to) in [
+            ("http://a/b/c", "d", "http://a/b/d"),
+            ("http://a/b", "https://c/", "https://c/"),
+            ("http://a/b", "/\u{e9}", "http://a/%C3%A9"),
+        ] {
+            let next = target(from).redirected(302, location.as_bytes());
+            assert_eq!(next.expect("a place").uri, to, "{location}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_never_leaves_https_or_http() {
+        for (from, location) in [
+            ("https://a/b", "http://a/b"),
+            ("http://a/b", "file:///etc"),
+            ("http://a/b", "http://[::1"),
+        ] {
+            assert!(target(from).redirected(302, location.as_bytes()).is_err());
+        }
+    }
+
+    #[test]
+    fn headers_follow_a_redirect_only_within_their_origin() {
+        for (location, follow) in [
+            ("/other", true),
+            ("http://a:80/other", true),
+            ("http://a:81/other", false),
+            ("https://a/", false),
+            ("http://b/", false),
+        ] {
+            let next = target("http://a/").redirected(302, location.as_bytes());
+            assert_eq!(
+                next.expect("a place").headers.is_empty(),
+                !follow,
+                "{location}"
+            );
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! At most so many requests per second: a token bucket whose rate may change. Pure.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// After a pause, this part of a second's requests may start at once. It makes up for timers, which are late by up to a
+/// millisecond, and is small enough that no second has visibly more requests than the rate allows.
+const BURST_SECONDS: f64 = 0.05;
+
+/// A burst of one request cannot make up for a late timer, so it is two as soon as two are no more than this part of a second's
+/// requests.
+const BURST_SECONDS_MAX: f64 = 0.1;
+
+/// A token bucket, kept as the time at which it is full again (the generic cell rate algorithm, GCRA).
+#[derive(Debug)]
+pub(crate) struct RateLimiter {
+    /// The rate of the settings, in requests per second.
+    configured: Option<f64>,
+    /// A lower rate that the API was found to accept.
+    learned: Option<f64>,
+    full_at: Instant,
+}
+
+impl RateLimiter {
+    /// `rate` is in requests per second; 0 is no limit.
+    pub(crate) fn new(rate: u32, now: Instant) -> Self {
+        Self {
+            configured: (rate > 0).then_some(f64::from(rate)),
+            learned: None,
+            full_at: now,
+        }
+    }
+
+    /// Sets or lifts the learned rate.
+    pub(crate) fn set_learned(&mut self, learned: Option<f64>, now: Instant) {
+        self.learned = learned;
+        if let Some(rate) = self.rate() {
+            // What was taken at a lower rate is not waited for at a higher one.
+            self.full_at = self.full_at.min(now + burst_time(rate) + interval(rate));
+        }
+    }
+
+    fn rate(&self) -> Option<f64> {
+        match (self.configured, self.learned) {
+            (Some(configured), Some(learned)) => Some(configured.min(learned)),
+            (configured, learned) => configured.or(learned),
+        }
+    }
+
+    /// Takes a token if there is one; else says when the next one is there.
+    pub(crate) fn take(&mut self, now: Instant) -> Result<(), Instant> {
+        let Some(rate) = self.rate() else {
+            return Ok(());
+        };
+        let ready_at = self.full_at.checked_sub(burst_time(rate));
+        if let Some(ready_at) = ready_at.filter(|ready_at| *ready_at > now) {
+            return Err(ready_at);
+        }
+        self.full_at = self.full_at.max(now) + interval(rate);
+        Ok(())
+    }
+}
+
+fn interval(rate: f64) -> Duration {
+    Duration::from_secs_f64(1.0 / rate)
+}
+
+/// How long before the bucket is full a token may be taken: the time in which a burst's further requests come in.
+fn burst_time(rate: f64) -> Duration {
+    interval(rate).mul_f64(burst(rate) - 1.0)
+}
+
+/// How many requests may start at once after a pause.
+fn burst(rate: f64) -> f64 {
+    let least = (rate * BURST_SECONDS_MAX).floor().clamp(1.0, 2.0);
+    (rate * BURST_SECONDS).floor().max(least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes tokens for `time` as early as it can, as a queue of requests does with timers that tick in milliseconds.
+    fn taken(limiter: &mut RateLimiter, start: Instant, time: Duration) -> u32 {
+        let mut now = start;
+        let mut taken = 0;
+        while now < start + time {
+            match limiter.take(now) {
+                Ok(()) => taken += 1,
+                Err(ready_at) => {
+                    let wait = (ready_at - start).as_nanos().div_ceil(1_000_000);
+                    now = start + Duration::from_millis(wait as u64);
+                }
+            }
+        }
+        taken
+    }
+
+    #[test]
+    fn every_rate_is_kept_to_one_percent_and_its_burst() {
+        for rate in [1, 7, 20, 39, 100, 999, 3000, 50_000] {
+            let start = Instant::now();
+            let mut limiter = RateLimiter::new(rate, start);
+            let taken = f64::from(taken(&mut limiter, start, Duration::from_secs(10)));
+            let (expected, burst) = (f64::from(rate) * 10.0, burst(f64::from(rate)));
+            assert!(
+                (expected * 0.99..=expected + burst).contains(&taken),
+                "{taken} at {rate}/s"
+            );
+        }
+    }
+
+    #[test]
+    fn a_burst_is_two_or_a_twentieth_of_a_second_and_never_over_a_tenth() {
+        for (rate, expected) in [(1, 1), (19, 1), (20, 2), (59, 2), (60, 3), (1000, 50)] {
+            assert_eq!(burst(f64::from(rate)), f64::from(expected), "{rate}/s");
+        }
+    }
+
+    #[test]
+    fn no_more_than_a_burst_is_saved_up_over_a_long_pause() {
+        let start = Instant::now();
+        let mut limiter = RateLimiter::new(100, start);
+        let later = start + Duration::from_secs(3600);
+        let at_once = (0..).take_while(|_| limiter.take(later).is_ok()).count();
+        assert_eq!(at_once, 5);
+    }
+
+    #[test]
+    fn without_a_rate_nothing_waits() {
+        let start = Instant::now();
+        let mut limiter = RateLimiter::new(0, start);
+        assert!((0..10_000).all(|_| limiter.take(start).is_ok()));
+    }
+
+    #[test]
+    fn the_lower_of_the_configured_and_the_learned_rate_counts() {
+        let second = Duration::from_secs(1);
+        for (configured, learned, expected) in [(100, 20.0, 20), (20, 100.0, 20), (0, 20.0, 20)] {
+            let start = Instant::now();
+            let mut limiter = RateLimiter::new(configured, start);
+            limiter.set_learned(Some(learned), start);
+            let count = taken(&mut limiter, start, 10 * second);
+            assert!(
+                (expected * 10..=expected * 10 + 2).contains(&count),
+                "{count}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_rate_that_rises_is_not_held_back_by_what_was_taken_before() {
+        let start = Instant::now();
+        let mut limiter = RateLimiter::new(0, start);
+        limiter.set_learned(Some(1.0), start);
+        assert!(limiter.take(start).is_ok());
+        assert!(limiter.take(start).is_err());
+        limiter.set_learned(Some(1000.0), start);
+        let soon = start + Duration::from_millis(2);
+        assert!(limiter.take(soon).is_ok());
+    }
+}

@@ -1,0 +1,116 @@
+//! While most attempts fail, retries are probes: the retry budget holds them to a part of the recent rate. Pure.
+
+use std::{collections::VecDeque, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::ingest::limits::signal::Signal;
+
+/// Attempts that are looked back on.
+const WINDOW: usize = 100;
+
+/// The share of the recent rate of attempts that retries may have while the API fails widely. A fifth is what Finagle's and
+/// Linkerd's retry budgets use.
+const RETRY_SHARE: f64 = 0.2;
+
+/// The least rate of retries, per second, so that a recovery is soon seen.
+const RETRIES_PER_SECOND_MIN: f64 = 10.0;
+
+/// The last attempts, and the time of the next retry.
+#[derive(Debug, Default)]
+pub(crate) struct RetryBudget {
+    /// When each attempt ended and whether it failed.
+    attempts: VecDeque<(Instant, bool)>,
+    failed: usize,
+    /// When the next retry may start, while there is a spacing.
+    next_retry: Option<Instant>,
+}
+
+impl RetryBudget {
+    pub(crate) fn record(&mut self, signal: Signal, now: Instant) {
+        let failed = !matches!(signal, Signal::Served | Signal::Neutral);
+        self.attempts.push_back((now, failed));
+        self.failed += usize::from(failed);
+        if self.attempts.len() > WINDOW
+            && let Some((_, failed)) = self.attempts.pop_front()
+        {
+            self.failed -= usize::from(failed);
+        }
+    }
+
+    /// Reserves a time for a retry; `None` if it may start now.
+    pub(crate) fn reserve(&mut self, now: Instant) -> Option<Instant> {
+        let spacing = self.spacing(now)?;
+        let reserved = self.next_retry.map_or(now, |next| next.max(now));
+        self.next_retry = Some(reserved + spacing);
+        Some(reserved)
+    }
+
+    /// The time between two retries; `None` unless over half of the last [`WINDOW`] attempts failed.
+    pub(crate) fn spacing(&self, now: Instant) -> Option<Duration> {
+        if self.attempts.len() < WINDOW || self.failed * 2 <= WINDOW {
+            return None;
+        }
+        let (first, _) = self.attempts.front()?;
+        let recent_rate = WINDOW as f64 / (now - *first).as_secs_f64().max(0.001);
+        let rate = (recent_rate * RETRY_SHARE).max(RETRIES_PER_SECOND_MIN);
+        Some(Duration::from_secs_f64(1.0 / rate))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorded(
+        signals: impl IntoIterator<Item = Signal>,
+        every: Duration,
+    ) -> (RetryBudget, Instant) {
+        let mut budget = RetryBudget::default();
+        let mut now = Instant::now();
+        for signal in signals {
+            now += every;
+            budget.record(signal, now);
+        }
+        (budget, now)
+    }
+
+    #[test]
+    fn retries_are_spaced_only_while_over_half_of_a_hundred_attempts_failed() {
+        let is_spaced = |failed: usize, served: usize| {
+            let failed = std::iter::repeat_n(Signal::Unreachable, failed);
+            let signals = failed.chain(std::iter::repeat_n(Signal::Served, served));
+            let (budget, now) = recorded(signals, Duration::from_millis(1));
+            budget.spacing(now).is_some()
+        };
+        assert!(!is_spaced(99, 0), "too few to tell");
+        assert!(!is_spaced(50, 50));
+        assert!(is_spaced(51, 49));
+        assert!(!is_spaced(100, 50), "the API is well again");
+    }
+
+    #[test]
+    fn spaced_retries_take_a_fifth_of_the_recent_rate_and_ten_per_second_at_least() {
+        for (every, expected) in [(1, 5.0), (10, 50.0), (100, 100.0)] {
+            let failed = std::iter::repeat_n(Signal::Unreachable, 101);
+            let (budget, now) = recorded(failed, Duration::from_millis(every));
+            let spacing = budget.spacing(now).expect("it fails").as_secs_f64() * 1000.0;
+            assert!(
+                (spacing / expected - 1.0).abs() < 0.02,
+                "{every} ms: {spacing} ms"
+            );
+        }
+    }
+
+    #[test]
+    fn reserved_times_lie_a_spacing_apart_and_none_is_saved_up() {
+        let failed = std::iter::repeat_n(Signal::Unreachable, 101);
+        let (mut budget, now) = recorded(failed, Duration::from_millis(100));
+        let spacing = budget.spacing(now).expect("it fails");
+        assert_eq!(budget.reserve(now), Some(now));
+        assert_eq!(budget.reserve(now), Some(now + spacing));
+        assert_eq!(budget.reserve(now), Some(now + 2 * spacing));
+        let later = now + Duration::from_secs(60);
+        assert_eq!(budget.reserve(later), Some(later));
+    }
+}

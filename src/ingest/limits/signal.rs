@@ -1,0 +1,158 @@
+//! What the end of one attempt says about the API: the one classification that everything in this room reads.
+
+use std::time::Duration;
+
+use crate::ingest::http::error::AttemptError;
+
+/// What the end of one attempt says about the API, and so whether its id is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// The API answered for good: a success, or a refusal of this one request. The id is not tried again.
+    Served,
+    /// The API asks for fewer requests (429) or cannot take more at the moment (503), perhaps until a time that it names.
+    Refused {
+        refusal: Refusal,
+        retry_after: Option<Duration>,
+    },
+    /// There was no usable answer: no connection, a broken one, no answer in time, or a 5xx.
+    Unreachable,
+    /// The attempt is worth another one and says nothing about the API: 408, 425.
+    Neutral,
+}
+
+/// What a server limits when it refuses a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// 429: too many requests per time.
+    TooManyRequests,
+    /// 503: too many requests at once, as most servers use it.
+    Unavailable,
+}
+
+impl Signal {
+    pub(crate) fn of<T>(result: &Result<T, AttemptError>) -> Self {
+        let Err(error) = result else {
+            return Self::Served;
+        };
+        match *error {
+            AttemptError::Timeout(_) | AttemptError::Connect(_) | AttemptError::Reset(_) => {
+                Self::Unreachable
+            }
+            AttemptError::Status { code, retry_after } => Self::of_status(code, retry_after),
+            AttemptError::Redirect { .. } | AttemptError::TooLarge { .. } => Self::Served,
+            // Nothing was sent.
+            AttemptError::Request(_) => Self::Neutral,
+        }
+    }
+
+    fn of_status(code: u16, retry_after: Option<Duration>) -> Self {
+        match code {
+            429 => Self::Refused {
+                refusal: Refusal::TooManyRequests,
+                retry_after,
+            },
+            503 => Self::Refused {
+                refusal: Refusal::Unavailable,
+                retry_after,
+            },
+            408 | 425 => Self::Neutral,
+            501 | 505 => Self::Served,
+            500..=599 => Self::Unreachable,
+            _ => Self::Served,
+        }
+    }
+
+    /// Whether the API answered at all, be it to ask for fewer requests.
+    pub(crate) fn shows_life(self) -> bool {
+        matches!(
+            self,
+            Self::Served
+                | Self::Refused {
+                    refusal: Refusal::TooManyRequests,
+                    ..
+                }
+        )
+    }
+
+    /// Whether the attempt counts toward an outage.
+    pub(crate) fn is_failure(self) -> bool {
+        !self.shows_life() && self != Self::Neutral
+    }
+
+    /// The time for which the API asked not to be asked again.
+    pub(crate) fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => retry_after,
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(code: u16) -> Result<(), AttemptError> {
+        Err(AttemptError::Status {
+            code,
+            retry_after: None,
+        })
+    }
+
+    #[test]
+    fn every_end_of_an_attempt_has_one_meaning() {
+        let refused = |refusal| Signal::Refused {
+            refusal,
+            retry_after: None,
+        };
+        for (result, expected) in [
+            (Ok(()), Signal::Served),
+            (status(404), Signal::Served),
+            (status(401), Signal::Served),
+            (status(408), Signal::Neutral),
+            (status(425), Signal::Neutral),
+            (status(429), refused(Refusal::TooManyRequests)),
+            (status(500), Signal::Unreachable),
+            (status(501), Signal::Served),
+            (status(502), Signal::Unreachable),
+            (status(503), refused(Refusal::Unavailable)),
+            (status(504), Signal::Unreachable),
+            (status(520), Signal::Unreachable),
+            (status(599), Signal::Unreachable),
+            (status(505), Signal::Served),
+            (
+                Err(AttemptError::Timeout(Duration::ZERO)),
+                Signal::Unreachable,
+            ),
+            (
+                Err(AttemptError::Connect("refused".into())),
+                Signal::Unreachable,
+            ),
+            (
+                Err(AttemptError::Reset("closed".into())),
+                Signal::Unreachable,
+            ),
+            (Err(AttemptError::TooLarge { limit: 1 }), Signal::Served),
+            (Err(AttemptError::Request("no URL".into())), Signal::Neutral),
+        ] {
+            assert_eq!(Signal::of(&result), expected, "{result:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_keeps_the_time_that_the_api_named() {
+        let retry_after = Some(Duration::from_secs(7));
+        for code in [429, 503] {
+            let error: Result<(), _> = Err(AttemptError::Status { code, retry_after });
+            assert_eq!(Signal::of(&error).retry_after(), retry_after, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_429_shows_life_and_a_503_does_not() {
+        assert!(Signal::of(&status(429)).shows_life());
+        assert!(!Signal::of(&status(429)).is_failure());
+        assert!(Signal::of(&status(503)).is_failure());
+        assert!(!Signal::of(&status(408)).shows_life() && !Signal::of(&status(408)).is_failure());
+    }
+}

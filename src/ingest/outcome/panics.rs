@@ -1,0 +1,48 @@
+//! Panics of an embedder's code, turned into text.
+
+use std::{
+    any::Any,
+    fmt::{self, Display, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+/// The text that a panic carried.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+/// Displays an id. An embedder's `Display` may panic, which must not kill an actor.
+pub(crate) struct DisplayId<'a, I>(pub(crate) &'a I);
+
+impl<I: Display> Display for DisplayId<'_, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        match catch_unwind(AssertUnwindSafe(|| write!(text, "{}", self.0))) {
+            Ok(Ok(())) => f.write_str(&text),
+            _ => f.write_str("<id whose Display panicked>"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Odd;
+
+    impl Display for Odd {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            panic!("no name")
+        }
+    }
+
+    #[test]
+    fn an_id_whose_display_panics_has_a_name_all_the_same() {
+        assert_eq!(DisplayId(&Odd).to_string(), "<id whose Display panicked>");
+        assert_eq!(DisplayId(&7).to_string(), "7");
+    }
+}

@@ -1,0 +1,81 @@
+//! A run's counters at one moment.
+
+use std::time::Duration;
+
+use crate::ingest::outcome::failure::FailureKind;
+
+/// A run's counters at one moment. While a run is under way, [`settled`](Progress::settled) is never more than `requested`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Ids read from the list so far, or all of them if the list knows its length.
+    pub requested: u64,
+    /// Ids whose record is committed.
+    pub stored: u64,
+    /// Ids that are committed as absent.
+    pub absent: u64,
+    /// Ids that are committed as failed.
+    pub failed: u64,
+    /// Ids without a committed outcome, counted at the end of the run.
+    pub not_attempted: u64,
+    /// HTTP exchanges begun.
+    pub attempts: u64,
+    /// HTTP exchanges that were not the first of their id.
+    pub retries: u64,
+    /// Attempts answered with 429, too many requests.
+    pub pushed_back: u64,
+    /// How long attempts took, without waits of our own.
+    pub latency: Latency,
+    /// Connections opened.
+    pub connections: u64,
+    /// Bytes of bodies received whole.
+    pub bytes: u64,
+    /// Requests in flight at this moment.
+    pub in_flight: u64,
+    /// The most requests that were in flight at once.
+    pub in_flight_peak: u64,
+    /// Ids at this moment whose first attempt failed and that are not settled yet.
+    pub being_retried: u64,
+    /// Batches written because enough rows waited: a hundred, or [`Config::batch`](crate::Config::batch) if that is less.
+    pub batches_full: u64,
+    /// Batches written because their bodies reached 8 MiB.
+    pub batches_heavy: u64,
+    /// Batches written because their first row had waited for [`Config::linger`](crate::Config::linger).
+    pub batches_lingered: u64,
+    /// Batches written because no more rows were coming.
+    pub batches_last: u64,
+    /// Time spent writing batches.
+    pub commit_time: Duration,
+    /// The most rows that Storage held and had not committed yet.
+    pub unsaved_peak: u64,
+    /// Fetchers that died and were replaced.
+    pub fetchers_replaced: u64,
+    /// Attempts that failed, by [`FailureKind::index`].
+    pub(crate) attempts_failed: [u64; FailureKind::COUNT],
+}
+
+impl Progress {
+    /// Ids with a committed outcome.
+    pub fn settled(&self) -> u64 {
+        self.stored + self.absent + self.failed
+    }
+
+    /// Attempts that failed with this kind.
+    pub fn attempts_failed(&self, kind: FailureKind) -> u64 {
+        self.attempts_failed[kind.index()]
+    }
+}
+
+/// How long attempts took, to two significant digits; all zero if there was none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Latency {
+    /// Half of the attempts took no longer.
+    pub p50: Duration,
+    /// 90 % of the attempts took no longer.
+    pub p90: Duration,
+    /// 99 % of the attempts took no longer.
+    pub p99: Duration,
+    /// The longest attempt.
+    pub max: Duration,
+}
