@@ -1,4 +1,4 @@
-//! The handle that a host has: pausing, watching, shutting down, an arbiter of its own, and the messages behind it.
+//! A host's handle: pausing, watching, shutting shutdown, an own arbiter, and the messages behind these.
 
 use std::{
     error::Error,
@@ -10,33 +10,29 @@ use futures_util::{FutureExt, StreamExt};
 use hn_ingest::{
     Client, Pipeline, PipelineStopped, ShutdownReport, StartError,
     ingest::messages::{Cancel, Pause, Progressed, Resume, Shutdown, Start},
-    test_util::{Gate, Reply},
+    test_util::Reply,
 };
 
-use crate::world::{World, in_system};
+use crate::{
+    fixture::Fixture,
+    support::{eventually, in_system},
+};
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// Every request waits for the gate.
-fn held(world: &World) -> Gate {
-    let gate = Gate::new();
-    let holds = gate.clone();
-    world
-        .server
-        .otherwise(move |_| Reply::json("{}").held_by(&holds));
-    gate
-}
-
-fn is_shared_by_threads<T: Clone + Send + Sync + 'static>(_: &T) {}
+fn assert_shareable_between_threads<T: Clone + Send + Sync + 'static>(_: &T) {}
 
 #[test]
-fn a_pipeline_of_its_own_arbiter_runs_from_any_thread_and_leaves_the_hosts_alone() {
-    let world = World::new();
+fn a_pipeline_with_its_own_arbiter_runs_from_any_thread_while_the_hosts_arbiter_is_blocked() {
+    let fixture = Fixture::new();
     let report = in_system(async {
-        let builder = world.builder().database(world.file()).own_arbiter();
+        let builder = fixture
+            .builder()
+            .database(fixture.database_file())
+            .own_arbiter();
         let pipeline = builder.start().await.unwrap();
-        is_shared_by_threads(&pipeline);
-        // The host's arbiter is blocked all the while, and the run is over before it is not.
+        assert_shareable_between_threads(&pipeline);
+        // `join` blocks the host's arbiter until the run is over.
         let elsewhere = pipeline.clone();
         let thread = std::thread::spawn(move || {
             let tokio = tokio::runtime::Builder::new_current_thread()
@@ -46,16 +42,16 @@ fn a_pipeline_of_its_own_arbiter_runs_from_any_thread_and_leaves_the_hosts_alone
         });
         thread.join().unwrap()
     });
-    world.check(&report);
+    fixture.check_report(&report);
     assert_eq!(report.totals.stored, 200);
 }
 
 #[test]
-fn a_client_of_this_arbiter_and_an_arbiter_of_its_own_exclude_each_other() {
-    let world = World::new();
+fn a_pipeline_with_its_own_arbiter_cannot_use_a_client_of_the_hosts_arbiter() {
+    let fixture = Fixture::new();
     let error = in_system(async {
-        let client = Client::new(&world.config);
-        let builder = world.builder().client(client).own_arbiter();
+        let client = Client::new(&fixture.config);
+        let builder = fixture.builder().client(client).own_arbiter();
         builder.start().await.err().unwrap()
     });
     assert!(matches!(error, StartError::ClientElsewhere));
@@ -64,9 +60,9 @@ fn a_client_of_this_arbiter_and_an_arbiter_of_its_own_exclude_each_other() {
 
 #[test]
 fn an_unusable_database_is_an_error_with_its_source() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let error = in_system(async {
-        let builder = world.builder().database("/nowhere/at/all.db");
+        let builder = fixture.builder().database("/nowhere/at/all.db");
         builder.start().await.err().unwrap()
     });
     assert!(matches!(error, StartError::Database(_)));
@@ -74,22 +70,21 @@ fn an_unusable_database_is_an_error_with_its_source() {
 }
 
 #[test]
-fn while_paused_nothing_is_handed_out_and_what_is_in_flight_is_committed() {
-    let mut world = World::new();
-    world.config.mailbox = 0;
-    let gate = held(&world);
+fn a_paused_pipeline_hands_out_no_ids_and_commits_what_is_in_flight() {
+    let mut fixture = Fixture::new();
+    fixture.config.mailbox = 0;
+    let latch = fixture.hold_answers();
     let report = in_system(async {
-        let pipeline = world.pipeline().await;
+        let pipeline = fixture.pipeline().await;
         let run = pipeline.run(1..=100);
-        world.in_flight(4).await;
+        fixture.wait_in_flight(4).await;
         pipeline.pause();
-        gate.open();
-        let mut events = Box::pin(run.events(Duration::from_millis(1)));
-        while events.next().await.is_some_and(|now| now.settled() < 4) {}
-        // A message behind all that the pause could still let through.
+        latch.open();
+        eventually("four ids are settled", || run.progress().settled() == 4).await;
+        // The answer to this message comes after everything that the pause could still let through.
         let coordinator = pipeline.coordinator();
         coordinator.send(Pause).await.unwrap();
-        assert_eq!(world.server.stats().requests, 4);
+        assert_eq!(fixture.server.stats().requests, 4);
         assert_eq!(
             (run.progress().in_flight, run.watch().is_over()),
             (0, false)
@@ -97,15 +92,15 @@ fn while_paused_nothing_is_handed_out_and_what_is_in_flight_is_committed() {
         pipeline.resume();
         run.await.unwrap()
     });
-    world.check(&report);
+    fixture.check_report(&report);
     assert_eq!(report.totals.stored, 100);
 }
 
 #[test]
 fn a_paused_run_can_be_cancelled_and_a_paused_pipeline_shut_down() {
-    let world = World::new();
-    let (report, down) = in_system(async {
-        let pipeline = world.pipeline().await;
+    let fixture = Fixture::new();
+    let (report, shutdown) = in_system(async {
+        let pipeline = fixture.pipeline().await;
         pipeline.pause();
         let (first, _second) = (pipeline.run(1..=10), pipeline.run(11..=30));
         first.cancel();
@@ -116,36 +111,39 @@ fn a_paused_run_can_be_cancelled_and_a_paused_pipeline_shut_down() {
         (report.totals.not_attempted, report.interrupted),
         (10, true)
     );
-    assert_eq!((down.runs, down.requested, down.not_attempted), (1, 20, 20));
-    assert_eq!(world.server.stats().requests, 0);
+    assert_eq!(
+        (shutdown.runs, shutdown.requested, shutdown.not_attempted),
+        (1, 20, 20)
+    );
+    assert_eq!(fixture.server.stats().requests, 0);
 }
 
 #[test]
-fn a_stream_of_events_begins_at_once_goes_on_and_ends_with_the_last_count() {
-    let world = World::new();
-    let gate = held(&world);
+fn a_stream_of_events_starts_at_once_and_ends_with_the_final_count() {
+    let fixture = Fixture::new();
+    let latch = fixture.hold_answers();
     in_system(async {
-        let run = world.pipeline().await.run(1..=50);
+        let run = fixture.pipeline().await.run(1..=50);
         let mut events = Box::pin(run.events(Duration::from_millis(1)));
         assert_eq!(events.next().await.unwrap().settled(), 0);
-        world.in_flight(4).await;
+        fixture.wait_in_flight(4).await;
         assert_eq!(events.next().await.unwrap().settled(), 0);
         let watch = run.watch();
-        gate.open();
+        latch.open();
         let last = events.fold(None, async |_, progress| Some(progress)).await;
         assert_eq!(last.unwrap(), run.await.unwrap().totals);
         assert!(watch.is_over());
-        // Who comes late sees the last count too.
+        // A stream that starts after the end has the last count too.
         let late: Vec<_> = watch.events(LONG).collect().await;
         assert_eq!((late.len(), late[0].stored), (1, 50));
     });
 }
 
 #[test]
-fn events_end_with_a_pipeline_that_stops_before_the_run() {
-    let world = World::new();
+fn events_end_if_the_pipeline_stops_before_the_run() {
+    let fixture = Fixture::new();
     in_system(async {
-        let pipeline = world.pipeline().await;
+        let pipeline = fixture.pipeline().await;
         pipeline.shutdown(LONG).await.unwrap();
         let run = pipeline.run(1..=5);
         let events: Vec<_> = run.events(LONG).collect().await;
@@ -155,34 +153,37 @@ fn events_end_with_a_pipeline_that_stops_before_the_run() {
     });
 }
 
-async fn shut_down_with_four_in_flight(world: &World, pipeline: Pipeline<i64>) -> ShutdownReport {
-    let gate = held(world);
+async fn shut_down_with_four_in_flight(
+    fixture: &Fixture,
+    pipeline: Pipeline<i64>,
+) -> ShutdownReport {
+    let latch = fixture.hold_answers();
     let (first, second) = (pipeline.run(1..=1000), pipeline.run(1001..=1500));
-    world.in_flight(4).await;
-    let mut down = Box::pin(pipeline.shutdown(LONG));
-    assert!(down.as_mut().now_or_never().is_none());
-    // Behind the order to stop, in the same mailbox.
+    fixture.wait_in_flight(4).await;
+    let mut shutdown = Box::pin(pipeline.shutdown(LONG));
+    assert!(shutdown.as_mut().now_or_never().is_none());
+    // This message is behind the shutdown in the same mailbox, so its answer comes after the shutdown began.
     let _ = pipeline
         .coordinator()
         .send(Progressed(first.watch().id()))
         .await;
-    gate.open();
+    latch.open();
     let (first, second) = (first.await.unwrap(), second.await.unwrap());
     assert!(first.interrupted && second.interrupted);
     assert_eq!((first.totals.stored, second.totals.stored), (4, 0));
-    down.await.unwrap()
+    shutdown.await.unwrap()
 }
 
 #[test]
-fn a_shutdown_drains_every_run_says_what_was_saved_and_closes_the_file() {
-    for own in [false, true] {
-        let world = World::new();
-        let down = in_system(async {
-            let mut builder = world.builder().database(world.file());
-            if own {
+fn a_shutdown_drains_every_run_reports_what_was_stored_and_closes_the_file() {
+    for own_arbiter in [false, true] {
+        let fixture = Fixture::new();
+        let shutdown = in_system(async {
+            let mut builder = fixture.builder().database(fixture.database_file());
+            if own_arbiter {
                 builder = builder.own_arbiter();
             }
-            shut_down_with_four_in_flight(&world, builder.start().await.unwrap()).await
+            shut_down_with_four_in_flight(&fixture, builder.start().await.unwrap()).await
         });
         let expected = ShutdownReport {
             runs: 2,
@@ -191,73 +192,76 @@ fn a_shutdown_drains_every_run_says_what_was_saved_and_closes_the_file() {
             not_attempted: 1496,
             ..ShutdownReport::default()
         };
-        assert_eq!(down, expected);
-        assert_eq!(world.count("notes"), 4);
+        assert_eq!(shutdown, expected);
+        assert_eq!(fixture.count_rows("notes"), 4);
         // SQLite removes the log with the last connection to the file.
-        assert!(!world.file().with_extension("db-wal").exists());
+        assert!(!fixture.database_file().with_extension("db-wal").exists());
     }
 }
 
 #[test]
-fn a_shutdown_keeps_its_bound_though_nothing_answers() {
-    let mut world = World::new();
-    world.config.timeout = LONG;
-    world.server.otherwise(|_| Reply::hang());
+fn a_shutdown_keeps_its_bound_even_if_the_server_never_answers() {
+    let mut fixture = Fixture::new();
+    fixture.config.timeout = LONG;
+    fixture.server.otherwise(|_| Reply::hang());
     let began = Instant::now();
-    let down = in_system(async {
-        let pipeline = world.pipeline().await;
+    let shutdown = in_system(async {
+        let pipeline = fixture.pipeline().await;
         let _run = pipeline.run(1..=10);
-        world.in_flight(4).await;
+        fixture.wait_in_flight(4).await;
         pipeline.shutdown(Duration::from_millis(100)).await.unwrap()
     });
-    assert_eq!((down.not_attempted, down.undecided), (10, 0));
+    assert_eq!((shutdown.not_attempted, shutdown.undecided), (10, 0));
     assert!(began.elapsed() < LONG / 2);
 }
 
 #[test]
-fn what_a_locked_database_did_not_take_in_time_is_called_undecided() {
-    let world = World::new();
-    let mut locker = world.connection();
-    let (down, run) = in_system(async {
-        let pipeline = world.pipeline().await;
+fn records_that_a_locked_database_did_not_take_in_time_are_undecided() {
+    let fixture = Fixture::new();
+    let mut locker = fixture.connection();
+    let (shutdown, run) = in_system(async {
+        let pipeline = fixture.pipeline().await;
         locker.batch_execute("BEGIN IMMEDIATE").unwrap();
         let (run, queued) = (pipeline.run(1..=10), pipeline.run(11..=15));
-        world.requested(10).await;
-        let down = pipeline.shutdown(Duration::from_millis(200)).await.unwrap();
+        fixture.wait_for_requests(10).await;
+        let shutdown = pipeline.shutdown(Duration::from_millis(200)).await.unwrap();
         locker.batch_execute("COMMIT").unwrap();
         assert_eq!(queued.await.err(), Some(PipelineStopped));
-        (down, run.await)
+        (shutdown, run.await)
     });
     assert_eq!(run.err(), Some(PipelineStopped));
-    assert_eq!((down.runs, down.requested, down.stored), (2, 15, 0));
-    assert!(down.undecided > 0, "{down:?}");
-    assert_eq!(down.undecided + down.not_attempted, 15);
+    assert_eq!(
+        (shutdown.runs, shutdown.requested, shutdown.stored),
+        (2, 15, 0)
+    );
+    assert!(shutdown.undecided > 0, "{shutdown:?}");
+    assert_eq!(shutdown.undecided + shutdown.not_attempted, 15);
 }
 
 #[test]
-fn who_holds_the_coordinators_address_can_do_all_that_by_messages() {
-    let world = World::new();
-    let gate = held(&world);
+fn messages_to_the_coordinator_do_all_that_the_handle_does() {
+    let fixture = Fixture::new();
+    let latch = fixture.hold_answers();
     in_system(async {
-        let pipeline = world.pipeline().await;
+        let pipeline = fixture.pipeline().await;
         let coordinator = pipeline.coordinator();
         let (start, waiting) = (Start::list(1..=100), Start::list(101..=110));
         let (run, other) = (start.run(), waiting.run());
         let (report, second) = (coordinator.send(start), coordinator.send(waiting));
-        world.in_flight(4).await;
+        fixture.wait_in_flight(4).await;
         coordinator.send(Pause).await.unwrap();
         coordinator.send(Resume).await.unwrap();
         let progress = coordinator.send(Progressed(run)).await.unwrap();
         assert_eq!(progress.map(|now| now.in_flight), Some(4));
         coordinator.send(Cancel(other)).await.unwrap();
         coordinator.send(Cancel(run)).await.unwrap();
-        gate.open();
+        latch.open();
         let report = report.await.unwrap().unwrap();
         assert_eq!((report.totals.stored, report.interrupted), (4, true));
         assert_eq!(second.await.unwrap().unwrap().totals.not_attempted, 10);
         assert_eq!(coordinator.send(Progressed(run)).await.unwrap(), None);
-        let down = coordinator.send(Shutdown { within: LONG }).await.unwrap();
-        assert_eq!(down, Ok(ShutdownReport::default()));
+        let shutdown = coordinator.send(Shutdown { within: LONG }).await.unwrap();
+        assert_eq!(shutdown, Ok(ShutdownReport::default()));
         drop(pipeline);
     });
 }
