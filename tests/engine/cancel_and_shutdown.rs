@@ -111,8 +111,8 @@ fn two_pipelines_on_one_file_both_finish_with_nothing_lost() {
     let mut fixture = Fixture::new();
     fixture.config.batch = 7;
     let (first, second) = in_system(async {
-        let (one, other) = (fixture.pipeline().await, fixture.pipeline().await);
-        let (first, second) = (one.run(1..=500), other.run(501..=1000));
+        let first = fixture.pipeline().await.run(1..=500);
+        let second = fixture.pipeline().await.run(501..=1000);
         (first.await.unwrap(), second.await.unwrap())
     });
     assert_eq!((first.totals.stored, second.totals.stored), (500, 500));

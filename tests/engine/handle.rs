@@ -102,7 +102,8 @@ fn a_paused_run_can_be_cancelled_and_a_paused_pipeline_shut_down() {
     let (report, shutdown) = in_system(async {
         let pipeline = fixture.pipeline().await;
         pipeline.pause();
-        let (first, _second) = (pipeline.run(1..=10), pipeline.run(11..=30));
+        let first = pipeline.run(1..=10);
+        let _second = pipeline.run(11..=30);
         first.cancel();
         let report = first.await.unwrap();
         (report, pipeline.shutdown(LONG).await.unwrap())
@@ -158,7 +159,8 @@ async fn shut_down_with_four_in_flight(
     pipeline: Pipeline<i64>,
 ) -> ShutdownReport {
     let latch = fixture.hold_answers();
-    let (first, second) = (pipeline.run(1..=1000), pipeline.run(1001..=1500));
+    let first = pipeline.run(1..=1000);
+    let second = pipeline.run(1001..=1500);
     fixture.wait_in_flight(4).await;
     let mut shutdown = Box::pin(pipeline.shutdown(LONG));
     assert!(shutdown.as_mut().now_or_never().is_none());
@@ -168,7 +170,8 @@ async fn shut_down_with_four_in_flight(
         .send(Progressed(first.watch().id()))
         .await;
     latch.open();
-    let (first, second) = (first.await.unwrap(), second.await.unwrap());
+    let first = first.await.unwrap();
+    let second = second.await.unwrap();
     assert!(first.interrupted && second.interrupted);
     assert_eq!((first.totals.stored, second.totals.stored), (4, 0));
     shutdown.await.unwrap()
@@ -222,7 +225,8 @@ fn records_that_a_locked_database_did_not_take_in_time_are_undecided() {
     let (shutdown, run) = in_system(async {
         let pipeline = fixture.pipeline().await;
         locker.batch_execute("BEGIN IMMEDIATE").unwrap();
-        let (run, queued) = (pipeline.run(1..=10), pipeline.run(11..=15));
+        let run = pipeline.run(1..=10);
+        let queued = pipeline.run(11..=15);
         fixture.wait_for_requests(10).await;
         let shutdown = pipeline.shutdown(Duration::from_millis(200)).await.unwrap();
         locker.batch_execute("COMMIT").unwrap();
@@ -245,21 +249,27 @@ fn messages_to_the_coordinator_do_all_that_the_handle_does() {
     in_system(async {
         let pipeline = fixture.pipeline().await;
         let coordinator = pipeline.coordinator();
-        let (start, waiting) = (Start::list(1..=100), Start::list(101..=110));
-        let (run, other) = (start.run(), waiting.run());
-        let (report, second) = (coordinator.send(start), coordinator.send(waiting));
+        let first = Start::list(1..=100);
+        let second = Start::list(101..=110);
+        let first_id = first.run();
+        let second_id = second.run();
+        let first_report = coordinator.send(first);
+        let second_report = coordinator.send(second);
         fixture.wait_in_flight(4).await;
         coordinator.send(Pause).await.unwrap();
         coordinator.send(Resume).await.unwrap();
-        let progress = coordinator.send(Progressed(run)).await.unwrap();
+        let progress = coordinator.send(Progressed(first_id)).await.unwrap();
         assert_eq!(progress.map(|now| now.in_flight), Some(4));
-        coordinator.send(Cancel(other)).await.unwrap();
-        coordinator.send(Cancel(run)).await.unwrap();
+        coordinator.send(Cancel(second_id)).await.unwrap();
+        coordinator.send(Cancel(first_id)).await.unwrap();
         latch.open();
-        let report = report.await.unwrap().unwrap();
+        let report = first_report.await.unwrap().unwrap();
         assert_eq!((report.totals.stored, report.interrupted), (4, true));
-        assert_eq!(second.await.unwrap().unwrap().totals.not_attempted, 10);
-        assert_eq!(coordinator.send(Progressed(run)).await.unwrap(), None);
+        assert_eq!(
+            second_report.await.unwrap().unwrap().totals.not_attempted,
+            10
+        );
+        assert_eq!(coordinator.send(Progressed(first_id)).await.unwrap(), None);
         let shutdown = coordinator.send(Shutdown { within: LONG }).await.unwrap();
         assert_eq!(shutdown, Ok(ShutdownReport::default()));
         drop(pipeline);

@@ -32,7 +32,7 @@ fn a_transient_failure_is_retried_and_costs_only_attempts() {
 #[test]
 fn each_failure_has_its_kind_and_its_attempts() {
     let mut fixture = Fixture::new();
-    fixture.config.timeout = Duration::from_millis(200);
+    fixture.config.timeout = Duration::from_millis(600);
     fixture.config.attempts = 3;
     fixture.config.max_body = 1000;
     fixture.config.workers = 20;
