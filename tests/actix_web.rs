@@ -1,4 +1,6 @@
-//! The example host, over real sockets. Alone in its process, which has one recorder.
+//! The example of an actix-web host, over real sockets.
+//!
+//! It has its own test program, because a process has one recorder.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../examples/actix_web.rs"]
@@ -14,7 +16,8 @@ use std::{
 use hn_ingest::{Config, mock_api::MockApi};
 use serde_json::Value;
 
-fn ask(host: SocketAddr, method: &str, path: &str, body: &str) -> TcpStream {
+/// Sends a request. The connection closes after the answer.
+fn send(host: SocketAddr, method: &str, path: &str, body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(host).unwrap();
     let length = body.len();
     write!(
@@ -25,9 +28,10 @@ fn ask(host: SocketAddr, method: &str, path: &str, body: &str) -> TcpStream {
     stream
 }
 
+/// The status and the body of the answer.
 fn answer(host: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
     let mut text = String::new();
-    ask(host, method, path, body)
+    send(host, method, path, body)
         .read_to_string(&mut text)
         .unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
@@ -43,14 +47,14 @@ fn json(host: SocketAddr, method: &str, path: &str, body: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// The data of a run's server-sent events until their end.
+/// The data of a run's server-sent events, until the stream ends.
 fn events(host: SocketAddr, run: &Value) -> impl Iterator<Item = Value> {
-    let stream = ask(host, "GET", &format!("/runs/{run}/events"), "");
+    let stream = send(host, "GET", &format!("/runs/{run}/events"), "");
     let lines = BufReader::new(stream).lines().map_while(Result::ok);
     lines.filter_map(|line| Some(serde_json::from_str(line.strip_prefix("data: ")?).unwrap()))
 }
 
-fn talk(host: SocketAddr) {
+fn use_the_api(host: SocketAddr) {
     assert_eq!(answer(host, "GET", "/healthz", "").1, "ok");
     let run = &json(host, "POST", "/runs", r#"{"ids":[1,2,3,99999999]}"#)["run"];
     let last = events(host, run).last().unwrap();
@@ -68,7 +72,7 @@ fn talk(host: SocketAddr) {
             .is_empty()
     );
 
-    // A long run: read through the pool meanwhile, then cancelled.
+    // A long run. The host reads the database meanwhile, then cancels the run.
     let ids: Vec<u32> = (1..=100_000).collect();
     let long = format!(r#"{{"ids":{ids:?}}}"#);
     let run = &json(host, "POST", "/runs", &long)["run"];
@@ -97,13 +101,13 @@ fn talk(host: SocketAddr) {
         404
     );
     assert_eq!(answer(host, "POST", "/runs", "{}").0, 400);
-    // This one is under way when the host is told to stop.
+    // This run is under way when the host stops.
     let run = &json(host, "POST", "/runs", &long)["run"];
     assert!(events(host, run).any(|now| now["stored"].as_u64() > Some(0)));
 }
 
 #[test]
-fn a_host_starts_watches_and_cancels_runs_reads_meanwhile_and_stops_in_order() {
+fn a_host_starts_watches_and_cancels_runs_reads_meanwhile_and_shuts_down() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("host.db");
     actix_rt::System::new().block_on(async {
@@ -118,14 +122,14 @@ fn a_host_starts_watches_and_cancels_runs_reads_meanwhile_and_stops_in_order() {
         let handle = host.server.handle();
         let address = host.address;
         let serving = actix_rt::spawn(host.server);
-        actix_rt::task::spawn_blocking(move || talk(address))
+        actix_rt::task::spawn_blocking(move || use_the_api(address))
             .await
             .unwrap();
-        let told = example::shut_down(&host.pipeline, handle).await;
-        assert!(told.starts_with("1 runs ended: "), "{told}");
+        let summary = example::shut_down(&host.pipeline, handle).await;
+        assert!(summary.starts_with("1 runs ended: "), "{summary}");
         assert!(
-            !told.contains(": 0 saved") && !told.ends_with(" 0 not"),
-            "{told}"
+            !summary.contains(": 0 saved") && !summary.ends_with(" 0 not"),
+            "{summary}"
         );
         serving.await.unwrap().unwrap();
     });

@@ -1,5 +1,9 @@
-//! The metrics that a run emits, against the documented table. Alone in its process, which has one recorder.
+//! The metrics that a run emits, compared with the documented table.
+//!
+//! It has its own test program, because a process has one recorder.
 #![allow(clippy::unwrap_used)]
+
+mod support;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,13 +11,16 @@ use diesel::{QueryResult, SqliteConnection};
 use hn_ingest::{
     Builder, Config, DecodeError, Outcome, Sink, Source,
     ingest::metrics::{Kind, METRICS},
-    test_util::{Gate, Reply, ScriptedServer},
+    test_util::{Latch, Reply, ScriptedServer},
 };
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
-struct Api(String);
+use crate::support::{eventually, in_system};
 
-impl Source for Api {
+/// Records without content.
+struct EmptyRecords(String);
+
+impl Source for EmptyRecords {
     type Id = u32;
     type Record = ();
 
@@ -30,9 +37,10 @@ impl Source for Api {
     }
 }
 
-struct Nowhere;
+/// Stores nothing.
+struct NullSink;
 
-impl Sink for Nowhere {
+impl Sink for NullSink {
     type Id = u32;
     type Record = ();
 
@@ -41,15 +49,15 @@ impl Sink for Nowhere {
     }
 }
 
-/// A metric's name, and its label beside `pipeline`, if it has one.
-type Key = (String, Option<(String, String)>);
+/// A metric's name, and its label besides `pipeline`, if it has one.
+type MetricKey = (String, Option<(String, String)>);
 
-fn snapshot(of: &Snapshotter) -> BTreeMap<Key, DebugValue> {
-    let metrics = of.snapshot().into_vec().into_iter();
+fn snapshot(snapshotter: &Snapshotter) -> BTreeMap<MetricKey, DebugValue> {
+    let metrics = snapshotter.snapshot().into_vec().into_iter();
     metrics
-        .map(|(key, _, meaning, value)| {
+        .map(|(key, _, description, value)| {
             let (_, key) = key.into_parts();
-            assert!(meaning.is_some(), "{key} is described");
+            assert!(description.is_some(), "{key} has no description");
             let labels = key.labels().map(|label| (label.key(), label.value()));
             let (pipeline, own): (Vec<_>, Vec<_>) =
                 labels.partition(|(name, _)| *name == "pipeline");
@@ -60,8 +68,9 @@ fn snapshot(of: &Snapshotter) -> BTreeMap<Key, DebugValue> {
         .collect()
 }
 
-/// A retry, an absence, a failure, a batch that is full, one that lingers, and one that a cancellation cuts off.
-async fn make_them_all_move(server: &ScriptedServer) {
+/// Makes every metric change: a retry, an absent record, a failure, a full batch, a batch after the linger time, and a
+/// cancelled run.
+async fn change_every_metric(server: &ScriptedServer) {
     server.otherwise(|_| Reply::json("1"));
     server.on("/1", [Reply::status(503), Reply::json("1")]);
     server.on("/2", [Reply::status(404)]);
@@ -75,7 +84,7 @@ async fn make_them_all_move(server: &ScriptedServer) {
         ..Config::default()
     };
     let folder = tempfile::tempdir().unwrap();
-    let builder = Builder::new(Api(server.url()), Nowhere)
+    let builder = Builder::new(EmptyRecords(server.url()), NullSink)
         .config(config)
         .name("ours");
     let pipeline = builder
@@ -92,12 +101,13 @@ async fn make_them_all_move(server: &ScriptedServer) {
         ),
         (43, 1, 1)
     );
-    let never = Gate::new();
-    server.otherwise(move |_| Reply::json("1").held_by(&never));
+    let never_opened = Latch::new();
+    server.otherwise(move |_| Reply::json("1").held_by(&never_opened));
     let run = pipeline.run(101..=110);
-    while run.progress().in_flight < 4 {
-        actix_rt::time::sleep(Duration::from_millis(1)).await;
-    }
+    eventually("four requests are in flight", || {
+        run.progress().in_flight == 4
+    })
+    .await;
     run.cancel();
     assert_eq!(run.await.unwrap().totals.not_attempted, 10);
     pipeline.shutdown(Duration::from_secs(10)).await.unwrap();
@@ -109,7 +119,7 @@ fn a_run_emits_every_documented_metric_and_no_other() {
     let snapshotter = recorder.snapshotter();
     recorder.install().unwrap();
     let server = ScriptedServer::start();
-    actix_rt::System::new().block_on(make_them_all_move(&server));
+    in_system(change_every_metric(&server));
 
     let emitted = snapshot(&snapshotter);
     let mut documented = Vec::new();
@@ -129,7 +139,7 @@ fn a_run_emits_every_documented_metric_and_no_other() {
     for (metric, key) in &documented {
         let right_kind = match (&emitted[key], metric.kind) {
             (DebugValue::Counter(_), Kind::Counter) => true,
-            // All is over: nothing is in flight, nothing waits.
+            // The runs are over, so nothing is in flight and nothing waits.
             (DebugValue::Gauge(now), Kind::Gauge) => now.0 == 0.0,
             (DebugValue::Histogram(values), Kind::Histogram) => !values.is_empty(),
             _ => false,

@@ -1,4 +1,4 @@
-//! The example that ingests another API than Hacker News.
+//! The example that ingests an API other than Hacker News.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../examples/other_api/main.rs"]
@@ -9,7 +9,7 @@ use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection, sql_que
 use hn_ingest::test_util::{Reply, ScriptedServer};
 
 #[derive(QueryableByName, Debug, PartialEq)]
-struct Row {
+struct PackageRow {
     #[diesel(sql_type = sql_types::Text)]
     name: String,
     #[diesel(sql_type = sql_types::Nullable<sql_types::Text>)]
@@ -19,7 +19,7 @@ struct Row {
 }
 
 #[test]
-fn records_absences_and_failures_of_string_ids_go_to_a_table_of_the_hosts_own() {
+fn stored_absent_and_failed_string_ids_go_to_the_hosts_own_table() {
     let server = ScriptedServer::start();
     let good = Reply::json(r#"{"version":"1.2"}"#);
     server.on(
@@ -45,14 +45,14 @@ fn records_absences_and_failures_of_string_ids_go_to_a_table_of_the_hosts_own() 
 
     let mut conn = SqliteConnection::establish(file.to_str().unwrap()).unwrap();
     let query = "SELECT name, version, problem FROM packages ORDER BY name";
-    let rows: Vec<Row> = sql_query(query).load(&mut conn).unwrap();
+    let rows: Vec<PackageRow> = sql_query(query).load(&mut conn).unwrap();
     let row = |name: &str, version: Option<&str>| (name.to_owned(), version.map(str::to_owned));
-    let seen: Vec<_> = rows
+    let versions: Vec<_> = rows
         .iter()
         .map(|row| (row.name.clone(), row.version.clone()))
         .collect();
     assert_eq!(
-        seen,
+        versions,
         [
             row("gone", None),
             row("good", Some("1.2")),

@@ -1,28 +1,34 @@
-//! Items: a pure function of (seed, id), cut off at the largest id.
+//! Items. An item is a pure function of the seed and its id, except that threads end at the largest id.
 
-use super::rng::{Rng, Stream};
-use super::threads::{BLOCK, Block, Kind, Slot};
-use super::words;
+use std::{cell::RefCell, rc::Rc};
+
 use bytes::Bytes;
 use serde::Serialize;
-use std::cell::RefCell;
-use std::rc::Rc;
 
-/// Shapes of blocks kept at hand, about 1 MB. A block lives in the place its number gives it, so blocks in a row, from the
-/// newest down or through several at once, never push each other out.
-const CACHED: usize = 64;
+use super::{
+    rng::{Purpose, Rng},
+    threads::{BLOCK, Block, BlockSlot, SlotKind},
+    words,
+};
 
-/// A block's number and its shape.
-type Cached = (i64, Rc<Block>);
+/// How many shapes of blocks the cache holds. They take about 1 MB. A block's number decides its place in the cache, so
+/// up to 64 consecutive blocks do not replace each other.
+const CACHED_BLOCKS: usize = 64;
 
-/// The time of the first item, Monday 9 October 2006, in Unix seconds, and the seconds from one id to the next: 46.4 million
-/// items bring that to January 2026, as on the real site.
+#[derive(Clone)]
+struct CachedBlock {
+    number: i64,
+    block: Rc<Block>,
+}
+
+/// The time of the first item: Monday 9 October 2006, in Unix seconds.
 pub(super) const FIRST_TIME: i64 = 1_160_418_111;
+/// The time from one id to the next. With it item 46.4 million is of January 2026, as on the real site.
 const SECONDS_PER_ITEM: u32 = 13;
 
-/// An item as the API serves it. Fields stand in alphabetical order, as Firebase sends them; those that are `None` are left out.
+/// An item as the API serves it. The fields are in alphabetical order, as Firebase sends them. Empty ones are left out.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Item {
+pub(super) struct MockItem {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,32 +59,32 @@ pub(super) struct Item {
     pub(super) url: Option<String>,
 }
 
-/// What kind of story it is: its title and its list say so.
+/// The kind of a story. It decides the title and the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flavour {
+pub(super) enum StoryKind {
     Plain,
     Ask,
     Show,
 }
 
-/// What can be told of an item without writing its texts: enough for lists and profiles.
-pub(super) struct Brief {
-    /// Index into the pool of names.
+/// What is known of an item before its texts are made. Lists and profiles need no more.
+pub(super) struct ItemSummary {
+    /// An index into the pool of names.
     pub(super) author: u32,
     pub(super) score: u32,
-    pub(super) flavour: Flavour,
+    pub(super) story_kind: StoryKind,
 }
 
-/// Makes items on demand. Holds a bounded cache of block shapes and nothing else.
+/// Makes items on demand. It holds nothing but a bounded cache of block shapes.
 pub(super) struct Generator {
     seed: u64,
     max_item: i64,
-    cache: RefCell<Vec<Option<Cached>>>,
+    cache: RefCell<Vec<Option<CachedBlock>>>,
 }
 
 impl Generator {
     pub(super) fn new(seed: u64, max_item: i64) -> Self {
-        let cache = RefCell::new(vec![None; CACHED]);
+        let cache = RefCell::new(vec![None; CACHED_BLOCKS]);
         Generator {
             seed,
             max_item,
@@ -94,29 +100,32 @@ impl Generator {
         self.max_item
     }
 
-    /// How many shapes of blocks it holds.
+    /// How many block shapes it holds.
     #[cfg(test)]
-    pub(super) fn cached(&self) -> usize {
+    pub(super) fn cached_blocks(&self) -> usize {
         self.cache.borrow().iter().flatten().count()
     }
 
-    /// The number of the newest block; -1 when there are no items.
+    /// The number of the newest block, or -1 if there are no items.
     pub(super) fn last_block(&self) -> i64 {
         (self.max_item - 1).div_euclid(i64::from(BLOCK))
     }
 
-    /// The threads of block `number`, which must be one of those up to `last_block`.
+    /// The threads of block `number`, which must not be larger than `last_block`.
     pub(super) fn block(&self, number: i64) -> Rc<Block> {
         let mut cache = self.cache.borrow_mut();
-        let place = &mut cache[number as usize % CACHED];
-        if let Some((cached, block)) = place
-            && *cached == number
+        let place = &mut cache[number as usize % CACHED_BLOCKS];
+        if let Some(cached) = place
+            && cached.number == number
         {
-            return block.clone();
+            return cached.block.clone();
         }
         let len = (self.max_item - first_id(number) + 1).clamp(0, i64::from(BLOCK));
         let block = Rc::new(Block::new(self.seed, number as u64, len as u32));
-        *place = Some((number, block.clone()));
+        *place = Some(CachedBlock {
+            number,
+            block: block.clone(),
+        });
         block
     }
 
@@ -128,8 +137,8 @@ impl Generator {
         json.map_or(Bytes::from_static(b"null"), Bytes::from)
     }
 
-    /// The item, unless there is none: an id out of range, or one of those that never came to be.
-    pub(super) fn item(&self, id: i64) -> Option<Item> {
+    /// The item, or `None` if the id is out of range or is one of the few without an item.
+    pub(super) fn item(&self, id: i64) -> Option<MockItem> {
         if !(1..=self.max_item).contains(&id) {
             return None;
         }
@@ -138,20 +147,20 @@ impl Generator {
         let block = self.block(number);
         let slot = *block.slots().get(usize::from(at))?;
         let to_id = |slot: u16| first_id(number) + i64::from(slot);
-        let mut item = Item {
+        let mut item = MockItem {
             id,
             time: time(self.seed, id),
             kind: type_name(slot.kind)?,
             kids: block.kids(at).iter().copied().map(to_id).collect(),
             parts: block.parts(at).map(to_id).collect(),
-            parent: (slot.kind == Kind::Comment).then(|| to_id(slot.parent)),
-            poll: (slot.kind == Kind::PollOpt).then(|| to_id(slot.parent)),
+            parent: (slot.kind == SlotKind::Comment).then(|| to_id(slot.parent)),
+            poll: (slot.kind == SlotKind::PollOpt).then(|| to_id(slot.parent)),
             deleted: slot.deleted.then_some(true),
             dead: slot.dead.then_some(true),
-            ..Item::default()
+            ..MockItem::default()
         };
         if !slot.deleted {
-            if matches!(slot.kind, Kind::Story | Kind::Poll) && !slot.dead {
+            if matches!(slot.kind, SlotKind::Story | SlotKind::Poll) && !slot.dead {
                 item.descendants = Some(block.descendants(at));
             }
             write_content(self.seed, slot, &mut item);
@@ -159,9 +168,9 @@ impl Generator {
         Some(item)
     }
 
-    /// Author, score and flavour of the item `id`, if there is one that shows them.
-    pub(super) fn brief(&self, id: i64, slot: Slot) -> Brief {
-        brief(&mut Rng::new(self.seed, Stream::Content, id as u64), slot)
+    /// The author, score and story kind of the item `id`.
+    pub(super) fn summary(&self, id: i64, slot: BlockSlot) -> ItemSummary {
+        draw_summary(&mut Rng::new(self.seed, Purpose::Content, id as u64), slot)
     }
 }
 
@@ -170,44 +179,44 @@ pub(super) fn first_id(block: i64) -> i64 {
     block * i64::from(BLOCK) + 1
 }
 
-/// Unix seconds, later for every larger id.
+/// The time of an item, in Unix seconds. A larger id has a later time.
 fn time(seed: u64, id: i64) -> i64 {
-    let jitter = Rng::new(seed, Stream::Clock, id as u64).below(SECONDS_PER_ITEM);
+    let jitter = Rng::new(seed, Purpose::Clock, id as u64).below(SECONDS_PER_ITEM);
     FIRST_TIME + (id - 1) * i64::from(SECONDS_PER_ITEM) + i64::from(jitter)
 }
 
-fn type_name(kind: Kind) -> Option<&'static str> {
+fn type_name(kind: SlotKind) -> Option<&'static str> {
     match kind {
-        Kind::Null => None,
-        Kind::Story => Some("story"),
-        Kind::Job => Some("job"),
-        Kind::Poll => Some("poll"),
-        Kind::PollOpt => Some("pollopt"),
-        Kind::Comment => Some("comment"),
+        SlotKind::Null => None,
+        SlotKind::Story => Some("story"),
+        SlotKind::Job => Some("job"),
+        SlotKind::Poll => Some("poll"),
+        SlotKind::PollOpt => Some("pollopt"),
+        SlotKind::Comment => Some("comment"),
     }
 }
 
-/// The first draws of an item's content. Who wants only these need not make the rest.
-fn brief(rng: &mut Rng, slot: Slot) -> Brief {
-    let author = rng.low(words::NAMES);
+/// The first draws of an item's content. Lists need only these, and not the rest.
+fn draw_summary(rng: &mut Rng, slot: BlockSlot) -> ItemSummary {
+    let author = rng.skewed_below(words::NAMES);
     let bound = score_bound(rng);
-    let mut score = 1 + rng.low(bound);
-    if slot.dead || slot.kind == Kind::Job {
+    let mut score = 1 + rng.skewed_below(bound);
+    if slot.dead || slot.kind == SlotKind::Job {
         score = 1;
     }
-    let flavour = match rng.below(100) {
-        0..5 => Flavour::Ask,
-        5..12 => Flavour::Show,
-        _ => Flavour::Plain,
+    let story_kind = match rng.below(100) {
+        0..5 => StoryKind::Ask,
+        5..12 => StoryKind::Show,
+        _ => StoryKind::Plain,
     };
-    Brief {
+    ItemSummary {
         author,
         score,
-        flavour,
+        story_kind,
     }
 }
 
-/// Most stories stay small, some reach hundreds of points, few thousands.
+/// Most stories have few points, some have hundreds, and a few have thousands.
 fn score_bound(rng: &mut Rng) -> u32 {
     match rng.below(100) {
         0 => 4_000,
@@ -216,59 +225,59 @@ fn score_bound(rng: &mut Rng) -> u32 {
     }
 }
 
-/// Author and texts. The exceptions are those seen in real data: empty strings, text beside an address, jobs without one, dead
-/// stories that lost everything.
-fn write_content(seed: u64, slot: Slot, item: &mut Item) {
-    let rng = &mut Rng::new(seed, Stream::Content, item.id as u64);
-    let Brief {
+/// Writes the author and the texts. The exceptions are those of real data: empty strings, a text beside an address, jobs
+/// without an address, and dead stories without content.
+fn write_content(seed: u64, slot: BlockSlot, item: &mut MockItem) {
+    let rng = &mut Rng::new(seed, Purpose::Content, item.id as u64);
+    let ItemSummary {
         author,
         score,
-        flavour,
-    } = brief(rng, slot);
+        story_kind,
+    } = draw_summary(rng, slot);
     item.by = Some(words::name(author));
-    item.score = (slot.kind != Kind::Comment).then_some(score);
+    item.score = (slot.kind != SlotKind::Comment).then_some(score);
     match slot.kind {
-        Kind::Comment => {
+        SlotKind::Comment => {
             item.text = Some(match rng.below(1_000) {
                 0 => String::new(),
                 1 => "[delayed]".into(),
                 _ => words::text(rng),
             });
         }
-        Kind::PollOpt => item.text = Some(words::title(rng)),
-        Kind::Poll => {
+        SlotKind::PollOpt => item.text = Some(words::title(rng)),
+        SlotKind::Poll => {
             item.title = Some(format!("Poll: {}?", words::title(rng)));
             item.text = Some(words::text(rng));
         }
-        Kind::Job if !slot.dead => {
+        SlotKind::Job if !slot.dead => {
             item.title = Some(words::job_title(rng));
-            if rng.chance(4_000) {
+            if rng.chance_in_10_000(4_000) {
                 item.text = Some(words::text(rng));
             } else {
                 item.url = Some(words::url(rng));
             }
         }
-        Kind::Story if !slot.dead => write_story(rng, flavour, item),
-        Kind::Null | Kind::Job | Kind::Story => {}
+        SlotKind::Story if !slot.dead => write_story(rng, story_kind, item),
+        SlotKind::Null | SlotKind::Job | SlotKind::Story => {}
     }
 }
 
-fn write_story(rng: &mut Rng, flavour: Flavour, item: &mut Item) {
+fn write_story(rng: &mut Rng, story_kind: StoryKind, item: &mut MockItem) {
     let title = words::title(rng);
-    let (title, with_url, with_text) = match flavour {
-        Flavour::Ask => (format!("Ask HN: {title}?"), 0, 10_000),
-        Flavour::Show => (format!("Show HN: {title}"), 9_500, 3_000),
-        Flavour::Plain => (title, 10_000, 400),
+    let (title, with_url, with_text) = match story_kind {
+        StoryKind::Ask => (format!("Ask HN: {title}?"), 0, 10_000),
+        StoryKind::Show => (format!("Show HN: {title}"), 9_500, 3_000),
+        StoryKind::Plain => (title, 10_000, 400),
     };
     item.title = Some(title);
-    if rng.chance(with_url) {
+    if rng.chance_in_10_000(with_url) {
         item.url = Some(words::url(rng));
-    } else if rng.chance(1_000) {
+    } else if rng.chance_in_10_000(1_000) {
         item.url = Some(String::new());
     }
-    if rng.chance(with_text) {
+    if rng.chance_in_10_000(with_text) {
         item.text = Some(words::text(rng));
-    } else if rng.chance(200) {
+    } else if rng.chance_in_10_000(200) {
         item.text = Some(String::new());
     }
 }

@@ -1,19 +1,26 @@
-//! Lists, updates and profiles: drawn from the newest blocks only, so they cost the same at 1,000 items and at 50 million.
+//! Lists, updates and profiles. They are made from the newest blocks only, so they cost the same at 1,000 items and at 50
+//! million.
 
-use super::generate::{Brief, FIRST_TIME, Flavour, Generator, first_id};
-use super::rng::{Rng, Stream};
-use super::threads::Kind;
-use super::words;
+use std::cmp::Reverse;
+
 use serde::Serialize;
 
-/// Blocks that lists look at: enough for 500 stories, and for about as many jobs, Asks and Shows as the real lists hold.
+use super::{
+    generate::{FIRST_TIME, Generator, ItemSummary, StoryKind, first_id},
+    rng::{Purpose, Rng},
+    threads::{BlockSlot, SlotKind},
+    words,
+};
+
+/// How many blocks the lists are made from. They have 500 stories, and about as many jobs, Ask HNs and Show HNs as the real
+/// lists.
 const LIST_BLOCKS: i64 = 30;
-/// Blocks that a profile looks at for what its user wrote.
+/// How many blocks a profile is made from.
 const PROFILE_BLOCKS: i64 = 2;
-/// Ids that `updates.json` looks at.
+/// How many of the newest ids `updates.json` is made from.
 const UPDATE_IDS: i64 = 200;
 
-/// The six lists, each in rank order. Every id is that of a live item.
+/// The six lists, each in its rank order. They name only live items.
 pub(super) struct Lists {
     pub(super) top: Vec<i64>,
     pub(super) new: Vec<i64>,
@@ -23,48 +30,50 @@ pub(super) struct Lists {
     pub(super) job: Vec<i64>,
 }
 
+/// An item that a list may name.
 struct Candidate {
     id: i64,
-    kind: Kind,
-    brief: Brief,
+    kind: SlotKind,
+    summary: ItemSummary,
 }
 
 impl Lists {
     pub(super) fn new(items: &Generator) -> Self {
         let newest: Vec<Candidate> = recent(items, LIST_BLOCKS)
-            .filter(|c| matches!(c.kind, Kind::Story | Kind::Poll | Kind::Job))
+            .filter(|c| matches!(c.kind, SlotKind::Story | SlotKind::Poll | SlotKind::Job))
             .collect();
         let mut ranked: Vec<&Candidate> = newest.iter().collect();
-        ranked.sort_by_key(|c| (std::cmp::Reverse(heat(items.max_item(), c)), c.id));
-        let mut scored: Vec<&Candidate> = newest.iter().filter(|c| c.kind != Kind::Job).collect();
-        scored.sort_by_key(|c| (std::cmp::Reverse(c.brief.score), c.id));
+        ranked.sort_by_key(|c| (Reverse(front_page_score(items.max_item(), c)), c.id));
+        let mut scored: Vec<&Candidate> =
+            newest.iter().filter(|c| c.kind != SlotKind::Job).collect();
+        scored.sort_by_key(|c| (Reverse(c.summary.score), c.id));
 
         let take = |from: &[&Candidate], n, wanted: fn(&Candidate) -> bool| {
             let ids = from.iter().filter(|c| wanted(c)).map(|c| c.id);
             ids.take(n).collect::<Vec<i64>>()
         };
-        let in_time: Vec<&Candidate> = newest.iter().collect();
+        let newest_first: Vec<&Candidate> = newest.iter().collect();
         Lists {
             top: take(&ranked, 500, |_| true),
-            new: take(&in_time, 500, |c| c.kind != Kind::Job),
+            new: take(&newest_first, 500, |c| c.kind != SlotKind::Job),
             best: take(&scored, 200, |_| true),
-            ask: take(&ranked, 200, |c| is(c, Flavour::Ask)),
-            show: take(&ranked, 200, |c| is(c, Flavour::Show)),
-            job: take(&in_time, 200, |c| c.kind == Kind::Job),
+            ask: take(&ranked, 200, |c| is_story(c, StoryKind::Ask)),
+            show: take(&ranked, 200, |c| is_story(c, StoryKind::Show)),
+            job: take(&newest_first, 200, |c| c.kind == SlotKind::Job),
         }
     }
 }
 
-fn is(c: &Candidate, flavour: Flavour) -> bool {
-    c.kind == Kind::Story && c.brief.flavour == flavour
+fn is_story(c: &Candidate, kind: StoryKind) -> bool {
+    c.kind == SlotKind::Story && c.summary.story_kind == kind
 }
 
-/// Points over the square of age, as front pages do it. A job has no points and is put where sixty would bring it.
-fn heat(max_item: i64, c: &Candidate) -> i64 {
-    let points = if c.kind == Kind::Job {
+/// The points divided by the square of the age, as on front pages. A job has no points, and ranks as if it had sixty.
+fn front_page_score(max_item: i64, c: &Candidate) -> i64 {
+    let points = if c.kind == SlotKind::Job {
         60
     } else {
-        i64::from(c.brief.score)
+        i64::from(c.summary.score)
     };
     points * 1_000_000_000_000 / (max_item - c.id + 1_500).pow(2)
 }
@@ -75,12 +84,12 @@ fn recent(items: &Generator, blocks: i64) -> impl Iterator<Item = Candidate> {
     let numbers = ((last - blocks + 1).max(0)..=last).rev();
     numbers.flat_map(move |number| {
         let block = items.block(number);
-        let candidate = |(at, slot): (i64, &super::threads::Slot)| {
+        let candidate = |(at, slot): (i64, &BlockSlot)| {
             let id = first_id(number) + at;
             slot.is_live().then(|| Candidate {
                 id,
                 kind: slot.kind,
-                brief: items.brief(id, *slot),
+                summary: items.summary(id, *slot),
             })
         };
         let mut found: Vec<Candidate> = (0..).zip(block.slots()).filter_map(candidate).collect();
@@ -97,7 +106,7 @@ pub(super) struct Updates {
 }
 
 impl Updates {
-    /// Some of the newest items, and those who wrote them.
+    /// Some of the newest items, and their authors.
     pub(super) fn new(items: &Generator) -> Self {
         let oldest = items.max_item() - UPDATE_IDS;
         let changed: Vec<Candidate> = recent(items, PROFILE_BLOCKS)
@@ -106,7 +115,7 @@ impl Updates {
             .collect();
         let mut profiles: Vec<String> = changed
             .iter()
-            .map(|c| words::name(c.brief.author))
+            .map(|c| words::name(c.summary.author))
             .collect();
         profiles.sort_unstable();
         profiles.dedup();
@@ -115,7 +124,7 @@ impl Updates {
     }
 }
 
-/// What `user/NAME.json` answers. `submitted` holds only the newest of what the user wrote, newest first.
+/// What `user/NAME.json` answers. `submitted` has only the newest items of the user, newest first.
 #[derive(Serialize)]
 pub(super) struct User {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,15 +137,15 @@ pub(super) struct User {
 }
 
 impl User {
-    /// The user of that name, if the pool has it.
+    /// The user of this name, or `None` if the pool has no such name.
     pub(super) fn new(items: &Generator, name: &str) -> Option<Self> {
         let index = words::name_index(name)?;
-        let rng = &mut Rng::new(items.seed(), Stream::Profile, u64::from(index));
-        let wrote = recent(items, PROFILE_BLOCKS).filter(|c| c.brief.author == index);
+        let rng = &mut Rng::new(items.seed(), Purpose::Profile, u64::from(index));
+        let wrote = recent(items, PROFILE_BLOCKS).filter(|c| c.summary.author == index);
         Some(User {
             created: FIRST_TIME - i64::from(rng.below(30 * 86_400)),
-            karma: 1 + rng.low(50_000),
-            about: rng.chance(5_000).then(|| words::text(rng)),
+            karma: 1 + rng.skewed_below(50_000),
+            about: rng.chance_in_10_000(5_000).then(|| words::text(rng)),
             id: name.to_owned(),
             submitted: wrote.map(|c| c.id).collect(),
         })

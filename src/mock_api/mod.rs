@@ -1,11 +1,8 @@
-//! An HN-compatible API on loopback, made of nothing but a seed.
+//! An HN-compatible API on loopback that makes up its data from a seed.
 //!
-//! An item is a pure function of (seed, id): no storage, so fifty million items cost no more memory than twenty, and the same
-//! seed gives the same bytes on every machine. It serves every path of the [real API] except the event streams, and does
-//! wrong on demand ([`Faults`]). Run it in tests, for demonstrations, or wherever there is no network.
-//!
-//! Reading order: `threads` (the shape of a block of ids), `generate` (one item), `words` (what it says), `lists`, `routes`,
-//! `faults`.
+//! An item is a pure function of the seed and its id. Nothing is stored, so fifty million items take no more memory than
+//! twenty, and the same seed gives the same bytes on every machine. The API serves every path of the [real API] except the
+//! event streams, and has faults on demand ([`Faults`]). Use it in tests, for demonstrations, and without a network.
 //!
 //! ```
 //! # actix_rt::System::new().block_on(async {
@@ -20,37 +17,63 @@
 //!
 //! [real API]: https://github.com/HackerNews/API
 
-mod faults;
+use std::{
+    io::{Error, ErrorKind, Result},
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use actix_web::{App, HttpServer, dev::ServerHandle, web};
+
+use generate::Generator;
+use routes::{Api, handle};
+
+// What an item is:
+
+mod threads;
+
 mod generate;
-mod lists;
+
+mod words;
+
 mod rng;
+
+// What is served:
+
+mod lists;
+
 mod routes;
+
+// What goes wrong:
+
+mod faults;
+
+mod latency_range;
+
+mod fixed_window;
+
+mod broken_body;
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
-mod threads;
-mod words;
 
-pub use faults::{Faults, Latency};
+pub use faults::Faults;
+pub use latency_range::LatencyRange;
+/// The former name of [`LatencyRange`].
+#[doc(hidden)]
+pub use latency_range::LatencyRange as Latency;
 
-use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpServer, web};
-use generate::Generator;
-use routes::{Api, handle};
-use std::io::{Error, ErrorKind, Result};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
-
-/// What to serve. The default: seed 1, a million items, no faults, any free port.
+/// What to serve. The default is seed 1, a million items, no faults, and any free port.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MockApi {
     /// Decides every item, list and profile.
     pub seed: u64,
-    /// The largest id, 0 to [`MockApi::LARGEST_ITEM`]. Items up to it speak of no id beyond it.
+    /// The largest id, from 0 to [`MockApi::LARGEST_ITEM`]. No item refers to a larger id.
     pub max_item: i64,
     /// What goes wrong, and how often.
     pub faults: Faults,
-    /// The port on 127.0.0.1; 0 takes a free one.
+    /// The port on 127.0.0.1. With 0 it takes a free one.
     pub port: u16,
 }
 
@@ -69,33 +92,33 @@ impl MockApi {
     /// The largest `max_item`.
     pub const LARGEST_ITEM: i64 = u32::MAX as i64;
 
-    /// Serves on 127.0.0.1 from one thread of its own, until it is stopped or dropped.
+    /// Serves on 127.0.0.1, on its own thread, until it is stopped or dropped.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when `max_item` or the faults are out of range, `Unsupported` outside of an actix `System` and of any tokio
-    /// runtime, and what the system says when the port cannot be had.
+    /// `InvalidInput` if `max_item` or the faults are out of range. `Unsupported` outside of an actix `System` or a tokio
+    /// runtime. The error of the operating system if the port is not free.
     pub async fn start(self) -> Result<RunningMockApi> {
         self.check()
             .map_err(|e| Error::new(ErrorKind::InvalidInput, e))?;
+        let port = self.port;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
             let why = "the mock API must be started inside an actix System or a tokio runtime";
             Error::new(ErrorKind::Unsupported, why)
         })?;
-        let (seed, max_item, faults) = (self.seed, self.max_item, self.faults);
         let server = HttpServer::new(move || {
-            let api = Api::new(Generator::new(seed, max_item), faults);
+            let api = Api::new(Generator::new(self.seed, self.max_item), self.faults);
             App::new()
                 .app_data(web::Data::new(api))
                 .default_service(web::to(handle))
         })
         .workers(1)
         .disable_signals()
-        // A pooled connection of a client must not run into our closing it at the same moment.
+        // Long, so that the server does not close a pooled connection while its client sends the next request.
         .keep_alive(Duration::from_secs(75))
-        // A client that gives up a hung request and closes takes its connection with it.
+        // When a client gives up a hung request and closes, its connection ends.
         .h1_allow_half_closed(false)
-        .bind((Ipv4Addr::LOCALHOST, self.port))?;
+        .bind((Ipv4Addr::LOCALHOST, port))?;
         let address = server.addrs().first().copied();
         let address = address.ok_or_else(|| Error::other("the mock API has no address"))?;
         let server = server.run();
@@ -116,7 +139,7 @@ impl MockApi {
     }
 }
 
-/// A mock API that answers. Dropped, it stops too, without waiting until that is done.
+/// A mock API that serves. Dropping it stops it, without waiting for the end.
 #[derive(Debug)]
 pub struct RunningMockApi {
     address: SocketAddr,
@@ -130,8 +153,8 @@ impl RunningMockApi {
         format!("http://{}/v0", self.address)
     }
 
-    /// Stops at once: closes the port and every connection. Requests under way, hung ones among them, are dropped; there is
-    /// nothing here that could be lost.
+    /// Stops at once: closes the port and every connection. Requests in progress are dropped, because the API has nothing to
+    /// lose.
     pub async fn stop(self) {
         self.handle.stop(false).await;
     }
@@ -139,7 +162,7 @@ impl RunningMockApi {
 
 impl Drop for RunningMockApi {
     fn drop(&mut self) {
-        // The command is sent by the call; what is not awaited is only that it has been carried out.
+        // The call sends the command. Only the wait for its completion is left out.
         drop(self.handle.stop(false));
     }
 }

@@ -1,11 +1,11 @@
-//! Randomness that is the same for ever: splitmix64 with integer draws only.
+//! A random generator whose draws never change: splitmix64, with integers only.
 //!
-//! Not `fastrand`: the bytes a seed gives are part of what the mock API promises, so they must not hang on a dependency's
-//! next version. Faults, which promise nothing of the kind, do use it.
+//! The mock API promises that a seed always gives the same bytes. So it does not use `fastrand`, whose next version may draw
+//! differently. Faults promise no such thing and use `fastrand`.
 
-/// What a stream of draws is for, so that two uses of one number never see the same draws.
+/// What the draws are for. Two purposes never have the same draws, even for the same number.
 #[derive(Clone, Copy)]
-pub(super) enum Stream {
+pub(super) enum Purpose {
     /// The shape of a block's threads, by block number.
     Threads = 1,
     /// What an item says, by id.
@@ -20,9 +20,9 @@ pub(super) enum Stream {
 pub(super) struct Rng(u64);
 
 impl Rng {
-    /// The draws that belong to `number` within `stream` under `seed`.
-    pub(super) fn new(seed: u64, stream: Stream, number: u64) -> Self {
-        Rng(mix(mix(mix(seed) ^ stream as u64) ^ number))
+    /// The draws that belong to this number, for this purpose, under this seed.
+    pub(super) fn new(seed: u64, purpose: Purpose, number: u64) -> Self {
+        Rng(mix(mix(mix(seed) ^ purpose as u64) ^ number))
     }
 
     fn next(&mut self) -> u64 {
@@ -32,22 +32,22 @@ impl Rng {
 
     /// Below `n`; 0 when `n` is 0.
     pub(super) fn below(&mut self, n: u32) -> u32 {
-        // The high half of a 32 × 32 bit product: no division, and a bias nobody sees in test data.
+        // The high half of a product of two 32-bit numbers. It needs no division, and its bias is too small for test data.
         ((u64::from(n) * (self.next() >> 32)) >> 32) as u32
     }
 
-    /// Below `n`, small numbers far more often than large ones.
-    pub(super) fn low(&mut self, n: u32) -> u32 {
+    /// Below `n`. Small numbers come far more often than large ones.
+    pub(super) fn skewed_below(&mut self, n: u32) -> u32 {
         let bound = self.below(n) + 1;
         self.below(bound.min(n))
     }
 
     /// True in `n` of 10,000 cases.
-    pub(super) fn chance(&mut self, n: u32) -> bool {
+    pub(super) fn chance_in_10_000(&mut self, n: u32) -> bool {
         self.below(10_000) < n
     }
 
-    /// One of `all`, or the type's empty value when there is none.
+    /// One of `all`, or the default value if `all` is empty.
     pub(super) fn pick<T: Copy + Default>(&mut self, all: &[T]) -> T {
         let at = self.below(all.len() as u32) as usize;
         all.get(at).copied().unwrap_or_default()
@@ -75,10 +75,13 @@ mod tests {
 
     #[test]
     fn draws_stay_below_their_bound() {
-        let mut rng = Rng::new(1, Stream::Threads, 1);
+        let mut rng = Rng::new(1, Purpose::Threads, 1);
         for n in 1..500 {
-            assert!(rng.below(n) < n && rng.low(n) < n);
+            assert!(rng.below(n) < n && rng.skewed_below(n) < n);
         }
-        assert_eq!((rng.below(0), rng.low(0), rng.pick::<u8>(&[])), (0, 0, 0));
+        assert_eq!(
+            (rng.below(0), rng.skewed_below(0), rng.pick::<u8>(&[])),
+            (0, 0, 0)
+        );
     }
 }

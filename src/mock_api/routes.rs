@@ -1,28 +1,41 @@
-//! What each path answers. Like Firebase it treats `/v0` as one tree of JSON: any path into it works, and one that leads
-//! nowhere is `null`.
+//! What each path answers. As in Firebase, `/v0` is one tree of JSON: every path into it works, and a path to nothing is
+//! `null`.
 
-use super::faults::{BrokenBody, Fault, Faults, Window};
-use super::generate::Generator;
-use super::lists::{Lists, Updates, User};
-use actix_web::body::{BoxBody, MessageBody};
-use actix_web::http::{Method, StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse, web};
+use std::{
+    cell::{OnceCell, RefCell},
+    time::Instant,
+};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    body::{BoxBody, MessageBody},
+    http::{Method, StatusCode, header},
+    web,
+};
 use bytes::Bytes;
 use serde_json::Value;
-use std::cell::{OnceCell, RefCell};
-use std::time::Instant;
 
-/// Everything a worker thread serves from.
+use super::{
+    broken_body::BrokenBody,
+    faults::{Faults, InjectedFault},
+    fixed_window::FixedWindow,
+    generate::Generator,
+    lists::{Lists, Updates, User},
+};
+
+/// Everything that a worker thread needs to answer.
 pub(super) struct Api {
     items: Generator,
+    /// Made by the first request for a list.
     lists: OnceCell<Lists>,
     faults: Faults,
-    window: RefCell<Window>,
+    /// The requests of the current second, for the rate limit.
+    window: RefCell<FixedWindow>,
 }
 
 impl Api {
     pub(super) fn new(items: Generator, faults: Faults) -> Self {
-        let window = RefCell::new(Window::new(Instant::now()));
+        let window = RefCell::new(FixedWindow::new(Instant::now()));
         Api {
             items,
             lists: OnceCell::new(),
@@ -38,13 +51,13 @@ impl Api {
         let root = match (first, keys.next()) {
             ("item", Some(id)) => self.items.body(parse_id(id)),
             ("user", Some(name)) => to_json(&User::new(&self.items, name)),
-            // Of a list or another plain record the next key is already a path into it.
-            (_, key) => return dig(self.record(first), key.into_iter().chain(keys)),
+            // A list or another single record has no id, so the next key leads into it.
+            (_, key) => return value_at(self.named_record(first), key.into_iter().chain(keys)),
         };
-        dig(root, keys)
+        value_at(root, keys)
     }
 
-    fn record(&self, name: &str) -> Bytes {
+    fn named_record(&self, name: &str) -> Bytes {
         let lists = || self.lists.get_or_init(|| Lists::new(&self.items));
         match name {
             "maxitem" => to_json(&self.items.max_item()),
@@ -60,7 +73,7 @@ impl Api {
     }
 }
 
-/// Answers any request, or does what the faults say.
+/// Answers a request, or has one of the faults.
 pub(super) async fn handle(request: HttpRequest, api: web::Data<Api>) -> HttpResponse {
     let Some(path) = request.path().strip_prefix("/v0/") else {
         return HttpResponse::NotFound().finish();
@@ -78,11 +91,13 @@ pub(super) async fn handle(request: HttpRequest, api: web::Data<Api>) -> HttpRes
     if !wait.is_zero() {
         tokio::time::sleep(wait).await;
     }
-    match faults.at(fastrand::f64()) {
-        Some(Fault::Hang) => std::future::pending().await,
-        Some(Fault::Reset) => reset(),
-        Some(Fault::Fail) => HttpResponse::ServiceUnavailable().body("unavailable, as asked for\n"),
-        Some(Fault::Truncate) => cut_short(answer(&request, &api, path)),
+    match faults.fault_for(fastrand::f64()) {
+        Some(InjectedFault::Hang) => std::future::pending().await,
+        Some(InjectedFault::Reset) => reset(),
+        Some(InjectedFault::Fail) => {
+            HttpResponse::ServiceUnavailable().body("unavailable, as asked for\n")
+        }
+        Some(InjectedFault::Truncate) => truncate(answer(&request, &api, path)),
         None => answer(&request, &api, path),
     }
 }
@@ -97,7 +112,7 @@ fn answer(request: &HttpRequest, api: &Api, path: &str) -> HttpResponse {
     let Some(path) = path.strip_suffix(".json") else {
         return HttpResponse::NotFound().finish();
     };
-    let body = reshape(api.json(path), request.query_string());
+    let body = apply_query(api.json(path), request.query_string());
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, "no-cache"));
 
@@ -108,8 +123,8 @@ fn answer(request: &HttpRequest, api: &Api, path: &str) -> HttpResponse {
         .and_then(|v| v.to_str().ok());
     if wants_tag || known.is_some() {
         let etag = etag(&body);
-        let same = |tag: &str| tag.trim().trim_matches('"') == etag;
-        let unchanged = known.is_some_and(|tags| tags.split(',').any(same));
+        let is_same = |tag: &str| tag.trim().trim_matches('"') == etag;
+        let unchanged = known.is_some_and(|tags| tags.split(',').any(is_same));
         if wants_tag {
             response.insert_header((header::ETAG, etag));
         }
@@ -125,7 +140,7 @@ fn reset() -> HttpResponse {
     HttpResponse::Ok().body(BrokenBody::reset())
 }
 
-fn cut_short(response: HttpResponse) -> HttpResponse {
+fn truncate(response: HttpResponse) -> HttpResponse {
     response.map_body(|_, body| match body.try_into_bytes() {
         Ok(whole) if !whole.is_empty() => BoxBody::new(BrokenBody::half(&whole)),
         Ok(empty) => BoxBody::new(empty),
@@ -133,19 +148,19 @@ fn cut_short(response: HttpResponse) -> HttpResponse {
     })
 }
 
-/// The id a path names; 0, which no item has, unless it is written as numbers are.
+/// The id that a path names. It is 0, which no item has, if the key is not a plain number.
 fn parse_id(key: &str) -> i64 {
     let plain = key.bytes().all(|b| b.is_ascii_digit()) && !key.starts_with('0');
     key.parse().ok().filter(|_| plain).unwrap_or_default()
 }
 
 fn to_json(value: &impl serde::Serialize) -> Bytes {
-    // Numbers, strings and lists of them: there is nothing in our records that JSON cannot say.
+    // It cannot fail: records have only numbers, strings and lists of them.
     serde_json::to_vec(value).map_or(Bytes::from_static(b"null"), Bytes::from)
 }
 
-/// What is found inside `root` along `keys`; lists are indexed by number.
-fn dig<'a>(root: Bytes, keys: impl Iterator<Item = &'a str>) -> Bytes {
+/// The value inside `root` to which the keys lead. A number leads into a list.
+fn value_at<'a>(root: Bytes, keys: impl Iterator<Item = &'a str>) -> Bytes {
     let mut keys = keys.peekable();
     if keys.peek().is_none() {
         return root;
@@ -158,29 +173,31 @@ fn dig<'a>(root: Bytes, keys: impl Iterator<Item = &'a str>) -> Bytes {
     to_json(&found)
 }
 
-/// `print=pretty` indents; `shallow=true` puts `true` in the place of what lies deeper than the first level.
-fn reshape(body: Bytes, query: &str) -> Bytes {
+/// Applies the query: `print=pretty` indents, and `shallow=true` replaces every value below the first level by `true`.
+fn apply_query(body: Bytes, query: &str) -> Bytes {
     let has = |wanted| query.split('&').any(|pair| pair == wanted);
-    let (pretty, shallow) = (has("print=pretty"), has("shallow=true"));
+    let pretty = has("print=pretty");
+    let shallow = has("shallow=true");
     if !pretty && !shallow {
         return body;
     }
     let mut value: Value = serde_json::from_slice(&body).unwrap_or_default();
-    if let (true, Value::Object(fields)) = (shallow, &mut value) {
+    if shallow && let Value::Object(fields) = &mut value {
         for field in fields.values_mut() {
             if field.is_object() || field.is_array() {
                 *field = Value::Bool(true);
             }
         }
     }
-    match pretty {
-        true => serde_json::to_vec_pretty(&value).map_or(body, Bytes::from),
-        false => to_json(&value),
+    if pretty {
+        serde_json::to_vec_pretty(&value).map_or(body, Bytes::from)
+    } else {
+        to_json(&value)
     }
 }
 
-/// FNV-1a of the body. Bare, as Firebase sends its own.
+/// The FNV-1a hash of the body, without quotes, as Firebase sends it.
 fn etag(body: &[u8]) -> String {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
-    format!("{:016x}", body.iter().fold(0xCBF2_9CE4_8422_2325, step))
+    let add_byte = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
+    format!("{:016x}", body.iter().fold(0xCBF2_9CE4_8422_2325, add_byte))
 }

@@ -1,14 +1,20 @@
-//! What the mock API promises: of its items by asking the generator, of its answers and faults on the wire.
+//! What the mock API promises: its items, seen in the generator, and its answers and faults, seen on the wire.
 
-use super::*;
-use generate::Item;
-use lists::{Lists, Updates, User};
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::{Read, Write},
+    net::TcpStream,
+};
+
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
-use std::io::{Read, Write};
-use std::net::TcpStream;
 
-fn items(seed: u64, max_item: i64) -> BTreeMap<i64, Item> {
+use super::{
+    generate::MockItem,
+    lists::{Lists, Updates, User},
+    *,
+};
+
+fn items(seed: u64, max_item: i64) -> BTreeMap<i64, MockItem> {
     let items = Generator::new(seed, max_item);
     (1..=max_item)
         .filter_map(|id| Some((id, items.item(id)?)))
@@ -16,8 +22,8 @@ fn items(seed: u64, max_item: i64) -> BTreeMap<i64, Item> {
 }
 
 fn hash(bytes: impl IntoIterator<Item = u8>) -> u64 {
-    let step = |h: u64, b: u8| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01B3);
-    bytes.into_iter().fold(0xCBF2_9CE4_8422_2325, step)
+    let add_byte = |h: u64, b: u8| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01B3);
+    bytes.into_iter().fold(0xCBF2_9CE4_8422_2325, add_byte)
 }
 
 fn bodies(seed: u64, max_item: i64, ids: impl IntoIterator<Item = i64>) -> u64 {
@@ -27,7 +33,7 @@ fn bodies(seed: u64, max_item: i64, ids: impl IntoIterator<Item = i64>) -> u64 {
 
 #[test]
 fn the_same_seed_gives_the_same_bytes() {
-    // Pinned: a change here changes everybody's demo data, so it is made on purpose or not at all.
+    // These hashes change only on purpose, because such a change gives every user other demo data.
     let far = [999_999, 1_000_000, 20_000_000, 49_999_999];
     assert_eq!(
         bodies(1, 50_000_000, (1..=3_000).chain(far)),
@@ -60,14 +66,14 @@ fn an_item_does_not_depend_on_what_was_asked_before() {
         assert_eq!(
             Generator::new(7, 999_999).body(*id),
             body,
-            "another max_item far above"
+            "with another max_item that is far larger"
         );
     }
 }
 
 #[test]
 fn fifty_million_items_cost_no_memory() {
-    // A generator keeps 64 shapes of blocks and no item; the newest id is made as quickly as the first.
+    // A generator keeps 64 block shapes and no item. The newest item takes as long as the first.
     let items = Generator::new(1, 50_000_000);
     let id = (49_999_000..=49_999_999)
         .rev()
@@ -77,7 +83,7 @@ fn fifty_million_items_cost_no_memory() {
         assert_eq!(items.body(id).starts_with(b"{"), items.item(id).is_some());
     }
     assert_eq!(items.body(50_000_001), "null");
-    assert!(items.cached() <= 64);
+    assert!(items.cached_blocks() <= 64);
 }
 
 #[test]
@@ -109,7 +115,7 @@ fn every_kid_names_its_parent_and_every_parent_lists_its_kids() {
 #[test]
 fn descendants_counts_all_comments_below() {
     let all = items(1, 5_500);
-    fn below(all: &BTreeMap<i64, Item>, id: i64) -> usize {
+    fn below(all: &BTreeMap<i64, MockItem>, id: i64) -> usize {
         all[&id].kids.iter().map(|&kid| 1 + below(all, kid)).sum()
     }
     for (id, item) in &all {
@@ -131,17 +137,17 @@ fn later_ids_have_later_times() {
 }
 
 #[test]
-fn kinds_and_oddities_occur_in_plausible_shares() {
+fn kinds_and_exceptions_have_plausible_shares() {
     const N: i64 = 40_000;
     let all = items(1, N);
-    let share = |wanted: &dyn Fn(&Item) -> bool| {
+    let share_of = |wanted: &dyn Fn(&MockItem) -> bool| {
         all.values().filter(|item| wanted(item)).count() as f64 / N as f64
     };
-    let near = |wanted: &dyn Fn(&Item) -> bool, low: f64, high: f64| {
-        let is = share(wanted);
+    let near = |wanted: &dyn Fn(&MockItem) -> bool, low: f64, high: f64| {
+        let share = share_of(wanted);
         assert!(
-            (low..high).contains(&is),
-            "{is} is not within {low}..{high}"
+            (low..high).contains(&share),
+            "{share} is not within {low}..{high}"
         );
     };
     near(&|i| i.kind == "comment", 0.83, 0.88);
@@ -181,7 +187,7 @@ fn kinds_and_oddities_occur_in_plausible_shares() {
     assert!((3_000..12_000).contains(texts.iter().max().unwrap()));
     assert!(
         all.values().any(|i| i.kids.len() > 200),
-        "no long list of kids"
+        "there is no long list of kids"
     );
 }
 
@@ -275,7 +281,7 @@ fn a_small_api_has_short_lists_and_an_empty_one_has_empty_lists() {
     }
 }
 
-// From here on: over a real socket.
+// The tests from here on use a real socket.
 
 fn on_a_system<T>(test: impl Future<Output = T>) -> T {
     actix_rt::System::new().block_on(test)
@@ -294,7 +300,7 @@ fn served<T: Send + 'static>(api: MockApi, client: impl FnOnce(&str) -> T + Send
     })
 }
 
-/// A connection on which waiting for ever is a failure, not a hang.
+/// A connection whose reads fail after five seconds instead of hanging.
 fn connect(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream
@@ -303,7 +309,7 @@ fn connect(address: &str) -> TcpStream {
     stream
 }
 
-/// All that comes back for one request on a connection of its own, until the server closes it.
+/// Everything that the server sends for one request, until it closes the connection.
 fn exchange(address: &str, head: &str) -> String {
     let mut stream = connect(address);
     write!(stream, "{head}\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
@@ -372,7 +378,7 @@ fn every_path_of_the_api_answers_json() {
 }
 
 #[test]
-fn what_is_not_there_is_null_and_what_is_no_json_is_404() {
+fn a_path_to_nothing_is_null_and_a_path_that_is_not_json_is_404() {
     served(
         MockApi {
             max_item: 500,
@@ -424,7 +430,7 @@ fn what_is_not_there_is_null_and_what_is_no_json_is_404() {
 }
 
 #[test]
-fn deep_paths_pretty_print_and_shallow_answer_as_firebase_does() {
+fn deep_paths_pretty_and_shallow_work_as_in_firebase() {
     served(
         MockApi {
             max_item: 3_000,
@@ -459,7 +465,7 @@ fn deep_paths_pretty_print_and_shallow_answer_as_firebase_does() {
 }
 
 #[test]
-fn an_etag_is_sent_when_asked_for_and_saves_the_body() {
+fn an_etag_is_sent_on_request_and_saves_the_body() {
     served(MockApi::default(), |a| {
         let get =
             |headers: &str| exchange(a, &format!("GET /v0/item/1.json HTTP/1.1\r\n{headers}X: y"));
@@ -528,7 +534,7 @@ fn a_truncated_answer_promises_the_whole_body_and_sends_half() {
 }
 
 #[test]
-fn a_failure_is_a_503_and_the_rate_limit_a_429_that_says_when_to_come_back() {
+fn a_failure_is_a_503_and_the_rate_limit_is_a_429_with_a_retry_after() {
     let api = faulty(Faults {
         fail_rate: 1.0,
         ..Faults::default()
@@ -552,7 +558,7 @@ fn a_failure_is_a_503_and_the_rate_limit_a_429_that_says_when_to_come_back() {
 #[test]
 fn latency_holds_an_answer_back() {
     let wait = Duration::from_millis(30);
-    let latency = Latency {
+    let latency = LatencyRange {
         min: wait,
         max: wait,
     };
@@ -584,14 +590,14 @@ fn a_client_that_gives_up_a_hung_request_frees_its_connection() {
         assert_eq!(
             stream.read(&mut [0]).unwrap(),
             0,
-            "it closes its side, and says nothing"
+            "the server closes without an answer"
         );
     });
 }
 
 #[test]
-fn a_reset_does_not_take_the_answer_before_it_along() {
-    // One connection, one request after the other: each answer is whole, or there is none and the connection is closed.
+fn a_reset_does_not_destroy_the_answer_before_it() {
+    // One request after the other on a connection. Each gets a complete answer, or a close without an answer.
     let api = faulty(Faults {
         reset_rate: 0.5,
         ..Faults::default()
@@ -622,9 +628,9 @@ fn a_reset_does_not_take_the_answer_before_it_along() {
 
 #[test]
 fn stop_ends_hung_and_waiting_requests_at_once() {
-    for drop_it in [false, true] {
+    for by_drop in [false, true] {
         on_a_system(async {
-            let latency = Latency {
+            let latency = LatencyRange {
                 min: Duration::ZERO,
                 max: Duration::from_secs(600),
             };
@@ -644,7 +650,7 @@ fn stop_ends_hung_and_waiting_requests_at_once() {
                     .unwrap();
             }
             let (address, began) = (api.address, std::time::Instant::now());
-            if drop_it {
+            if by_drop {
                 drop(api);
             } else {
                 api.stop().await;
@@ -662,7 +668,7 @@ fn stop_ends_hung_and_waiting_requests_at_once() {
 }
 
 #[test]
-fn what_cannot_be_served_is_refused_with_a_reason() {
+fn settings_that_cannot_be_served_are_refused_with_a_reason() {
     on_a_system(async {
         let refused = async |api: MockApi| api.start().await.map(|api| api.url()).unwrap_err();
         let error = refused(MockApi {

@@ -1,4 +1,4 @@
-//! What items say: words, titles, texts and addresses made from small lists. Nothing is quoted from the real site.
+//! The texts of items: names, titles, texts and addresses, made from small lists. Nothing is quoted from the real site.
 
 use super::rng::Rng;
 
@@ -27,7 +27,7 @@ const TITLE_WORDS: &[&str] = &[
 ];
 
 #[rustfmt::skip]
-const FOREIGN: &[&str] = &[
+const NON_ASCII_PHRASES: &[&str] = &[
     "naïve café résumé", "Übergröße und Straße", "à bientôt, ça va", "mañana será otro día", "简单的数据库很好用", "時間は大切です",
     "한국어 문장입니다", "Привет, мир", "καλημέρα κόσμε", "שלום עולם", "🎉🚀", "👩‍💻 👍🏽", "½ µm ≈ 500 nm",
     "“curly” – and — dashes…", "e\u{301} is not é", "zero\u{200b}width",
@@ -44,28 +44,29 @@ const COMPANIES: &[&str] = &[
     "Acme Queues", "Borealis", "Copper & Tin", "Driftwood", "Émigré Labs", "Fathom", "Glasshouse",
 ];
 
-/// Names are a front and a back; the pool is all pairs. Case counts.
+/// A name is a start and an end. The pool of names is all pairs. Upper and lower case differ.
 #[rustfmt::skip]
-const FRONTS: &[&str] = &[
+const NAME_STARTS: &[&str] = &[
     "amber", "Bolt", "cedar", "dusty", "ember", "fern", "Gale", "hazel", "ivory", "jolly", "kilo", "lunar", "mossy",
     "north", "opal", "pixel", "quiet", "rusty", "salty", "tidal", "umbra", "vivid", "wry", "xeno", "young", "zinc",
 ];
 #[rustfmt::skip]
-const BACKS: &[&str] = &[
+const NAME_ENDS: &[&str] = &[
     "fox", "Otter", "_dev", "42", "-heron", "smith", "wolf", "1987", "crow", "_io", "Lynx", "moth", "-vole", "hq",
     "newt", "007", "finch", "_", "toad", "wren", "2k", "mole", "Stoat", "-x",
 ];
 
 /// How many names there are.
-pub(super) const NAMES: u32 = (FRONTS.len() * BACKS.len()) as u32;
+pub(super) const NAMES: u32 = (NAME_STARTS.len() * NAME_ENDS.len()) as u32;
 
 /// The name at `index` of the pool.
 pub(super) fn name(index: u32) -> String {
-    let (front, back) = (index as usize / BACKS.len(), index as usize % BACKS.len());
-    [FRONTS[front % FRONTS.len()], BACKS[back]].concat()
+    let start = index as usize / NAME_ENDS.len();
+    let end = index as usize % NAME_ENDS.len();
+    [NAME_STARTS[start % NAME_STARTS.len()], NAME_ENDS[end]].concat()
 }
 
-/// Where in the pool a name is, if it is there. Letter case counts, as it does on the real site.
+/// The index of a name in the pool. Upper and lower case differ, as on the real site.
 pub(super) fn name_index(wanted: &str) -> Option<u32> {
     (0..NAMES).find(|&i| name(i) == wanted)
 }
@@ -84,26 +85,25 @@ pub(super) fn title(rng: &mut Rng) -> String {
 
 /// A job's title.
 pub(super) fn job_title(rng: &mut Rng) -> String {
-    let (company, season, year) = (
-        rng.pick(COMPANIES),
-        rng.pick(&["S", "W"]),
-        10 + rng.below(16),
-    );
+    let company = rng.pick(COMPANIES);
+    let season = rng.pick(&["S", "W"]);
+    let year = 10 + rng.below(16);
     format!(
         "{company} (YC {season}{year}) Is Hiring a {} Engineer",
         rng.pick(TITLE_WORDS)
     )
 }
 
-/// A web address under a name that is reserved for examples.
+/// A web address under a domain that is reserved for examples.
 pub(super) fn url(rng: &mut Rng) -> String {
-    let (host, year) = (rng.pick(HOSTS), 2007 + rng.below(19));
+    let host = rng.pick(HOSTS);
+    let year = 2007 + rng.below(19);
     let mut out = format!(
         "https://{host}/{year}/{}-{}",
-        rng.pick(WORDS_IN_URLS),
-        rng.pick(WORDS_IN_URLS)
+        rng.pick(URL_WORDS),
+        rng.pick(URL_WORDS)
     );
-    if rng.chance(1_000) {
+    if rng.chance_in_10_000(1_000) {
         out.push_str("?id=");
         out.push_str(&rng.below(1_000_000).to_string());
         out.push_str("&ref=a%20b#top");
@@ -112,18 +112,18 @@ pub(super) fn url(rng: &mut Rng) -> String {
 }
 
 #[rustfmt::skip]
-const WORDS_IN_URLS: &[&str] = &[
+const URL_WORDS: &[&str] = &[
     "server", "slow-queries", "bicycle", "parser", "ledger", "why-we-moved", "notes", "caf%C3%A9", "東京",
 ];
 
-/// HTML as the real site stores it: paragraphs parted by `<p>`, entities, links, quotes, code. About 300 bytes on average,
-/// up to several thousand.
+/// HTML as the real site stores it: paragraphs separated by `<p>`, entities, links, quotes and code. It has about 300 bytes on
+/// average, and up to several thousand.
 pub(super) fn text(rng: &mut Rng) -> String {
-    let mut sentences = 1 + rng.low(15);
-    if rng.chance(100) {
+    let mut sentences = 1 + rng.skewed_below(15);
+    if rng.chance_in_10_000(100) {
         sentences += rng.below(70);
     }
-    let foreign_at = if rng.chance(1_500) {
+    let non_ascii_at = if rng.chance_in_10_000(1_500) {
         rng.below(sentences)
     } else {
         u32::MAX
@@ -131,12 +131,16 @@ pub(super) fn text(rng: &mut Rng) -> String {
     let mut out = String::with_capacity(sentences as usize * 80);
     for i in 0..sentences {
         if i > 0 {
-            out.push_str(if rng.chance(3_000) { "<p>" } else { " " });
+            out.push_str(if rng.chance_in_10_000(3_000) {
+                "<p>"
+            } else {
+                " "
+            });
         }
         sentence(rng, &mut out);
-        if i == foreign_at {
+        if i == non_ascii_at {
             out.push(' ');
-            out.push_str(rng.pick(FOREIGN));
+            out.push_str(rng.pick(NON_ASCII_PHRASES));
         }
     }
     out
@@ -170,7 +174,7 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn every_name_of_the_pool_is_its_own_and_is_found_again() {
+    fn every_name_of_the_pool_is_unique_and_can_be_found() {
         let names: HashSet<String> = (0..NAMES).map(name).collect();
         assert_eq!(names.len(), NAMES as usize);
         assert!(

@@ -1,83 +1,102 @@
-//! One accepted socket: reading and writing it, and knowing when its client has gone.
+//! One accepted connection: it reads, writes, waits, and notices that its client has left.
 
-use super::gate::Gate;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::thread;
-use std::time::Instant;
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    net::{Shutdown, TcpStream},
+    thread,
+    time::Instant,
+};
+
+use super::latch::Latch;
 
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct AcceptedConnection {
     /// Counted from 1 in the order of acceptance.
     pub(super) number: usize,
     stream: TcpStream,
-    /// Opens when either side has closed, so that whoever waits on this connection's behalf stops waiting.
-    gone: Gate,
+    /// Opens when either side has closed. So nothing waits for a connection that has ended.
+    ended: Latch,
 }
 
-impl Connection {
+impl AcceptedConnection {
     pub(super) fn new(number: usize, stream: TcpStream) -> Self {
-        // Fails only if the client has gone already, which the first read will tell.
+        // This fails only if the client has left already. The first read finds that out.
         let _ = stream.set_nodelay(true);
         Self {
             number,
             stream,
-            gone: Gate::new(),
+            ended: Latch::new(),
         }
     }
 
-    /// Ends all reading, writing and waiting on this connection, whichever thread is at it.
+    /// Ends the reads, writes and waits of every thread that uses this connection.
     pub(super) fn close(&self) {
-        self.gone.open();
+        self.ended.open();
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
-    /// Waits for the gate or the deadline; without either, until the connection ends.
+    /// Waits for the latch.
     ///
     /// # Errors
     /// The connection has ended.
-    pub(super) fn wait(&self, gate: Option<&Gate>, deadline: Option<Instant>) -> io::Result<()> {
-        match gate {
-            Some(gate) => Gate::wait_any(&[&self.gone, gate], deadline),
-            None => Gate::wait_any(&[&self.gone], deadline),
-        }
-        if self.gone.is_open() {
+    pub(super) fn wait_for(&self, latch: &Latch) -> io::Result<()> {
+        Latch::wait_any(&[&self.ended, latch], None);
+        self.check_not_ended()
+    }
+
+    /// Waits for the deadline. `None` never comes.
+    ///
+    /// # Errors
+    /// The connection has ended.
+    pub(super) fn wait_until(&self, deadline: Option<Instant>) -> io::Result<()> {
+        Latch::wait_any(&[&self.ended], deadline);
+        self.check_not_ended()
+    }
+
+    /// Waits until either side has closed.
+    pub(super) fn wait_until_ended(&self) {
+        Latch::wait_any(&[&self.ended], None);
+    }
+
+    fn check_not_ended(&self) -> io::Result<()> {
+        if self.ended.is_open() {
             Err(ErrorKind::ConnectionAborted.into())
         } else {
             Ok(())
         }
     }
 
-    /// Whether the client has closed its side, even if the thread that reads this connection has not run since. Not to
-    /// be called by two threads at once: one would put the socket back into blocking mode under the other's feet.
+    /// Whether the client has closed its side, even if the thread that reads this connection has not noticed yet.
+    ///
+    /// Only one thread at a time may call this: a second one would make the socket blocking again too early.
     pub(super) fn client_has_left(&self) -> bool {
-        if self.gone.is_open() || self.stream.set_nonblocking(true).is_err() {
+        if self.ended.is_open() || self.stream.set_nonblocking(true).is_err() {
             return true;
         }
-        let seen = self.stream.peek(&mut [0]);
+        let peeked = self.stream.peek(&mut [0]);
         let blocking_again = self.stream.set_nonblocking(false);
-        let left = match seen {
+        let left = match peeked {
             Ok(bytes) => bytes == 0,
             Err(error) => error.kind() != ErrorKind::WouldBlock,
         };
         left || blocking_again.is_err()
     }
 
-    /// Like `read`, but what was read stays in the kernel.
+    /// Like `read`, but the bytes stay in the kernel.
     pub(super) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        blocking(|| self.stream.peek(buffer))
+        retry_while_nonblocking(|| self.stream.peek(buffer))
     }
 }
 
-impl Read for &Connection {
+impl Read for &AcceptedConnection {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        blocking(|| (&self.stream).read(buffer))
+        retry_while_nonblocking(|| (&self.stream).read(buffer))
     }
 }
 
-impl Write for &Connection {
+impl Write for &AcceptedConnection {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        blocking(|| (&self.stream).write(bytes))
+        retry_while_nonblocking(|| (&self.stream).write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -85,8 +104,9 @@ impl Write for &Connection {
     }
 }
 
-/// A call that comes while [`Connection::client_has_left`] looks finds the socket non-blocking for a moment.
-fn blocking<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+/// [`AcceptedConnection::client_has_left`] makes the socket non-blocking for a moment. A call in that moment is made
+/// again.
+fn retry_while_nonblocking<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::yield_now(),

@@ -1,17 +1,18 @@
-//! A scripted HTTP server, to test a client against all that can go wrong on a real socket.
+//! A scripted HTTP server: it tests a client on a real socket against everything that can go wrong there.
 //!
-//! [`ScriptedServer`] plays a list of [`Reply`]s for a path and counts what it sees; a [`Gate`] holds a reply back until
-//! the test lets it go; a [`Proxy`] breaks and restores the connections to any other server. None of it depends on a
-//! runtime: it works beside actix, tokio or plain threads. No test needs a sleep: a gate decides when a reply goes out,
-//! and [`ScriptedServer::wait_for`] waits until the server has seen what the test is waiting for.
+//! A [`ScriptedServer`] answers each path with a list of [`Reply`]s and counts what it sees. A [`Latch`] holds replies back
+//! until the test opens it. A [`Proxy`] breaks and restores the connections to any other server. None of them needs an
+//! async runtime, so they work beside actix, tokio or plain threads.
 //!
-//! These are tools for tests: where the machine fails them (no port or thread to be had) or a test misuses them, they
-//! panic and say why.
+//! No test needs a sleep: a latch decides when a reply is sent, and [`ScriptedServer::wait_for`] waits until the server has
+//! seen a certain number of requests or connections.
+//!
+//! These are tools for tests. They panic with a message if the machine has no free port or thread, or if a test misuses
+//! them.
 //!
 //! ```
 //! use hn_ingest::test_util::{Reply, ScriptedServer};
-//! use std::io::{Read, Write};
-//! use std::net::TcpStream;
+//! use std::{io::{Read, Write}, net::TcpStream};
 //!
 //! let server = ScriptedServer::start();
 //! server.on(
@@ -19,7 +20,7 @@
 //!     [Reply::status(503).header("retry-after", "0"), Reply::json(r#"{"id":1}"#)],
 //! );
 //!
-//! // Any client will do: a Source of yours would be given `server.url()`.
+//! // Any client works. Your own Source would get `server.url()`.
 //! let get = |path: &str| {
 //!     let mut stream = TcpStream::connect(server.addr())?;
 //!     write!(stream, "GET {path} HTTP/1.1\r\nConnection: close\r\n\r\n")?;
@@ -36,7 +37,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! A source of yours is tested by ingesting from such a server:
+//! To test your own source, ingest from such a server:
 //!
 //! ```
 //! use hn_ingest::{Builder, Config, hn, test_util::{Reply, ScriptedServer}};
@@ -48,7 +49,7 @@
 //! server.on("/item/2.json", [Reply::hang()]);
 //! server.on("/item/3.json", [Reply::json(r#"{"id":3}"#).cut_at(4), Reply::json("null")]);
 //!
-//! let source = hn::HnSource::new(&server.url())?; // yours
+//! let source = hn::HnSource::new(&server.url())?; // or your own
 //! let folder = tempfile::tempdir()?;
 //! let report = actix_rt::System::new().block_on(async {
 //!     let config = Config { timeout: Duration::from_millis(200), backoff: Duration::ZERO, attempts: 2, ..Config::default() };
@@ -62,34 +63,45 @@
 //! # Ok(()) }
 //! ```
 
-mod reply;
-pub use reply::Reply;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-mod gate;
-pub use gate::Gate;
+// What a test uses:
 
 mod server;
-pub use server::ScriptedServer;
 
-mod state;
-pub use state::Stats;
+mod reply;
+
+mod latch;
 
 mod request;
-pub use request::Request;
 
 mod proxy;
-pub use proxy::Proxy;
+
+// How it works:
+
+mod listener;
 
 mod connection;
-mod door;
-mod play;
+
+mod state;
+
+mod write_reply;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+pub use latch::Latch;
+/// The former name of [`Latch`].
+#[doc(hidden)]
+pub use latch::Latch as Gate;
+pub use proxy::Proxy;
+pub use reply::Reply;
+pub use request::Request;
+pub use server::ScriptedServer;
+pub use state::Stats;
 
-/// A test that panics in a callback must still be able to drop its server: poison is ignored.
+/// Locks a mutex even if a thread panicked while it held it: a test that panics in a callback must still be able to drop
+/// its server.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,58 +1,60 @@
 //! A TCP proxy whose connections a test breaks and restores.
 
-use super::connection::Connection;
-use super::door::Door;
-use std::io;
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::thread;
+use std::{
+    io,
+    net::{Shutdown, SocketAddr, TcpStream},
+    thread,
+};
 
-/// Passes bytes between its clients and a server that is not ours to stop, such as the mock API, until the test breaks
-/// the connections. It does not keep half-closed connections: when one side closes, both are closed.
+use super::{connection::AcceptedConnection, listener::Listener};
+
+/// Passes bytes between its clients and a server that the test cannot stop, such as the mock API, until the test breaks
+/// the connections. It keeps no half-closed connection: when one side closes, it closes the other.
 #[derive(Debug)]
 pub struct Proxy {
-    door: Door,
+    listener: Listener,
 }
 
 impl Proxy {
-    /// Listens on a free port of 127.0.0.1, and connects to `server` once for each client. A client whose connection
-    /// cannot be passed on is closed.
+    /// Listens on a free port of 127.0.0.1, and opens one connection to `server` for each client. If it cannot, it closes
+    /// the client's connection.
     ///
     /// # Panics
-    /// If there is no port or thread to be had.
+    /// If the machine has no free port or thread.
     #[must_use]
     pub fn to(server: SocketAddr) -> Self {
         Self {
-            door: Door::open(move |client| drop(pass(&client, server))),
+            listener: Listener::open(move |client| drop(forward(&client, server))),
         }
     }
 
-    /// `http://127.0.0.1:PORT`, without a slash at its end. Stays the same for the proxy's life.
+    /// `http://127.0.0.1:PORT`, without a slash at its end. It stays the same for the proxy's life.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.addr())
     }
 
-    /// The address behind [`Proxy::url`].
+    /// The address in [`Proxy::url`].
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.door.addr()
+        self.listener.addr()
     }
 
     /// Closes every connection and refuses new ones, until [`Proxy::restore`].
     pub fn break_connections(&self) {
-        self.door.shut();
+        self.listener.close();
     }
 
     /// Listens again, on the same port.
     ///
     /// # Panics
-    /// If someone else has taken the port meanwhile.
+    /// If another program has taken the port in the meantime.
     pub fn restore(&self) {
-        self.door.reopen();
+        self.listener.reopen();
     }
 }
 
-fn pass(client: &Connection, server: SocketAddr) -> io::Result<()> {
+fn forward(client: &AcceptedConnection, server: SocketAddr) -> io::Result<()> {
     let server = &TcpStream::connect(server)?;
     server.set_nodelay(true)?;
     thread::scope(|scope| {
@@ -64,8 +66,9 @@ fn pass(client: &Connection, server: SocketAddr) -> io::Result<()> {
             let _ = io::copy(&mut { server }, &mut { client });
             client.close();
         });
-        // Whoever ended it, the test included: one close wakes this thread, and the next both others.
-        let _ = client.wait(None, None);
+        // The client, the server or the test may end the connection. Each closes the client's side, which wakes this
+        // thread. The shutdown then ends both copies.
+        client.wait_until_ended();
         server.shutdown(Shutdown::Both)
     })
 }

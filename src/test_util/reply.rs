@@ -1,20 +1,24 @@
-//! What the server answers, as a value: a head, a body, and how it goes out.
+//! What the server answers, as a value: a head, a body, and how and when the bytes are sent.
 
-use super::gate::Gate;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-/// One answer of a [`ScriptedServer`](super::ScriptedServer). Whole and at once, unless told otherwise.
+use super::latch::Latch;
+
+/// One answer of a [`ScriptedServer`](super::ScriptedServer). By default it is complete and sent at once.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// `None`: the body is all there is on the wire.
+    /// `None` sends the body without a head: raw bytes.
     pub(super) head: Option<Head>,
     pub(super) body: Arc<[u8]>,
-    /// Body bytes to send of those announced.
+    /// How many bytes of the announced body are sent. `None` sends them all.
     pub(super) cut: Option<usize>,
-    pub(super) end: End,
+    /// Bytes that follow the head and body, each part after a wait.
+    pub(super) later_parts: Vec<LaterPart>,
+    pub(super) after: AfterReply,
+    /// How long to wait before the first byte.
     pub(super) latency: Duration,
-    pub(super) gate: Option<Gate>,
+    /// The latch to wait for before the first byte.
+    pub(super) held_by: Option<Latch>,
     pub(super) drip: Option<Drip>,
 }
 
@@ -25,27 +29,45 @@ pub(super) struct Head {
     pub(super) chunked: bool,
 }
 
-/// What follows the bytes of a reply.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum End {
-    /// The next request, or a close if one side asked for it.
-    Whole,
-    Close,
-    Reset,
-    Silence,
-    /// These bytes again and again.
-    Endless(&'static [u8]),
+/// Bytes that are sent after a reply's head and body.
+#[derive(Clone, Debug)]
+pub(super) struct LaterPart {
+    pub(super) wait: PartWait,
+    pub(super) bytes: Arc<[u8]>,
 }
 
+/// What a [`LaterPart`] waits for.
+#[derive(Clone, Debug)]
+pub(super) enum PartWait {
+    Pause(Duration),
+    Latch(Latch),
+}
+
+/// What the server does with the connection after the bytes of a reply.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum AfterReply {
+    /// It reads the next request. After a reply with a head it closes instead if the request or the head says so.
+    NextRequest,
+    Close,
+    Reset,
+    /// It sends nothing more and keeps the connection open.
+    Silence,
+    /// It sends these bytes again and again.
+    Repeat(&'static [u8]),
+}
+
+/// Sending byte by byte.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Drip {
+    /// The pause before each byte.
     pub(super) every: Duration,
+    /// Whether the head is sent byte by byte too.
     pub(super) head_too: bool,
 }
 
 /// Status and headers.
 impl Reply {
-    /// 200 with this body as `application/json`. It is sent as it is, JSON or not.
+    /// 200 with this body as `application/json`. The body is not checked: it need not be JSON.
     #[must_use]
     pub fn json(body: impl Into<Vec<u8>>) -> Self {
         Self::body(body).header("content-type", "application/json")
@@ -70,73 +92,86 @@ impl Reply {
         };
         Self {
             head: Some(head),
-            end: End::Whole,
-            ..Self::raw([])
+            ..Self::raw_kept([])
         }
     }
 
-    /// This status (301, 302, 303, 307 or 308) and a `Location`.
+    /// This status (301, 302, 303, 307 or 308) and a `Location` header.
     #[must_use]
     pub fn redirect(status: u16, location: impl Into<String>) -> Self {
         Self::status(status).header("location", location)
     }
 
-    /// Never a byte, until the client closes or the server goes down.
+    /// Sends nothing until the client closes or the server goes down.
     #[must_use]
     pub fn hang() -> Self {
         Self {
-            end: End::Silence,
+            after: AfterReply::Silence,
             ..Self::raw([])
         }
     }
 
-    /// No answer but a RST: the client's read fails with `ConnectionReset`. Needs Linux; elsewhere it may be an ordinary
-    /// close.
+    /// Sends a TCP RST and no bytes: the client's read fails with `ConnectionReset`. On other systems than Linux it may be
+    /// an ordinary close.
     #[must_use]
     pub fn reset() -> Self {
         Self {
-            end: End::Reset,
+            after: AfterReply::Reset,
             ..Self::raw([])
         }
     }
 
-    /// Exactly these bytes in place of an HTTP response, then a close. None at all is a close without an answer.
+    /// Sends exactly these bytes in place of an HTTP response, then closes. With no bytes it closes without an answer.
     #[must_use]
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Self {
+        Self {
+            after: AfterReply::Close,
+            ..Self::raw_kept(bytes)
+        }
+    }
+
+    /// Sends exactly these bytes in place of an HTTP response, and keeps the connection open for the next request.
+    ///
+    /// It stays open whatever the bytes or the request's `Connection` header say, so that a test sees which side closes.
+    #[must_use]
+    pub fn raw_kept(bytes: impl Into<Vec<u8>>) -> Self {
         Self {
             head: None,
             body: bytes.into().into(),
             cut: None,
-            end: End::Close,
+            later_parts: Vec::new(),
+            after: AfterReply::NextRequest,
             latency: Duration::ZERO,
-            gate: None,
+            held_by: None,
             drip: None,
         }
     }
 
-    /// 200 and a chunked body of blanks that goes on until the client closes.
+    /// 200 and a chunked body of spaces that has no end. It stops when the client closes.
     #[must_use]
     pub fn endless_body() -> Self {
         const CHUNK: &[u8] = b"20\r\n                                \r\n";
         Self {
-            end: End::Endless(CHUNK),
+            after: AfterReply::Repeat(CHUNK),
             ..Self::status(200).chunked()
         }
     }
 
-    /// 200 and header after header until the client closes.
+    /// 200 and headers that have no end. They stop when the client closes.
     #[must_use]
     pub fn endless_headers() -> Self {
         const HEADER: &[u8] = b"x-endless: and another, and another, and another\r\n";
         Self {
-            end: End::Endless(HEADER),
+            after: AfterReply::Repeat(HEADER),
             ..Self::raw("HTTP/1.1 200 Scripted\r\n")
         }
     }
 
-    /// Adds a header. A `content-length` or `transfer-encoding` stands in place of the right one, for lies about the
-    /// body; `connection: close` closes after the reply. Without effect where there is no head (`raw`, `hang`, `reset`,
-    /// `endless_headers`).
+    /// Adds a header.
+    ///
+    /// A `content-length` or `transfer-encoding` replaces the right one, so that a test can announce a wrong body.
+    /// `connection: close` closes after the reply. Has no effect on a reply without a head (`raw`, `raw_kept`, `hang`,
+    /// `reset`, `endless_headers`).
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         if let Some(head) = &mut self.head {
@@ -145,8 +180,8 @@ impl Reply {
         self
     }
 
-    /// The body in chunks (three, if it is long enough) in place of a `Content-Length`. Without effect where there is no
-    /// head.
+    /// Sends the body in chunks (three, if it is long enough) instead of with a `Content-Length`. Has no effect on a reply
+    /// without a head.
     #[must_use]
     pub fn chunked(mut self) -> Self {
         if let Some(head) = &mut self.head {
@@ -156,23 +191,24 @@ impl Reply {
     }
 }
 
-/// When and how fast it goes out.
+/// When and how fast the bytes are sent.
 impl Reply {
-    /// Waits this long, from the request's head on, before the first byte.
+    /// Waits this long before the first byte, counted from the moment at which the request's head had been read.
     #[must_use]
     pub fn latency(mut self, latency: Duration) -> Self {
         self.latency = latency;
         self
     }
 
-    /// Waits for the gate before the first byte.
+    /// Waits for the latch before the first byte.
     #[must_use]
-    pub fn held_by(mut self, gate: &Gate) -> Self {
-        self.gate = Some(gate.clone());
+    pub fn held_by(mut self, latch: &Latch) -> Self {
+        self.held_by = Some(latch.clone());
         self
     }
 
-    /// Byte by byte, head and all, with this pause before each byte (zero: one write a byte, without a pause).
+    /// Sends head and body byte by byte, with this pause before each byte. With a pause of zero each byte is a write of its
+    /// own.
     #[must_use]
     pub fn drip(mut self, every: Duration) -> Self {
         self.drip = Some(Drip {
@@ -182,7 +218,7 @@ impl Reply {
         self
     }
 
-    /// The head at once, then the body like [`Reply::drip`].
+    /// Sends the head at once, then the body as [`Reply::drip`] does.
     #[must_use]
     pub fn drip_body(mut self, every: Duration) -> Self {
         self.drip = Some(Drip {
@@ -193,15 +229,54 @@ impl Reply {
     }
 }
 
-/// Replies that break off. Each announces the whole body, or one byte more than it sends if that is not enough to make it
-/// incomplete; of several of these calls the last one counts.
+/// Replies in several parts.
+///
+/// Each call adds bytes that are sent as they are, after everything that was there before, and before the connection is
+/// closed or kept. So a test can split a reply at any byte, or send surplus bytes after a complete one:
+///
+/// ```
+/// use hn_ingest::test_util::{Latch, Reply};
+/// use std::time::Duration;
+///
+/// let in_two_parts = Reply::raw_kept("HTTP/1.1 200 OK\r\nContent-Le")
+///     .then_after(Duration::from_millis(5), "ngth: 2\r\n\r\n{}");
+/// let latch = Latch::new();
+/// let surplus_bytes_later = Reply::json("{}").then_when(&latch, "HTTP/1.1 200 OK\r\n\r\n");
+/// ```
+///
+/// The server answers the connection's next request only after the last part. A raw reply is in flight until its last
+/// part. Any other reply is in flight until its own body is complete, because what follows it belongs to no request.
+impl Reply {
+    /// Then sends these bytes, after a pause.
+    #[must_use]
+    pub fn then_after(self, pause: Duration, bytes: impl Into<Vec<u8>>) -> Self {
+        self.then(PartWait::Pause(pause), bytes)
+    }
+
+    /// Then sends these bytes, when the latch is open.
+    #[must_use]
+    pub fn then_when(self, latch: &Latch, bytes: impl Into<Vec<u8>>) -> Self {
+        self.then(PartWait::Latch(latch.clone()), bytes)
+    }
+
+    fn then(mut self, wait: PartWait, bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into().into();
+        self.later_parts.push(LaterPart { wait, bytes });
+        self
+    }
+}
+
+/// Replies that break off.
+///
+/// Each announces the whole body, or one byte more than it sends if that is needed to make it incomplete. If several of
+/// these are called, the last one counts.
 impl Reply {
     /// Sends `bytes` bytes of the body, then closes.
     #[must_use]
     pub fn cut_at(self, bytes: usize) -> Self {
         Self {
             cut: Some(bytes),
-            end: End::Close,
+            after: AfterReply::Close,
             ..self
         }
     }
@@ -211,17 +286,17 @@ impl Reply {
     pub fn stall_at(self, bytes: usize) -> Self {
         Self {
             cut: Some(bytes),
-            end: End::Silence,
+            after: AfterReply::Silence,
             ..self
         }
     }
 
-    /// Sends `bytes` bytes of the body, then a RST, as [`Reply::reset`] does.
+    /// Sends `bytes` bytes of the body, then a TCP RST, as [`Reply::reset`] does.
     #[must_use]
     pub fn reset_at(self, bytes: usize) -> Self {
         Self {
             cut: Some(bytes),
-            end: End::Reset,
+            after: AfterReply::Reset,
             ..self
         }
     }

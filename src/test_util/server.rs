@@ -1,76 +1,86 @@
-//! The server: what a test tells and asks it, and how it serves a connection.
+//! The server: what a test tells it and asks it, and how it serves a connection.
 
-use super::connection::Connection;
-use super::door::Door;
-use super::lock;
-use super::reply::{End, Reply};
-use super::request::Request;
-use super::state::{Counted, Script, Shared, State, Stats};
-use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, PoisonError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
-/// Longer than anything a test waits for on a busy machine, shorter than a CI's patience.
-const PATIENCE: Duration = Duration::from_secs(10);
+use super::{
+    connection::AcceptedConnection,
+    listener::Listener,
+    lock,
+    reply::{AfterReply, Reply},
+    request::Request,
+    state::{OpenConnectionGuard, Script, SharedState, State, Stats},
+    write_reply::{takes_time, write_reply},
+};
 
-/// An HTTP/1.1 server on loopback that plays scripts: see the [module's](super) example.
+/// How long [`ScriptedServer::wait_for`] waits. Long enough for a busy machine, and shorter than the time limit of a CI
+/// job.
+const WAIT_LIMIT: Duration = Duration::from_secs(10);
+
+/// An HTTP/1.1 server on loopback that answers by scripts. The [module](super) has an example.
 ///
-/// It keeps connections alive, and takes a client that closes its sending side for one that has gone. Dropping it closes
-/// every connection and ends its threads, whatever they were waiting for.
+/// It keeps connections alive. A client that closes its sending side counts as gone. Dropping the server closes every
+/// connection and ends its threads, whatever they wait for.
 #[derive(Debug)]
 pub struct ScriptedServer {
-    door: Door,
-    shared: Arc<Shared>,
+    listener: Listener,
+    shared: Arc<SharedState>,
 }
 
 impl ScriptedServer {
-    /// Starts a server on a free port of 127.0.0.1. It answers 404 until told otherwise.
+    /// Starts a server on a free port of 127.0.0.1. It answers 404 until it has a script.
     ///
     /// # Panics
-    /// If there is no port or thread to be had.
+    /// If the machine has no free port or thread.
     #[must_use]
     pub fn start() -> Self {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SharedState::default());
         let serving = Arc::clone(&shared);
         Self {
-            door: Door::open(move |connection| serve(&serving, &connection)),
+            listener: Listener::open(move |connection| serve(&serving, &connection)),
             shared,
         }
     }
 
-    /// `http://127.0.0.1:PORT`, without a slash at its end. Stays the same for the server's life.
+    /// `http://127.0.0.1:PORT`, without a slash at its end. It stays the same for the server's life.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.addr())
     }
 
-    /// The address behind [`ScriptedServer::url`].
+    /// The address in [`ScriptedServer::url`].
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.door.addr()
+        self.listener.addr()
     }
 
-    /// Answers requests for this path (with its query, if it has one) with these replies in order; the last one repeats.
-    /// Replaces an earlier script of the path.
+    /// Answers the requests for this path (with its query, if it has one) with these replies in order. The last reply
+    /// repeats. Replaces an earlier script of the path.
     ///
     /// # Panics
-    /// If there is no reply.
+    /// If `replies` is empty.
     pub fn on(&self, path: impl Into<String>, replies: impl IntoIterator<Item = Reply>) {
         let replies: Vec<_> = replies.into_iter().collect();
-        assert!(!replies.is_empty(), "a script needs a reply");
-        lock(&self.shared.state)
-            .scripts
-            .insert(path.into(), Script { replies, played: 0 });
+        assert!(!replies.is_empty(), "a script needs at least one reply");
+        let script = Script {
+            replies,
+            answered: 0,
+        };
+        lock(&self.shared.state).scripts.insert(path.into(), script);
     }
 
-    /// Answers requests for paths without a script. To make them wait use [`Reply::held_by`]; a `reply` that blocks
-    /// itself holds up the server's end, too.
+    /// Answers the requests for paths that have no script.
+    ///
+    /// Use [`Reply::held_by`] to make them wait. If `reply` itself blocks, the server cannot be dropped until it returns.
     pub fn otherwise(&self, reply: impl Fn(&str) -> Reply + Send + Sync + 'static) {
         lock(&self.shared.state).otherwise = Some(Arc::new(reply));
     }
 
-    /// Every request so far, in the order in which they were read. They are kept for the server's life.
+    /// Every request so far, in the order in which the server read them. It keeps them for its whole life.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         lock(&self.shared.state).requests.clone()
@@ -86,7 +96,7 @@ impl ScriptedServer {
             .count()
     }
 
-    /// The counters, all of one moment.
+    /// The counters, all read at the same moment.
     #[must_use]
     pub fn stats(&self) -> Stats {
         lock(&self.shared.state).stats()
@@ -101,82 +111,82 @@ impl ScriptedServer {
         self.wait_for(|stats| stats.in_flight >= count);
     }
 
-    /// Blocks the thread until the condition holds; it is looked at after every change of the counters. In async code
-    /// this belongs on a blocking thread, or the client under test may not get to run.
+    /// Blocks the thread until the condition holds. The condition is checked after every change of the counters.
+    ///
+    /// In async code, call this on a blocking thread. Otherwise the client under test may not run.
     ///
     /// # Panics
-    /// After ten seconds, with the counters as they were then.
+    /// After ten seconds. The message has the counters of that moment.
     #[track_caller]
     pub fn wait_for(&self, condition: impl Fn(&Stats) -> bool) {
-        self.wait_at_most(PATIENCE, condition);
+        self.wait_at_most(WAIT_LIMIT, condition);
     }
 
     #[track_caller]
-    pub(super) fn wait_at_most(&self, patience: Duration, condition: impl Fn(&Stats) -> bool) {
+    pub(super) fn wait_at_most(&self, limit: Duration, condition: impl Fn(&Stats) -> bool) {
         let unmet = |state: &mut State| !condition(&state.stats());
         let state = lock(&self.shared.state);
-        let waited = self
-            .shared
-            .changed
-            .wait_timeout_while(state, patience, unmet);
+        let waited = self.shared.changed.wait_timeout_while(state, limit, unmet);
         let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        let seen = state.stats();
+        let stats = state.stats();
         drop(state);
-        assert!(!waited.timed_out(), "not so within {patience:?}: {seen:?}");
+        assert!(
+            !waited.timed_out(),
+            "the server's counters did not meet the condition within {limit:?}: {stats:?}"
+        );
     }
 
     /// Closes every connection and refuses new ones, until [`ScriptedServer::come_back`]. Scripts and counters stay.
     pub fn go_down(&self) {
-        self.door.shut();
+        self.listener.close();
     }
 
     /// Listens again, on the same port.
     ///
     /// # Panics
-    /// If someone else has taken the port meanwhile.
+    /// If another program has taken the port in the meantime.
     pub fn come_back(&self) {
-        self.door.reopen();
+        self.listener.reopen();
     }
 }
 
-/// Answers one connection's requests until it ends.
-fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>) {
-    let _counted = Counted::new(shared, connection.number);
-    let mut answering: Option<JoinHandle<()>> = None;
-    // While a slow reply is played elsewhere, this is where the client's leaving is noticed.
+/// Answers the requests of one connection until it ends.
+fn serve(shared: &Arc<SharedState>, connection: &Arc<AcceptedConnection>) {
+    let _open = OpenConnectionGuard::new(shared, connection.number);
+    let mut writer: Option<JoinHandle<()>> = None;
+    // While another thread writes a slow reply, this read notices that the client leaves.
     while let Ok(request) = Request::read(connection) {
-        if let Some(previous) = answering.take() {
+        if let Some(previous) = writer.take() {
             let _ = previous.join();
         }
         let reply = shared.choose_reply(&request.path);
-        if reply.end != End::Reset && request.take_rest(connection).is_err() {
+        // A reset needs the unread byte.
+        if reply.after != AfterReply::Reset && request.read_rest(connection).is_err() {
             break;
         }
-        shared.begin(connection, &request);
-        let number = connection.number;
-        if reply.takes_time() {
-            let (shared, connection) = (Arc::clone(shared), Arc::clone(connection));
-            answering = Some(thread::spawn(move || {
-                if reply
-                    .play(&connection, &request, || shared.answered(number))
-                    .is_err()
-                {
+        shared.record_request(connection, &request);
+        if takes_time(&reply) {
+            let shared = Arc::clone(shared);
+            let connection = Arc::clone(connection);
+            writer = Some(thread::spawn(move || {
+                let answered = || shared.record_answer(connection.number);
+                if write_reply(&reply, &connection, &request, answered).is_err() {
                     connection.close();
                 }
             }));
-        } else if reply
-            .play(connection, &request, || shared.answered(number))
-            .is_err()
-        {
-            if reply.end == End::Reset {
-                // A close would say goodbye first; the RST comes when the last owner drops the socket.
-                return;
+        } else {
+            let answered = || shared.record_answer(connection.number);
+            if write_reply(&reply, connection, &request, answered).is_err() {
+                if reply.after == AfterReply::Reset {
+                    // A close would send a FIN first. The RST is sent when the last owner drops the socket.
+                    return;
+                }
+                break;
             }
-            break;
         }
     }
     connection.close();
-    if let Some(last) = answering {
+    if let Some(last) = writer {
         let _ = last.join();
     }
 }

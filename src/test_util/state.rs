@@ -1,14 +1,14 @@
-//! What a server knows: its scripts, and what it has counted.
+//! What a scripted server keeps: its scripts and its counters.
 
-use super::connection::Connection;
-use super::lock;
-use super::reply::Reply;
-use super::request::Request;
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::{Arc, Condvar, Mutex};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Condvar, Mutex},
+};
 
-/// What a server has seen.
+use super::{connection::AcceptedConnection, lock, reply::Reply, request::Request};
+
+/// The counters of a [`ScriptedServer`](super::ScriptedServer).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Requests in total.
@@ -17,29 +17,32 @@ pub struct Stats {
     pub connections: usize,
     /// Connections that neither side has closed.
     pub open_connections: usize,
-    /// Requests that have been read and whose reply is not complete. A held reply counts; one whose client has gone
+    /// Requests that the server has read and not answered in full. A held reply counts. A request whose client has left
     /// does not.
     pub in_flight: usize,
-    /// The most requests that were ever in flight at once. Never more than the client really had.
+    /// The most requests that were in flight at once. Never more than the client really had in flight.
     pub peak_in_flight: usize,
 }
 
+/// The state, and a signal for each change of it.
 #[derive(Default)]
-pub(super) struct Shared {
+pub(super) struct SharedState {
     pub(super) state: Mutex<State>,
-    /// Told of every change of the counters.
+    /// Notified of every change of the counters.
     pub(super) changed: Condvar,
 }
 
 #[derive(Default)]
 pub(super) struct State {
+    /// The script of each path.
     pub(super) scripts: HashMap<String, Script>,
+    /// Answers the paths that have no script.
     pub(super) otherwise: Option<Otherwise>,
     pub(super) requests: Vec<Request>,
     connections: usize,
     open_connections: usize,
-    /// By number: a connection has one request in flight at most.
-    in_flight: HashMap<usize, Arc<Connection>>,
+    /// By the connection's number, because a connection has at most one request in flight.
+    in_flight: HashMap<usize, Arc<AcceptedConnection>>,
     peak_in_flight: usize,
 }
 
@@ -47,84 +50,85 @@ pub(super) type Otherwise = Arc<dyn Fn(&str) -> Reply + Send + Sync>;
 
 pub(super) struct Script {
     pub(super) replies: Vec<Reply>,
-    pub(super) played: usize,
+    /// How many requests it has answered.
+    pub(super) answered: usize,
 }
 
-/// Counts a connection as open for as long as it lives, even if a callback of the test panics.
-pub(super) struct Counted<'a> {
-    shared: &'a Shared,
-    number: usize,
+/// Counts a connection as open for as long as the guard lives, even if a callback of the test panics.
+pub(super) struct OpenConnectionGuard<'a> {
+    shared: &'a SharedState,
+    connection: usize,
 }
 
-impl<'a> Counted<'a> {
-    pub(super) fn new(shared: &'a Shared, number: usize) -> Self {
-        shared.change(|state| {
+impl<'a> OpenConnectionGuard<'a> {
+    pub(super) fn new(shared: &'a SharedState, connection: usize) -> Self {
+        shared.update(|state| {
             state.connections += 1;
             state.open_connections += 1;
         });
-        Self { shared, number }
+        Self { shared, connection }
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for OpenConnectionGuard<'_> {
     fn drop(&mut self) {
-        self.shared.change(|state| {
+        self.shared.update(|state| {
             state.open_connections -= 1;
-            state.in_flight.remove(&self.number);
+            state.in_flight.remove(&self.connection);
         });
     }
 }
 
-impl Shared {
-    fn change(&self, change: impl FnOnce(&mut State)) {
+impl SharedState {
+    fn update(&self, change: impl FnOnce(&mut State)) {
         change(&mut lock(&self.state));
         self.changed.notify_all();
     }
 
     pub(super) fn choose_reply(&self, path: &str) -> Reply {
         let mut state = lock(&self.state);
-        if let Some(scripted) = state.next_reply(path) {
+        if let Some(scripted) = state.next_scripted_reply(path) {
             return scripted;
         }
         let otherwise = state.otherwise.clone();
-        // The callback is the test's, and may ask the server something.
+        // The test's callback may call the server, so the lock must be free.
         drop(state);
         otherwise.map_or(Reply::status(404), |reply| reply(path))
     }
 
-    pub(super) fn begin(&self, connection: &Arc<Connection>, request: &Request) {
-        self.change(|state| {
+    pub(super) fn record_request(&self, connection: &Arc<AcceptedConnection>, request: &Request) {
+        self.update(|state| {
             state.requests.push(request.clone());
-            state.count(connection);
+            state.count_in_flight(connection);
         });
     }
 
-    pub(super) fn answered(&self, connection: usize) {
-        self.change(|state| drop(state.in_flight.remove(&connection)));
+    pub(super) fn record_answer(&self, connection: usize) {
+        self.update(|state| drop(state.in_flight.remove(&connection)));
     }
 }
 
 impl State {
-    fn count(&mut self, connection: &Arc<Connection>) {
+    fn count_in_flight(&mut self, connection: &Arc<AcceptedConnection>) {
         self.in_flight
             .insert(connection.number, Arc::clone(connection));
         if self.in_flight.len() > self.peak_in_flight {
-            // A client that gave up on one connection and went on with the next may be here before the thread that
-            // serves the first has noticed. Before a record is taken for one, look who is still there.
+            // A client may give up one connection and use the next before the first one's thread notices. So a new peak
+            // counts only the clients that are still there.
             self.in_flight
                 .retain(|_, connection| !connection.client_has_left());
             self.peak_in_flight = self.peak_in_flight.max(self.in_flight.len());
         }
     }
 
-    fn next_reply(&mut self, path: &str) -> Option<Reply> {
+    fn next_scripted_reply(&mut self, path: &str) -> Option<Reply> {
         let script = self.scripts.get_mut(path)?;
         let reply = script
             .replies
-            .get(script.played)
+            .get(script.answered)
             .or(script.replies.last())
             .cloned();
-        script.played += 1;
+        script.answered += 1;
         reply
     }
 
@@ -139,9 +143,9 @@ impl State {
     }
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for SharedState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Shared")
+        f.debug_tuple("SharedState")
             .field(&lock(&self.state).stats())
             .finish()
     }

@@ -1,13 +1,33 @@
-//! The engine over real sockets and real SQLite files, with a source and a sink of the tests' own.
+//! The engine over real sockets and real SQLite files, with a source and a sink of the tests.
 #![allow(clippy::unwrap_used)]
 
-mod adapting;
-mod concurrency;
-mod embedding;
-mod endings;
-mod faults;
-mod hostile;
-mod manners;
-mod properties;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod fixture;
+
+// What becomes of an id:
+
 mod retries;
-mod world;
+
+mod http_framing;
+
+mod malformed_answers;
+
+mod panics_and_storage_faults;
+
+// What a run and its handle promise:
+
+mod cancel_and_shutdown;
+
+mod handle;
+
+mod concurrency_bounds;
+
+mod properties;
+
+// How the API is treated:
+
+mod backpressure_on_errors;
+
+mod adaptive_limits;

@@ -1,17 +1,20 @@
-//! Random replies, settings and cancellation points: after every run the invariants hold, against a model of what each id should
-//! have come to.
+//! Random replies, settings and cancellation points. After every run the invariants hold, and each id has the outcome that a
+//! model expects.
 //!
-//! `PROPTEST_CASES=20000 cargo test --test engine properties` tries more. A failing case prints itself, and the next run tries it
-//! again first (it is kept in `proptest-regressions`).
+//! `PROPTEST_CASES=20000 cargo test --test engine properties` tries more cases. A failing case is printed and kept in
+//! `proptest-regressions`; the next run tries it first.
 
 use std::time::Duration;
 
 use hn_ingest::{Config, test_util::Reply};
 use proptest::{collection::vec, option, prelude::*};
 
-use crate::world::{PANICS_IN_DECODE, PANICS_IN_WRITE, World, in_system};
+use crate::{
+    fixture::{Fixture, PANICS_IN_DECODE, PANICS_IN_WRITE},
+    support::in_system,
+};
 
-/// One answer of the server.
+/// One kind of answer of the server.
 #[derive(Clone, Copy, Debug)]
 enum Answer {
     Note,
@@ -27,8 +30,27 @@ enum Answer {
     TooLarge,
 }
 
-/// What an id comes to: an outcome, or the kind of its failure.
-type End = (&'static str, Option<&'static str>);
+/// How an id ends.
+#[derive(Clone, Copy, Debug)]
+struct ExpectedOutcome {
+    outcome: &'static str,
+    /// The kind of a failure.
+    kind: Option<&'static str>,
+}
+
+const fn settled(outcome: &'static str) -> ExpectedOutcome {
+    ExpectedOutcome {
+        outcome,
+        kind: None,
+    }
+}
+
+const fn failed(kind: &'static str) -> ExpectedOutcome {
+    ExpectedOutcome {
+        outcome: "failed",
+        kind: Some(kind),
+    }
+}
 
 impl Answer {
     fn reply(self) -> Reply {
@@ -40,7 +62,7 @@ impl Answer {
             Self::Unavailable => Reply::status(503),
             Self::Cut => Reply::json("{\"note\": 1}").cut_at(4),
             Self::ChunksCut => Reply::json("{\"note\": 1}").chunked().cut_at(4),
-            // With a byte of an answer: without, a connection that was used before is taken for stale, and its request made anew.
+            // It sends a few bytes first. Without them a kept connection counts as stale, and its request is sent again.
             Self::Reset => Reply::raw("HTTP/1.1 2"),
             Self::Silence => Reply::hang(),
             Self::Html => Reply::body("<html>"),
@@ -48,28 +70,33 @@ impl Answer {
         }
     }
 
-    /// How it ends an id, and whether another attempt comes first.
-    fn end(self) -> (End, bool) {
+    /// How it ends an id that has no attempt left.
+    fn outcome(self) -> ExpectedOutcome {
         match self {
-            Self::Note => (("stored", None), false),
-            Self::Null | Self::Gone => (("absent", None), false),
-            Self::NotFound => (("failed", Some("status")), false),
-            Self::Unavailable => (("failed", Some("status")), true),
-            Self::Cut | Self::ChunksCut | Self::Reset => (("failed", Some("reset")), true),
-            Self::Silence => (("failed", Some("timeout")), true),
-            Self::Html => (("failed", Some("decode")), false),
-            Self::TooLarge => (("failed", Some("body")), false),
+            Self::Note => settled("stored"),
+            Self::Null | Self::Gone => settled("absent"),
+            Self::NotFound | Self::Unavailable => failed("status"),
+            Self::Cut | Self::ChunksCut | Self::Reset => failed("reset"),
+            Self::Silence => failed("timeout"),
+            Self::Html => failed("decode"),
+            Self::TooLarge => failed("body"),
         }
+    }
+
+    fn is_retried(self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable | Self::Cut | Self::ChunksCut | Self::Reset | Self::Silence
+        )
     }
 }
 
-/// What an id should come to, and in how many attempts.
-fn model(script: &[Answer], attempts_max: u32) -> (End, u32) {
+/// How an id should end, and after how many attempts.
+fn expected(script: &[Answer], attempts_max: u32) -> (ExpectedOutcome, u32) {
     let answers = script.iter().chain(script.last().into_iter().cycle());
     for (attempt, answer) in (1..=attempts_max).zip(answers) {
-        let (end, again) = answer.end();
-        if !again || attempt == attempts_max {
-            return (end, attempt);
+        if !answer.is_retried() || attempt == attempts_max {
+            return (answer.outcome(), attempt);
         }
     }
     unreachable!("there is at least one attempt and one answer")
@@ -92,14 +119,17 @@ fn answer() -> impl Strategy<Value = Answer> {
 
 #[derive(Clone, Debug)]
 struct Case {
+    /// The answers for each id.
     scripts: Vec<Vec<Answer>>,
     workers: usize,
     mailbox: usize,
     batch: usize,
+    /// In milliseconds.
     linger: u64,
     attempts: u32,
-    /// Cancels when so many requests came in.
+    /// Cancels the run after this many requests.
     cancel_after: Option<usize>,
+    /// Whether the list has ids whose decoding or writing panics.
     panicking: bool,
 }
 
@@ -134,9 +164,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
-    fn every_id_comes_to_what_its_answers_say(case in case()) {
-        let timeout = Duration::from_secs(60);
-        holds(&case, timeout, true);
+    fn every_id_ends_as_its_answers_say(case in case()) {
+        run_and_check(&case, Duration::from_secs(60), true);
     }
 }
 
@@ -153,8 +182,8 @@ proptest! {
                 script.push(Answer::Silence);
             }
         }
-        // Short, so that an answer may come too late on a busy machine: what each id comes to is not foretold here.
-        holds(&case, Duration::from_millis(40), false);
+        // The timeout is short, so on a busy machine any answer may come too late. The model cannot say how an id ends.
+        run_and_check(&case, Duration::from_millis(40), false);
     }
 }
 
@@ -169,9 +198,10 @@ fn cases() -> u32 {
         .unwrap_or(2000)
 }
 
-fn holds(case: &Case, timeout: Duration, foretold: bool) {
-    let mut world = World::new();
-    world.config = Config {
+/// Runs the case and checks the invariants. With `check_outcomes` it also compares each id with the model.
+fn run_and_check(case: &Case, timeout: Duration, check_outcomes: bool) {
+    let mut fixture = Fixture::new();
+    fixture.config = Config {
         workers: case.workers,
         mailbox: case.mailbox,
         batch: case.batch,
@@ -185,7 +215,7 @@ fn holds(case: &Case, timeout: Duration, foretold: bool) {
     };
     let mut ids = Vec::new();
     for (id, script) in (1..).zip(&case.scripts) {
-        world.on(id, script.iter().map(|answer| answer.reply()));
+        fixture.on(id, script.iter().map(|answer| answer.reply()));
         ids.push(id);
     }
     if case.panicking {
@@ -193,38 +223,39 @@ fn holds(case: &Case, timeout: Duration, foretold: bool) {
     }
     let requested = ids.len();
     let report = in_system(async {
-        let run = world.pipeline().await.run(ids);
+        let run = fixture.pipeline().await.run(ids);
         if let Some(after) = case.cancel_after {
-            world.requested(after.min(requested)).await;
+            fixture.wait_for_requests(after.min(requested)).await;
             run.cancel();
         }
         run.await.unwrap()
     });
 
-    world.check(&report);
-    let (totals, stats) = (&report.totals, world.server.stats());
+    fixture.check_report(&report);
+    let totals = &report.totals;
+    let stats = fixture.server.stats();
     assert_eq!(totals.requested, requested as u64);
     assert!(stats.peak_in_flight <= case.workers, "{stats:?}");
     assert!(totals.in_flight_peak <= case.workers as u64, "{totals:?}");
     assert!(totals.unsaved_peak <= 2 * case.batch as u64, "{totals:?}");
     assert_eq!(
-        world.count("outcomes"),
-        world.count("(SELECT DISTINCT id FROM outcomes)")
+        fixture.count_rows("outcomes"),
+        fixture.count_rows("(SELECT DISTINCT id FROM outcomes)")
     );
-    if case.cancel_after.is_some() || !foretold {
+    if case.cancel_after.is_some() || !check_outcomes {
         return;
     }
     assert_eq!(totals.not_attempted, 0);
     for (id, script) in (1..).zip(&case.scripts) {
-        let ((outcome, kind), attempts) = model(script, case.attempts);
+        let (ExpectedOutcome { outcome, kind }, attempts) = expected(script, case.attempts);
         let kind = kind.map_or("kind IS NULL".to_owned(), |kind| format!("kind = '{kind}'"));
-        let told = world.count(&format!(
+        let rows = fixture.count_rows(&format!(
             "outcomes WHERE id = {id} AND outcome = '{outcome}' AND {kind}"
         ));
-        assert_eq!(told, 1, "{id} should be {outcome}, {kind}");
-        // A connection that was kept alive may break once more than was scripted, which costs an attempt.
+        assert_eq!(rows, 1, "{id} should be {outcome}, {kind}");
+        // A kept connection may break once more than the script says, which costs an attempt.
         assert!(
-            world.hits(id) >= 1 && world.hits(id) <= attempts as usize,
+            fixture.hits(id) >= 1 && fixture.hits(id) <= attempts as usize,
             "{id}: {attempts}"
         );
     }

@@ -1,42 +1,45 @@
-//! How runs end: cancelled, in turn, or with their pipeline.
+//! How runs end: completed in turn, cancelled, or shut down with their pipeline.
 
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt, stream};
 use hn_ingest::{Config, StartError, test_util::Reply};
 
-use crate::world::{World, failure, in_system};
+use crate::{
+    fixture::{Fixture, failure},
+    support::{eventually, in_system},
+};
 
 #[test]
 fn a_cancelled_run_finishes_what_is_in_flight_and_accounts_for_the_rest() {
-    let world = World::new();
-    let gate = world.hold_answers();
+    let fixture = Fixture::new();
+    let latch = fixture.hold_answers();
     let report = in_system(async {
-        let run = world.pipeline().await.run(1..=1000);
-        world.in_flight(4).await;
+        let run = fixture.pipeline().await.run(1..=1000);
+        fixture.wait_in_flight(4).await;
         run.cancel();
-        gate.open();
+        latch.open();
         run.await.unwrap()
     });
-    world.check(&report);
+    fixture.check_report(&report);
     assert!(report.interrupted);
     assert_eq!((report.totals.requested, report.totals.stored), (1000, 4));
     assert_eq!(report.totals.not_attempted, 996);
 }
 
 #[test]
-fn a_drain_ends_even_when_nothing_is_ever_answered() {
-    let mut world = World::new();
-    (world.config.timeout, world.config.drain) =
-        (Duration::from_secs(600), Duration::from_millis(50));
-    world.server.otherwise(|_| Reply::hang());
+fn a_drain_ends_even_if_the_server_never_answers() {
+    let mut fixture = Fixture::new();
+    fixture.config.timeout = Duration::from_secs(600);
+    fixture.config.drain = Duration::from_millis(50);
+    fixture.server.otherwise(|_| Reply::hang());
     let report = in_system(async {
-        let run = world.pipeline().await.run(1..=10);
-        world.in_flight(4).await;
+        let run = fixture.pipeline().await.run(1..=10);
+        fixture.wait_in_flight(4).await;
         run.cancel();
         run.await.unwrap()
     });
-    world.check(&report);
+    fixture.check_report(&report);
     assert_eq!(
         (report.totals.not_attempted, report.totals.attempts),
         (10, 4)
@@ -44,47 +47,48 @@ fn a_drain_ends_even_when_nothing_is_ever_answered() {
 }
 
 #[test]
-fn who_waits_for_another_attempt_does_not_hold_up_a_drain() {
-    let mut world = World::new();
-    (world.config.backoff, world.config.backoff_max) =
-        (Duration::from_secs(3600), Duration::from_secs(3600));
-    world.config.drain = Duration::from_secs(3600);
-    world.server.otherwise(|_| Reply::status(503));
+fn ids_that_wait_for_a_retry_do_not_hold_up_a_drain() {
+    let mut fixture = Fixture::new();
+    fixture.config.backoff = Duration::from_secs(3600);
+    fixture.config.backoff_max = Duration::from_secs(3600);
+    fixture.config.drain = Duration::from_secs(3600);
+    fixture.server.otherwise(|_| Reply::status(503));
     let began = Instant::now();
     let report = in_system(async {
-        let run = world.pipeline().await.run(1..=10);
-        world.requested(4).await;
-        while run.progress().being_retried < 4 {
-            actix_rt::task::yield_now().await;
-        }
+        let run = fixture.pipeline().await.run(1..=10);
+        fixture.wait_for_requests(4).await;
+        eventually("four ids wait for a retry", || {
+            run.progress().being_retried == 4
+        })
+        .await;
         run.cancel();
         run.await.unwrap()
     });
-    world.check(&report);
+    fixture.check_report(&report);
     assert_eq!(report.totals.not_attempted, 10);
     assert!(began.elapsed() < Duration::from_secs(60));
 }
 
 #[test]
-fn a_stream_is_asked_for_nothing_more_once_its_run_is_cancelled() {
-    let world = World::new();
+fn a_cancelled_run_reads_no_more_of_its_stream() {
+    let fixture = Fixture::new();
     let report = in_system(async {
         let endless = stream::iter(1..=3).chain(stream::pending());
-        let run = world.pipeline().await.run_stream(endless);
-        world.requested(3).await;
+        let run = fixture.pipeline().await.run_stream(endless);
+        fixture.wait_for_requests(3).await;
         run.cancel();
         run.await.unwrap()
     });
-    world.check(&report);
+    fixture.check_report(&report);
     assert_eq!(report.totals.requested, 3);
 }
 
 #[test]
-fn runs_of_a_pipeline_queue_and_each_has_its_own_report() {
-    let world = World::new();
-    world.on(30, [Reply::status(404)]);
+fn runs_of_a_pipeline_wait_in_a_queue_and_each_has_its_own_report() {
+    let fixture = Fixture::new();
+    fixture.on(30, [Reply::status(404)]);
     let (first, second, third) = in_system(async {
-        let pipeline = world.pipeline().await;
+        let pipeline = fixture.pipeline().await;
         let runs = (
             pipeline.run(1..=20),
             pipeline.run(21..=30),
@@ -104,44 +108,44 @@ fn runs_of_a_pipeline_queue_and_each_has_its_own_report() {
 
 #[test]
 fn two_pipelines_on_one_file_both_finish_with_nothing_lost() {
-    let mut world = World::new();
-    world.config.batch = 7;
+    let mut fixture = Fixture::new();
+    fixture.config.batch = 7;
     let (first, second) = in_system(async {
-        let (one, other) = (world.pipeline().await, world.pipeline().await);
-        let (first, second) = (one.run(1..=500), other.run(501..=1000));
+        let first = fixture.pipeline().await.run(1..=500);
+        let second = fixture.pipeline().await.run(501..=1000);
         (first.await.unwrap(), second.await.unwrap())
     });
     assert_eq!((first.totals.stored, second.totals.stored), (500, 500));
-    assert_eq!(world.count("notes"), 1000);
+    assert_eq!(fixture.count_rows("notes"), 1000);
 }
 
 #[test]
-fn a_run_without_its_pipelines_other_handles_goes_on() {
-    let world = World::new();
+fn a_run_goes_on_after_its_pipeline_handle_is_dropped() {
+    let fixture = Fixture::new();
     let report = in_system(async {
-        let run = world.pipeline().await.run(1..=100);
+        let run = fixture.pipeline().await.run(1..=100);
         run.await.unwrap()
     });
     assert_eq!(report.totals.stored, 100);
 }
 
 #[test]
-fn a_list_that_panics_ends_its_run_early_and_no_other() {
-    let world = World::new();
+fn a_list_that_panics_ends_only_its_own_run() {
+    let fixture = Fixture::new();
     let iterator = || (1..=10).chain((11..=20).inspect(|_| panic!("no more ids")));
-    // Read while it is waited for, so that it panics there.
+    // It panics when it is polled the second time, while the run waits for it.
     let waited = || {
-        let mut looks = 0;
+        let mut polls = 0;
         let late = stream::poll_fn(move |cx: &mut std::task::Context<'_>| {
-            looks += 1;
-            assert!(looks < 2, "no more ids");
+            polls += 1;
+            assert!(polls < 2, "no more ids");
             cx.waker().wake_by_ref();
             std::task::Poll::<Option<i64>>::Pending
         });
         stream::iter(1..=10).chain(late)
     };
     let (first, second, third) = in_system(async {
-        let pipeline = world.pipeline().await;
+        let pipeline = fixture.pipeline().await;
         let runs = (
             pipeline.run(iterator()),
             pipeline.run_stream(waited()),
@@ -201,11 +205,11 @@ fn a_setting_out_of_its_range_is_refused_at_the_start() {
             },
         ),
     ] {
-        let world = World::new();
-        let start = world
+        let fixture = Fixture::new();
+        let start = fixture
             .builder()
             .config(config)
-            .database(world.file())
+            .database(fixture.database_file())
             .own_arbiter();
         let error = in_system(start.start()).err().unwrap();
         assert!(matches!(error, StartError::Setting(_)), "{error}");
@@ -219,40 +223,40 @@ fn a_setting_out_of_its_range_is_refused_at_the_start() {
 }
 
 #[test]
-fn a_run_cancelled_in_the_queue_attempts_nothing_and_reports_at_once() {
-    let world = World::new();
-    let gate = world.hold_answers();
+fn a_run_that_is_cancelled_in_the_queue_reports_at_once_and_attempts_nothing() {
+    let fixture = Fixture::new();
+    let latch = fixture.hold_answers();
     let report = in_system(async {
-        let pipeline = world.pipeline().await;
+        let pipeline = fixture.pipeline().await;
         let first = pipeline.run(1..=4);
         let queued = pipeline.run(5..=8);
-        world.in_flight(4).await;
+        fixture.wait_in_flight(4).await;
         queued.cancel();
         let report = queued.await.unwrap();
-        gate.open();
+        latch.open();
         first.await.unwrap();
         report
     });
     assert_eq!((report.totals.not_attempted, report.interrupted), (4, true));
-    assert_eq!(world.server.stats().requests, 4);
+    assert_eq!(fixture.server.stats().requests, 4);
 }
 
 #[test]
-fn a_shutdown_may_be_given_all_the_time_there_is() {
-    let world = World::new();
+fn a_shutdown_may_have_the_longest_duration_as_its_bound() {
+    let fixture = Fixture::new();
     let report = in_system(async {
-        let pipeline = world.pipeline().await;
+        let pipeline = fixture.pipeline().await;
         let _run = pipeline.run(1..=65_535);
-        world.requested(10).await;
+        fixture.wait_for_requests(10).await;
         pipeline.shutdown(Duration::MAX).await.unwrap()
     });
     assert_eq!(report.requested, report.stored + report.not_attempted);
 }
 
 #[test]
-fn without_a_system_a_pipeline_does_not_start_and_says_what_to_do() {
-    let world = World::new();
-    let start = || world.builder().database(world.file()).start();
+fn without_an_actix_system_a_pipeline_does_not_start_and_says_what_to_do() {
+    let fixture = Fixture::new();
+    let start = || fixture.builder().database(fixture.database_file()).start();
     let error = start().now_or_never().unwrap().err().unwrap();
     assert!(matches!(error, StartError::NoSystem));
     assert!(error.to_string().contains("#[actix_rt::main]"), "{error}");

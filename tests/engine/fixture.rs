@@ -1,7 +1,6 @@
-//! A small API of notes and the tables that they go to, so that a test reads as what it promises.
+//! What every engine test starts from: a small API of notes, and the tables that notes are stored in.
 
 use std::{
-    future::Future,
     ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::Arc,
@@ -17,30 +16,32 @@ use diesel::{
 };
 use hn_ingest::{
     Builder, Config, DecodeError, Outcome, Pipeline, Report, Sink, Source,
-    test_util::{Gate, Reply, ScriptedServer},
+    test_util::{Latch, Reply, ScriptedServer},
 };
 use tempfile::TempDir;
 
-/// Ids with a part of their own in a test: each does harm in one place.
+use crate::support::in_system;
+
+/// Special ids. Each does harm in one place.
 pub(crate) const PANICS_IN_URL: i64 = 9001;
 pub(crate) const PANICS_IN_DECODE: i64 = 9002;
 pub(crate) const PANICS_IN_WRITE: i64 = 9003;
 pub(crate) const VIOLATES_A_CONSTRAINT: i64 = 9004;
-/// Not even its failure can be written.
+/// Its failure cannot be written either.
 pub(crate) const PANICS_ALWAYS: i64 = 9005;
 
-/// Notes at `/ID`: any JSON is a note, `null` is none.
-pub(crate) struct Notes {
+/// Notes at `/ID`. Any JSON value is a note, except that `null` means that there is no such note.
+pub(crate) struct NotesSource {
     pub(crate) base: String,
     pub(crate) headers: Vec<(String, String)>,
 }
 
-impl Source for Notes {
+impl Source for NotesSource {
     type Id = i64;
     type Record = String;
 
     fn url(&self, id: &i64) -> String {
-        assert_ne!(*id, PANICS_IN_URL, "no URL for this one");
+        assert_ne!(*id, PANICS_IN_URL, "this id has no URL");
         format!("{}/{id}", self.base)
     }
 
@@ -53,16 +54,16 @@ impl Source for Notes {
     }
 
     fn decode(&self, id: &i64, body: &[u8]) -> Result<Option<String>, DecodeError> {
-        assert_ne!(*id, PANICS_IN_DECODE, "cannot decode this one");
+        assert_ne!(*id, PANICS_IN_DECODE, "this id cannot be decoded");
         let value: serde_json::Value = serde_json::from_slice(body).map_err(DecodeError::new)?;
         Ok((!value.is_null()).then(|| value.to_string()))
     }
 }
 
-/// Keeps notes in `notes`, and every outcome that was ever written in `outcomes`.
-pub(crate) struct Shelf;
+/// Stores notes in the table `notes`, and every outcome that was ever written in the table `outcomes`.
+pub(crate) struct NotesSink;
 
-impl Sink for Shelf {
+impl Sink for NotesSink {
     type Id = i64;
     type Record = String;
 
@@ -72,9 +73,9 @@ impl Sink for Shelf {
         batch: &[(i64, Outcome<String>)],
     ) -> QueryResult<()> {
         for (id, outcome) in batch {
-            assert_ne!(*id, PANICS_ALWAYS, "cannot write anything of this one");
+            assert_ne!(*id, PANICS_ALWAYS, "no outcome of this id can be written");
             let (name, kind, note) = match outcome {
-                Outcome::Stored(_) if *id == PANICS_IN_WRITE => panic!("cannot write this one"),
+                Outcome::Stored(_) if *id == PANICS_IN_WRITE => panic!("this id cannot be stored"),
                 Outcome::Stored(_) if *id == VIOLATES_A_CONSTRAINT => {
                     let why = Box::new("CHECK constraint failed: note".to_owned());
                     return Err(Error::DatabaseError(DatabaseErrorKind::CheckViolation, why));
@@ -100,18 +101,20 @@ impl Sink for Shelf {
 }
 
 /// A server, a database file and settings for one test.
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) server: Arc<ScriptedServer>,
+    /// The settings of the pipelines that it starts.
     pub(crate) config: Config,
+    /// Holds the database file, and is deleted with the fixture.
     folder: TempDir,
 }
 
-impl World {
-    /// Every note answers at once, and nothing waits long.
+impl Fixture {
+    /// The server answers every note at once. The settings wait only milliseconds.
     pub(crate) fn new() -> Self {
         let server = ScriptedServer::start();
         server.otherwise(|path| Reply::json(format!(r#"{{"note":"{path}"}}"#)));
-        let world = Self {
+        let fixture = Self {
             server: Arc::new(server),
             config: Config {
                 workers: 4,
@@ -122,50 +125,57 @@ impl World {
             },
             folder: tempfile::tempdir().unwrap(),
         };
-        world
+        fixture
             .connection()
             .batch_execute(
                 "CREATE TABLE notes (id INTEGER PRIMARY KEY, note TEXT NOT NULL);
                  CREATE TABLE outcomes (seq INTEGER PRIMARY KEY, id INTEGER, outcome TEXT, kind TEXT);",
             )
             .unwrap();
-        world
+        fixture
     }
 
+    /// Answers the requests for this id with these replies in order. The last reply repeats.
     pub(crate) fn on(&self, id: i64, replies: impl IntoIterator<Item = Reply>) {
         self.server.on(format!("/{id}"), replies);
     }
 
-    /// Every answer waits for this gate.
-    pub(crate) fn hold_answers(&self) -> Gate {
-        let gate = Gate::new();
-        let held = gate.clone();
+    /// From now on every answer waits for the returned latch.
+    pub(crate) fn hold_answers(&self) -> Latch {
+        let latch = Latch::new();
+        let holding = latch.clone();
         self.server
-            .otherwise(move |_| Reply::json("{}").held_by(&held));
-        gate
+            .otherwise(move |_| Reply::json("{}").held_by(&holding));
+        latch
     }
 
+    /// How many requests there were for this id.
     pub(crate) fn hits(&self, id: i64) -> usize {
         self.server.hits(&format!("/{id}"))
     }
 
-    pub(crate) fn file(&self) -> PathBuf {
+    pub(crate) fn database_file(&self) -> PathBuf {
         self.folder.path().join("notes.db")
     }
 
+    /// A pipeline from the server to the database file, with the fixture's settings.
     pub(crate) async fn pipeline(&self) -> Pipeline<i64> {
-        self.builder().database(self.file()).start().await.unwrap()
+        self.builder()
+            .database(self.database_file())
+            .start()
+            .await
+            .unwrap()
     }
 
-    pub(crate) fn builder(&self) -> Builder<Notes, Shelf> {
-        let source = Notes {
+    pub(crate) fn builder(&self) -> Builder<NotesSource, NotesSink> {
+        let source = NotesSource {
             base: self.server.url(),
             headers: vec![],
         };
-        Builder::new(source, Shelf).config(self.config.clone())
+        Builder::new(source, NotesSink).config(self.config.clone())
     }
 
-    /// One run from start to report.
+    /// Runs these ids in a pipeline of their own.
     pub(crate) fn ingest(&self, ids: RangeInclusive<i64>) -> Report<i64> {
         self.ingest_list(ids.collect())
     }
@@ -174,16 +184,16 @@ impl World {
         in_system(async { self.pipeline().await.run(ids).await.unwrap() })
     }
 
-    /// Waits on a thread of its own, so that the pipeline goes on, until so many requests are in flight.
-    pub(crate) async fn in_flight(&self, count: usize) {
+    /// Waits until this many requests are in flight. It waits on a blocking thread, so the pipeline goes on.
+    pub(crate) async fn wait_in_flight(&self, count: usize) {
         let server = self.server.clone();
         actix_rt::task::spawn_blocking(move || server.wait_in_flight(count))
             .await
             .unwrap();
     }
 
-    /// Waits likewise until so many requests came in all.
-    pub(crate) async fn requested(&self, count: usize) {
+    /// Waits until this many requests have come in total. It waits on a blocking thread, so the pipeline goes on.
+    pub(crate) async fn wait_for_requests(&self, count: usize) {
         let server = self.server.clone();
         actix_rt::task::spawn_blocking(move || server.wait_for(|stats| stats.requests >= count))
             .await
@@ -191,36 +201,37 @@ impl World {
     }
 
     pub(crate) fn connection(&self) -> SqliteConnection {
-        connection(&self.file())
+        connection(&self.database_file())
     }
 
-    /// When each request came, in their order.
-    pub(crate) fn times(&self) -> Vec<Instant> {
+    /// When the server read each request, in their order.
+    pub(crate) fn request_times(&self) -> Vec<Instant> {
         let requests = self.server.requests();
         requests.iter().map(|request| request.at).collect()
     }
 
-    pub(crate) fn count(&self, table_and_condition: &str) -> u64 {
+    /// Counts rows, as in `count_rows("notes WHERE id = 1")`.
+    pub(crate) fn count_rows(&self, table_and_condition: &str) -> u64 {
         let query = format!("SELECT count(*) AS number FROM {table_and_condition}");
         number(&mut self.connection(), &query)
     }
 
-    /// What the database holds, against what a report says: invariants 1 and 2.
-    pub(crate) fn check(&self, report: &Report<i64>) {
+    /// Asserts that every requested id is accounted for, and that the database holds what the report says.
+    pub(crate) fn check_report(&self, report: &Report<i64>) {
         let totals = &report.totals;
         assert_eq!(
             totals.requested,
             totals.stored + totals.absent + totals.failed + totals.not_attempted,
             "requested = stored + absent + failed + not attempted: {totals:?}"
         );
-        for (outcome, told) in [
+        for (outcome, reported) in [
             ("stored", totals.stored),
             ("absent", totals.absent),
             ("failed", totals.failed),
         ] {
-            let held = self.count(&format!("outcomes WHERE outcome = '{outcome}'"));
+            let written = self.count_rows(&format!("outcomes WHERE outcome = '{outcome}'"));
             assert_eq!(
-                held, told,
+                written, reported,
                 "{outcome}, in the database and in the report: {totals:?}"
             );
         }
@@ -235,19 +246,15 @@ pub(crate) fn connection(file: &Path) -> SqliteConnection {
 
 fn number(conn: &mut SqliteConnection, query: &str) -> u64 {
     #[derive(QueryableByName)]
-    struct Row {
+    struct NumberRow {
         #[diesel(sql_type = BigInt)]
         number: i64,
     }
-    let row: Row = sql_query(query).get_result(conn).unwrap();
+    let row: NumberRow = sql_query(query).get_result(conn).unwrap();
     u64::try_from(row.number).unwrap()
 }
 
-pub(crate) fn in_system<F: Future>(work: F) -> F::Output {
-    actix_rt::System::new().block_on(work)
-}
-
-/// Which failure an id's report names, with its attempts.
+/// The kind of an id's failure and its attempts, as the report names them.
 pub(crate) fn failure(report: &Report<i64>, id: i64) -> (&'static str, u32) {
     let failed = report.failures.iter().find(|failed| failed.id == id);
     failed.map(|failed| (failed.kind, failed.attempts)).unwrap()

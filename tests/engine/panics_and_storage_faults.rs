@@ -1,4 +1,4 @@
-//! Panics, bad rows, locked, full and vanished databases: what each costs, and what it does not.
+//! Panics of the host's code, bad rows, and locked, full and deleted databases: what each costs.
 
 use std::time::Duration;
 
@@ -9,13 +9,16 @@ use diesel::{
 };
 use hn_ingest::test_util::Reply;
 
-use crate::world::{
-    PANICS_ALWAYS, PANICS_IN_DECODE, PANICS_IN_URL, PANICS_IN_WRITE, VIOLATES_A_CONSTRAINT, World,
-    failure, in_system,
+use crate::{
+    fixture::{
+        Fixture, PANICS_ALWAYS, PANICS_IN_DECODE, PANICS_IN_URL, PANICS_IN_WRITE,
+        VIOLATES_A_CONSTRAINT, failure,
+    },
+    support::in_system,
 };
 
-/// Twenty ids, one of which does harm.
-fn among_others(id: i64) -> Vec<i64> {
+/// Nineteen harmless ids and this one.
+fn with_harmless_ids(id: i64) -> Vec<i64> {
     (1..=10).chain([id]).chain(11..=19).collect()
 }
 
@@ -27,9 +30,9 @@ fn a_panic_or_a_bad_row_costs_only_its_id() {
         (PANICS_IN_WRITE, "storage"),
         (VIOLATES_A_CONSTRAINT, "storage"),
     ] {
-        let world = World::new();
-        let report = world.ingest_list(among_others(id));
-        world.check(&report);
+        let fixture = Fixture::new();
+        let report = fixture.ingest_list(with_harmless_ids(id));
+        fixture.check_report(&report);
         assert_eq!(
             (report.totals.stored, report.totals.failed),
             (19, 1),
@@ -37,24 +40,24 @@ fn a_panic_or_a_bad_row_costs_only_its_id() {
         );
         assert_eq!(failure(&report, id), (kind, 1));
         assert_eq!(report.storage_lost, None);
-        assert_eq!(world.count("notes"), 19);
+        assert_eq!(fixture.count_rows("notes"), 19);
     }
 }
 
 #[test]
-fn an_id_that_cannot_even_fail_is_not_attempted_and_costs_no_other() {
-    let world = World::new();
-    let report = world.ingest_list(among_others(PANICS_ALWAYS));
-    world.check(&report);
+fn an_id_whose_failure_cannot_be_written_is_not_attempted_and_costs_no_other() {
+    let fixture = Fixture::new();
+    let report = fixture.ingest_list(with_harmless_ids(PANICS_ALWAYS));
+    fixture.check_report(&report);
     assert_eq!((report.totals.stored, report.totals.not_attempted), (19, 1));
     assert_eq!(report.storage_lost, None);
 }
 
 #[test]
-fn a_pipeline_that_saw_panics_is_at_full_strength_for_its_next_run() {
-    let world = World::new();
+fn after_panics_every_fetcher_works_in_the_next_run() {
+    let fixture = Fixture::new();
     let report = in_system(async {
-        let pipeline = world.pipeline().await;
+        let pipeline = fixture.pipeline().await;
         let harm = [
             PANICS_IN_URL,
             PANICS_IN_DECODE,
@@ -65,17 +68,17 @@ fn a_pipeline_that_saw_panics_is_at_full_strength_for_its_next_run() {
             .run(harm.into_iter().cycle().take(40))
             .await
             .unwrap();
-        let gate = world.hold_answers();
+        let latch = fixture.hold_answers();
         let run = pipeline.run(1..=8);
-        world.in_flight(4).await;
-        gate.open();
+        fixture.wait_in_flight(4).await;
+        latch.open();
         run.await.unwrap()
     });
     assert_eq!(report.totals.stored, 8);
 }
 
-/// A host's pool, with pragmas of the test's own.
-fn pool(world: &World, pragmas: &'static str) -> hn_ingest::db::Pool {
+/// A host's pool, whose connections run these pragmas first.
+fn pool(fixture: &Fixture, pragmas: &'static str) -> hn_ingest::db::Pool {
     #[derive(Debug)]
     struct Pragmas(&'static str);
     impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {
@@ -87,40 +90,42 @@ fn pool(world: &World, pragmas: &'static str) -> hn_ingest::db::Pool {
     Pool::builder()
         .max_size(2)
         .connection_customizer(Box::new(Pragmas(pragmas)))
-        .build(ConnectionManager::new(world.file().to_str().unwrap()))
+        .build(ConnectionManager::new(
+            fixture.database_file().to_str().unwrap(),
+        ))
         .unwrap()
 }
 
 #[test]
-fn a_locked_database_is_waited_for_even_without_a_busy_timeout() {
-    let world = World::new();
-    let mut locker = world.connection();
+fn the_writer_waits_for_a_locked_database_even_without_a_busy_timeout() {
+    let fixture = Fixture::new();
+    let mut locker = fixture.connection();
     let report = in_system(async {
-        let pipeline = world
+        let pipeline = fixture
             .builder()
-            .pool(pool(&world, "PRAGMA busy_timeout = 0"))
+            .pool(pool(&fixture, "PRAGMA busy_timeout = 0"))
             .start()
             .await
             .unwrap();
         locker.batch_execute("BEGIN IMMEDIATE").unwrap();
         let run = pipeline.run(1..=50);
-        world.requested(50).await;
+        fixture.wait_for_requests(50).await;
         locker.batch_execute("COMMIT").unwrap();
         run.await.unwrap()
     });
-    world.check(&report);
+    fixture.check_report(&report);
     assert_eq!((report.totals.stored, report.storage_lost), (50, None));
 }
 
 #[test]
-fn a_full_disk_ends_the_run_in_order_and_a_later_run_goes_on() {
-    let mut world = World::new();
-    world.config.batch = 10;
+fn a_full_disk_ends_the_run_with_a_report_and_a_later_run_goes_on() {
+    let mut fixture = Fixture::new();
+    fixture.config.batch = 10;
     let body = format!("\"{}\"", "x".repeat(4000));
-    world.server.otherwise(move |_| Reply::json(body.clone()));
+    fixture.server.otherwise(move |_| Reply::json(body.clone()));
     let report = in_system(async {
-        let full = pool(&world, "PRAGMA max_page_count = 60");
-        world
+        let full = pool(&fixture, "PRAGMA max_page_count = 60");
+        fixture
             .builder()
             .pool(full)
             .start()
@@ -130,7 +135,7 @@ fn a_full_disk_ends_the_run_in_order_and_a_later_run_goes_on() {
             .await
             .unwrap()
     });
-    world.check(&report);
+    fixture.check_report(&report);
     let why = report.storage_lost.clone().unwrap();
     assert!(why.contains("full"), "{why}");
     assert!(
@@ -138,20 +143,23 @@ fn a_full_disk_ends_the_run_in_order_and_a_later_run_goes_on() {
         "{:?}",
         report.totals
     );
-    let rest = world.ingest(1..=1000);
-    assert_eq!((rest.totals.stored, world.count("notes")), (1000, 1000));
+    let rest = fixture.ingest(1..=1000);
+    assert_eq!(
+        (rest.totals.stored, fixture.count_rows("notes")),
+        (1000, 1000)
+    );
 }
 
 #[cfg(unix)]
 #[test]
-fn a_database_file_that_vanished_takes_no_more_records() {
-    let mut world = World::new();
-    world.config.batch = 1;
+fn a_deleted_database_file_takes_no_more_records() {
+    let mut fixture = Fixture::new();
+    fixture.config.batch = 1;
     let report = in_system(async {
-        let pipeline = world.pipeline().await;
+        let pipeline = fixture.pipeline().await;
         let first = pipeline.run(1..=5).await.unwrap();
         assert_eq!(first.totals.stored, 5);
-        std::fs::remove_file(world.file()).unwrap();
+        std::fs::remove_file(fixture.database_file()).unwrap();
         pipeline.run(6..=50).await.unwrap()
     });
     assert_eq!((report.totals.stored, report.totals.not_attempted), (0, 45));
@@ -159,13 +167,14 @@ fn a_database_file_that_vanished_takes_no_more_records() {
 }
 
 #[test]
-fn a_lost_storage_does_not_wait_for_hanging_requests() {
-    let mut world = World::new();
-    (world.config.timeout, world.config.batch) = (Duration::from_secs(3600), 1);
-    world.on(1, [Reply::hang()]);
+fn a_run_that_lost_its_storage_does_not_wait_for_hanging_requests() {
+    let mut fixture = Fixture::new();
+    fixture.config.timeout = Duration::from_secs(3600);
+    fixture.config.batch = 1;
+    fixture.on(1, [Reply::hang()]);
     let report = in_system(async {
-        let broken = pool(&world, "PRAGMA query_only = ON");
-        world
+        let broken = pool(&fixture, "PRAGMA query_only = ON");
+        fixture
             .builder()
             .pool(broken)
             .start()

@@ -1,26 +1,32 @@
-//! A good guest: a host's process is as it was when its pipelines have come and gone. Linux only, for it counts in /proc.
+//! Pipelines leave nothing behind in the host's process: no thread, file, memory, hook or handler.
+//!
+//! Linux only, because it reads /proc.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::{
     env, fs,
-    future::Future,
     process::Command,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use diesel::{QueryResult, SqliteConnection};
 use hn_ingest::{
     Builder, Config, DecodeError, Outcome, Pipeline, Sink, Source,
     ingest::config::SETTINGS,
-    test_util::{Gate, Reply, ScriptedServer},
+    test_util::{Latch, Reply, ScriptedServer},
 };
 use tempfile::TempDir;
 
+use crate::support::{eventually, in_system};
+
+/// Records are their own ids. Id 13 panics.
 struct Numbers(String);
 
 impl Source for Numbers {
@@ -32,14 +38,15 @@ impl Source for Numbers {
     }
 
     fn decode(&self, id: &u32, _: &[u8]) -> Result<Option<u32>, DecodeError> {
-        assert_ne!(*id, 13, "the host's own code panics");
+        assert_ne!(*id, 13, "the host's code panics");
         Ok(Some(*id))
     }
 }
 
-struct Nowhere;
+/// Stores nothing.
+struct NullSink;
 
-impl Sink for Nowhere {
+impl Sink for NullSink {
     type Id = u32;
     type Record = u32;
 
@@ -62,28 +69,23 @@ impl Host {
     }
 
     async fn pipeline(&self, own_arbiter: bool) -> Pipeline<u32> {
-        let builder = Builder::new(Numbers(self.server.url()), Nowhere)
+        let builder = Builder::new(Numbers(self.server.url()), NullSink)
             .config(Config {
                 linger: Duration::ZERO,
                 ..Config::default()
             })
             .database(self.folder.path().join("guest.db"));
-        match own_arbiter {
-            true => builder.own_arbiter(),
-            false => builder,
-        }
-        .start()
-        .await
-        .unwrap()
+        let builder = if own_arbiter {
+            builder.own_arbiter()
+        } else {
+            builder
+        };
+        builder.start().await.unwrap()
     }
 }
 
-fn in_system<F: Future>(work: F) -> F::Output {
-    actix_rt::System::new().block_on(work)
-}
-
-/// These tests count what the process has, so they take turns.
-fn alone() -> MutexGuard<'static, ()> {
+/// These tests count what the whole process has, so only one of them runs at a time.
+fn wait_for_turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -100,6 +102,7 @@ fn files() -> usize {
     entries("/proc/self/fd")
 }
 
+/// A line of `/proc/self/status`.
 fn status(name: &str) -> String {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with(name)).unwrap();
@@ -110,18 +113,16 @@ fn resident_kib() -> usize {
     status("VmRSS").trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Waits until a count is no higher than this, as what ends on threads of its own does so a little later.
+/// Waits until the count is at most this. Threads end and close their files a little later than the pipeline.
 async fn comes_down_to(most: usize, what: &str, count: impl Fn() -> usize) {
-    let began = Instant::now();
-    while count() > most {
-        let patience = Duration::from_secs(10);
-        assert!(began.elapsed() < patience, "{} {what}, not {most}", count());
-        actix_rt::time::sleep(Duration::from_millis(5)).await;
-    }
+    let before = count();
+    let what = format!("at most {most} {what} are left of {before}");
+    eventually(&what, || count() <= most).await;
 }
 
-/// Half of them on arbiters of their own; every other one is shut down, the rest is dropped, some with a run under way.
-async fn come_and_go(host: &Host, pipelines: usize) {
+/// Starts pipelines and lets them do a run. Half of them have their own arbiter. Half are shut down; the others are dropped
+/// during a second run.
+async fn start_and_stop(host: &Host, pipelines: usize) {
     for number in 0..pipelines {
         let pipeline = host.pipeline(number % 2 == 0).await;
         let report = pipeline.run(100..120).await.unwrap();
@@ -135,24 +136,29 @@ async fn come_and_go(host: &Host, pipelines: usize) {
 
 #[test]
 fn a_hundred_pipelines_leave_no_thread_no_file_and_no_memory_behind() {
-    let _alone = alone();
+    let _turn = wait_for_turn();
     let host = Host::new();
     in_system(async {
-        // What the host's own runtime keeps for reuse is there from now on, and so are the allocator's arenas.
-        come_and_go(&host, 20).await;
+        // The first pipelines make the runtime's blocking threads and the allocator's arenas, which stay for reuse.
+        start_and_stop(&host, 20).await;
         comes_down_to(files(), "files", files).await;
-        let before = (threads(), files(), resident_kib());
-        come_and_go(&host, 100).await;
-        comes_down_to(before.0, "threads", threads).await;
-        comes_down_to(before.1, "open files", files).await;
-        let grown = resident_kib().saturating_sub(before.2);
-        assert!(grown < 8 * 1024, "{grown} KiB more for 100 pipelines");
+        let threads_before = threads();
+        let files_before = files();
+        let memory_before = resident_kib();
+        start_and_stop(&host, 100).await;
+        comes_down_to(threads_before, "threads", threads).await;
+        comes_down_to(files_before, "open files", files).await;
+        let grown = resident_kib().saturating_sub(memory_before);
+        assert!(
+            grown < 8 * 1024,
+            "100 pipelines left {grown} KiB of memory behind"
+        );
     });
 }
 
 #[test]
 fn dropping_the_last_handle_stops_requests_under_way_and_closes_the_database() {
-    let _alone = alone();
+    let _turn = wait_for_turn();
     let host = Host::new();
     host.server.otherwise(|_| Reply::hang());
     in_system(async {
@@ -162,11 +168,12 @@ fn dropping_the_last_handle_stops_requests_under_way_and_closes_the_database() {
             let clone = pipeline.clone();
             let run = pipeline.run(0..1000);
             let server = &host.server;
-            while server.stats().in_flight < 16 {
-                actix_rt::time::sleep(Duration::from_millis(1)).await;
-            }
+            eventually("16 requests are in flight", || {
+                server.stats().in_flight == 16
+            })
+            .await;
             drop((pipeline, run));
-            assert!(files() > before, "one handle is left");
+            assert!(files() > before, "the clone keeps the pipeline");
             drop(clone);
             comes_down_to(before, "open files", files).await;
         }
@@ -176,7 +183,7 @@ fn dropping_the_last_handle_stops_requests_under_way_and_closes_the_database() {
 #[test]
 fn the_hosts_panic_hook_signals_and_logger_are_left_alone() {
     static PANICS: AtomicUsize = AtomicUsize::new(0);
-    let _alone = alone();
+    let _turn = wait_for_turn();
     let host = Host::new();
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| _ = PANICS.fetch_add(1, SeqCst)));
@@ -189,29 +196,31 @@ fn the_hosts_panic_hook_signals_and_logger_are_left_alone() {
     std::panic::set_hook(before);
 }
 
-/// Its environment is that of the next test.
+/// The next test runs it with every variable set.
 #[test]
 #[ignore = "a child process of the next test"]
 fn child_with_variables_set() {
     let host = Host::new();
-    let gate = Gate::new();
-    let held = gate.clone();
+    let latch = Latch::new();
+    let holding = latch.clone();
     host.server
-        .otherwise(move |_| Reply::json("1").held_by(&held));
-    assert!(Config::from_env().is_err(), "asked for, they count");
+        .otherwise(move |_| Reply::json("1").held_by(&holding));
+    assert!(Config::from_env().is_err(), "the variables are nonsense");
     let report = in_system(async {
         let run = host.pipeline(false).await.run(100..200);
-        while run.progress().in_flight < Config::default().workers as u64 {
-            actix_rt::time::sleep(Duration::from_millis(1)).await;
-        }
-        gate.open();
+        let workers = Config::default().workers as u64;
+        eventually("as many requests are in flight as by default", || {
+            run.progress().in_flight == workers
+        })
+        .await;
+        latch.open();
         run.await.unwrap()
     });
     assert_eq!(report.totals.stored, 100);
 }
 
 #[test]
-fn the_environment_counts_only_when_it_is_asked_for() {
+fn the_environment_counts_only_if_the_host_reads_it() {
     let mut child = Command::new(env::current_exe().unwrap());
     child.args(["--exact", "child_with_variables_set", "--ignored"]);
     for setting in SETTINGS {
@@ -221,6 +230,9 @@ fn the_environment_counts_only_when_it_is_asked_for() {
         .env("DATABASE_URL", "/nowhere/at/all.db")
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&done.stdout);
-    assert!(done.status.success() && told.contains("1 passed"), "{told}");
+    let output = String::from_utf8_lossy(&done.stdout);
+    assert!(
+        done.status.success() && output.contains("1 passed"),
+        "{output}"
+    );
 }

@@ -1,0 +1,161 @@
+//! How an API that refuses or fails is treated, and what an outage costs.
+
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use hn_ingest::test_util::{Latch, Reply};
+
+use crate::{
+    fixture::Fixture,
+    support::{eventually, in_system},
+};
+
+#[test]
+fn no_request_is_made_before_the_time_that_the_api_named() {
+    // With a single attempt the refused id fails, and the other ids wait all the same.
+    for (status, attempts) in [(429, 4), (503, 4), (429, 1), (503, 1)] {
+        let mut fixture = Fixture::new();
+        fixture.config.attempts = attempts;
+        let others = fixture.hold_answers();
+        let refusal = Latch::new();
+        fixture.on(
+            1,
+            [
+                Reply::status(status)
+                    .header("retry-after", "1")
+                    .held_by(&refusal),
+                Reply::json("{}"),
+            ],
+        );
+        let (report, refused_at) = in_system(async {
+            let run = fixture.pipeline().await.run(1..=200);
+            fixture.wait_in_flight(4).await;
+            let refused_at = Instant::now();
+            refusal.open();
+            eventually("the refusal has arrived", || {
+                let progress = run.progress();
+                progress.being_retried == 1 || progress.failed == 1
+            })
+            .await;
+            // From here on three fetchers become free, and each has a next id.
+            others.open();
+            (run.await.unwrap(), refused_at)
+        });
+        fixture.check_report(&report);
+        let failed = u64::from(attempts == 1);
+        assert_eq!(
+            (report.totals.stored, report.totals.failed),
+            (200 - failed, failed)
+        );
+        let waited = fixture.request_times()[4] - refused_at;
+        assert!(waited >= Duration::from_secs(1), "{status}: {waited:?}");
+    }
+}
+
+#[test]
+fn a_retry_after_of_an_hour_fails_its_id_and_holds_up_the_others_only_briefly() {
+    let fixture = Fixture::new();
+    fixture.on(1, [Reply::status(429).header("retry-after", "3600")]);
+    let began = Instant::now();
+    let report = fixture.ingest(1..=100);
+    fixture.check_report(&report);
+    assert_eq!((report.totals.stored, report.totals.failed), (99, 1));
+    assert_eq!(report.totals.retries, 0);
+    assert!(began.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn a_503_without_a_retry_after_holds_up_only_its_own_id() {
+    let fixture = Fixture::new();
+    fixture.on(1, [Reply::status(503), Reply::json("{}")]);
+    let report = fixture.ingest(1..=100);
+    assert_eq!((report.totals.stored, report.totals.retries), (100, 1));
+}
+
+#[test]
+fn while_most_requests_fail_retries_are_slowed_down_and_none_is_dropped() {
+    let mut fixture = Fixture::new();
+    fixture.config.workers = 32;
+    fixture.config.attempts = 8;
+    fixture.server.otherwise(|_| Reply::status(500));
+    let report = fixture.ingest(1..=20);
+    fixture.check_report(&report);
+    assert_eq!((report.totals.failed, report.totals.attempts), (20, 160));
+    // The first hundred requests are too few to judge by. The other sixty are retries, and they come at a fifth of the
+    // recent rate. Half of the rate leaves room for a busy machine.
+    let times = fixture.request_times();
+    let first_spacing = (times[100] - times[0]) / 100;
+    let last_spacing = (times[159] - times[100]) / 59;
+    assert!(
+        last_spacing >= 2 * first_spacing,
+        "{first_spacing:?} between the first requests, {last_spacing:?} between the last"
+    );
+}
+
+/// Answers 503 for this long after its first request, then answers notes.
+fn down_for(time: Duration) -> impl Fn(&str) -> Reply {
+    let first = OnceLock::new();
+    move |_| {
+        let first: &Instant = first.get_or_init(Instant::now);
+        if first.elapsed() < time {
+            Reply::status(503)
+        } else {
+            Reply::json("{}")
+        }
+    }
+}
+
+#[test]
+fn an_outage_is_waited_for_and_fails_only_few_ids() {
+    let mut fixture = Fixture::new();
+    fixture.config.attempts = 3;
+    fixture.config.backoff = Duration::from_secs(2);
+    fixture.server.otherwise(down_for(Duration::from_secs(6)));
+    let report = fixture.ingest(1..=2000);
+    fixture.check_report(&report);
+    assert_eq!((report.totals.not_attempted, report.outage), (0, None));
+    assert!(report.totals.failed < 100, "{:?}", report.totals);
+}
+
+#[test]
+fn an_outage_that_outlasts_the_patience_ends_the_run_with_a_report() {
+    let mut fixture = Fixture::new();
+    fixture.config.attempts = 2;
+    fixture.config.backoff = Duration::from_secs(3);
+    fixture.config.outage_patience = Duration::from_millis(200);
+    fixture.server.otherwise(|_| Reply::status(502));
+    let report = fixture.ingest(1..=2000);
+    fixture.check_report(&report);
+    assert!(report.outage.unwrap() >= Duration::from_secs(3));
+    assert!(report.totals.not_attempted > 1900, "{:?}", report.totals);
+}
+
+#[test]
+fn an_outage_is_noticed_while_every_id_is_still_being_retried() {
+    let mut fixture = Fixture::new();
+    fixture.config.attempts = 100;
+    fixture.config.backoff = Duration::from_secs(1);
+    fixture.config.backoff_max = Duration::from_secs(1);
+    fixture.config.outage_patience = Duration::from_millis(200);
+    fixture.server.otherwise(|_| Reply::status(502));
+    let began = Instant::now();
+    let report = fixture.ingest(1..=2000);
+    fixture.check_report(&report);
+    assert_eq!(report.totals.not_attempted, 2000);
+    assert!(report.outage.is_some() && began.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn a_few_ids_fail_against_a_dead_api_without_waiting_for_an_outage() {
+    let fixture = Fixture::new();
+    fixture.server.go_down();
+    let began = Instant::now();
+    let report = fixture.ingest(1..=8);
+    fixture.check_report(&report);
+    assert_eq!((report.totals.failed, report.outage), (8, None));
+    // An outage begins after three seconds. The attempts take milliseconds.
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
