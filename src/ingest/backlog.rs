@@ -10,10 +10,11 @@ pub(crate) const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// One batch is written while the next one fills.
 const BATCHES: usize = 2;
 
-/// Room for two batches, in rows and in bytes of bodies.
+/// Room for two batches, in rows and in bytes of bodies. Clones share it.
 ///
 /// A fetcher whose answer finds no room keeps it and takes no other id: this is the back-pressure of a slow database. A large
 /// body is not even read before there is room for it.
+#[derive(Clone)]
 pub(crate) struct Backlog {
     rows: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
@@ -42,6 +43,12 @@ impl Backlog {
             Ok(0) | Err(_) => BytesPermit(None),
             Ok(count) => BytesPermit(self.bytes.clone().acquire_many_owned(count).await.ok()),
         }
+    }
+
+    /// Takes room for a row, if there is some and nothing waits for it.
+    pub(crate) fn try_acquire_row(&self) -> Option<RowPermit> {
+        let permit = self.rows.clone().try_acquire_owned();
+        permit.ok().map(|permit| RowPermit(Some(permit)))
     }
 
     /// Waits for room for a row.

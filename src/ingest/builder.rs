@@ -257,11 +257,12 @@ where
             meters,
             closed,
         } = self;
+        let backlog = Backlog::new(config.batch);
         let shared = Rc::new(Shared {
             source,
             client,
             settings: RequestSettings::new(&config),
-            backlog: Backlog::new(config.batch),
+            backlog: backlog.clone(),
         });
         let start_fetcher = Box::new(move |slot, coordinator: &Addr<Coordinator<S::Id>>| {
             let answers = coordinator.clone().recipient();
@@ -281,6 +282,7 @@ where
                     save: storage.clone().recipient(),
                     flush: storage.recipient(),
                 },
+                backlog,
                 meters,
                 arbiter,
             };

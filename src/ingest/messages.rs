@@ -212,6 +212,16 @@ pub(crate) struct Save<I> {
     pub(crate) permit: RowPermit,
 }
 
+impl<I> Save<I> {
+    /// The same without its share of the backlog, which is given back.
+    pub(crate) fn without_permit(self) -> Self {
+        Self {
+            permit: RowPermit::default(),
+            ..self
+        }
+    }
+}
+
 /// No more rows are coming before the waiting ones are written.
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hn_ingest::test_util::{Latch, Reply};
+use hn_ingest::{
+    FailureKind,
+    test_util::{Latch, Reply},
+};
 
 use crate::{
     fixture::Fixture,
@@ -35,8 +38,7 @@ fn no_request_is_made_before_the_time_that_the_api_named() {
             let refused_at = Instant::now();
             refusal.open();
             eventually("the refusal has arrived", || {
-                let progress = run.progress();
-                progress.being_retried == 1 || progress.failed == 1
+                run.progress().attempts_failed(FailureKind::Status) == 1
             })
             .await;
             // From here on three fetchers become free, and each has a next id.

@@ -9,7 +9,7 @@ use diesel::connection::SimpleConnection;
 use futures_util::{FutureExt, StreamExt};
 use hn_ingest::{
     Client, Pipeline, PipelineStopped, ShutdownReport, StartError,
-    ingest::messages::{Cancel, Pause, GetProgress, Resume, Shutdown, Start},
+    ingest::messages::{Cancel, GetProgress, Pause, Resume, Shutdown, Start},
     test_util::Reply,
 };
 

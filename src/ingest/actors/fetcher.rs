@@ -117,6 +117,7 @@ async fn work_on<S: Source>(shared: &Shared<S>, id: &S::Id, control: &RunControl
     });
     let fetched = AssertUnwindSafe(fetching).catch_unwind().await;
     let mut answer = fetched.unwrap_or_else(|panic| {
+        attempts_begun.set(attempts_begun.get().max(1));
         let message = format!("the source panicked: {}", panic_message(&*panic));
         Some(Answer::Failed(FailureKind::Panic, message))
     });

@@ -4,8 +4,8 @@
 //! first served. The request at its head waits for all of these:
 //!
 //! - A **cool-down**: the API answered 429, or 503 with `Retry-After`. No request starts before the time it named.
-//! - The **rate** of the settings and, with `adaptive`, the [learned rate](concurrency): a [token bucket](rate).
-//! - The **in-flight limit**, with `adaptive`: no more requests are in flight than the API was [found to bear](concurrency).
+//! - The **rate** of the settings and, with `adaptive`, the [learned rate](adaptive): a [token bucket](rate).
+//! - The **in-flight limit**, with `adaptive`: no more requests are in flight than the API was [found to bear](adaptive).
 //!
 //! A retry waits for the [retry budget](retry_budget) before it joins the queue, so that it holds up no first attempt.
 //!
@@ -19,9 +19,7 @@ pub(crate) mod throttle;
 
 pub(crate) mod rate;
 
-pub(crate) mod concurrency;
-
-mod adaptive;
+pub(crate) mod adaptive;
 
 pub(crate) mod retry_budget;
 

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use crate::ingest::limits::{
-    concurrency::AdaptiveLimits,
+    adaptive::AdaptiveLimits,
     rate::RateLimiter,
     retry_budget::RetryBudget,
     signal::{Refusal, Signal},
@@ -60,6 +60,8 @@ struct State {
     in_flight: usize,
     /// With the setting `adaptive` only.
     adaptive: Option<AdaptiveLimits>,
+    /// The moment from which the adaptive limits count time.
+    epoch: Instant,
 }
 
 /// Why the head has to wait.
@@ -81,7 +83,8 @@ impl Throttle {
                 rate: RateLimiter::new(rate, now),
                 retry_budget: RetryBudget::default(),
                 in_flight: 0,
-                adaptive: adaptive_ceiling.map(|ceiling| AdaptiveLimits::new(ceiling, now)),
+                adaptive: adaptive_ceiling.map(AdaptiveLimits::new),
+                epoch: now,
             }),
         }
     }
@@ -155,7 +158,7 @@ impl State {
     fn end(&mut self, end: &AttemptEnd, now: Instant) {
         self.retry_budget.record(end.signal, now);
         if let Some(adaptive) = &mut self.adaptive {
-            adaptive.record(now, end.signal, end.took, self.in_flight);
+            adaptive.record(now - self.epoch, end.signal, end.took, self.in_flight);
             self.rate.set_learned(adaptive.learned_rate(), now);
         }
         if self.cools_down(end) {

@@ -38,7 +38,7 @@ use self::{
 };
 use crate::ingest::{
     actors::arbiter::PipelineArbiter,
-    backlog::RowPermit,
+    backlog::{Backlog, RowPermit},
     config::Config,
     messages::{Committed, Fetch, Fetched, FetcherGone, Flush, Save, StartRun, StorageGone},
     outcome::{answer::Answer, failure::FailureKind},
@@ -65,6 +65,8 @@ pub struct Coordinator<I: Id> {
     /// How long an API that is out is waited for.
     outage_timeout: Duration,
     storage: StorageRecipients<I>,
+    /// For failures that the coordinator itself has written; fetchers take their own permits.
+    backlog: Backlog,
     is_storage_gone: bool,
     /// The run under way.
     run: Option<RunLedger<I>>,
@@ -92,32 +94,11 @@ pub(crate) struct StorageRecipients<I: Id> {
     pub(crate) flush: Recipient<Flush>,
 }
 
-/// An id with its answer, on the way to Storage.
-struct Answered<I> {
-    id: I,
-    answer: Answer,
-    attempts: u32,
-    received_at: SystemTime,
-    permit: RowPermit,
-}
-
-impl<I> Answered<I> {
-    /// An id that something panicked over.
-    fn panicked(id: I, message: String, attempts: u32) -> Self {
-        Self {
-            id,
-            answer: Answer::Failed(FailureKind::Panic, message),
-            attempts,
-            received_at: SystemTime::now(),
-            permit: RowPermit::default(),
-        }
-    }
-}
-
 /// What a coordinator is made of, beside its settings.
 pub(crate) struct Parts<I: Id> {
     pub(crate) start_fetcher: StartFetcher<I>,
     pub(crate) storage: StorageRecipients<I>,
+    pub(crate) backlog: Backlog,
     pub(crate) meters: Meters,
     pub(crate) arbiter: PipelineArbiter,
 }
@@ -132,6 +113,7 @@ impl<I: Id> Coordinator<I> {
             drain_time: config.drain,
             outage_timeout: config.outage_patience,
             storage: parts.storage,
+            backlog: parts.backlog,
             is_storage_gone: false,
             run: None,
             queue: VecDeque::new(),
@@ -201,11 +183,7 @@ impl<I: Id> Coordinator<I> {
         let Some(run) = &self.run else { return };
         let control = run.control.clone();
         if let Err(CannotCopy { id, panic }) = self.slots.give(slot, id, control) {
-            self.save(Answered::panicked(
-                id,
-                format!("copying the id panicked: {panic}"),
-                0,
-            ));
+            self.save_panicked(id, format!("copying the id panicked: {panic}"), 0);
         }
     }
 
@@ -216,17 +194,36 @@ impl<I: Id> Coordinator<I> {
         }
     }
 
+    /// An id ended with a panic. Its failure has no share of the backlog yet.
+    fn save_panicked(&mut self, id: I, message: String, attempts: u32) {
+        if let Some(run) = &mut self.run {
+            let failure = Save {
+                run: run.run,
+                id,
+                answer: Answer::Failed(FailureKind::Panic, message),
+                attempts,
+                received_at: SystemTime::now(),
+                control: run.control.clone(),
+                permit: RowPermit::default(),
+            };
+            run.queue_decided(failure);
+        }
+    }
+
     /// Passes an answer to Storage, unless it is kept because the API seems to be out.
-    fn save(&mut self, answered: Answered<I>) {
+    fn save(&mut self, fetched: Fetched<I>) {
         let Some(run) = &self.run else { return };
+        let Some(answer) = fetched.answer else {
+            return run.count_not_attempted(1);
+        };
         let save = Save {
             run: run.run,
-            id: answered.id,
-            answer: answered.answer,
-            attempts: answered.attempts,
-            received_at: answered.received_at,
+            id: fetched.id,
+            answer,
+            attempts: fetched.attempts,
+            received_at: fetched.received_at,
             control: run.control.clone(),
-            permit: answered.permit,
+            permit: fetched.permit,
         };
         if let Some(save) = self.unless_the_api_is_at_fault(save) {
             self.hand_over(save);
@@ -268,7 +265,7 @@ impl<I: Id> Coordinator<I> {
         let Some(run) = &mut self.run else {
             return false;
         };
-        if held > 0 || run.has_ids_to_come() {
+        if held > 0 || run.has_more() {
             return false;
         }
         if run.needs_flush() {
@@ -308,29 +305,9 @@ impl<I: Id> Handler<Fetched<I>> for Coordinator<I> {
     type Result = ();
 
     fn handle(&mut self, fetched: Fetched<I>, ctx: &mut Self::Context) {
-        let Fetched {
-            slot,
-            id,
-            answer,
-            attempts,
-            received_at,
-            permit,
-        } = fetched;
+        let slot = fetched.slot;
         self.slots.release(slot);
-        match answer {
-            Some(answer) => self.save(Answered {
-                id,
-                answer,
-                attempts,
-                received_at,
-                permit,
-            }),
-            None => {
-                if let Some(run) = &self.run {
-                    run.count_not_attempted(1);
-                }
-            }
-        }
+        self.save(fetched);
         self.proceed(slot, ctx);
     }
 }
@@ -350,7 +327,7 @@ impl<I: Id> Handler<FetcherGone> for Coordinator<I> {
         run.take_back(held);
         if let Some(id) = worked_on {
             let message = "the fetcher died while it worked on this id".to_owned();
-            self.save(Answered::panicked(id, message, 1));
+            self.save_panicked(id, message, 1);
         }
         self.proceed(slot, ctx);
     }

@@ -6,9 +6,8 @@ use actix::{ActorFutureExt, AsyncContext, Context, SpawnHandle, WrapFuture};
 use log::warn;
 use tokio::time::Instant;
 
-use super::Coordinator;
+use super::{Coordinator, run_ledger::RunLedger};
 use crate::ingest::{
-    backlog::RowPermit,
     limits::breaker::State,
     messages::Save,
     outcome::{answer::Answer, failure::FailureKind},
@@ -17,6 +16,9 @@ use crate::ingest::{
 
 /// The least time between two ids that are handed out as probes.
 const PROBE_EVERY: Duration = Duration::from_millis(250);
+
+/// When this many failures wait to be decided, ids are handed out as probes only: memory stays bounded.
+const UNDECIDED_MAX: usize = 1000;
 
 /// The API is out, and the run waits for it.
 #[derive(Debug)]
@@ -113,9 +115,14 @@ impl<I: Id> Coordinator<I> {
         self.next_probe = None;
     }
 
-    /// Whether ids are handed out as probes only.
+    /// Whether ids are handed out as probes only: when the API is out, or when enough failures wait for that to be decided.
     pub(super) fn is_probing(&self) -> bool {
-        self.breaker_state() != State::Closed
+        let undecided = self.run.as_ref().map_or(0, RunLedger::undecided);
+        match self.breaker_state() {
+            State::Closed => false,
+            State::Suspect => undecided >= UNDECIDED_MAX,
+            State::Open => true,
+        }
     }
 
     /// Whether a probe may start now; otherwise it is tried again in time.
@@ -143,41 +150,50 @@ impl<I: Id> Coordinator<I> {
         let Some(run) = &mut self.run else {
             return Some(save);
         };
-        let has_more = run.expects_more_ids();
-        if !may_be_the_apis_fault(&save.answer) || (self.outage.is_none() && !has_more) {
-            Some(save)
-        } else if state != State::Closed {
-            run.defer(save.id);
-            None
-        } else if run.control.breaker().has_streak() {
-            // It holds no room in the backlog while it waits; there are only a few.
-            run.keep_undecided(Save {
-                permit: RowPermit::default(),
-                ..save
-            });
-            None
-        } else {
-            Some(save)
+        let is_out = self.outage.is_some();
+        if !may_be_the_apis_fault(&save.answer) || !(is_out || run.expects_more_ids()) {
+            return Some(save);
         }
+        if is_out && state == State::Open {
+            run.defer(save.id);
+        } else if run.control.breaker().has_streak() {
+            run.keep_undecided(save, state != State::Closed);
+        } else {
+            return Some(save);
+        }
+        None
     }
 
-    /// Decides the failures of a streak once it is known whose fault they are: the API's, if the streak grew long; the ids' own, if
-    /// the API served something in between, or if nothing is in flight that could still tell.
+    /// Decides the failures of a streak as soon as it is known whose fault they are.
+    ///
+    /// They are the API's if the streak was long, whether it ended or became an outage. They are the ids' own if the streak was short
+    /// and the API served something since. They count as the ids' own, too, if no other id is left to save, or if nothing is in
+    /// flight that could still tell.
     pub(super) fn decide_failures(&mut self) {
         let state = self.breaker_state();
         let is_idle = self.slots.held() == 0;
-        let Some(run) = self.run.as_mut().filter(|run| run.has_undecided()) else {
-            return;
-        };
-        let has_more = run.expects_more_ids();
-        if has_more && state != State::Closed {
-            for save in run.take_undecided() {
-                run.defer(save.id);
+        if let Some(run) = self.run.as_mut().filter(|run| run.undecided() > 0) {
+            let has_streak = run.control.breaker().has_streak();
+            if self.outage.is_some() && state == State::Open {
+                run.blame_the_api();
+            } else if !run.expects_more_ids() {
+                run.blame_the_ids();
+            } else if !has_streak && run.is_streak_long() {
+                run.blame_the_api();
+            } else if !has_streak || (is_idle && state == State::Closed) {
+                run.blame_the_ids();
             }
-        } else if !has_more || is_idle || !run.control.breaker().has_streak() {
-            for save in run.take_undecided() {
-                self.hand_over(save);
-            }
+        }
+        self.hand_over_decided();
+    }
+
+    /// Hands failures to Storage as far as the backlog has room for them.
+    fn hand_over_decided(&mut self) {
+        while let Some(run) = self.run.as_mut().filter(|run| run.has_decided())
+            && let Some(permit) = self.backlog.try_acquire_row()
+            && let Some(failure) = run.take_decided()
+        {
+            self.hand_over(Save { permit, ..failure });
         }
     }
 }

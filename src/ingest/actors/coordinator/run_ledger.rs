@@ -23,8 +23,8 @@ use crate::ingest::{
 /// While the API is out, probes take ids from the list only until this many are kept for later: memory stays bounded.
 const DEFERRED_MAX: usize = 1000;
 
-/// Every id of the run is in one place at a time: still in the list, `ready`, at a fetcher, `undecided`, `deferred`, in Storage, or
-/// counted as settled or not attempted.
+/// Every id of the run is in one place at a time: still in the list, `ready`, at a fetcher, `undecided`, `decided`, `deferred`, in
+/// Storage, or counted as settled or not attempted.
 pub(super) struct RunLedger<I: Id> {
     pub(super) run: RunId,
     pub(super) control: Arc<RunControl>,
@@ -39,6 +39,10 @@ pub(super) struct RunLedger<I: Id> {
     ready: VecDeque<I>,
     /// Failures during the present streak of failed attempts. Whether the API or the id is at fault is seen at its end.
     undecided: Vec<Save<I>>,
+    /// Whether that streak was long enough to doubt the API.
+    is_streak_long: bool,
+    /// Failures that are their ids' own, and wait for room in the backlog.
+    decided: VecDeque<Save<I>>,
     /// Ids that failed while the API seemed to be out. They are tried again, last of all or as probes.
     deferred: VecDeque<I>,
     /// Rows that Storage holds and has not committed.
@@ -96,6 +100,8 @@ impl<I: Id> RunLedger<I> {
             announced,
             ready: VecDeque::new(),
             undecided: Vec::new(),
+            is_streak_long: false,
+            decided: VecDeque::new(),
             deferred: VecDeque::new(),
             in_storage: 0,
             is_flushed: false,
@@ -203,17 +209,46 @@ impl<I: Id> RunLedger<I> {
         self.deferred.push_back(id);
     }
 
-    /// Keeps a failure until it is known whether the API or the id is at fault.
-    pub(super) fn keep_undecided(&mut self, failure: Save<I>) {
-        self.undecided.push(failure);
+    /// Keeps a failure until it is known whether the API or the id is at fault. `is_streak_long` says whether so many attempts
+    /// failed in a row that it may be the API. A failure that waits holds no room in the backlog.
+    pub(super) fn keep_undecided(&mut self, failure: Save<I>, is_streak_long: bool) {
+        self.is_streak_long |= is_streak_long;
+        self.undecided.push(failure.without_permit());
     }
 
-    pub(super) fn has_undecided(&self) -> bool {
-        !self.undecided.is_empty()
+    pub(super) fn undecided(&self) -> usize {
+        self.undecided.len()
     }
 
-    pub(super) fn take_undecided(&mut self) -> Vec<Save<I>> {
-        mem::take(&mut self.undecided)
+    /// Whether the undecided failures came in a streak long enough to doubt the API.
+    pub(super) fn is_streak_long(&self) -> bool {
+        self.is_streak_long
+    }
+
+    /// The undecided failures are the API's: their ids are tried again.
+    pub(super) fn blame_the_api(&mut self) {
+        self.is_streak_long = false;
+        let ids = self.undecided.drain(..).map(|failure| failure.id);
+        self.deferred.extend(ids);
+    }
+
+    /// The undecided failures are their ids' own.
+    pub(super) fn blame_the_ids(&mut self) {
+        self.is_streak_long = false;
+        self.decided.extend(self.undecided.drain(..));
+    }
+
+    /// Has a failure written as soon as there is room for it in the backlog.
+    pub(super) fn queue_decided(&mut self, failure: Save<I>) {
+        self.decided.push_back(failure);
+    }
+
+    pub(super) fn has_decided(&self) -> bool {
+        !self.decided.is_empty()
+    }
+
+    pub(super) fn take_decided(&mut self) -> Option<Save<I>> {
+        self.decided.pop_front()
     }
 
     /// The API was out for too long: requests in flight are dropped.
@@ -236,11 +271,12 @@ impl<I: Id> RunLedger<I> {
         self.is_interrupted
     }
 
-    /// Nothing more can be committed. What Storage holds counts as not attempted.
+    /// Nothing more can be committed. What was to be counts as not attempted.
     pub(super) fn lose_storage(&mut self, why: String) {
         self.control.stop.abort();
         self.storage_lost.get_or_insert(why);
-        let lost = mem::take(&mut self.in_storage);
+        let failures = self.undecided.drain(..).count() + self.decided.drain(..).count();
+        let lost = failures + mem::take(&mut self.in_storage);
         self.count_not_attempted(lost as u64);
     }
 
@@ -284,10 +320,13 @@ impl<I: Id> RunLedger<I> {
         self.is_interrupted || self.storage_lost.is_some() || self.outage.is_some()
     }
 
-    /// Whether ids are still to be handed out or decided.
-    pub(super) fn has_ids_to_come(&self) -> bool {
-        let has_kept = !self.ready.is_empty() || !self.deferred.is_empty();
-        !self.is_stopping() && (has_kept || !matches!(self.list, List::Ended))
+    /// Whether rows are still to come from this ledger: ids to hand out, or failures to decide and to write.
+    pub(super) fn has_more(&self) -> bool {
+        let has_failures = !self.undecided.is_empty() || !self.decided.is_empty();
+        let has_ids = !self.ready.is_empty()
+            || !self.deferred.is_empty()
+            || !matches!(self.list, List::Ended);
+        has_failures || (has_ids && !self.is_stopping())
     }
 
     /// Whether Storage is still to be told that no more rows are coming. True once for each time that it must be told.
@@ -297,7 +336,7 @@ impl<I: Id> RunLedger<I> {
 
     /// Ends the run: counts the ids that were never settled and sends the report. Returns the totals.
     pub(super) fn finish(self) -> Progress {
-        let kept = self.ready.len() + self.undecided.len() + self.deferred.len();
+        let kept = self.ready.len() + self.deferred.len();
         self.count_not_attempted(self.announced + kept as u64);
         self.control.recorder.record_run_end();
         let report = Report {

@@ -178,6 +178,7 @@ impl Pipeline {
                     save: storage.clone().recipient(),
                     flush: storage.recipient(),
                 },
+                backlog: Backlog::new(500),
                 meters: Meters::new("test"),
                 arbiter: PipelineArbiter::current(),
             };

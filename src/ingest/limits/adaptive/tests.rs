@@ -1,122 +1,195 @@
-//! The rule against servers that are made up: clients that ask again at once, on a clock that is stepped.
+//! The rules against made-up servers, on a clock that the simulation advances.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
-use super::*;
+use super::{AdaptiveLimits, learned_rate::LearnedRate};
+use crate::ingest::limits::signal::{Refusal, Signal};
+
+const REFUSED_429: Signal = Signal::Refused {
+    refusal: Refusal::TooManyRequests,
+    retry_after: None,
+};
+
+const REFUSED_503: Signal = Signal::Refused {
+    refusal: Refusal::Unavailable,
+    retry_after: None,
+};
 
 const CEILING: usize = 64;
 const STEP: Duration = Duration::from_millis(1);
+const BACKOFF: Duration = Duration::from_millis(500);
 const LASTS: Duration = Duration::from_secs(30);
 
-/// What comes of a request and after how long, from when it starts, how many are in flight with it, and how many were accepted
-/// in the second before.
-type Server = fn(Duration, usize, usize) -> (End, Duration);
+/// One request, as a server sees it.
+struct Request {
+    starts: Duration,
+    /// Requests in flight, this one included.
+    in_flight: usize,
+    /// Requests accepted during the last second.
+    last_second: usize,
+}
+
+/// How a request ends, and how long that takes.
+type Server = fn(Request) -> (Signal, Duration);
+
+struct NamedServer {
+    name: &'static str,
+    server: Server,
+}
+
+const SERVERS: [NamedServer; 6] = [
+    NamedServer {
+        name: "503 past 8 in flight",
+        server: |request| refuse_past(8, &request),
+    },
+    NamedServer {
+        name: "429 past 200 a second",
+        server: |request| match request.last_second {
+            ..200 => served(20),
+            _ => (REFUSED_429, ms(1)),
+        },
+    },
+    NamedServer {
+        name: "latency grows with load",
+        server: |request| {
+            let load = request.in_flight as f64 / 8.0;
+            (Signal::Served, ms(10).mul_f64(1.0 + load * load))
+        },
+    },
+    NamedServer {
+        name: "stalls for five seconds",
+        server: |request| match request.starts.as_secs() {
+            5..10 => (Signal::Unreachable, ms(5000)),
+            _ => served(20),
+        },
+    },
+    NamedServer {
+        name: "healthy",
+        server: |_| served(20),
+    },
+    NamedServer {
+        name: "refuses all for five seconds",
+        server: |request| match request.starts.as_secs() {
+            5..10 => (REFUSED_503, ms(1)),
+            _ => served(20),
+        },
+    },
+];
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-const SERVERS: [(&str, Server); 6] = [
-    ("503 past 8", |_, at_once, _| match at_once {
-        ..=8 => (End::Answer, ms(20)),
-        _ => (End::Refused, ms(1)),
-    }),
-    ("429 past 200 a second", |_, _, of_late| match of_late {
-        ..200 => (End::Answer, ms(20)),
-        _ => (End::Limited, ms(1)),
-    }),
-    ("latency grows with load", |_, at_once, _| {
-        let load = at_once as f64 / 8.0;
-        (End::Answer, ms(10).mul_f64(1.0 + load * load))
-    }),
-    ("stalls for five seconds", |now, _, _| match now.as_secs() {
-        5..10 => (End::Broken, ms(5000)),
-        _ => (End::Answer, ms(20)),
-    }),
-    ("healthy", |_, _, _| (End::Answer, ms(20))),
-    ("refuses all for five seconds", |now, _, _| {
-        match now.as_secs() {
-            5..10 => (End::Refused, ms(1)),
-            _ => (End::Answer, ms(20)),
-        }
-    }),
-];
+fn served(millis: u64) -> (Signal, Duration) {
+    (Signal::Served, ms(millis))
+}
 
-/// Answers, refusals of both kinds, and the limit at the end.
-fn simulate(server: Server, rule: Option<Adaptive>, fixed: usize) -> (u32, u32, usize) {
-    let mut rule = rule;
-    let (mut now, mut window, mut held) = (Duration::ZERO, Window::default(), 0);
+fn refuse_past(most: usize, request: &Request) -> (Signal, Duration) {
+    if request.in_flight <= most {
+        served(20)
+    } else {
+        (REFUSED_503, ms(1))
+    }
+}
+
+/// A tenth of all requests, chosen by a hash of when and with how many others they start.
+fn is_unlucky(request: &Request) -> bool {
+    let seed = request.starts.as_millis() as u64 * 64 + request.in_flight as u64;
+    (seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32).is_multiple_of(10)
+}
+
+struct Outcome {
+    answers: u32,
+    /// 429 and 503.
+    refusals: u32,
+    limit: usize,
+    rate: Option<f64>,
+}
+
+struct InFlight {
+    began: Duration,
+    ends: Duration,
+    signal: Signal,
+}
+
+fn adaptive(server: Server) -> Outcome {
+    simulate(server, Some(AdaptiveLimits::new(CEILING)), CEILING)
+}
+
+fn fixed(server: Server, fetchers: usize) -> u32 {
+    simulate(server, None, fetchers).answers
+}
+
+/// Fetchers that ask again at once after an answer, and after a backoff otherwise.
+fn simulate(server: Server, mut limits: Option<AdaptiveLimits>, fetchers: usize) -> Outcome {
     let (mut answers, mut refusals) = (0, 0);
-    let mut allowed = rule.as_ref().map(Adaptive::allowed);
-    let mut in_flight: Vec<(Duration, Duration, End)> = Vec::new();
+    let mut in_flight: Vec<InFlight> = Vec::new();
     let mut backing_off: Vec<Duration> = Vec::new();
     let mut accepted: VecDeque<Duration> = VecDeque::new();
     let mut next_start = Duration::ZERO;
+    let mut now = Duration::ZERO;
     while now < LASTS {
         now += STEP;
-        let mut index = 0;
-        while index < in_flight.len() {
-            let (began, ends, end) = in_flight[index];
-            if ends > now {
-                index += 1;
-                continue;
+        while let Some(index) = in_flight.iter().position(|request| request.ends <= now) {
+            let count = in_flight.len();
+            let ended = in_flight.remove(index);
+            if let Some(limits) = &mut limits {
+                limits.record(now, ended.signal, now - ended.began, count);
             }
-            window.note(end, now - began, in_flight.len() == 1);
-            in_flight.swap_remove(index);
-            match end {
-                End::Answer => answers += 1,
-                _ => {
-                    refusals += u32::from(end != End::Broken);
-                    // Who does not back off waits for a place.
-                    let waits = rule.is_some() && in_flight.len() + backing_off.len() < fixed;
-                    held += usize::from(end == End::Refused && waits);
-                    backing_off.push(now + ms(500));
-                }
+            if ended.signal == Signal::Served {
+                answers += 1;
+            } else {
+                refusals += u32::from(ended.signal != Signal::Unreachable);
+                backing_off.push(now + BACKOFF);
             }
         }
         backing_off.retain(|until| *until > now);
-        while accepted.front().is_some_and(|at| now - *at >= ms(1000)) {
-            accepted.pop_front();
-        }
-        let at_once = allowed.map_or(fixed, |allowed| allowed.at_once.saturating_sub(held).max(1));
-        while in_flight.len() < at_once
-            && in_flight.len() + backing_off.len() < fixed
+        accepted.retain(|at| now - *at < Duration::from_secs(1));
+        let limit = limits
+            .as_ref()
+            .map_or(fetchers, AdaptiveLimits::in_flight_limit);
+        let rate = limits.as_ref().and_then(AdaptiveLimits::learned_rate);
+        while in_flight.len() < limit
+            && in_flight.len() + backing_off.len() < fetchers
             && next_start <= now
         {
-            if let Some(rate) = allowed.and_then(|allowed| allowed.a_second) {
-                next_start =
-                    next_start.max(now.saturating_sub(STEP)) + Duration::from_secs_f64(1.0 / rate);
+            if let Some(rate) = rate {
+                let earliest = next_start.max(now.saturating_sub(STEP));
+                next_start = earliest + Duration::from_secs_f64(1.0 / rate);
             }
-            let (end, takes) = server(now, in_flight.len() + 1, accepted.len());
-            if end == End::Answer {
+            let (signal, takes) = server(Request {
+                starts: now,
+                in_flight: in_flight.len() + 1,
+                last_second: accepted.len(),
+            });
+            if signal == Signal::Served {
                 accepted.push_back(now);
             }
-            in_flight.push((now, now + takes, end));
-        }
-        window.elapsed += STEP;
-        if window.elapsed >= TICK
-            && let Some(before) = rule.take()
-        {
-            let after = before.after(&std::mem::take(&mut window));
-            held = 0;
-            allowed = Some(after.allowed());
-            rule = Some(after);
+            in_flight.push(InFlight {
+                began: now,
+                ends: now + takes,
+                signal,
+            });
         }
     }
-    (
+    Outcome {
         answers,
         refusals,
-        allowed.map_or(fixed, |allowed| allowed.at_once),
-    )
+        limit: limits
+            .as_ref()
+            .map_or(fetchers, AdaptiveLimits::in_flight_limit),
+        rate: limits.as_ref().and_then(AdaptiveLimits::learned_rate),
+    }
 }
 
 #[test]
 fn goodput_is_within_a_tenth_of_the_best_fixed_number_on_every_kind_of_server() {
-    for (name, server) in SERVERS {
-        let best = [1, 2, 4, 8, 16, 32, 64].map(|fixed| simulate(server, None, fixed).0);
-        let best = best.into_iter().max().unwrap_or_default();
-        let (answers, refusals, limit) = simulate(server, Some(Adaptive::new(CEILING)), CEILING);
-        println!("{name}: {answers} of {best}, {refusals} refused, {limit} at the end");
+    for NamedServer { name, server } in SERVERS {
+        let best = [1, 2, 4, 8, 16, 32, 64].map(|fetchers| fixed(server, fetchers));
+        let best = best.into_iter().max().expect("seven numbers");
+        let Outcome {
+            answers, refusals, ..
+        } = adaptive(server);
         assert!(
             f64::from(answers) >= 0.9 * f64::from(best),
             "{name}: {answers} of {best}"
@@ -129,59 +202,200 @@ fn goodput_is_within_a_tenth_of_the_best_fixed_number_on_every_kind_of_server() 
 }
 
 #[test]
-fn a_healthy_server_is_asked_by_all_and_no_rate_is_learned() {
-    let (_, refusals, limit) = simulate(SERVERS[4].1, Some(Adaptive::new(CEILING)), CEILING);
-    assert_eq!((refusals, limit), (0, CEILING));
-}
-
-#[test]
-fn refusals_of_one_that_was_alone_are_no_reason_to_ask_less_at_once() {
-    let mut rule = Adaptive::new(CEILING);
-    for _ in 0..3 {
-        let mut window = Window {
-            elapsed: TICK,
-            ..Window::default()
-        };
-        (0..20).for_each(|_| window.note(End::Answer, ms(5), false));
-        window.note(End::Refused, ms(1), true);
-        rule = rule.after(&window);
-    }
-    assert_eq!(rule.allowed().at_once, CEILING);
-}
-
-#[test]
-fn refusals_that_nothing_makes_an_end_of_are_not_let_slow_anything_down_for_good() {
-    let at_random: Server = |now, at_once, _| {
-        let seed = now.as_millis() as u64 * 64 + at_once as u64;
-        match (seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % 10 {
-            0 => (End::Refused, ms(1)),
-            _ => (End::Answer, ms(20)),
-        }
-    };
-    let best = simulate(at_random, None, CEILING).0;
-    let (answers, _, _) = simulate(at_random, Some(Adaptive::new(CEILING)), CEILING);
-    println!("{answers} of {best}");
-    assert!(answers * 2 >= best, "{answers} of {best}");
+fn a_healthy_server_is_used_by_all_fetchers_and_no_rate_is_learned() {
+    let outcome = adaptive(|_| served(20));
+    assert_eq!(
+        (outcome.refusals, outcome.limit, outcome.rate),
+        (0, CEILING, None)
+    );
 }
 
 #[test]
 fn a_handful_of_attempts_changes_nothing() {
-    let mut rule = Adaptive::new(CEILING);
-    let open = rule.allowed();
-    let ends = [
-        End::Answer,
-        End::Refused,
-        End::Limited,
-        End::Broken,
-        End::Broken,
+    let mut limits = AdaptiveLimits::new(CEILING);
+    let before = (limits.in_flight_limit(), limits.learned_rate());
+    let signals = [
+        Signal::Served,
+        REFUSED_503,
+        REFUSED_429,
+        Signal::Unreachable,
+        Signal::Unreachable,
     ];
-    for end in ends.repeat(3) {
-        let mut window = Window {
-            elapsed: TICK,
-            ..Window::default()
-        };
-        window.note(end, ms(50), false);
-        rule = rule.after(&window);
-        assert_eq!(rule.allowed(), open);
+    for (index, signal) in (1..).zip(signals.repeat(3)) {
+        limits.record(ms(100) * index, signal, ms(50), 1);
+        assert_eq!((limits.in_flight_limit(), limits.learned_rate()), before);
     }
+}
+
+#[test]
+fn while_requests_wait_a_refused_place_is_not_offered_to_the_next_one() {
+    let mut limits = AdaptiveLimits::new(16);
+    for refused in 1..=8 {
+        limits.record(ms(1), REFUSED_503, ms(1), 17 - refused);
+        assert_eq!(limits.in_flight_limit(), 16 - refused);
+    }
+}
+
+#[test]
+fn refusals_while_no_other_request_is_served_lower_nothing() {
+    let mut limits = AdaptiveLimits::new(16);
+    for window in 0..3 {
+        let start = ms(200) * window;
+        for _ in 0..20 {
+            limits.record(start + ms(105), Signal::Served, ms(5), 16);
+        }
+        limits.record(start + ms(150), REFUSED_503, ms(1), 1);
+    }
+    limits.record(ms(1000), Signal::Served, ms(5), 1);
+    assert_eq!(limits.in_flight_limit(), 16);
+}
+
+#[test]
+fn attempts_from_before_a_lower_limit_do_not_lower_it_again() {
+    let mut limits = AdaptiveLimits::new(16);
+    let fail = |limits: &mut AdaptiveLimits| {
+        for _ in 0..20 {
+            limits.record(ms(1000), Signal::Unreachable, ms(900), 16);
+        }
+    };
+    fail(&mut limits);
+    assert_eq!(limits.in_flight_limit(), 8);
+    fail(&mut limits);
+    assert_eq!(limits.in_flight_limit(), 8);
+}
+
+#[test]
+fn after_an_outage_the_first_good_window_brings_the_limit_back() {
+    let mut limits = AdaptiveLimits::new(16);
+    for second in 1..=5 {
+        for _ in 0..20 {
+            limits.record(ms(1000) * second, Signal::Unreachable, ms(10), 16);
+        }
+    }
+    assert_eq!(limits.in_flight_limit(), 1);
+    for index in 1..=20 {
+        limits.record(ms(6000) + ms(20) * index, Signal::Served, ms(20), 1);
+    }
+    assert_eq!(limits.in_flight_limit(), 16);
+}
+
+#[test]
+fn random_503s_do_not_slow_a_run_down_for_good() {
+    let server: Server = |request| {
+        if is_unlucky(&request) {
+            (REFUSED_503, ms(1))
+        } else {
+            served(20)
+        }
+    };
+    let (answers, best) = (adaptive(server).answers, fixed(server, CEILING));
+    assert!(answers * 2 >= best, "{answers} of {best}");
+}
+
+#[test]
+fn random_failures_do_not_slow_a_run_down() {
+    let server: Server = |request| {
+        if is_unlucky(&request) {
+            (Signal::Unreachable, ms(5))
+        } else {
+            served(20)
+        }
+    };
+    let (answers, best) = (adaptive(server).answers, fixed(server, CEILING));
+    assert!(answers * 10 >= best * 9, "{answers} of {best}");
+}
+
+#[test]
+fn a_503_that_is_about_requests_per_second_costs_few_answers_and_few_refusals() {
+    let server: Server = |request| match request.last_second {
+        ..1000 => served(20),
+        _ => (REFUSED_503, ms(1)),
+    };
+    let outcome = adaptive(server);
+    assert!(outcome.answers >= 27_000, "{} answers", outcome.answers);
+    assert!(outcome.refusals < 1000, "{} refusals", outcome.refusals);
+}
+
+#[test]
+fn requests_that_time_out_past_a_number_in_flight_are_not_sent() {
+    let server: Server = |request| match request.in_flight {
+        ..=20 => served(20),
+        _ => (Signal::Unreachable, ms(2000)),
+    };
+    let (answers, best) = (adaptive(server).answers, fixed(server, 20));
+    assert!(answers * 3 >= best * 2, "{answers} of {best}");
+}
+
+#[test]
+fn a_server_that_bears_more_than_before_is_asked_more() {
+    let outcome = adaptive(|request| match request.starts.as_secs() {
+        ..10 => refuse_past(8, &request),
+        _ => refuse_past(40, &request),
+    });
+    assert!(outcome.limit >= 20, "{} in flight", outcome.limit);
+}
+
+#[test]
+fn a_server_that_bears_a_higher_rate_than_before_is_asked_more() {
+    let outcome = adaptive(
+        |request| match (request.starts.as_secs(), request.last_second) {
+            (..10, 200..) | (_, 1000..) => (REFUSED_429, ms(1)),
+            _ => served(20),
+        },
+    );
+    let rate = outcome.rate.expect("a rate");
+    assert!((850.0..1100.0).contains(&rate), "{rate} a second");
+}
+
+#[test]
+fn the_limit_is_never_below_one_nor_above_the_ceiling() {
+    let signals = [
+        Signal::Served,
+        REFUSED_503,
+        Signal::Unreachable,
+        REFUSED_429,
+        Signal::Neutral,
+    ];
+    for ceiling in [1, 2, 16, 17, 1000] {
+        let mut limits = AdaptiveLimits::new(ceiling);
+        let mut random = 1_u64;
+        for tick in 0..50_000 {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            // For two seconds of every ten, one kind of signal is all there is.
+            let pick = if tick % 10_000 < 2_000 {
+                tick / 10_000
+            } else {
+                random >> 33
+            };
+            let signal = signals[(pick % 5) as usize];
+            let in_flight = 1 + (random >> 40) as usize % ceiling;
+            limits.record(ms(tick), signal, ms((random >> 50) % 100), in_flight);
+            assert!((1..=ceiling).contains(&limits.in_flight_limit()));
+            assert!(limits.learned_rate().is_none_or(|rate| rate >= 1.0));
+        }
+    }
+}
+
+#[test]
+fn fewer_than_twenty_attempts_teach_no_rate() {
+    let mut rate = LearnedRate::default();
+    for attempt in 0..19 {
+        rate.record(ms(40) * attempt, attempt % 2 == 0);
+    }
+    assert_eq!(rate.per_second(), None);
+}
+
+#[test]
+fn a_rate_that_is_not_reached_for_ten_seconds_is_forgotten() {
+    let mut rate = LearnedRate::default();
+    for attempt in 0..200 {
+        rate.record(ms(5) * attempt, attempt % 10 != 0);
+    }
+    assert!(rate.per_second().is_some());
+    for second in 0..12 {
+        rate.record(ms(2000) + ms(1000) * second, true);
+    }
+    assert_eq!(rate.per_second(), None);
 }

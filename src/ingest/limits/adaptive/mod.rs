@@ -1,0 +1,142 @@
+//! How much to ask of an API, learned from how its attempts end. Pure: there is no clock and no timer in here.
+//!
+//! There are two limits, because servers have two kinds of limits:
+//!
+//! - [`ConcurrencyLimit`]: how many requests are in flight. 503, failures and growing latency lower it.
+//! - [`LearnedRate`]: how many requests start in a second. 429 lowers it.
+//!
+//! A 503 does not say what it is about. It is first taken for a matter of requests in flight; if that does not help, of
+//! requests per second (nginx, for example, answers 503 to those too unless told otherwise); and if that does not help either,
+//! for something that we cannot change:
+//!
+//! ```text
+//!   TooManyInFlight ── lowering the limit does not help ──▶ TooManyPerSecond ── lowering the rate does not help ──▶ Unrelated
+//!         ▲                                                       │ 30 s                                             │ 5 min
+//!         └───────────────────────────────────────────────────────┴──────────────────────────────────────────────────┘
+//! ```
+
+mod concurrency;
+
+mod learned_rate;
+
+mod lowering_test;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use self::{concurrency::ConcurrencyLimit, learned_rate::LearnedRate, lowering_test::LoweringTest};
+use crate::ingest::limits::signal::{Refusal, Signal};
+
+/// How long 503 is taken for a matter of requests per second. Long enough to find that rate and to use it; short enough for a
+/// wrong verdict not to matter in a long run.
+const PER_SECOND_FOR: Duration = Duration::from_secs(30);
+
+/// How long 503 is ignored. To find out again costs answers, because both limits are lowered for it; so that is done rarely.
+const UNRELATED_FOR: Duration = Duration::from_secs(300);
+
+/// The rate looks back one second, so after two seconds it sees only attempts at a lowered rate. A verdict before that is often
+/// wrong, and then thousands of requests are refused.
+const RATE_SETTLES: Duration = Duration::from_secs(2);
+
+/// What a 503 is taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    TooManyInFlight,
+    TooManyPerSecond,
+    Unrelated,
+}
+
+/// Both limits, fed with the end of every attempt. `now` is the time since any fixed moment.
+#[derive(Clone, Debug)]
+pub(crate) struct AdaptiveLimits {
+    concurrency: ConcurrencyLimit,
+    rate: LearnedRate,
+    /// What a 503 is taken for, and until when (unless it is `TooManyInFlight`).
+    meaning: Meaning,
+    meaning_until: Duration,
+    /// Whether a lower rate brings fewer 503s.
+    rate_test: LoweringTest,
+}
+
+impl AdaptiveLimits {
+    /// `ceiling` is the highest limit: the number of fetchers.
+    pub(crate) fn new(ceiling: usize) -> Self {
+        Self {
+            concurrency: ConcurrencyLimit::new(ceiling),
+            rate: LearnedRate::default(),
+            meaning: Meaning::TooManyInFlight,
+            meaning_until: Duration::ZERO,
+            rate_test: LoweringTest::default(),
+        }
+    }
+
+    /// Requests that may be in flight.
+    pub(crate) fn in_flight_limit(&self) -> usize {
+        self.concurrency.limit()
+    }
+
+    /// Requests that may start in a second, or `None` for any number.
+    pub(crate) fn learned_rate(&self) -> Option<f64> {
+        self.rate.per_second()
+    }
+
+    /// Takes the end of an attempt into account. `took` is how long the attempt took, `in_flight` how many requests were in
+    /// flight when it ended, itself included.
+    pub(crate) fn record(
+        &mut self,
+        now: Duration,
+        signal: Signal,
+        took: Duration,
+        in_flight: usize,
+    ) {
+        if now >= self.meaning_until {
+            self.meaning = Meaning::TooManyInFlight;
+        }
+        let is_503 = matches!(
+            signal,
+            Signal::Refused {
+                refusal: Refusal::Unavailable,
+                ..
+            }
+        );
+        let signal = match self.meaning {
+            Meaning::TooManyPerSecond if is_503 => Signal::Refused {
+                refusal: Refusal::TooManyRequests,
+                retry_after: None,
+            },
+            Meaning::Unrelated if is_503 => Signal::Neutral,
+            _ => signal,
+        };
+        match signal {
+            Signal::Served => self.rate.record(now, true),
+            Signal::Refused {
+                refusal: Refusal::TooManyRequests,
+                ..
+            } => self.rate.record(now, false),
+            Signal::Refused { .. } | Signal::Unreachable | Signal::Neutral => {}
+        }
+        let lowering_helps = self.concurrency.record(now, signal, took, in_flight);
+        if !lowering_helps {
+            self.take_503_for(Meaning::TooManyPerSecond, now, PER_SECOND_FOR);
+        } else if is_503 && self.meaning == Meaning::TooManyPerSecond && self.rate_is_no_help(now) {
+            self.rate = LearnedRate::default();
+            self.take_503_for(Meaning::Unrelated, now, UNRELATED_FOR);
+        }
+    }
+
+    fn rate_is_no_help(&mut self, now: Duration) -> bool {
+        let share = self.rate.refused_share();
+        self.rate
+            .per_second()
+            .is_some_and(|rate| self.rate_test.shows_no_help(now, rate, share, RATE_SETTLES))
+    }
+
+    fn take_503_for(&mut self, meaning: Meaning, now: Duration, time: Duration) {
+        self.meaning = meaning;
+        self.meaning_until = now + time;
+        self.rate_test = LoweringTest::default();
+        self.concurrency.raise_to_ceiling(now);
+    }
+}
