@@ -24,7 +24,7 @@ use std::{env, panic, process::ExitCode};
 use log::{error, warn};
 use thiserror::Error;
 
-use self::args::Command;
+use self::args::{Command, Invocation};
 use crate::ingest::panic_message;
 
 /// Could not start; exit code 2. The message names the culprit and what would be right.
@@ -73,19 +73,31 @@ pub fn main() -> ExitCode {
     };
     start_logger();
     options::warn_of_unknown_variables();
-    let args::Invocation { command, options } = invocation;
-    let ending = actix_rt::System::new().block_on(async move {
-        match command {
-            Command::List(list) => fetch::list(&options, list).await,
-            Command::Items(ids) => fetch::items(&options, ids).await,
-            Command::Backfill(args) => backfill::run(&options, args).await,
-            Command::Retry(args) => retry::run(&options, args).await,
-            Command::Verify(args) => verify::run(&options, args).await,
-            Command::Status => status::run(&options).await,
-            Command::Tune(args) => tune::run(&options, args).await,
-            Command::MockApi(api) => mock_api::serve(api).await,
-        }
-    });
+    actix_rt::System::new().block_on(run_as_task(invocation))
+}
+
+/// Runs the command in a task of its own.
+///
+/// Every wake-up of any task of this thread polls the future that `block_on` drives. A command waits for a run and for
+/// signals, which is costly to poll, so the driven future is only the handle of the task.
+async fn run_as_task(invocation: Invocation) -> ExitCode {
+    match actix_rt::spawn(run(invocation)).await {
+        Ok(exit) => exit,
+        Err(error) => panic::resume_unwind(error.into_panic()),
+    }
+}
+
+async fn run(Invocation { command, options }: Invocation) -> ExitCode {
+    let ending = match command {
+        Command::List(list) => fetch::list(&options, list).await,
+        Command::Items(ids) => fetch::items(&options, ids).await,
+        Command::Backfill(args) => backfill::run(&options, args).await,
+        Command::Retry(args) => retry::run(&options, args).await,
+        Command::Verify(args) => verify::run(&options, args).await,
+        Command::Status => status::run(&options).await,
+        Command::Tune(args) => tune::run(&options, args).await,
+        Command::MockApi(api) => mock_api::serve(api).await,
+    };
     ending
         .unwrap_or_else(|Refusal(why)| {
             output::complain(why);
