@@ -42,7 +42,7 @@ impl MetricsServer {
         .disable_signals()
         .bind(address)
         .map_err(|error| cannot_serve(&error))?;
-        // With port 0, only this tells which port it is.
+        // With port 0, the user learns the port only from this line.
         for address in server.addrs() {
             info!("metrics are at http://{address}/metrics");
         }

@@ -79,7 +79,9 @@ fn failed_ids(
     error: IdStreamError,
 ) -> impl Stream<Item = i64> + Send {
     let pages = stream::unfold(i64::MIN, move |after| {
-        let (pool, kinds, error) = (pool.clone(), kinds.clone(), error.clone());
+        let pool = pool.clone();
+        let kinds = kinds.clone();
+        let error = error.clone();
         async move {
             let reading = actix_rt::task::spawn_blocking(move || read_page(&pool, &kinds, after));
             let read = reading

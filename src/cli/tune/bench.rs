@@ -1,6 +1,9 @@
 //! Measures one worker count: an API and a client for the whole sweep, and for each step a pipeline and a database of its own.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use futures_util::{
     future::Either,
@@ -19,7 +22,7 @@ use super::{
 };
 use crate::{
     cli::{
-        database,
+        database::connection,
         exit::CommandError,
         options::{Options, ProgressMode},
         progress::{ProgressDisplay, ProgressView},
@@ -27,7 +30,7 @@ use crate::{
     },
     db,
     hn::{HnSink, HnSource, lists, migrations},
-    ingest::{Builder, Client, Config, Pipeline, RunWatch},
+    ingest::{Builder, Client, Config, Pipeline, Run, RunWatch},
     mock_api::{Faults, MockApi, RunningMockApi},
 };
 
@@ -57,6 +60,12 @@ pub(super) struct StepResult {
     pub(super) step: Option<Step>,
     /// Why the sweep must end with this step, if it must.
     pub(super) stop_reason: Option<StopReason>,
+}
+
+/// How the run of a step ended.
+struct StepEnd {
+    items_per_second: f64,
+    stop_reason: Option<StopReason>,
 }
 
 impl Bench {
@@ -124,13 +133,48 @@ impl Bench {
         workers: usize,
         signals: &mut Signals,
     ) -> Result<StepResult, CommandError> {
+        // Declared first, so that it is deleted after the pipeline has closed its database.
         let folder = temporary_folder()?;
-        let pipeline = self.start_pipeline(workers, &folder).await?;
-        let mut run = pipeline.run_stream(self.ids());
+        let database = folder.path().join("tune.db");
+        let mut folder = Some(folder);
+        let pipeline = self.start_pipeline(workers, &database).await?;
+        let run = pipeline.run_stream(self.ids());
+        let watch = run.watch();
+        let StepEnd {
+            items_per_second,
+            stop_reason,
+        } = self.drive(run, workers, signals, &mut folder).await;
+        if let Some(StopReason::PipelineBroken(_) | StopReason::Interrupted { .. }) = stop_reason {
+            return Ok(StepResult {
+                step: None,
+                stop_reason,
+            });
+        }
+        let nothing_stored =
+            (items_per_second == 0.0).then_some(StopReason::NothingStored { workers });
+        Ok(StepResult {
+            step: Some(Step {
+                workers,
+                items_per_second,
+                totals: watch.progress(),
+            }),
+            stop_reason: stop_reason.or(nothing_stored),
+        })
+    }
+
+    /// Reads the counters of a run until the time of a step is over, the API should get no more requests, or a signal comes.
+    /// Then cancels the run and waits for its end. A second signal ends the process.
+    async fn drive(
+        &self,
+        mut run: Run<i64>,
+        workers: usize,
+        signals: &mut Signals,
+        folder: &mut Option<TempDir>,
+    ) -> StepEnd {
         let watch = run.watch();
         let started = Instant::now();
         let mut meter = RateMeter::new(self.step_time / RAMP_FRACTION);
-        let display = self.display(workers, started, watch.clone());
+        let _display = self.display(workers, started, watch.clone());
         let mut ticks = actix_rt::time::interval(SAMPLE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_cancelled = false;
@@ -141,7 +185,7 @@ impl Bench {
                 signal = signals.next() => {
                     if let Some(StopReason::Interrupted { .. }) = stop_reason {
                         // The end of the process would leave the folder behind.
-                        drop(folder);
+                        drop(folder.take());
                         signals::end_process(signal);
                     }
                     stop_reason = Some(StopReason::Interrupted { signal });
@@ -160,41 +204,23 @@ impl Bench {
                 }
             }
         };
-        drop(display);
         let broken = match report {
             Ok(report) => report.storage_lost,
             Err(error) => Some(error.to_string()),
         };
-        if let Some(why) = broken {
-            stop_reason = Some(StopReason::PipelineBroken(why));
-        }
-        if let Some(StopReason::PipelineBroken(_) | StopReason::Interrupted { .. }) = stop_reason {
-            return Ok(StepResult {
-                step: None,
-                stop_reason,
-            });
-        }
-        let step = Step {
-            workers,
+        StepEnd {
             items_per_second: meter.rate(),
-            totals: watch.progress(),
-        };
-        if stop_reason.is_none() && step.items_per_second == 0.0 {
-            stop_reason = Some(StopReason::NothingStored { workers });
+            stop_reason: broken.map(StopReason::PipelineBroken).or(stop_reason),
         }
-        Ok(StepResult {
-            step: Some(step),
-            stop_reason,
-        })
     }
 
     async fn start_pipeline(
         &self,
         workers: usize,
-        folder: &TempDir,
+        database: &Path,
     ) -> Result<Pipeline<i64>, CommandError> {
-        let pool = db::open(&folder.path().join("tune.db")).map_err(CommandError::new)?;
-        migrations::run(&mut *database::connection(&pool)?).map_err(CommandError::new)?;
+        let pool = db::open(database).map_err(CommandError::new)?;
+        migrations::run(&mut *connection(&pool)?).map_err(CommandError::new)?;
         let config = Config {
             workers,
             ..self.config.clone()

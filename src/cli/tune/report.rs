@@ -50,7 +50,7 @@ pub(super) fn write_row(step: &Step, out: &mut dyn Write) -> io::Result<()> {
     out.flush()
 }
 
-/// Prints what is to be said at the end of a sweep. The text follows the table of steps.
+/// Prints the report at the end of a sweep. The text continues the table of steps.
 pub(super) fn print(sweep: &Sweep, format: ReportFormat) {
     print_report(format, &SweepReport::new(sweep), |out| {
         write_text(sweep, out)
