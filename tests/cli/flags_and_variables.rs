@@ -1,8 +1,9 @@
-//! Flags, variables and defaults: which one counts, and what is said of a bad one.
+//! Flags, variables and defaults: which one counts, and the message about a bad one.
 
-use crate::common::{Api, Home, Ran, Running};
 use hn_ingest::ingest::config::{Config, SETTINGS};
 use serde_json::json;
+
+use crate::common::{Api, Finished, Sandbox};
 
 /// The contract's table: flag, variable, default as `--help` shows it.
 const CONTRACT: [(&str, &str, &str); 17] = [
@@ -29,7 +30,7 @@ const CONTRACT: [(&str, &str, &str); 17] = [
     ("metrics", "INGEST_METRICS", "off"),
 ];
 
-/// A value that no setting of the binary's own takes, and one that it takes.
+/// The binary's own settings: flag, variable, a bad value, a good one.
 const OWN: [(&str, &str, &str, &str); 6] = [
     ("database", "DATABASE_URL", "mysql://root@host/db", "hn.db"),
     (
@@ -54,14 +55,14 @@ fn settings() -> Vec<(&'static str, &'static str, &'static str, String)> {
     own.into_iter().chain(engine).collect()
 }
 
-fn with_variable(home: &Home, name: &str, value: &str, args: &[&str]) -> Ran {
-    Running::start(home.command(args).env(name, value)).wait()
+fn with_variable(sandbox: &Sandbox, name: &str, value: &str, args: &[&str]) -> Finished {
+    sandbox.call(args).env(name, value).run()
 }
 
 #[test]
 fn help_shows_every_flag_with_its_variable_and_its_default() {
-    let ran = Home::new().run(&["--help"]).exits(0);
-    let help = &ran.stdout;
+    let finished = Sandbox::new().run(&["--help"]).exits(0);
+    let help = &finished.stdout;
     let engine = SETTINGS
         .iter()
         .map(|setting| (setting.flag, setting.variable, ""));
@@ -86,132 +87,146 @@ fn help_shows_every_flag_with_its_variable_and_its_default() {
 }
 
 #[test]
-fn help_and_version_end_well_and_say_nothing_on_stderr() {
+fn help_and_version_exit_with_0_and_print_nothing_on_stderr() {
     for args in [
         ["--help"].as_slice(),
         &["--version"],
         &["items", "--help"],
         &["mock-api", "--help"],
     ] {
-        let home = Home::new();
-        let ran = home.run(args).exits(0);
-        assert!(ran.stderr.is_empty() && !ran.stdout.is_empty(), "{ran:?}");
-        assert!(home.files().is_empty());
+        let sandbox = Sandbox::new();
+        let finished = sandbox.run(args).exits(0);
+        assert!(
+            finished.stderr.is_empty() && !finished.stdout.is_empty(),
+            "{finished:?}"
+        );
+        assert!(sandbox.files().is_empty());
     }
 }
 
 #[test]
 fn a_bad_variable_is_named_with_its_value_and_what_is_allowed() {
-    let home = Home::new();
+    let sandbox = Sandbox::new();
     for (_, variable, bad, _) in settings() {
-        let said = format!("hn-ingest: {variable} is `{bad}`; allowed: ");
-        with_variable(&home, variable, bad, &["items", "1"]).refuses(&[&said]);
+        let message = format!("hn-ingest: {variable} is `{bad}`; allowed: ");
+        with_variable(&sandbox, variable, bad, &["items", "1"]).refuses(&[&message]);
     }
-    assert!(home.files().is_empty(), "no database is made");
+    assert!(sandbox.files().is_empty(), "no database is made");
 }
 
 #[test]
 fn a_bad_flag_is_named_with_its_value_even_when_its_variable_is_good() {
-    let home = Home::new();
+    let sandbox = Sandbox::new();
     for (flag, variable, bad, good) in settings() {
         let flag = format!("--{flag}");
-        let said = format!("hn-ingest: {flag} is `{bad}`; allowed: ");
-        with_variable(&home, variable, &good, &["items", "1", &flag, bad]).refuses(&[&said]);
+        let message = format!("hn-ingest: {flag} is `{bad}`; allowed: ");
+        with_variable(&sandbox, variable, &good, &["items", "1", &flag, bad]).refuses(&[&message]);
     }
 }
 
 #[test]
 fn a_good_flag_goes_before_a_bad_variable() {
-    // Settings are looked at in the order of their tables, so a bad one further on tells that this one was passed; the last
-    // needs a run.
-    let home = Home::new();
+    // Settings are read in the order of their tables, so the message about a bad --drain proves that the setting before it was
+    // accepted. --drain itself needs a run.
+    let sandbox = Sandbox::new();
     for (flag, variable, bad, good) in settings() {
         let flag = format!("--{flag}");
         if flag == "--drain" {
             let api = Api::of_stories();
-            let mut command = home.ingesting(&api, &["items", "1", &flag, &good]);
-            Running::start(command.env(variable, bad)).wait().exits(0);
+            let call = sandbox.call_with(&api, &["items", "1", &flag, &good]);
+            call.env(variable, bad).run().exits(0);
             continue;
         }
         let args = ["items", "1", &flag, &good, "--drain", "odd"];
-        with_variable(&home, variable, bad, &args).refuses(&["--drain is `odd`"]);
+        with_variable(&sandbox, variable, bad, &args).refuses(&["--drain is `odd`"]);
     }
 }
 
 #[test]
-fn flag_then_variable_then_default_decide_what_is_done() {
-    let (home, api) = (Home::new(), Api::of_stories());
+fn a_flag_counts_before_a_variable_and_a_variable_before_the_default() {
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
     api.list("top", 1..=40);
     let requested = |args: &[&str]| {
-        let mut command = home.ingesting(&api, args);
-        let ran = Running::start(command.env("INGEST_LIMIT", "2")).wait();
-        ran.exits(0).report()["requested"].clone()
+        let finished = sandbox.call_with(&api, args).env("INGEST_LIMIT", "2").run();
+        finished.exits(0).report()["requested"].clone()
     };
     assert_eq!(requested(&["top"]), 2);
     assert_eq!(requested(&["top", "--limit", "3"]), 3);
-    assert_eq!(home.ingest(&api, &["top"]).report()["requested"], 20);
+    assert_eq!(sandbox.ingest(&api, &["top"]).report()["requested"], 20);
 }
 
 #[test]
 fn every_setting_can_come_from_its_variable() {
-    let (home, api) = (Home::new(), Api::of_stories());
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
     api.list("best", [4, 2]);
-    let mut command = home.command(&["best"]);
+    let mut call = sandbox.call(&["best"]);
     for (_, variable, _, good) in settings() {
-        command.env(variable, good);
+        call = call.env(variable, good);
     }
-    command
+    let call = call
         .env("INGEST_API_URL", api.url())
         .env(
             "DATABASE_URL",
-            format!("sqlite://{}", home.text("my own.db")),
+            format!("sqlite://{}", sandbox.text("my own.db")),
         )
         .env("INGEST_FORMAT", "json");
-    let ran = Running::start(&mut command).wait().exits(0);
-    assert_eq!(ran.report()["stored"], 2);
-    assert_eq!(ran.stderr, "");
-    let ids = home.db("my own.db").column("id", "items ORDER BY id");
+    let finished = call.run().exits(0);
+    assert_eq!(finished.report()["stored"], 2);
+    assert_eq!(finished.stderr, "");
+    let ids = sandbox.db("my own.db").column("id", "items ORDER BY id");
     assert_eq!(ids, json!([2, 4]));
-    assert!(!home.path("hn.db").exists());
+    assert!(!sandbox.path("hn.db").exists());
 }
 
 #[test]
-fn flags_are_taken_before_and_after_the_command() {
-    let (home, api) = (Home::new(), Api::of_stories());
+fn flags_may_stand_before_and_after_the_command() {
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
     api.list("ask", 1..=9);
     for args in [["--limit", "2", "ask"], ["ask", "--limit", "2"]] {
-        assert_eq!(home.ingest(&api, &args).exits(0).report()["requested"], 2);
+        assert_eq!(
+            sandbox.ingest(&api, &args).exits(0).report()["requested"],
+            2
+        );
     }
 }
 
 #[test]
 fn an_unknown_variable_is_named_in_a_warning_with_the_nearest_real_one() {
-    let (home, api) = (Home::new(), Api::of_stories());
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
     for (unknown, nearest) in [
         ("INGEST_WORKER", "INGEST_WORKERS"),
         ("INGEST_TIME_OUT", "INGEST_TIMEOUT"),
         ("INGEST_BACKOFFMAX", "INGEST_BACKOFF_MAX"),
     ] {
-        let mut command = home.ingesting(&api, &["items", "1"]);
-        let ran = Running::start(command.env(unknown, "3")).wait().exits(0);
-        assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+        let finished = sandbox
+            .call_with(&api, &["items", "1"])
+            .env(unknown, "3")
+            .run()
+            .exits(0);
+        assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
         for part in ["WARN", unknown, &format!("{nearest}?")] {
-            assert!(ran.stderr.contains(part), "{part}: {ran:?}");
+            assert!(finished.stderr.contains(part), "{part}: {finished:?}");
         }
     }
 }
 
 #[test]
 fn logs_go_to_stderr_a_retry_at_debug_and_a_final_failure_at_info() {
-    let (home, api) = (Home::new(), Api::new());
+    let sandbox = Sandbox::new();
+    let api = Api::new();
     api.item(7, [hn_ingest::test_util::Reply::status(503)]);
     let log = |level| {
-        let mut command = home.ingesting(&api, &["items", "7", "--attempts", "2"]);
-        let ran = Running::start(command.env("RUST_LOG", level))
-            .wait()
+        let finished = sandbox
+            .call_with(&api, &["items", "7", "--attempts", "2"])
+            .env("RUST_LOG", level)
+            .run()
             .exits(1);
-        ran.report();
-        ran.stderr
+        finished.report();
+        finished.stderr
     };
     assert_eq!(log("warn"), "");
     let info = log("hn_ingest=info");

@@ -1,4 +1,4 @@
-//! HTTPS: whom the binary trusts, and that it trusts nobody else.
+//! HTTPS: which certificates the binary trusts, and that a broken TLS stream is noticed.
 
 use std::{
     fs,
@@ -11,13 +11,14 @@ use std::{
     thread,
 };
 
-use crate::common::{Api, Home, Ran, Running, counts, id_of, story};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, date_time_ymd,
 };
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
+
+use crate::common::{Api, Finished, Sandbox, counts, id_of, story};
 
 /// A certificate authority of the test's own.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -32,8 +33,8 @@ impl Authority {
     }
 
     /// Writes its certificate to a file, for `SSL_CERT_FILE`.
-    fn save(&self, home: &Home, name: &str) {
-        fs::write(home.path(name), self.0.pem()).unwrap();
+    fn save(&self, sandbox: &Sandbox, name: &str) {
+        fs::write(sandbox.path(name), self.0.pem()).unwrap();
     }
 
     fn certify(&self, change: impl FnOnce(&mut CertificateParams)) -> Arc<ServerConfig> {
@@ -55,27 +56,28 @@ impl Authority {
     }
 }
 
-/// What follows an answer.
+/// What happens to the connection after an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum End {
+enum ConnectionEnd {
     KeepAlive,
-    /// A close that TLS was told of.
+    /// A close that TLS announces.
     Goodbye,
-    /// A close that it was not told of.
+    /// A close that TLS does not announce.
     Cut,
 }
 
 /// Serves HTTPS on a free port of `localhost` until the test process ends. Gives the base URL.
 fn serve(
     config: Arc<ServerConfig>,
-    answer: impl Fn(&str) -> (Vec<u8>, End) + Send + Sync + 'static,
+    answer: impl Fn(&str) -> (Vec<u8>, ConnectionEnd) + Send + Sync + 'static,
 ) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let answer = Arc::new(answer);
     thread::spawn(move || {
         for tcp in listener.incoming().flatten() {
-            let (config, answer) = (config.clone(), answer.clone());
+            let config = config.clone();
+            let answer = answer.clone();
             // A client that leaves ends the conversation, which is no error here.
             thread::spawn(move || converse(config, tcp, &*answer).ok());
         }
@@ -86,12 +88,13 @@ fn serve(
 fn converse(
     config: Arc<ServerConfig>,
     tcp: TcpStream,
-    answer: &impl Fn(&str) -> (Vec<u8>, End),
+    answer: &impl Fn(&str) -> (Vec<u8>, ConnectionEnd),
 ) -> std::io::Result<()> {
     let connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
     let mut tls = BufReader::new(StreamOwned::new(connection, tcp));
     loop {
-        let (mut head, mut line) = (String::new(), String::from("-"));
+        let mut head = String::new();
+        let mut line = String::from("-");
         while line.trim_end() != "" {
             line.clear();
             if tls.read_line(&mut line)? == 0 {
@@ -103,11 +106,11 @@ fn converse(
         let (bytes, end) = answer(path);
         let stream = tls.get_mut();
         stream.write_all(&bytes)?;
-        if end == End::Goodbye {
+        if end == ConnectionEnd::Goodbye {
             stream.conn.send_close_notify();
         }
         stream.flush()?;
-        if end != End::KeepAlive {
+        if end != ConnectionEnd::KeepAlive {
             return Ok(());
         }
     }
@@ -119,105 +122,115 @@ fn ok(body: &str) -> Vec<u8> {
 }
 
 /// The whole API: a list of three stories, and every story.
-fn stories(path: &str) -> (Vec<u8>, End) {
+fn stories(path: &str) -> (Vec<u8>, ConnectionEnd) {
     let body = match id_of(path) {
         Some(id) => story(id, id),
         None => "[3,1,2]".to_owned(),
     };
-    (ok(&body), End::KeepAlive)
+    (ok(&body), ConnectionEnd::KeepAlive)
 }
 
-fn run(home: &Home, url: &str, certificates: &str, args: &[&str]) -> Ran {
-    let mut command = home.command(args);
-    command
-        .args(["--api-url", url, "--format", "json"])
-        .args(["--attempts", "2", "--backoff", "1ms"])
-        .env("SSL_CERT_FILE", home.path(certificates));
-    Running::start(&mut command).wait()
+fn run(sandbox: &Sandbox, url: &str, certificates: &str, args: &[&str]) -> Finished {
+    sandbox
+        .call(args)
+        .args(&["--api-url", url, "--format", "json"])
+        .args(&["--attempts", "2", "--backoff", "1ms"])
+        .env("SSL_CERT_FILE", sandbox.path(certificates))
+        .run()
 }
 
 #[test]
 fn an_api_over_https_is_trusted_by_the_authority_that_ssl_cert_file_names() {
-    let (home, authority) = (Home::new(), Authority::new());
-    authority.save(&home, "ours.pem");
+    let sandbox = Sandbox::new();
+    let authority = Authority::new();
+    authority.save(&sandbox, "ours.pem");
     let url = serve(authority.certify(|_| {}), stories);
-    let ran = run(&home, &url, "ours.pem", &["top"]).exits(0);
+    let finished = run(&sandbox, &url, "ours.pem", &["top"]).exits(0);
     assert_eq!(
-        (counts(&ran.report()), ran.stderr.as_str()),
+        (counts(&finished.report()), finished.stderr.as_str()),
         ([3, 0, 0, 0], "")
     );
     assert_eq!(
-        home.db("hn.db").column("id", "items ORDER BY id"),
+        sandbox.db("hn.db").column("id", "items ORDER BY id"),
         json!([1, 2, 3])
     );
 }
 
 #[test]
 fn a_certificate_of_an_unknown_authority_is_refused() {
-    let (home, authority) = (Home::new(), Authority::new());
-    Authority::new().save(&home, "others.pem");
+    let sandbox = Sandbox::new();
+    let authority = Authority::new();
+    Authority::new().save(&sandbox, "others.pem");
     let url = serve(authority.certify(|_| {}), stories);
-    run(&home, &url, "others.pem", &["top"]).refuses(&[&url, "invalid peer certificate"]);
+    run(&sandbox, &url, "others.pem", &["top"]).refuses(&[&url, "invalid peer certificate"]);
 }
 
 #[test]
 fn without_ssl_cert_file_a_certificate_that_the_system_does_not_know_is_refused() {
-    let (home, authority) = (Home::new(), Authority::new());
+    let sandbox = Sandbox::new();
+    let authority = Authority::new();
     let url = serve(authority.certify(|_| {}), stories);
     let args = ["top", "--api-url", &url, "--backoff", "1ms"];
-    home.run(&args).refuses(&[&url, "certificate"]);
+    sandbox.run(&args).refuses(&[&url, "certificate"]);
 }
 
 #[test]
 fn a_certificate_for_another_host_is_refused() {
-    let (home, authority) = (Home::new(), Authority::new());
-    authority.save(&home, "ours.pem");
+    let sandbox = Sandbox::new();
+    let authority = Authority::new();
+    authority.save(&sandbox, "ours.pem");
     let name = "news.example".to_owned().try_into().unwrap();
     let config = authority.certify(|params| {
         params.subject_alt_names = vec![rcgen::SanType::DnsName(name)];
     });
     let url = serve(config, stories);
-    run(&home, &url, "ours.pem", &["top"]).refuses(&[&url, "certificate", "news.example"]);
+    run(&sandbox, &url, "ours.pem", &["top"]).refuses(&[&url, "certificate", "news.example"]);
 }
 
 #[test]
 fn a_certificate_that_has_expired_is_refused() {
-    let (home, authority) = (Home::new(), Authority::new());
-    authority.save(&home, "ours.pem");
+    let sandbox = Sandbox::new();
+    let authority = Authority::new();
+    authority.save(&sandbox, "ours.pem");
     let config = authority.certify(|params| params.not_after = date_time_ymd(2020, 1, 1));
     let url = serve(config, stories);
-    run(&home, &url, "ours.pem", &["top"]).refuses(&[&url, "certificate", "xpired"]);
+    run(&sandbox, &url, "ours.pem", &["top"]).refuses(&[&url, "certificate", "xpired"]);
 }
 
 #[test]
 fn a_certificate_file_that_is_missing_or_holds_none_is_named() {
-    let (home, authority) = (Home::new(), Authority::new());
-    fs::write(home.path("empty.pem"), "no certificate").unwrap();
+    let sandbox = Sandbox::new();
+    let authority = Authority::new();
+    fs::write(sandbox.path("empty.pem"), "no certificate").unwrap();
     let url = serve(authority.certify(|_| {}), stories);
     for file in ["nowhere.pem", "empty.pem"] {
-        run(&home, &url, file, &["top"]).refuses(&["SSL_CERT_FILE", "certificates"]);
+        run(&sandbox, &url, file, &["top"]).refuses(&["SSL_CERT_FILE", "certificates"]);
     }
 }
 
 #[test]
 fn https_to_a_port_that_speaks_http_is_refused() {
-    let (home, authority, api) = (Home::new(), Authority::new(), Api::of_stories());
-    authority.save(&home, "ours.pem");
+    let sandbox = Sandbox::new();
+    let authority = Authority::new();
+    let api = Api::of_stories();
+    authority.save(&sandbox, "ours.pem");
     let url = format!("https://localhost:{}/v0", api.0.addr().port());
-    run(&home, &url, "ours.pem", &["top", "--timeout", "500ms"]).refuses(&[&url, "--demo"]);
+    run(&sandbox, &url, "ours.pem", &["top", "--timeout", "500ms"]).refuses(&[&url, "--demo"]);
 }
 
 #[test]
 fn a_redirect_never_leads_from_https_to_http() {
-    let (home, authority, plain) = (Home::new(), Authority::new(), Api::of_stories());
-    authority.save(&home, "ours.pem");
+    let sandbox = Sandbox::new();
+    let authority = Authority::new();
+    let plain = Api::of_stories();
+    authority.save(&sandbox, "ours.pem");
     let location = format!("{}/item/1.json", plain.url());
     let url = serve(authority.certify(|_| {}), move |_| {
         let head =
             format!("HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: {location}\r\n\r\n");
-        (head.into_bytes(), End::KeepAlive)
+        (head.into_bytes(), ConnectionEnd::KeepAlive)
     });
-    let report = run(&home, &url, "ours.pem", &["items", "1"])
+    let report = run(&sandbox, &url, "ours.pem", &["items", "1"])
         .exits(1)
         .report();
     assert_eq!(
@@ -227,20 +240,21 @@ fn a_redirect_never_leads_from_https_to_http() {
     assert_eq!(plain.0.stats().connections, 0);
 }
 
-/// The first answer is half a story and ends so; whether a second attempt then brought it whole.
-fn is_tried_again(head: &str, end: End) -> bool {
-    let (home, authority) = (Home::new(), Authority::new());
-    authority.save(&home, "ours.pem");
+/// Whether a first answer that is half a story, and ends in this way, leads to a second attempt that stores the story.
+fn is_tried_again(head: &str, end: ConnectionEnd) -> bool {
+    let sandbox = Sandbox::new();
+    let authority = Authority::new();
+    authority.save(&sandbox, "ours.pem");
     let whole = story(1, 1);
     let half = [head.as_bytes(), &whole.as_bytes()[..whole.len() / 2]].concat();
     let asked = AtomicUsize::new(0);
     let url = serve(authority.certify(|_| {}), move |_| {
         match asked.fetch_add(1, SeqCst) {
             0 => (half.clone(), end),
-            _ => (ok(&whole), End::KeepAlive),
+            _ => (ok(&whole), ConnectionEnd::KeepAlive),
         }
     });
-    let report = run(&home, &url, "ours.pem", &["items", "1"]).report();
+    let report = run(&sandbox, &url, "ours.pem", &["items", "1"]).report();
     (&report["stored"], &report["attempts"]) == (&json!(1), &json!(2))
 }
 
@@ -248,7 +262,7 @@ fn is_tried_again(head: &str, end: End) -> bool {
 fn a_body_of_announced_length_cut_short_over_https_is_tried_again() {
     let length = story(1, 1).len();
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
-    for end in [End::Goodbye, End::Cut] {
+    for end in [ConnectionEnd::Goodbye, ConnectionEnd::Cut] {
         assert!(is_tried_again(&head, end), "{end:?}");
     }
 }
@@ -257,7 +271,7 @@ fn a_body_of_announced_length_cut_short_over_https_is_tried_again() {
 fn a_chunked_body_cut_short_over_https_is_tried_again() {
     let length = story(1, 1).len();
     let head = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n");
-    for end in [End::Cut, End::Goodbye] {
+    for end in [ConnectionEnd::Cut, ConnectionEnd::Goodbye] {
         assert!(is_tried_again(&head, end), "{end:?}");
     }
 }

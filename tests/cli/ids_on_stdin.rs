@@ -1,14 +1,18 @@
-//! `items -`: ids on standard input.
+//! `items -`: fetches the ids on standard input as they come.
 
 use std::{io::Write, process::Stdio};
 
-use crate::common::{self, Api, Home, Running, counts};
 use hn_ingest::test_util::{Gate, Reply};
 use serde_json::json;
 
-fn items_from_stdin(home: &Home, api: &Api, input: &str) -> common::Ran {
-    let mut running = Running::start(home.ingesting(api, &["items", "-"]).stdin(Stdio::piped()));
-    let mut stdin = running.child().stdin.take().unwrap();
+use crate::common::{Api, Finished, Sandbox, counts, id_of};
+
+fn items_from_stdin(sandbox: &Sandbox, api: &Api, input: &str) -> Finished {
+    let mut running = sandbox
+        .call_with(api, &["items", "-"])
+        .stdin(Stdio::piped())
+        .start();
+    let mut stdin = running.take_stdin();
     stdin.write_all(input.as_bytes()).unwrap();
     drop(stdin);
     running.wait()
@@ -16,8 +20,9 @@ fn items_from_stdin(home: &Home, api: &Api, input: &str) -> common::Ran {
 
 #[test]
 fn ids_on_stdin_are_separated_by_lines_or_blanks() {
-    let (home, api) = (Home::new(), Api::of_stories());
-    let report = items_from_stdin(&home, &api, "\n5 6\t7\r\n\n  8\n5")
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
+    let report = items_from_stdin(&sandbox, &api, "\n5 6\t7\r\n\n  8\n5")
         .exits(0)
         .report();
     assert_eq!(
@@ -25,42 +30,49 @@ fn ids_on_stdin_are_separated_by_lines_or_blanks() {
         (&json!("items"), [5, 0, 0, 0])
     );
     assert_eq!(
-        home.db("hn.db").column("id", "items ORDER BY id"),
+        sandbox.db("hn.db").column("id", "items ORDER BY id"),
         json!([5, 6, 7, 8])
     );
 }
 
 #[test]
 fn an_empty_stdin_is_a_run_of_nothing() {
-    let (home, api) = (Home::new(), Api::of_stories());
-    let report = items_from_stdin(&home, &api, "").exits(0).report();
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
+    let report = items_from_stdin(&sandbox, &api, "").exits(0).report();
     assert_eq!(counts(&report), [0; 4]);
 }
 
 #[test]
-fn a_bad_id_on_stdin_is_named_with_its_line_and_what_stood_before_is_stored_and_reported() {
+fn a_bad_id_on_stdin_is_named_with_its_line_and_the_ids_before_it_are_stored_and_reported() {
     for bad in ["x7", "-3", "0", "1.5", "99999999999999999999"] {
-        let (home, api) = (Home::new(), Api::of_stories());
-        let ran = items_from_stdin(&home, &api, &format!("5\n6 7\n8 {bad} 9\n10\n")).exits(2);
-        assert_eq!(counts(&ran.report()), [4, 0, 0, 0]);
-        let told = format!("hn-ingest: standard input, line 3: `{bad}` is no id");
-        assert!(ran.stderr.starts_with(&told), "{ran:?}");
-        assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+        let sandbox = Sandbox::new();
+        let api = Api::of_stories();
+        let finished =
+            items_from_stdin(&sandbox, &api, &format!("5\n6 7\n8 {bad} 9\n10\n")).exits(2);
+        assert_eq!(counts(&finished.report()), [4, 0, 0, 0]);
+        let message = format!("hn-ingest: standard input, line 3: `{bad}` is no id");
+        assert!(finished.stderr.starts_with(&message), "{finished:?}");
+        assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
         assert_eq!(
-            home.db("hn.db").column("id", "items ORDER BY id"),
+            sandbox.db("hn.db").column("id", "items ORDER BY id"),
             json!([5, 6, 7, 8])
         );
     }
 }
 
 #[test]
-fn an_id_on_stdin_is_stored_before_the_next_one_comes() {
-    let (home, api) = (Home::new(), Api::of_stories());
-    let mut running = Running::start(home.ingesting(&api, &["items", "-"]).stdin(Stdio::piped()));
-    let mut stdin = running.child().stdin.take().unwrap();
-    for seen in 1..=3 {
-        writeln!(stdin, "{seen}").unwrap();
-        api.0.wait_for(|stats| stats.requests >= seen);
+fn an_id_on_stdin_is_fetched_before_the_next_one_comes() {
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
+    let mut running = sandbox
+        .call_with(&api, &["items", "-"])
+        .stdin(Stdio::piped())
+        .start();
+    let mut stdin = running.take_stdin();
+    for id in 1..=3 {
+        writeln!(stdin, "{id}").unwrap();
+        api.0.wait_for(|stats| stats.requests >= id);
     }
     drop(stdin);
     assert_eq!(counts(&running.wait().exits(0).report()), [3, 0, 0, 0]);
@@ -68,15 +80,17 @@ fn an_id_on_stdin_is_stored_before_the_next_one_comes() {
 
 #[test]
 fn ids_on_stdin_are_read_no_faster_than_they_are_fetched() {
-    let (home, api, gate) = (Home::new(), Api::new(), Gate::new());
+    let sandbox = Sandbox::new();
+    let api = Api::new();
+    let gate = Gate::new();
     let held = gate.clone();
-    api.0.otherwise(move |path| match common::id_of(path) {
+    api.0.otherwise(move |path| match id_of(path) {
         Some(id) if id <= 500 => Reply::json("null"),
         _ => Reply::json("null").held_by(&held),
     });
     let args = ["items", "-", "--workers", "4", "--drain", "0s"];
-    let mut running = Running::start(home.ingesting(&api, &args).stdin(Stdio::piped()));
-    let mut stdin = running.child().stdin.take().unwrap();
+    let mut running = sandbox.call_with(&api, &args).stdin(Stdio::piped()).start();
+    let mut stdin = running.take_stdin();
     let writer = std::thread::spawn(move || {
         let ids = (1..=200_000).map(|id| format!("{id}\n"));
         ids.take_while(|id| stdin.write_all(id.as_bytes()).is_ok())

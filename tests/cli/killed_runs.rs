@@ -1,12 +1,12 @@
-//! `kill -9` at any moment: the database opens clean, holds whole batches only, and a rerun ends as an undisturbed run does.
+//! `kill -9` at any moment: the database is sound, holds whole batches only, and a rerun ends as an undisturbed run does.
 
 use std::{fs, process::Stdio};
 
 use serde_json::json;
 
-use crate::common::{Api, Home, Running, counts};
+use crate::common::{Api, Running, Sandbox, counts};
 
-/// Times a run is killed in a row; `KILLS=50` tries more.
+/// How many runs are killed. `KILLS=50` kills more.
 fn kills() -> u64 {
     std::env::var("KILLS")
         .ok()
@@ -17,9 +17,9 @@ fn kills() -> u64 {
 const IDS: u64 = 2000;
 const BATCH: u64 = 10;
 
-fn ingest(home: &Home, api: &Api, ids: &str) -> Running {
+fn ingest(sandbox: &Sandbox, api: &Api, ids: &str) -> Running {
     let batch = BATCH.to_string();
-    // A batch is written when it is full or at the end, never half full.
+    // With this linger, a batch is written only when it is full, or at the end of the run.
     let args = [
         "items",
         "-",
@@ -30,24 +30,27 @@ fn ingest(home: &Home, api: &Api, ids: &str) -> Running {
         "--progress",
         "never",
     ];
-    let ids = fs::File::open(home.path(ids)).unwrap();
-    Running::start(home.ingesting(api, &args).stdin(Stdio::from(ids)))
+    let ids = fs::File::open(sandbox.path(ids)).unwrap();
+    sandbox
+        .call_with(api, &args)
+        .stdin(Stdio::from(ids))
+        .start()
 }
 
-/// A folder with lists of ids, named by their number: each has ids of its own.
-fn home(lists: u64) -> Home {
-    let home = Home::new();
+/// A folder with files of ids, named by their number. No id is in two of them.
+fn sandbox_with_lists(lists: u64) -> Sandbox {
+    let sandbox = Sandbox::new();
     for list in 0..lists {
         let ids: Vec<_> = (1..=IDS).map(|id| (list * IDS + id).to_string()).collect();
-        fs::write(home.path(&list.to_string()), ids.join("\n")).unwrap();
+        fs::write(sandbox.path(&list.to_string()), ids.join("\n")).unwrap();
     }
-    home
+    sandbox
 }
 
-/// Everything that is stored, but for when it was fetched.
-fn all_rows(home: &Home) -> serde_json::Value {
+/// Every item, without the time of its fetch.
+fn all_rows(sandbox: &Sandbox) -> serde_json::Value {
     let columns = "id, type, \"by\", time, title, url, text, score, descendants, parent, poll, kids, parts, deleted, dead, extra";
-    home.db("hn.db").rows(columns, "items ORDER BY id")
+    sandbox.db("hn.db").rows(columns, "items ORDER BY id")
 }
 
 #[test]
@@ -56,10 +59,11 @@ fn killed_runs_leave_whole_batches_and_their_reruns_end_as_undisturbed_runs_do()
     let seed = fastrand::u64(..);
     eprintln!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    let (killed, undisturbed) = (home(kills), home(kills));
+    let killed = sandbox_with_lists(kills);
+    let undisturbed = sandbox_with_lists(kills);
     let api = Api::of_stories();
     for list in (0..kills).map(|list| list.to_string()) {
-        // Somewhere in the run, told by what the API was asked for, so that no kill misses it.
+        // The number of requests says when to kill, so that the run is always under way then.
         let asked = api.0.stats().requests;
         let more = random.usize(..(IDS - 100) as usize);
         let running = ingest(&killed, &api, &list);
@@ -79,13 +83,13 @@ fn killed_runs_leave_whole_batches_and_their_reruns_end_as_undisturbed_runs_do()
         assert_eq!(db.count("failures") + db.count("absent"), 0);
     }
     for list in (0..kills).map(|list| list.to_string()) {
-        for home in [&killed, &undisturbed] {
-            let report = ingest(home, &api, &list).wait().exits(0).report();
+        for sandbox in [&killed, &undisturbed] {
+            let report = ingest(sandbox, &api, &list).wait().exits(0).report();
             assert_eq!(counts(&report), [IDS, 0, 0, 0]);
         }
     }
     assert_eq!(all_rows(&killed), all_rows(&undisturbed));
-    // The killed runs never finished, and say so.
+    // The runs that were killed have no end in the table.
     let finished = killed
         .db("hn.db")
         .count("runs WHERE finished_at IS NOT NULL");
@@ -93,18 +97,18 @@ fn killed_runs_leave_whole_batches_and_their_reruns_end_as_undisturbed_runs_do()
 }
 
 #[test]
-fn what_a_finished_report_called_stored_outlives_a_kill_right_after_it() {
-    let home = home(1);
+fn what_a_report_calls_stored_survives_a_kill_of_the_next_run() {
+    let sandbox = sandbox_with_lists(1);
     let api = Api::of_stories();
-    let report = ingest(&home, &api, "0").wait().exits(0).report();
-    // Another run is killed over the same file.
+    let report = ingest(&sandbox, &api, "0").wait().exits(0).report();
+    // A run on the same file is killed.
     let asked = api.0.stats().requests;
-    let running = ingest(&home, &api, "0");
+    let running = ingest(&sandbox, &api, "0");
     api.0.wait_for(move |stats| stats.requests > asked + 500);
     running.signal("KILL");
     running.wait();
     assert_eq!(
-        home.db("hn.db").count("items"),
+        sandbox.db("hn.db").count("items"),
         report["stored"].as_u64().unwrap()
     );
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::common::{Api, Home, counts, story};
 use hn_ingest::test_util::Reply;
 use serde_json::{Value, json};
+
+use crate::common::{Api, Sandbox, counts, story};
 
 const REPORT_KEYS: [&str; 15] = [
     "command",
@@ -35,19 +36,20 @@ fn keys(report: &Value) -> BTreeSet<&str> {
 
 #[test]
 fn demo_needs_nothing_and_its_table_agrees_with_the_database() {
-    let home = Home::new();
-    let ran = home.run(&["--demo"]).exits(0);
-    assert_eq!(ran.stderr, "");
+    let sandbox = Sandbox::new();
+    let finished = sandbox.run(&["--demo"]).exits(0);
+    assert_eq!(finished.stderr, "");
     assert!(
-        ran.stdout
+        finished
+            .stdout
             .starts_with("20 saved, 0 absent, 0 failed, of 20 in "),
-        "{ran:?}"
+        "{finished:?}"
     );
-    let best = home.db("hn-demo.db").rows(
+    let best = sandbox.db("hn-demo.db").rows(
         "id, title, score",
         "stories ORDER BY score DESC, id LIMIT 5",
     );
-    let lines: Vec<&str> = ran.stdout.lines().rev().take(5).collect();
+    let lines: Vec<&str> = finished.stdout.lines().rev().take(5).collect();
     for (line, row) in lines.iter().rev().zip(best.as_array().unwrap()) {
         let shown = line.trim();
         assert!(shown.starts_with(&format!("{} ", row[2])), "{line}: {row}");
@@ -59,8 +61,11 @@ fn demo_needs_nothing_and_its_table_agrees_with_the_database() {
 
 #[test]
 fn a_list_report_in_json_has_the_keys_of_the_contract_and_agrees_with_the_tables() {
-    let home = Home::new();
-    let report = home.run(&["--demo", "--format", "json"]).exits(0).report();
+    let sandbox = Sandbox::new();
+    let report = sandbox
+        .run(&["--demo", "--format", "json"])
+        .exits(0)
+        .report();
     let expected: BTreeSet<_> = REPORT_KEYS.into_iter().chain(["top"]).collect();
     assert_eq!(keys(&report), expected);
     assert_eq!(report["command"], "top");
@@ -68,7 +73,7 @@ fn a_list_report_in_json_has_the_keys_of_the_contract_and_agrees_with_the_tables
     assert_eq!(report["attempts"], 20);
     assert_eq!(report["interrupted"], false);
     assert!(report["bytes"].as_u64().unwrap() > 0);
-    let mut db = home.db("hn-demo.db");
+    let mut db = sandbox.db("hn-demo.db");
     let top: Value = report["top"]
         .as_array()
         .unwrap()
@@ -89,36 +94,43 @@ fn a_list_report_in_json_has_the_keys_of_the_contract_and_agrees_with_the_tables
 
 #[test]
 fn an_items_report_has_no_top() {
-    let (home, api) = (Home::new(), Api::of_stories());
-    let report = home.ingest(&api, &["items", "1"]).exits(0).report();
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
+    let report = sandbox.ingest(&api, &["items", "1"]).exits(0).report();
     assert_eq!(keys(&report), BTreeSet::from(REPORT_KEYS));
     assert_eq!(report["command"], "items");
 }
 
 #[test]
-fn without_a_command_it_is_top() {
-    let (home, api) = (Home::new(), Api::of_stories());
+fn without_a_command_it_fetches_the_top_list() {
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
     api.list("top", [3, 1]);
-    let report = home.ingest(&api, &[]).exits(0).report();
+    let report = sandbox.ingest(&api, &[]).exits(0).report();
     assert_eq!(report["command"], "top");
     assert_eq!(
-        home.db("hn.db")
+        sandbox
+            .db("hn.db")
             .rows("list, rank, id", "lists ORDER BY rank"),
         json!([["top", 1, 3], ["top", 2, 1]])
     );
 }
 
 #[test]
-fn each_list_is_kept_whole_while_limit_cuts_what_is_fetched() {
+fn each_list_is_stored_whole_and_limit_cuts_what_is_fetched() {
     for name in ["top", "new", "best", "ask", "show", "job"] {
-        let (home, api) = (Home::new(), Api::of_stories());
+        let sandbox = Sandbox::new();
+        let api = Api::of_stories();
         api.list(name, [50, 40, 60, 10]);
-        let report = home.ingest(&api, &[name, "--limit", "2"]).exits(0).report();
+        let report = sandbox
+            .ingest(&api, &[name, "--limit", "2"])
+            .exits(0)
+            .report();
         assert_eq!(
             (&report["command"], counts(&report)),
             (&json!(name), [2, 0, 0, 0])
         );
-        let mut db = home.db("hn.db");
+        let mut db = sandbox.db("hn.db");
         assert_eq!(
             db.rows("list, rank, id", "lists ORDER BY rank"),
             json!([[name, 1, 50], [name, 2, 40], [name, 3, 60], [name, 4, 10]])
@@ -129,25 +141,28 @@ fn each_list_is_kept_whole_while_limit_cuts_what_is_fetched() {
 
 #[test]
 fn limit_0_is_the_whole_list_and_the_default_is_20() {
-    let (home, api) = (Home::new(), Api::of_stories());
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
     api.list("new", 1..=33);
     for (args, fetched) in [(vec!["new"], 20), (vec!["new", "--limit", "0"], 33)] {
-        let report = home.ingest(&api, &args).exits(0).report();
+        let report = sandbox.ingest(&api, &args).exits(0).report();
         assert_eq!(report["requested"], fetched, "{args:?}");
     }
 }
 
 #[test]
 fn a_list_read_again_replaces_itself_and_no_other() {
-    let (home, api) = (Home::new(), Api::of_stories());
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
     api.list("top", [1, 2, 3]);
     api.list("ask", [9]);
-    home.ingest(&api, &["top"]).exits(0);
-    home.ingest(&api, &["ask"]).exits(0);
+    sandbox.ingest(&api, &["top"]).exits(0);
+    sandbox.ingest(&api, &["ask"]).exits(0);
     api.list("top", [4]);
-    home.ingest(&api, &["top"]).exits(0);
+    sandbox.ingest(&api, &["top"]).exits(0);
     assert_eq!(
-        home.db("hn.db")
+        sandbox
+            .db("hn.db")
             .rows("list, rank, id", "lists ORDER BY list, rank"),
         json!([["ask", 1, 9], ["top", 1, 4]])
     );
@@ -155,21 +170,23 @@ fn a_list_read_again_replaces_itself_and_no_other() {
 
 #[test]
 fn an_empty_list_is_a_run_of_nothing() {
-    let (home, api) = (Home::new(), Api::new());
+    let sandbox = Sandbox::new();
+    let api = Api::new();
     api.list("job", []);
-    let report = home.ingest(&api, &["job"]).exits(0).report();
+    let report = sandbox.ingest(&api, &["job"]).exits(0).report();
     assert_eq!((counts(&report), &report["top"]), ([0; 4], &json!([])));
 }
 
 #[test]
 fn top_names_only_items_that_this_run_stored() {
-    let (home, api) = (Home::new(), Api::of_stories());
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
     api.list("top", 1..=4);
-    home.ingest(&api, &["top"]).exits(0);
+    sandbox.ingest(&api, &["top"]).exits(0);
     // The best one is gone now and the next cannot be had: their rows stay, and are not this run's.
     api.item(4, [Reply::json("null")]);
     api.item(3, [Reply::status(404)]);
-    let report = home.ingest(&api, &["top"]).exits(1).report();
+    let report = sandbox.ingest(&api, &["top"]).exits(1).report();
     let ids: Vec<_> = report["top"]
         .as_array()
         .unwrap()
@@ -180,12 +197,13 @@ fn top_names_only_items_that_this_run_stored() {
 }
 
 #[test]
-fn top_does_not_name_what_a_long_row_of_failures_hides() {
-    let (home, api) = (Home::new(), Api::of_stories());
+fn top_names_no_item_of_an_earlier_run_even_if_the_report_cannot_list_all_failures() {
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
     api.list("top", 1..=120);
-    home.ingest(&api, &["top", "--limit", "0"]).exits(0);
+    sandbox.ingest(&api, &["top", "--limit", "0"]).exits(0);
     api.0.otherwise(|_| Reply::status(404));
-    let report = home
+    let report = sandbox
         .ingest(&api, &["top", "--limit", "0"])
         .exits(1)
         .report();
@@ -198,8 +216,9 @@ fn top_does_not_name_what_a_long_row_of_failures_hides() {
 
 #[test]
 fn an_id_named_twice_counts_twice() {
-    let (home, api) = (Home::new(), Api::of_stories());
-    let report = home
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
+    let report = sandbox
         .ingest(&api, &["items", "7", "8", "7"])
         .exits(0)
         .report();
@@ -208,22 +227,23 @@ fn an_id_named_twice_counts_twice() {
         ([3, 0, 0, 0], &json!(3))
     );
     assert_eq!(
-        home.db("hn.db").column("id", "items ORDER BY id"),
+        sandbox.db("hn.db").column("id", "items ORDER BY id"),
         json!([7, 8])
     );
 }
 
 #[test]
 fn every_field_of_an_item_is_stored() {
-    let (home, api) = (Home::new(), Api::new());
+    let sandbox = Sandbox::new();
+    let api = Api::new();
     let whole = r#"{"id":1,"type":"story","by":"ann","time":1700000000,"title":"A \u00e9","url":"","text":"x","score":5,
         "descendants":2,"parent":9,"poll":8,"kids":[3,2],"parts":[],"deleted":false,"dead":true}"#;
     let odd = r#"{"id":2,"deleted":[true],"dead":null,"time":"soon","score":9223372036854775808,"kids":[1,"x"],
         "karma":123456789012345678901234567890.10,"by":null,"new":{"a":[1]}}"#;
     api.item(1, [Reply::json(whole)]);
     api.item(2, [Reply::json(odd)]);
-    home.ingest(&api, &["items", "1", "2"]).exits(0);
-    let mut db = home.db("hn.db");
+    sandbox.ingest(&api, &["items", "1", "2"]).exits(0);
+    let mut db = sandbox.db("hn.db");
     let columns = "id, type, by, time, title, url, text, score, descendants, parent, poll, kids, parts, deleted, dead";
     let n = Value::Null;
     assert_eq!(
@@ -277,15 +297,17 @@ fn every_field_of_an_item_is_stored() {
 
 #[test]
 fn an_item_fetched_again_replaces_its_row_whole() {
-    let (home, api) = (Home::new(), Api::new());
+    let sandbox = Sandbox::new();
+    let api = Api::new();
     let before = r#"{"id":1,"type":"story","title":"old","score":3,"kids":[2],"odd":1}"#;
     let after = r#"{"id":1,"type":"story","score":4,"url":"http://x/"}"#;
     api.item(1, [Reply::json(before), Reply::json(after)]);
-    home.ingest(&api, &["items", "1"]).exits(0);
-    home.ingest(&api, &["items", "1"]).exits(0);
+    sandbox.ingest(&api, &["items", "1"]).exits(0);
+    sandbox.ingest(&api, &["items", "1"]).exits(0);
     let n = Value::Null;
     assert_eq!(
-        home.db("hn.db")
+        sandbox
+            .db("hn.db")
             .rows("id, title, score, url, kids, extra", "items"),
         json!([[1, n, 4, "http://x/", n, n]])
     );
@@ -293,9 +315,10 @@ fn an_item_fetched_again_replaces_its_row_whole() {
 
 #[test]
 fn outcomes_follow_each_other_as_the_contract_has_it() {
-    let (home, api) = (Home::new(), Api::new());
+    let sandbox = Sandbox::new();
+    let api = Api::new();
     let state = || {
-        let mut db = home.db("hn.db");
+        let mut db = sandbox.db("hn.db");
         let items = db.column("id", "items");
         let absent = db.column("checks", "absent WHERE last_checked_at >= first_checked_at");
         let failures = db.rows("kind, attempts", "failures");
@@ -345,7 +368,7 @@ fn outcomes_follow_each_other_as_the_contract_has_it() {
     ];
     api.item(1, steps.iter().map(|step| step.0.clone()));
     for (number, (_, code, items, absent, failures)) in steps.into_iter().enumerate() {
-        home.ingest(&api, &["items", "1"]).exits(code);
+        sandbox.ingest(&api, &["items", "1"]).exits(code);
         assert_eq!(state(), (items, absent, failures), "after step {number}");
     }
 }

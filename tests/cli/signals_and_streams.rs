@@ -1,41 +1,58 @@
-//! The binary as a process: signals, closed pipes, neighbours on the same file.
+//! The binary as a process: signals, closed and full streams, and two processes on one database.
 
 use std::{fs::OpenOptions, io::Write, process::Stdio};
 
-use crate::common::{self, Api, Home, Running, counts, story};
 use hn_ingest::test_util::{Gate, Reply};
 use serde_json::json;
 
-/// Item 1 to 4 wait for the first gate, all others for the second.
-fn held_api() -> (Api, Gate, Gate) {
-    let (api, first, rest) = (Api::new(), Gate::new(), Gate::new());
-    let gates = (first.clone(), rest.clone());
-    api.list("top", 1..=50);
-    api.0.otherwise(move |path| {
-        let id = common::id_of(path).unwrap();
-        let gate = if id <= 4 { &gates.0 } else { &gates.1 };
-        Reply::json(story(id, id)).held_by(gate)
-    });
-    (api, first, rest)
+use crate::common::{Api, Sandbox, counts, id_of, story};
+
+/// An API with a list of 50 stories that answers an item once its gate is open.
+struct HeldApi {
+    api: Api,
+    /// Holds the items 1 to 4.
+    first: Gate,
+    /// Holds all other items.
+    rest: Gate,
+}
+
+impl HeldApi {
+    fn new() -> Self {
+        let held = Self {
+            api: Api::new(),
+            first: Gate::new(),
+            rest: Gate::new(),
+        };
+        let first = held.first.clone();
+        let rest = held.rest.clone();
+        held.api.list("top", 1..=50);
+        held.api.0.otherwise(move |path| {
+            let id = id_of(path).unwrap();
+            let gate = if id <= 4 { &first } else { &rest };
+            Reply::json(story(id, id)).held_by(gate)
+        });
+        held
+    }
 }
 
 #[test]
-fn a_signal_lets_requests_in_flight_finish_and_reports_what_came() {
+fn a_signal_lets_requests_in_flight_finish_and_reports_what_was_stored() {
     for (name, code) in [("INT", 130), ("TERM", 143)] {
-        let (home, (api, first, _rest)) = (Home::new(), held_api());
-        let args = ["top", "--limit", "0", "--workers", "4", "--drain", "500ms"];
-        let running = Running::start(&mut home.ingesting(&api, &args));
+        let sandbox = Sandbox::new();
+        let HeldApi { api, first, .. } = HeldApi::new();
+        let args = ["top", "--limit", "0", "--workers", "4", "--drain", "5s"];
+        let running = sandbox.call_with(&api, &args).start();
         api.0.wait_in_flight(4);
         running.signal(name);
         first.open();
-        let ran = running.wait().exits(code);
-        let report = ran.report();
+        let finished = running.wait().exits(code);
+        let report = finished.report();
         assert_eq!(counts(&report), [4, 0, 0, 46]);
         assert_eq!(
             (&report["interrupted"], &report["failures"]),
             (&json!(true), &json!([]))
         );
-        let mut db = home.db("hn.db");
+        let mut db = sandbox.db("hn.db");
         assert_eq!(db.column("id", "items ORDER BY id"), json!([1, 2, 3, 4]));
         assert_eq!(
             db.rows(
@@ -50,19 +67,21 @@ fn a_signal_lets_requests_in_flight_finish_and_reports_what_came() {
 
 #[test]
 fn after_a_signal_a_request_that_hangs_is_dropped_when_the_drain_is_over() {
-    let (home, (api, _first, _rest)) = (Home::new(), held_api());
+    let sandbox = Sandbox::new();
+    let HeldApi { api, .. } = HeldApi::new();
     let args = ["top", "--workers", "4", "--drain", "50ms"];
-    let running = Running::start(&mut home.ingesting(&api, &args));
+    let running = sandbox.call_with(&api, &args).start();
     api.0.wait_in_flight(4);
     running.signal("INT");
     let report = running.wait().exits(130).report();
     assert_eq!(counts(&report), [0, 0, 0, 20]);
-    assert_eq!(home.db("hn.db").count("failures"), 0);
+    assert_eq!(sandbox.db("hn.db").count("failures"), 0);
 }
 
 #[test]
 fn a_text_report_says_that_it_was_interrupted_and_what_was_not_attempted() {
-    let (home, (api, _first, _rest)) = (Home::new(), held_api());
+    let sandbox = Sandbox::new();
+    let HeldApi { api, .. } = HeldApi::new();
     let args = [
         "top",
         "--api-url",
@@ -72,28 +91,30 @@ fn a_text_report_says_that_it_was_interrupted_and_what_was_not_attempted() {
         "--drain",
         "0s",
     ];
-    let running = Running::start(&mut home.command(&args));
+    let running = sandbox.call(&args).start();
     api.0.wait_in_flight(4);
     running.signal("INT");
-    let ran = running.wait().exits(130);
-    let said = "interrupted: 0 saved, 0 absent, 0 failed, 20 not attempted, of 20 in ";
-    assert!(ran.stdout.starts_with(said), "{ran:?}");
+    let finished = running.wait().exits(130);
+    let expected = "interrupted: 0 saved, 0 absent, 0 failed, 20 not attempted, of 20 in ";
+    assert!(finished.stdout.starts_with(expected), "{finished:?}");
 }
 
 #[test]
 fn top_of_an_interrupted_run_names_no_item_of_an_earlier_one() {
-    let (home, (api, first, rest)) = (Home::new(), held_api());
+    let sandbox = Sandbox::new();
+    let HeldApi { api, first, rest } = HeldApi::new();
     first.open();
     rest.open();
     let args = ["top", "--limit", "0", "--workers", "4", "--drain", "100ms"];
-    home.ingest(&api, &args).exits(0);
-    home.db("hn.db")
+    sandbox.ingest(&api, &args).exits(0);
+    sandbox
+        .db("hn.db")
         .execute("UPDATE items SET fetched_at = fetched_at - 60");
     let gate = Gate::new();
     for id in 3..=50 {
         api.item(id, [Reply::json(story(id, id)).held_by(&gate)]);
     }
-    let running = Running::start(&mut home.ingesting(&api, &args));
+    let running = sandbox.call_with(&api, &args).start();
     api.0
         .wait_for(|stats| stats.requests == 51 + 7 && stats.in_flight == 4);
     running.signal("INT");
@@ -109,25 +130,24 @@ fn top_of_an_interrupted_run_names_no_item_of_an_earlier_one() {
 }
 
 #[test]
-fn a_second_signal_leaves_at_once() {
-    let (home, (api, _first, _rest)) = (Home::new(), held_api());
+fn a_second_signal_ends_the_process_at_once() {
+    let sandbox = Sandbox::new();
+    let HeldApi { api, .. } = HeldApi::new();
     let args = ["top", "--drain", "1h", "--timeout", "1h"];
-    let mut running = Running::start(&mut home.ingesting(&api, &args));
+    let mut running = sandbox.call_with(&api, &args).start();
     api.0.wait_in_flight(16);
-    // Two signals of a kind that come close together are one, so it takes as many as it takes; the first alone would let it
-    // drain for an hour.
-    while running.child().try_wait().unwrap().is_none() {
-        running.signal("INT");
-    }
-    let ran = running.wait().exits(130);
-    assert_eq!(ran.stdout, "", "there was no time for a report");
+    // After the first signal alone it would drain for an hour.
+    running.signal_until_it_ends("INT");
+    let finished = running.wait().exits(130);
+    assert_eq!(finished.stdout, "", "there was no time for a report");
 }
 
 #[test]
-fn a_signal_while_the_list_is_read_leaves_at_once() {
-    let (home, api) = (Home::new(), Api::new());
+fn a_signal_while_the_list_is_read_ends_the_process_at_once() {
+    let sandbox = Sandbox::new();
+    let api = Api::new();
     api.0.on("/v0/topstories.json", [Reply::hang()]);
-    let running = Running::start(&mut home.ingesting(&api, &["top", "--timeout", "1h"]));
+    let running = sandbox.call_with(&api, &["top", "--timeout", "1h"]).start();
     api.0.wait_in_flight(1);
     running.signal("TERM");
     running.wait().exits(143);
@@ -135,9 +155,13 @@ fn a_signal_while_the_list_is_read_leaves_at_once() {
 
 #[test]
 fn a_signal_ends_a_run_that_waits_for_ids_on_stdin() {
-    let (home, api) = (Home::new(), Api::of_stories());
-    let mut running = Running::start(home.ingesting(&api, &["items", "-"]).stdin(Stdio::piped()));
-    let mut stdin = running.child().stdin.take().unwrap();
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
+    let mut running = sandbox
+        .call_with(&api, &["items", "-"])
+        .stdin(Stdio::piped())
+        .start();
+    let mut stdin = running.take_stdin();
     writeln!(stdin, "1").unwrap();
     api.0
         .wait_for(|stats| stats.requests == 1 && stats.in_flight == 0);
@@ -150,24 +174,26 @@ fn a_signal_ends_a_run_that_waits_for_ids_on_stdin() {
 #[test]
 fn a_closed_stdout_ends_the_output_and_not_the_run() {
     for format in ["text", "json"] {
-        let (home, (api, first, rest)) = (Home::new(), held_api());
+        let sandbox = Sandbox::new();
+        let HeldApi { api, first, rest } = HeldApi::new();
         let args = ["top", "--api-url", &api.url(), "--format", format];
-        let mut running = Running::start(&mut home.command(&args));
+        let mut running = sandbox.call(&args).start();
         api.0.wait_in_flight(16);
         drop(running.child().stdout.take());
         first.open();
         rest.open();
-        let ran = running.wait().exits(0);
-        assert_eq!(ran.stderr, "");
-        assert_eq!(home.db("hn.db").count("items"), 20);
+        let finished = running.wait().exits(0);
+        assert_eq!(finished.stderr, "");
+        assert_eq!(sandbox.db("hn.db").count("items"), 20);
     }
 }
 
 #[test]
 fn a_closed_stderr_changes_no_exit_code() {
-    let (home, api) = (Home::new(), Api::new());
+    let sandbox = Sandbox::new();
+    let api = Api::new();
     let run = |args: &[&str]| {
-        let mut running = Running::start(&mut home.ingesting(&api, args));
+        let mut running = sandbox.call_with(&api, args).start();
         drop(running.child().stderr.take());
         running.wait()
     };
@@ -184,36 +210,37 @@ fn a_closed_stderr_changes_no_exit_code() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_full_stdout_is_warned_of_and_nothing_is_lost() {
-    let (home, api) = (Home::new(), Api::of_stories());
+fn a_full_stdout_causes_a_warning_and_nothing_is_lost() {
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let ran = Running::start(home.ingesting(&api, &["items", "1"]).stdout(full)).wait();
+    let finished = sandbox.call_with(&api, &["items", "1"]).stdout(full).run();
     assert!(
-        ran.stderr.contains("WARN") && ran.stderr.contains("standard output"),
-        "{ran:?}"
+        finished.stderr.contains("WARN") && finished.stderr.contains("standard output"),
+        "{finished:?}"
     );
-    assert_eq!(home.db("hn.db").column("id", "items"), json!([1]));
+    assert_eq!(sandbox.db("hn.db").column("id", "items"), json!([1]));
 }
 
 #[test]
-fn two_programs_start_on_one_fresh_file_and_lose_nothing() {
+fn two_processes_that_start_on_one_fresh_file_lose_nothing() {
     let api = Api::of_stories();
     for round in 0..10 {
-        let home = Home::new();
+        let sandbox = Sandbox::new();
         let start = |ids: [&str; 4]| {
             let args = [&["items"], ids.as_slice()].concat();
-            Running::start(&mut home.ingesting(&api, &args))
+            sandbox.call_with(&api, &args).start()
         };
         let pair = [start(["1", "2", "3", "4"]), start(["3", "4", "5", "6"])];
         for running in pair {
-            let ran = running.wait().exits(0);
+            let finished = running.wait().exits(0);
             assert_eq!(
-                (counts(&ran.report()), ran.stderr.as_str()),
+                (counts(&finished.report()), finished.stderr.as_str()),
                 ([4, 0, 0, 0], ""),
                 "round {round}"
             );
         }
-        let mut db = home.db("hn.db");
+        let mut db = sandbox.db("hn.db");
         assert_eq!(
             db.column("id", "items ORDER BY id"),
             json!([1, 2, 3, 4, 5, 6])
@@ -226,21 +253,22 @@ fn two_programs_start_on_one_fresh_file_and_lose_nothing() {
 }
 
 #[test]
-fn a_killed_run_leaves_what_it_had_committed_and_the_next_goes_on() {
-    let (home, (api, first, rest)) = (Home::new(), held_api());
+fn a_killed_run_leaves_what_it_had_committed_and_the_next_run_goes_on() {
+    let sandbox = Sandbox::new();
+    let HeldApi { api, first, rest } = HeldApi::new();
     first.open();
     let args = ["top", "--limit", "0", "--workers", "4", "--linger", "0s"];
-    let running = Running::start(&mut home.ingesting(&api, &args));
+    let running = sandbox.call_with(&api, &args).start();
     api.0
         .wait_for(|stats| stats.requests == 1 + 4 + 4 && stats.in_flight == 4);
     running.signal("KILL");
     assert_eq!(running.wait().code, None);
-    let stored = home.db("hn.db").count("items");
+    let stored = sandbox.db("hn.db").count("items");
     assert!(stored <= 4, "{stored}");
     rest.open();
-    let report = home.ingest(&api, &args).exits(0).report();
+    let report = sandbox.ingest(&api, &args).exits(0).report();
     assert_eq!(counts(&report), [50, 0, 0, 0]);
-    let mut db = home.db("hn.db");
+    let mut db = sandbox.db("hn.db");
     assert_eq!(
         db.column("coalesce(finished_at > 0, 0)", "runs ORDER BY id"),
         json!([0, 1])
@@ -249,12 +277,14 @@ fn a_killed_run_leaves_what_it_had_committed_and_the_next_goes_on() {
 
 #[test]
 fn progress_goes_to_stderr_and_never_means_never() {
-    let (home, api) = (Home::new(), Api::of_stories());
-    let ran = home
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
+    let finished = sandbox
         .ingest(&api, &["items", "1", "--progress", "never"])
         .exits(0);
-    assert_eq!(ran.stderr, "");
-    home.ingest(&api, &["items", "1", "--progress", "always"])
+    assert_eq!(finished.stderr, "");
+    sandbox
+        .ingest(&api, &["items", "1", "--progress", "always"])
         .exits(0)
         .report();
 }
