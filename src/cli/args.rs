@@ -1,21 +1,23 @@
-//! The command line. Flags are made of the settings' tables, so that each is declared once.
+//! The command line. The flags of the settings come from the settings' tables, so that each is declared once.
 
 use std::process::ExitCode;
 
 use clap::{
-    Arg, ArgAction, ArgMatches, Command as Clap,
+    Arg, ArgAction, ArgMatches, Command,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
 use super::{
-    Ending,
     backfill::{self, BackfillArgs},
-    id::parse_id,
+    exit::ExitStatus,
+    items::{self, ItemsArgs},
+    list,
     mock_api::{self, MockApiArgs},
-    options::{OPTIONS, Options, nearest},
-    output::complain,
+    options::{OPTIONS, Options},
     retry::{self, RetryArgs},
     status,
+    suggestions::most_similar,
+    terminal::print_message,
     tune::{self, TuneArgs},
     verify::{self, VerifyArgs},
 };
@@ -24,14 +26,18 @@ use crate::{
     ingest::config::{Config, SETTINGS, Setting},
 };
 
+/// What the command line asks for.
 pub(super) struct Invocation {
-    pub(super) command: Command,
+    /// The command, with the arguments that only this command takes.
+    pub(super) subcommand: Subcommand,
+    /// The settings that several commands share, from flags and variables.
     pub(super) options: Options,
 }
 
-pub(super) enum Command {
+/// A command and its own arguments.
+pub(super) enum Subcommand {
     List(List),
-    Items(IdArgs),
+    Items(ItemsArgs),
     Backfill(BackfillArgs),
     Retry(RetryArgs),
     Verify(VerifyArgs),
@@ -40,101 +46,96 @@ pub(super) enum Command {
     MockApi(MockApiArgs),
 }
 
-/// Where the ids of `items` come from.
-pub(super) enum IdArgs {
-    Named(Vec<i64>),
-    Stdin,
+/// Reads the command line and the environment. An `Err` is the exit code after help or an error message was printed.
+pub(super) fn parse() -> Result<Invocation, ExitCode> {
+    let matches = command_line()
+        .try_get_matches()
+        .map_err(|error| print_clap_error(&error))?;
+    read(&matches).map_err(exit_with)
 }
 
-/// What was asked for; else all has been said, and this is the exit code.
-pub(super) fn parse() -> Result<Invocation, ExitCode> {
-    let refuse = |why: String| {
-        complain(why);
-        ExitCode::from(Ending::Refused)
-    };
-    let matches = cli().try_get_matches().map_err(|error| {
-        if let (ErrorKind::InvalidSubcommand, Some(ContextValue::String(name))) =
-            (error.kind(), error.get(ContextKind::InvalidSubcommand))
-        {
-            let cli = cli();
-            let known: Vec<_> = cli.get_subcommands().map(Clap::get_name).collect();
-            return refuse(format!(
-                "`{name}` is no command; did you mean {}? There are {}",
-                nearest(&known, name),
-                known.join(", ")
-            ));
-        }
-        // A closed stdout is no reason to fail.
-        let _ = error.print();
-        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
-    })?;
-    let (name, own) = matches.subcommand().unwrap_or(("top", &matches));
-    let command = command(name, own).map_err(refuse)?;
-    // Flags are global: clap hands them down to the command's matches.
-    let flag = |flag: &str| own.get_one::<String>(flag).cloned();
-    let mut options = Options::gather(flag).map_err(|error| refuse(error.to_string()))?;
-    options.demo = own.get_flag("demo");
-    if options.demo && options.api_url.is_some() {
-        return Err(refuse(
-            "--demo is an API of its own; leave out --api-url and INGEST_API_URL".to_owned(),
+fn exit_with(message: String) -> ExitCode {
+    print_message(message);
+    ExitStatus::BadInput.into()
+}
+
+fn print_clap_error(error: &clap::Error) -> ExitCode {
+    if let (ErrorKind::InvalidSubcommand, Some(ContextValue::String(name))) =
+        (error.kind(), error.get(ContextKind::InvalidSubcommand))
+    {
+        let command_line = command_line();
+        let known: Vec<_> = command_line
+            .get_subcommands()
+            .map(Command::get_name)
+            .collect();
+        return exit_with(format!(
+            "`{name}` is not a command; did you mean {}? The commands are {}",
+            most_similar(&known, name),
+            known.join(", ")
         ));
     }
-    Ok(Invocation { command, options })
+    // Help and errors go to a closed stream without an error of their own.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-fn command(name: &str, own: &ArgMatches) -> Result<Command, String> {
+fn read(matches: &ArgMatches) -> Result<Invocation, String> {
+    let (name, own_matches) = matches.subcommand().unwrap_or(("top", matches));
+    let subcommand = read_subcommand(name, own_matches)?;
+    // The settings are global flags: clap hands them down to the matches of the subcommand.
+    let flag = |name: &str| own_matches.get_one::<String>(name).cloned();
+    let mut options = Options::read(flag).map_err(|error| error.to_string())?;
+    options.demo = own_matches.get_flag("demo");
+    if options.demo && options.api_url.is_some() {
+        return Err(
+            "--demo starts an API of its own; leave out --api-url and INGEST_API_URL, or leave out --demo".to_owned(),
+        );
+    }
+    Ok(Invocation {
+        subcommand,
+        options,
+    })
+}
+
+fn read_subcommand(name: &str, matches: &ArgMatches) -> Result<Subcommand, String> {
     if let Some(list) = List::ALL.into_iter().find(|list| list.name() == name) {
-        return Ok(Command::List(list));
+        return Ok(Subcommand::List(list));
     }
     match name {
-        "items" => id_args(own).map(Command::Items),
-        "backfill" => BackfillArgs::read(own).map(Command::Backfill),
-        "retry" => RetryArgs::read(own).map(Command::Retry),
-        "verify" => Ok(Command::Verify(VerifyArgs::read(own))),
-        "status" => Ok(Command::Status),
-        "tune" => TuneArgs::read(own).map(Command::Tune),
-        "mock-api" => MockApiArgs::read(own).map(Command::MockApi),
-        other => Err(format!("`{other}` is no command")),
+        "items" => ItemsArgs::read(matches).map(Subcommand::Items),
+        "backfill" => BackfillArgs::read(matches).map(Subcommand::Backfill),
+        "retry" => RetryArgs::read(matches).map(Subcommand::Retry),
+        "verify" => Ok(Subcommand::Verify(VerifyArgs::read(matches))),
+        "status" => Ok(Subcommand::Status),
+        "tune" => TuneArgs::read(matches).map(Subcommand::Tune),
+        "mock-api" => MockApiArgs::read(matches).map(Subcommand::MockApi),
+        other => Err(format!("`{other}` is not a command")),
     }
 }
 
-fn id_args(own: &ArgMatches) -> Result<IdArgs, String> {
-    let texts: Vec<&String> = own.get_many("ID").unwrap_or_default().collect();
-    if texts == ["-"] {
-        return Ok(IdArgs::Stdin);
-    }
-    let ids = texts.into_iter().map(|text| {
-        parse_id(text)
-            .ok_or_else(|| format!("`{text}` is no id; an id is a whole number from 1, and - alone reads ids from standard input"))
-    });
-    ids.collect::<Result<_, _>>().map(IdArgs::Named)
-}
-
-fn cli() -> Clap {
-    let settings = OPTIONS
+fn command_line() -> Command {
+    let options = OPTIONS
         .iter()
-        .map(|setting| flag(setting, &Options::default()))
-        .chain(
-            SETTINGS
-                .iter()
-                .map(|setting| flag(setting, &Config::default())),
-        );
+        .map(|setting| setting_flag(setting, &Options::default()));
+    let engine = SETTINGS
+        .iter()
+        .map(|setting| setting_flag(setting, &Config::default()));
     let demo = Arg::new("demo")
         .long("demo")
         .action(ArgAction::SetTrue)
         .global(true)
-        .help("Start an API of made-up items on a free port of this machine and ingest from it; no network is needed");
-    Clap::new("hn-ingest")
+        .help("Start an API of made-up items on a free port of this machine and ingest from it; needs no network");
+    Command::new("hn-ingest")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Fetches Hacker News into a SQLite file with a fixed pool of actors, losing nothing.")
+        .about("Fetches Hacker News into a SQLite file with a fixed pool of actors, without losing an item.")
         .after_help(
-            "Exit codes: 0 all stored or absent; 1 some ids failed, or verify found a fault; 2 could not start; 3 could not go on; \
-             130/143 interrupted.\nRUST_LOG sets what is logged to stderr [default: warn].",
+            "Exit codes: 0 every id is stored or absent; 1 some ids failed, or verify found a fault; 2 could not start; \
+             3 could not go on; 130/143 interrupted.\nRUST_LOG sets what is logged to stderr [default: warn].",
         )
-        .args(settings)
+        .args(options.chain(engine))
         .arg(demo)
-        .subcommands(List::ALL.map(|list| Clap::new(list.name()).about(about(list))))
-        .subcommand(items())
+        .subcommands(List::ALL.map(list::command))
+        .subcommand(items::command())
         .subcommand(backfill::command())
         .subcommand(retry::command())
         .subcommand(verify::command())
@@ -143,33 +144,10 @@ fn cli() -> Clap {
         .subcommand(mock_api::command())
 }
 
-fn about(list: List) -> &'static str {
-    match list {
-        List::Top => "Fetch the top stories (the default)",
-        List::New => "Fetch the newest stories",
-        List::Best => "Fetch the best stories",
-        List::Ask => "Fetch the Ask HN stories",
-        List::Show => "Fetch the Show HN stories",
-        List::Job => "Fetch the job stories",
-    }
-}
-
-fn items() -> Clap {
-    let ids = Arg::new("ID")
-        .num_args(1..)
-        .required(true)
-        .allow_negative_numbers(true)
-        .help("Ids of items; - alone reads them from standard input, separated by blanks or lines");
-    Clap::new("items")
-        .about("Fetch the items with these ids")
-        .arg(ids)
-}
-
-fn flag<T>(setting: &Setting<T>, default: &T) -> Arg {
-    let Setting {
-        meaning, variable, ..
-    } = setting;
-    let default = (setting.show)(default);
+fn setting_flag<T>(setting: &Setting<T>, defaults: &T) -> Arg {
+    let meaning = setting.meaning;
+    let variable = setting.variable;
+    let default = (setting.show)(defaults);
     Arg::new(setting.flag)
         .long(setting.flag)
         .global(true)
@@ -183,6 +161,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        cli().debug_assert();
+        command_line().debug_assert();
     }
 }

@@ -1,10 +1,17 @@
-//! `backfill`: every id that is not settled yet, from 1 to the largest there is.
+//! `backfill`: fetch every id that is not settled yet, from 1 to the largest one.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use futures_util::{future::Either, stream};
 use log::warn;
 
-use super::{Ending, Refusal, id::parse_id, options::Options, output::complain, session::Session};
+use super::{
+    database,
+    exit::{CommandError, ExitStatus},
+    ids::parse_id,
+    options::Options,
+    session::Session,
+    terminal::print_message,
+};
 use crate::hn::{
     HnSink,
     coverage::{Range, frontier},
@@ -14,16 +21,23 @@ use crate::hn::{
 
 const COMMAND: &str = "backfill";
 
+/// The indexes are built once at most one in this many ids is still to be fetched. Earlier they would slow down every insert.
+const INDEX_FRACTION: u64 = 20;
+
 pub(super) struct BackfillArgs {
+    /// The first id; `None` is 1.
     from: Option<i64>,
+    /// The last id; `None` is the largest one.
     to: Option<i64>,
+    /// How many of the newest ids, instead of `from` and `to`.
     last: Option<i64>,
     newest_first: bool,
+    /// Which settled ids to fetch again.
     again: Again,
 }
 
 pub(super) fn command() -> Command {
-    let id = |name: &'static str, help: &'static str| {
+    let number = |name: &'static str, help: &'static str| {
         Arg::new(name)
             .long(name)
             .value_name("N")
@@ -37,117 +51,122 @@ pub(super) fn command() -> Command {
             .help(help)
     };
     Command::new(COMMAND)
-        .about("Fetch every item that is not in the database yet; stop and start it at will")
-        .arg(id("from", "The first id [default: 1]"))
-        .arg(id("to", "The last id [default: the largest there is]"))
-        .arg(id("last", "The newest N ids").conflicts_with_all(["from", "to"]))
-        .arg(switch("newest-first", "From the largest id down"))
+        .about("Fetch every item that is not in the database yet; may be stopped and started again at any time")
+        .arg(number("from", "The first id [default: 1]"))
+        .arg(number("to", "The last id [default: the largest one of the API]"))
+        .arg(number("last", "Only the newest N ids").conflicts_with_all(["from", "to"]))
+        .arg(switch("newest-first", "Start with the largest id and go down"))
         .arg(switch(
             "recheck-absent",
-            "Ask again for every id that the API had no item for",
+            "Also fetch again every id for which the API had no item",
         ))
-        .arg(switch("retry-failed", "Ask again for every id that failed"))
+        .arg(switch("retry-failed", "Also fetch again every id that failed"))
 }
 
 impl BackfillArgs {
-    pub(super) fn read(own: &ArgMatches) -> Result<Self, String> {
-        let id = |name: &str| {
-            let text = own.get_one::<String>(name);
-            text.map(|text| {
-                parse_id(text)
-                    .ok_or_else(|| format!("--{name} is `{text}`; allowed: a whole number from 1"))
-            })
-            .transpose()
+    pub(super) fn read(matches: &ArgMatches) -> Result<Self, String> {
+        let number = |name: &str| match matches.get_one::<String>(name) {
+            Some(text) => parse_id(text)
+                .map(Some)
+                .ok_or_else(|| format!("--{name} is `{text}`; allowed: a whole number from 1")),
+            None => Ok(None),
         };
-        let (from, to, last) = (id("from")?, id("to")?, id("last")?);
+        let from = number("from")?;
+        let to = number("to")?;
         if let (Some(from), Some(to)) = (from, to)
             && from > to
         {
             return Err(format!(
-                "--from {from} is past --to {to}; swap them, or leave one out"
+                "--from {from} is larger than --to {to}; swap them, or leave one out"
             ));
         }
         Ok(Self {
             from,
             to,
-            last,
-            newest_first: own.get_flag("newest-first"),
+            last: number("last")?,
+            newest_first: matches.get_flag("newest-first"),
             again: Again {
-                absent: own.get_flag("recheck-absent"),
-                failed: own.get_flag("retry-failed"),
+                absent: matches.get_flag("recheck-absent"),
+                failed: matches.get_flag("retry-failed"),
             },
         })
     }
 
-    /// The ids asked for, as far as there are any.
-    fn within(&self, max_item: i64) -> Range {
+    /// The ids to consider, cut at the largest one of the API. Prints a message if that cuts anything off.
+    fn range(&self, max_item: i64) -> Range {
         let lo = match self.last {
             Some(last) => max_item.saturating_sub(last).saturating_add(1).max(1),
             None => self.from.unwrap_or(1),
         };
-        let asked = self.to.unwrap_or(max_item).max(self.from.unwrap_or(1));
-        if asked > max_item {
-            complain(format_args!(
-                "the API's largest id is {max_item}; nothing beyond it is asked for"
+        let last_named = self.to.unwrap_or(max_item).max(self.from.unwrap_or(1));
+        if last_named > max_item {
+            print_message(format_args!(
+                "the API's largest id is {max_item}; no id beyond it is fetched"
             ));
         }
-        let hi = asked.min(max_item);
+        let hi = last_named.min(max_item);
         Range { lo, hi }
     }
 }
 
-pub(super) async fn run(options: &Options, args: BackfillArgs) -> Result<Ending, Refusal> {
+pub(super) async fn run(options: &Options, args: BackfillArgs) -> Result<ExitStatus, CommandError> {
     let mut session = Session::open(options).await?;
     let reading = lists::max_item(&session.client, &session.source);
-    let read = session.signals.or_leave(reading).await;
-    let max_item = read.map_err(|error| session.unreachable(error))?;
-    let within = args.within(max_item);
-    let left = Left::plan(&mut *session.connection()?, within, args.again)
-        .map_err(|error| Refusal(format!("what is left cannot be planned: {error}")))?;
-    let ids = match args.newest_first {
-        true => Either::Left(stream::iter(left.rev())),
-        false => Either::Right(stream::iter(left)),
+    let read = session.signals.or_end_process(reading).await;
+    let max_item = read.map_err(|error| session.explain(error))?;
+    let range = args.range(max_item);
+    let mut conn = database::connection(&session.pool)?;
+    let left = Left::plan(&mut conn, range, args.again).map_err(|error| {
+        CommandError(format!(
+            "the database does not tell which ids are left: {error}"
+        ))
+    })?;
+    drop(conn);
+    let ids = if args.newest_first {
+        Either::Left(stream::iter(left.rev()))
+    } else {
+        Either::Right(stream::iter(left))
     };
     let sink = HnSink::with_coverage(frontier(max_item));
-    let done = session.ingest(COMMAND, sink, ids).await?;
-    let ending = done.tell(&session, COMMAND, None);
-    if matches!(ending, Ending::Complete | Ending::Incomplete) {
+    let finished = session.run(COMMAND, sink, ids).await?;
+    let status = finished.print(&session);
+    if matches!(status, ExitStatus::Complete | ExitStatus::Incomplete) {
         build_indexes(&mut session, max_item).await;
     }
-    Ok(ending)
+    Ok(status)
 }
 
-/// Their lack makes queries slow and loses nothing, so it does not fail the run. As long as more than a twentieth of the ids is
-/// still to come they are not built: that would slow down all of them.
+/// Builds the indexes that are missing, once nearly all ids are fetched. A failure makes queries slow and loses no data, so it
+/// is only a warning.
 async fn build_indexes(session: &mut Session<'_>, max_item: i64) {
-    let mut conn = match session.connection() {
+    let mut conn = match database::connection(&session.pool) {
         Ok(conn) => conn,
-        Err(why) => {
-            return warn!("the indexes cannot be built: {why}; the next backfill tries again");
-        }
+        Err(error) => return warn_of_missing_indexes(error),
     };
     let everything = Range {
         lo: 1,
         hi: max_item,
     };
     let missing = Left::plan(&mut conn, everything, Again::default()).and_then(|left| {
-        let is_nearly_whole = left.len() as u64 <= everything.count() / 20;
-        match is_nearly_whole {
-            true => indexes::missing(&mut conn),
-            false => Ok(Vec::new()),
+        if left.len() as u64 <= everything.count() / INDEX_FRACTION {
+            indexes::missing(&mut conn)
+        } else {
+            Ok(Vec::new())
         }
     });
     let missing = missing.unwrap_or_default();
     if missing.is_empty() {
         return;
     }
-    session.say("building the indexes by parent, author, time, type and score; Ctrl-C leaves that to the next backfill");
+    session.print_note("building the indexes by parent, author, time, type and score; Ctrl-C leaves that to the next backfill");
     let building = actix_rt::task::spawn_blocking(move || indexes::build(&mut conn, &missing));
-    match session.signals.or_leave(building).await {
+    match session.signals.or_end_process(building).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            warn!("the indexes cannot be built: {error}; the next backfill tries again");
-        }
-        Err(panic) => warn!("building the indexes panicked: {panic}"),
+        Ok(Err(error)) => warn_of_missing_indexes(error),
+        Err(panic) => warn_of_missing_indexes(panic),
     }
+}
+
+fn warn_of_missing_indexes(error: impl std::fmt::Display) {
+    warn!("the indexes cannot be built: {error}; the next backfill tries again");
 }

@@ -1,14 +1,20 @@
-//! `mock-api`: serves the embedded API until it is told to stop.
+//! `mock-api`: serves the embedded API until a signal comes.
 
 use std::{io::ErrorKind, str::FromStr};
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::{Ending, Refusal, output, signals::Signals};
+use super::{
+    exit::{CommandError, ExitStatus},
+    signals::Signals,
+    terminal::write_stdout,
+};
 use crate::mock_api::{Faults, Latency, MockApi};
 
+/// The API as the flags set it up.
 pub(super) struct MockApiArgs(MockApi);
 
+/// A flag of this command alone.
 struct Flag {
     name: &'static str,
     default: &'static str,
@@ -34,32 +40,32 @@ const FLAGS: [Flag; 9] = [
     Flag {
         name: "latency",
         default: "0ms",
-        help: "Wait before each answer: 80ms, or 80ms..200ms",
+        help: "How long to wait before each answer: 80ms, or 80ms..200ms",
     },
     Flag {
         name: "fail-rate",
         default: "0",
-        help: "Share of requests answered 503, 0 to 1",
+        help: "Share of requests that get a 503, 0 to 1",
     },
     Flag {
         name: "hang-rate",
         default: "0",
-        help: "Share never answered",
+        help: "Share of requests that get no answer",
     },
     Flag {
         name: "reset-rate",
         default: "0",
-        help: "Share whose connection is closed without an answer",
+        help: "Share of requests whose connection is closed without an answer",
     },
     Flag {
         name: "truncate-rate",
         default: "0",
-        help: "Share whose body is cut in half",
+        help: "Share of requests whose body is cut in half",
     },
     Flag {
         name: "rate-limit",
         default: "0",
-        help: "Requests a second past which 429 is answered; 0 is no limit",
+        help: "How many requests a second get an answer; the others get a 429. 0 is no limit",
     },
 ];
 
@@ -72,40 +78,46 @@ pub(super) fn command() -> Command {
             .help(flag.help)
     });
     Command::new("mock-api")
-        .about("Serve an HN-compatible API of made-up items on this machine, with faults on demand")
+        .about("Serve an HN-compatible API of made-up items on this machine, with faults if you ask for them")
         .args(flags)
 }
 
 impl MockApiArgs {
-    pub(super) fn read(own: &ArgMatches) -> Result<Self, String> {
-        let rate_limit: u32 = value(own, "rate-limit", "a whole number")?;
-        let rate = |name| value(own, name, "a number from 0 to 1");
+    pub(super) fn read(matches: &ArgMatches) -> Result<Self, String> {
+        let rate_limit: u32 = read_flag(matches, "rate-limit", "a whole number")?;
+        let share = |name| read_flag(matches, name, "a number from 0 to 1");
         let faults = Faults {
-            latency: latency(own.get_one::<String>("latency").map_or("", String::as_str))?,
-            fail_rate: rate("fail-rate")?,
-            hang_rate: rate("hang-rate")?,
-            reset_rate: rate("reset-rate")?,
-            truncate_rate: rate("truncate-rate")?,
+            latency: parse_latency(text(matches, "latency"))?,
+            fail_rate: share("fail-rate")?,
+            hang_rate: share("hang-rate")?,
+            reset_rate: share("reset-rate")?,
+            truncate_rate: share("truncate-rate")?,
             rate_limit: (rate_limit > 0).then_some(rate_limit),
         };
         Ok(Self(MockApi {
             faults,
-            seed: value(own, "seed", "a whole number")?,
-            max_item: value(own, "max-item", "a whole number")?,
-            port: value(own, "port", "0 to 65535")?,
+            seed: read_flag(matches, "seed", "a whole number")?,
+            max_item: read_flag(matches, "max-item", "a whole number")?,
+            port: read_flag(matches, "port", "0 to 65535")?,
         }))
     }
 }
 
-fn value<T: FromStr>(own: &ArgMatches, name: &str, allowed: &str) -> Result<T, String> {
-    let text = own.get_one::<String>(name).map_or("", String::as_str);
-    parse(name, text, allowed)
+fn read_flag<T: FromStr>(matches: &ArgMatches, name: &str, allowed: &str) -> Result<T, String> {
+    parse(name, text(matches, name), allowed)
 }
 
-/// What `--latency` says, here and wherever else the embedded API is slowed down.
-pub(super) fn latency(text: &str) -> Result<Latency, String> {
-    let allowed = "a duration such as 80ms, or two as in 80ms..200ms";
-    parse("latency", text, allowed)
+fn text<'a>(matches: &'a ArgMatches, name: &str) -> &'a str {
+    matches.get_one::<String>(name).map_or("", String::as_str)
+}
+
+/// Reads the value of `--latency`, a flag of this command and of `tune`.
+pub(super) fn parse_latency(text: &str) -> Result<Latency, String> {
+    parse(
+        "latency",
+        text,
+        "a duration such as 80ms, or two as in 80ms..200ms",
+    )
 }
 
 fn parse<T: FromStr>(name: &str, text: &str, allowed: &str) -> Result<T, String> {
@@ -113,21 +125,21 @@ fn parse<T: FromStr>(name: &str, text: &str, allowed: &str) -> Result<T, String>
         .map_err(|_| format!("--{name} is `{text}`; allowed: {allowed}"))
 }
 
-/// Serves until a signal comes, which is this command's orderly end.
-pub(super) async fn serve(MockApiArgs(api): MockApiArgs) -> Result<Ending, Refusal> {
+/// Serves until a signal comes. That is the orderly end of this command, so the exit code is 0.
+pub(super) async fn run(MockApiArgs(api): MockApiArgs) -> Result<ExitStatus, CommandError> {
     let mut signals = Signals::listen()?;
     let port = api.port;
     let running = api.start().await.map_err(|error| match error.kind() {
-        ErrorKind::InvalidInput => Refusal::new(error),
-        _ => Refusal(format!(
+        ErrorKind::InvalidInput => CommandError::new(error),
+        _ => CommandError(format!(
             "the mock API cannot serve on port {port}: {error}; try --port 0"
         )),
     })?;
-    output::to_stdout(|out| {
+    write_stdout(|out| {
         writeln!(out, "{}", running.url())?;
         out.flush()
     });
     signals.next().await;
     running.stop().await;
-    Ok(Ending::Complete)
+    Ok(ExitStatus::Complete)
 }

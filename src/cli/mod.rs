@@ -1,115 +1,109 @@
-//! The binary's own: arguments, one file per command, what the terminal shows.
+//! The binary: its arguments, one file per command, and what it shows on the terminal.
+//!
+//! `args` turns the command line into an `Invocation`. A command such as `list` opens a `session` and starts a `run` in it.
+//! `run_report` prints what the run did.
 
+// The command line: which command, with which settings.
 mod args;
-mod backfill;
-mod fetch;
-mod id;
-mod metrics;
-mod mock_api;
-mod open_files;
+
 mod options;
-mod origin;
-mod output;
-mod progress;
+
+mod suggestions;
+
+// The commands.
+mod list;
+
+mod items;
+
+mod backfill;
+
 mod retry;
-mod session;
-mod signals;
-mod status;
-mod stdin_ids;
-mod tune;
+
 mod verify;
 
-use std::{env, panic, process::ExitCode};
+mod status;
 
-use log::{error, warn};
-use thiserror::Error;
+mod tune;
 
-use self::args::Command;
-use crate::ingest::panic_message;
+mod mock_api;
 
-/// Could not start; exit code 2. The message names the culprit and what would be right.
-#[derive(Debug, Error)]
-#[error("{0}")]
-struct Refusal(String);
+// What the commands work with.
+mod session;
 
-impl Refusal {
-    fn new(why: impl ToString) -> Self {
-        Self(why.to_string())
-    }
-}
+mod run;
 
-/// How a command ended, as its exit code tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    /// Every id is stored or absent; or no fault was found.
-    Complete,
-    /// The run ended and some ids have no record; or a fault was found.
-    Incomplete,
-    /// It could not start, or an id on standard input was none.
-    Refused,
-    /// It could not go on.
-    Broken,
-    /// By this signal.
-    Interrupted(u8),
-}
+mod database;
 
-impl From<Ending> for ExitCode {
-    fn from(ending: Ending) -> Self {
-        match ending {
-            Ending::Complete => Self::SUCCESS,
-            Ending::Incomplete => Self::from(1),
-            Ending::Refused => Self::from(2),
-            Ending::Broken => Self::from(3),
-            Ending::Interrupted(signal) => Self::from(128 + signal),
-        }
-    }
-}
+mod ids;
+
+mod stdin_ids;
+
+mod id_stream_error;
+
+mod open_file_limit;
+
+mod signals;
+
+mod exit;
+
+// What the program shows.
+mod run_report;
+
+mod milliseconds;
+
+mod terminal;
+
+mod progress;
+
+mod metrics_server;
+
+mod logger;
+
+use std::{panic, process::ExitCode};
+
+use self::{
+    args::{Invocation, Subcommand},
+    exit::{CommandError, ExitStatus},
+};
 
 /// The whole program, from its arguments to its exit code.
 pub fn main() -> ExitCode {
     let invocation = match args::parse() {
         Ok(invocation) => invocation,
-        Err(stop) => return stop,
+        Err(exit_code) => return exit_code,
     };
-    start_logger();
-    options::warn_of_unknown_variables();
-    let args::Invocation { command, options } = invocation;
-    let ending = actix_rt::System::new().block_on(async move {
-        match command {
-            Command::List(list) => fetch::list(&options, list).await,
-            Command::Items(ids) => fetch::items(&options, ids).await,
-            Command::Backfill(args) => backfill::run(&options, args).await,
-            Command::Retry(args) => retry::run(&options, args).await,
-            Command::Verify(args) => verify::run(&options, args).await,
-            Command::Status => status::run(&options).await,
-            Command::Tune(args) => tune::run(&options, args).await,
-            Command::MockApi(api) => mock_api::serve(api).await,
-        }
-    });
-    ending
-        .unwrap_or_else(|Refusal(why)| {
-            output::complain(why);
-            Ending::Refused
-        })
-        .into()
+    logger::install();
+    suggestions::warn_of_unknown_variables();
+    actix_rt::System::new().block_on(run_in_a_task(invocation))
 }
 
-/// Logs go to stderr, and so do panics, as a line of log: the engine catches them and goes on.
-fn start_logger() {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
-    panic::set_hook(Box::new(|panic| {
-        let place = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let what = panic_message(panic.payload());
-        if env::var_os("RUST_BACKTRACE").is_some() {
-            error!(
-                "internal error at {place}: {what}\n{}",
-                std::backtrace::Backtrace::capture()
-            );
-        } else {
-            warn!("internal error at {place}: {what}; please report it");
-        }
-    }));
+/// Runs the command in a task of its own.
+///
+/// Every wake-up of any task of this thread polls the future that `block_on` drives. A command waits for a run and for
+/// signals, which is costly to poll, so the driven future is only the handle of the task.
+async fn run_in_a_task(invocation: Invocation) -> ExitCode {
+    match actix_rt::spawn(run_command(invocation)).await {
+        Ok(exit_code) => exit_code,
+        Err(error) => panic::resume_unwind(error.into_panic()),
+    }
+}
+
+async fn run_command(invocation: Invocation) -> ExitCode {
+    let options = invocation.options;
+    let ended = match invocation.subcommand {
+        Subcommand::List(list) => list::run(&options, list).await,
+        Subcommand::Items(args) => items::run(&options, args).await,
+        Subcommand::Backfill(args) => backfill::run(&options, args).await,
+        Subcommand::Retry(args) => retry::run(&options, args).await,
+        Subcommand::Verify(args) => verify::run(&options, args).await,
+        Subcommand::Status => status::run(&options).await,
+        Subcommand::Tune(args) => tune::run(&options, args).await,
+        Subcommand::MockApi(args) => mock_api::run(args).await,
+    };
+    ended
+        .unwrap_or_else(|CommandError(message)| {
+            terminal::print_message(message);
+            ExitStatus::BadInput
+        })
+        .into()
 }

@@ -1,36 +1,46 @@
-//! The settings that are the binary's own, beside those of the engine.
+//! The settings that only the binary has. The engine's own are in [`SETTINGS`].
 
-use std::{env, net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf};
 
-use log::warn;
-
-use crate::ingest::config::{BadSetting, Config, SETTINGS, Setting, number, put};
+use super::database::location;
+use crate::{
+    hn::{HnSource, PUBLIC_API},
+    ingest::config::{BadSetting, Config, SETTINGS, Setting, number, put},
+};
 
 /// Everything that flags and variables set.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Options {
+    /// The settings of the engine.
     pub(super) config: Config,
+    /// The database file; `None` is the default file.
     pub(super) database: Option<PathBuf>,
+    /// The base URL of the API; `None` is the public one.
     pub(super) api_url: Option<String>,
+    /// Whether to start an API of made-up items and ingest from it.
     pub(super) demo: bool,
-    pub(super) limit: Limit,
-    pub(super) format: Format,
-    pub(super) progress: ProgressChoice,
+    /// How much of a list is fetched.
+    pub(super) limit: ListLimit,
+    /// The form of the report on stdout.
+    pub(super) format: ReportFormat,
+    /// When progress is shown on stderr.
+    pub(super) progress: ProgressMode,
+    /// The address to serve metrics on; `None` serves none.
     pub(super) metrics: Option<SocketAddr>,
 }
 
-/// How many ids of a list are taken; 0 is all.
+/// How many ids of a list are fetched; 0 is all.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limit(pub(super) usize);
+pub(super) struct ListLimit(usize);
 
-impl Default for Limit {
+impl Default for ListLimit {
     fn default() -> Self {
         Self(20)
     }
 }
 
-impl Limit {
-    pub(super) fn cut(self, ids: &mut Vec<i64>) {
+impl ListLimit {
+    pub(super) fn apply_to(self, ids: &mut Vec<i64>) {
         if self.0 > 0 {
             ids.truncate(self.0);
         }
@@ -38,14 +48,14 @@ impl Limit {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum ReportFormat {
     #[default]
     Text,
     Json,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum ProgressChoice {
+pub(super) enum ProgressMode {
     #[default]
     Auto,
     Always,
@@ -59,43 +69,44 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
         variable: "DATABASE_URL",
         allowed: "a file path or a sqlite:// URL; no other scheme, no :memory:",
         meaning: "SQLite file [hn-demo.db with --demo]",
-        show: |_| "hn.db".to_owned(),
-        set: |options, text| put(&mut options.database, database_path(text).map(Some)),
+        show: |_| location::DEFAULT.to_owned(),
+        set: |options, text| put(&mut options.database, location::parse(text).map(Some)),
     },
     Setting {
         flag: "api-url",
         variable: "INGEST_API_URL",
         allowed: "an http:// or https:// URL up to and including /v0",
         meaning: "Base URL of the API, up to and including /v0",
-        show: |_| crate::hn::PUBLIC_API.to_owned(),
+        show: |_| PUBLIC_API.to_owned(),
         set: |options, text| {
-            let usable = crate::hn::HnSource::new(text).is_ok();
-            put(&mut options.api_url, usable.then(|| Some(text.to_owned())))
+            let is_usable = HnSource::new(text).is_ok();
+            put(
+                &mut options.api_url,
+                is_usable.then(|| Some(text.to_owned())),
+            )
         },
     },
     Setting {
         flag: "limit",
         variable: "INGEST_LIMIT",
         allowed: "0 (all) or a whole number",
-        meaning: "First N ids of a list; 0 is all",
+        meaning: "How many ids of a list to fetch, from its start; 0 is all",
         show: |options| options.limit.0.to_string(),
         set: |options, text| {
-            put(
-                &mut options.limit,
-                number(text, &(0..=usize::MAX)).map(Limit),
-            )
+            let limit = number(text, &(0..=usize::MAX));
+            put(&mut options.limit, limit.map(ListLimit))
         },
     },
     Setting {
         flag: "format",
         variable: "INGEST_FORMAT",
         allowed: "text or json",
-        meaning: "The report on stdout: text or json",
+        meaning: "Form of the report on stdout: text or json",
         show: |_| "text".to_owned(),
         set: |options, text| {
             let format = match text {
-                "text" => Some(Format::Text),
-                "json" => Some(Format::Json),
+                "text" => Some(ReportFormat::Text),
+                "json" => Some(ReportFormat::Json),
                 _ => None,
             };
             put(&mut options.format, format)
@@ -105,23 +116,23 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
         flag: "progress",
         variable: "INGEST_PROGRESS",
         allowed: "auto, always or never",
-        meaning: "Progress on stderr: auto, always or never",
+        meaning: "When to show progress on stderr: auto, always or never",
         show: |_| "auto".to_owned(),
         set: |options, text| {
-            let choice = match text {
-                "auto" => Some(ProgressChoice::Auto),
-                "always" => Some(ProgressChoice::Always),
-                "never" => Some(ProgressChoice::Never),
+            let mode = match text {
+                "auto" => Some(ProgressMode::Auto),
+                "always" => Some(ProgressMode::Always),
+                "never" => Some(ProgressMode::Never),
                 _ => None,
             };
-            put(&mut options.progress, choice)
+            put(&mut options.progress, mode)
         },
     },
     Setting {
         flag: "metrics",
         variable: "INGEST_METRICS",
         allowed: "off, or an address and a port such as 127.0.0.1:9090",
-        meaning: "Serve metrics as Prometheus text at http://ADDRESS/metrics",
+        meaning: "Address to serve metrics on, as Prometheus text at http://ADDRESS/metrics",
         show: |_| "off".to_owned(),
         set: |options, text| {
             let address = match text {
@@ -134,111 +145,62 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
 ];
 
 impl Options {
-    /// Flag, then environment, then default.
-    pub(super) fn gather(flag: impl Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
+    /// Takes each setting from its flag, else from its variable, else from its default.
+    pub(super) fn read(flag: impl Fn(&str) -> Option<String>) -> Result<Self, BadSetting> {
         let mut options = Self::default();
         for setting in OPTIONS {
-            gather_one(setting, &mut options, &flag)?;
+            read_setting(setting, &mut options, &flag)?;
         }
         for setting in SETTINGS {
-            gather_one(setting, &mut options.config, &flag)?;
+            read_setting(setting, &mut options.config, &flag)?;
         }
         Ok(options)
     }
+
+    /// The database file to use.
+    pub(super) fn database_path(&self) -> PathBuf {
+        match &self.database {
+            Some(path) => path.clone(),
+            None if self.demo => PathBuf::from(location::DEMO_DEFAULT),
+            None => PathBuf::from(location::DEFAULT),
+        }
+    }
+
+    /// The base URL of the API, unless `--demo` starts one.
+    pub(super) fn remote_api_url(&self) -> &str {
+        self.api_url.as_deref().unwrap_or(PUBLIC_API)
+    }
 }
 
-fn gather_one<T>(
+fn read_setting<T>(
     setting: &Setting<T>,
-    to: &mut T,
+    target: &mut T,
     flag: &impl Fn(&str) -> Option<String>,
 ) -> Result<(), BadSetting> {
     match flag(setting.flag) {
-        Some(text) => setting.apply(to, &format!("--{}", setting.flag), &text),
-        None => setting.apply_env(to),
+        Some(text) => setting.apply(target, &format!("--{}", setting.flag), &text),
+        None => setting.apply_env(target),
     }
 }
 
-/// The file that a path or a `sqlite://` URL names; `None` for what is neither.
-fn database_path(text: &str) -> Option<PathBuf> {
-    let path = match text.split_once(':') {
-        Some(("sqlite", rest)) => rest.strip_prefix("//").unwrap_or(rest),
-        Some((scheme, _)) if is_scheme(scheme) => return None,
-        _ => text,
-    };
-    let is_file = !path.is_empty() && !path.contains(":memory:") && !path.contains(['?', '\0']);
-    is_file.then(|| PathBuf::from(path))
-}
-
-/// RFC 3986, 3.1; the empty one is that of `:memory:`. One letter is a drive.
-fn is_scheme(text: &str) -> bool {
-    text.len() != 1
-        && !text.starts_with(|c: char| !c.is_ascii_alphabetic())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
-}
-
-/// A misspelt variable would be passed over in silence.
-pub(super) fn warn_of_unknown_variables() {
-    let known: Vec<_> = variables().collect();
-    let names = env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
-    for name in names.filter(|name| name.starts_with("INGEST_") && !known.contains(&name.as_str()))
-    {
-        warn!(
-            "{name} is no variable of hn-ingest; did you mean {}?",
-            nearest(&known, &name)
-        );
-    }
-}
-
-/// The name that a misspelt one was most likely meant to be.
-pub(super) fn nearest<'a>(known: &[&'a str], name: &str) -> &'a str {
-    let likeness = |known: &str| strsim::jaro_winkler(known, name);
-    let nearest = known
-        .iter()
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    nearest.copied().unwrap_or_default()
-}
-
-fn variables() -> impl Iterator<Item = &'static str> {
+/// The names of all variables that settings come from.
+pub(super) fn variables() -> impl Iterator<Item = &'static str> {
     let own = OPTIONS.iter().map(|setting| setting.variable);
     own.chain(SETTINGS.iter().map(|setting| setting.variable))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
-    fn a_database_is_a_path_or_a_sqlite_url_and_nothing_else() {
-        for (text, path) in [
-            ("hn.db", Some("hn.db")),
-            ("/tmp/a b/hn.db", Some("/tmp/a b/hn.db")),
-            ("sqlite://hn.db", Some("hn.db")),
-            ("sqlite:///var/hn.db", Some("/var/hn.db")),
-            ("sqlite:hn.db", Some("hn.db")),
-            ("./odd:name.db", Some("./odd:name.db")),
-            ("mysql://root@host/db", None),
-            ("mysql:x", None),
-            ("postgres://host", None),
-            ("file:hn.db?mode=memory", None),
-            (":memory:", None),
-            ("sqlite://:memory:", None),
-            ("sqlite://", None),
-            ("", None),
-        ] {
-            assert_eq!(database_path(text), path.map(PathBuf::from), "{text}");
-        }
-    }
-
-    #[test]
     fn no_flag_and_no_variable_is_declared_twice() {
-        let flags = OPTIONS
-            .iter()
-            .map(|s| s.flag)
-            .chain(SETTINGS.iter().map(|s| s.flag));
+        let own_flags = OPTIONS.iter().map(|setting| setting.flag);
+        let flags = own_flags.chain(SETTINGS.iter().map(|setting| setting.flag));
         let names: Vec<_> = flags.chain(variables()).collect();
-        let distinct: std::collections::HashSet<_> = names.iter().collect();
+        let distinct: HashSet<_> = names.iter().collect();
         assert_eq!(distinct.len(), names.len());
     }
 }

@@ -1,6 +1,7 @@
-//! How long work shows itself on stderr: a bar on a terminal, plain lines elsewhere.
+//! Progress of long work on stderr: a bar on a terminal, plain lines elsewhere.
 
 use std::{
+    fmt::Display,
     io::{self, IsTerminal},
     time::{Duration, Instant},
 };
@@ -8,87 +9,69 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
-    options::ProgressChoice,
-    output::{complain, to_stderr},
+    options::ProgressMode,
+    terminal::{print_message, print_stderr_line},
 };
 use crate::ingest::{Progress, RunWatch};
 
-const BAR_EVERY: Duration = Duration::from_millis(200);
-const LINE_EVERY: Duration = Duration::from_secs(5);
-/// Who asks for lines gets one at once, and one a second.
-const LINE_EVERY_ALWAYS: Duration = Duration::from_secs(1);
+const BAR_INTERVAL: Duration = Duration::from_millis(200);
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+/// With `--progress always` there are more lines, and the first comes at once.
+const LINE_INTERVAL_ALWAYS: Duration = Duration::from_secs(1);
 
-/// A word about long work, where progress is wanted.
-pub(super) fn say(choice: ProgressChoice, what: impl std::fmt::Display) {
-    if choice != ProgressChoice::Never {
-        complain(what);
+/// Prints a note about work that takes long, unless progress is switched off.
+pub(super) fn print_note(mode: ProgressMode, note: impl Display) {
+    if mode != ProgressMode::Never {
+        print_message(note);
     }
 }
 
-/// What is shown at one moment.
-pub(super) struct Shown {
+/// What the display shows at one moment.
+pub(super) struct ProgressView {
+    /// How much of `length` is done. Only a bar shows it.
     pub(super) position: u64,
     pub(super) length: u64,
     pub(super) line: String,
 }
 
-/// Shows how far something is until it is dropped.
-pub(super) struct Display {
+/// Shows progress until it is dropped.
+pub(super) struct ProgressDisplay {
+    /// Draws at each interval. `None` if progress is switched off.
     task: Option<actix_rt::task::JoinHandle<()>>,
+    /// `None` if plain lines are printed instead.
     bar: Option<ProgressBar>,
 }
 
-impl Display {
-    /// Of a run.
-    pub(super) fn start(choice: ProgressChoice, watch: RunWatch) -> Self {
-        let mut pace = Pace::new();
-        Self::of(choice, move || {
+impl ProgressDisplay {
+    /// Shows the progress of a run.
+    pub(super) fn of_run(mode: ProgressMode, watch: RunWatch) -> Self {
+        let mut throughput = Throughput::new();
+        Self::start(mode, move || {
             let progress = watch.progress();
-            Shown {
+            ProgressView {
                 position: progress.settled(),
                 length: progress.requested,
-                line: pace.line(&progress),
+                line: throughput.line(&progress),
             }
         })
     }
 
-    /// Of whatever `look` sees.
-    pub(super) fn of(choice: ProgressChoice, mut look: impl FnMut() -> Shown + 'static) -> Self {
-        let terminal = io::stderr().is_terminal();
-        let (bar, every) = match choice {
-            ProgressChoice::Never => {
-                return Self {
-                    task: None,
-                    bar: None,
-                };
-            }
-            _ if terminal => (Some(new_bar()), BAR_EVERY),
-            ProgressChoice::Auto => (None, LINE_EVERY),
-            ProgressChoice::Always => (None, LINE_EVERY_ALWAYS),
+    /// Shows what `view` returns, which is called at each interval.
+    pub(super) fn start(mode: ProgressMode, view: impl FnMut() -> ProgressView + 'static) -> Self {
+        if mode == ProgressMode::Never {
+            return Self {
+                task: None,
+                bar: None,
+            };
+        }
+        let bar = io::stderr().is_terminal().then(new_bar);
+        let interval = match mode {
+            _ if bar.is_some() => BAR_INTERVAL,
+            ProgressMode::Always => LINE_INTERVAL_ALWAYS,
+            _ => LINE_INTERVAL,
         };
-        let shown = bar.clone();
-        let task = actix_rt::spawn(async move {
-            let mut tick = actix_rt::time::interval(every);
-            if choice == ProgressChoice::Auto {
-                tick.tick().await;
-            }
-            loop {
-                tick.tick().await;
-                let Shown {
-                    position,
-                    length,
-                    line,
-                } = look();
-                match &shown {
-                    Some(bar) => {
-                        bar.set_length(length);
-                        bar.set_position(position);
-                        bar.set_message(line);
-                    }
-                    None => to_stderr(line),
-                }
-            }
-        });
+        let draws_at_once = mode == ProgressMode::Always;
+        let task = actix_rt::spawn(draw_forever(view, bar.clone(), interval, draws_at_once));
         Self {
             task: Some(task),
             bar,
@@ -96,13 +79,38 @@ impl Display {
     }
 }
 
-impl Drop for Display {
+impl Drop for ProgressDisplay {
     fn drop(&mut self) {
         if let Some(task) = &self.task {
             task.abort();
         }
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+        }
+    }
+}
+
+async fn draw_forever(
+    mut view: impl FnMut() -> ProgressView,
+    bar: Option<ProgressBar>,
+    interval: Duration,
+    draws_at_once: bool,
+) {
+    let mut ticks = actix_rt::time::interval(interval);
+    if !draws_at_once {
+        // The first tick comes at once.
+        ticks.tick().await;
+    }
+    loop {
+        ticks.tick().await;
+        let view = view();
+        match &bar {
+            Some(bar) => {
+                bar.set_length(view.length);
+                bar.set_position(view.position);
+                bar.set_message(view.line);
+            }
+            None => print_stderr_line(view.line),
         }
     }
 }
@@ -114,42 +122,46 @@ fn new_bar() -> ProgressBar {
     bar
 }
 
-/// The rates, from one look to the next.
-struct Pace {
-    began: Instant,
-    last: Instant,
+/// How fast ids are settled: since the line before, and since the start.
+struct Throughput {
+    started: Instant,
+    /// When the line before was made.
+    last_time: Instant,
+    /// How many ids were settled then.
     last_settled: u64,
 }
 
-impl Pace {
+impl Throughput {
     fn new() -> Self {
         let now = Instant::now();
         Self {
-            began: now,
-            last: now,
+            started: now,
+            last_time: now,
             last_settled: 0,
         }
     }
 
     fn line(&mut self, progress: &Progress) -> String {
         let settled = progress.settled();
-        let rate = |count: u64, time: Duration| count as f64 / time.as_secs_f64().max(0.001);
-        let now = rate(settled - self.last_settled, self.last.elapsed());
-        let overall = rate(settled, self.began.elapsed());
-        (self.last, self.last_settled) = (Instant::now(), settled);
-        let rest = progress.requested - settled;
-        let left = if overall > 0.0 && rest > 0 {
-            let seconds = (rest as f64 / overall).min(1e9);
-            format!(
-                ", {} left",
-                humantime::format_duration(Duration::from_secs(seconds as u64))
-            )
+        let now = per_second(settled - self.last_settled, self.last_time.elapsed());
+        let overall = per_second(settled, self.started.elapsed());
+        self.last_time = Instant::now();
+        self.last_settled = settled;
+        let remaining = progress.requested - settled;
+        let time_left = if overall > 0.0 && remaining > 0 {
+            let seconds = (remaining as f64 / overall).min(1e9);
+            let duration = Duration::from_secs(seconds as u64);
+            format!(", {} left", humantime::format_duration(duration))
         } else {
             String::new()
         };
         format!(
-            "{settled} of {} done, {now:.0}/s now, {overall:.0}/s overall{left}, {} failed, {} in flight, {} being retried",
+            "{settled} of {} done, {now:.0}/s now, {overall:.0}/s overall{time_left}, {} failed, {} in flight, {} being retried",
             progress.requested, progress.failed, progress.in_flight, progress.being_retried
         )
     }
+}
+
+fn per_second(count: u64, time: Duration) -> f64 {
+    count as f64 / time.as_secs_f64().max(0.001)
 }

@@ -1,29 +1,29 @@
-//! `retry`: the ids in the table `failures` once more.
-
-use std::sync::{Arc, OnceLock};
+//! `retry`: fetch the ids in the table `failures` again.
 
 use clap::{Arg, ArgMatches, Command};
 use futures_util::{Stream, StreamExt, stream};
 
 use super::{
-    Ending, Refusal,
+    database,
+    exit::{CommandError, ExitStatus},
+    id_stream_error::IdStreamError,
     options::Options,
-    output::complain,
-    session::{self, Session},
+    session::Session,
+    terminal::print_message,
 };
 use crate::{
     db::Pool,
     hn::{HnSink, failures},
-    ingest::FailureKind,
+    ingest::{FailureKind, UnknownKind},
 };
 
 const COMMAND: &str = "retry";
 
-/// Ids of one look into the table.
+/// How many ids one query reads from the table.
 const PAGE: i64 = 1000;
 
 pub(super) struct RetryArgs {
-    /// Empty: all kinds.
+    /// Only failures of these kinds are fetched again. If there are none, all are.
     kinds: Vec<FailureKind>,
 }
 
@@ -34,7 +34,7 @@ pub(super) fn command() -> Command {
         .collect::<Vec<_>>()
         .join(", ");
     Command::new(COMMAND)
-        .about("Fetch the ids that failed once more; what succeeds leaves the table `failures`")
+        .about("Fetch the ids that failed again; an id that succeeds leaves the table `failures`")
         .arg(
             Arg::new("kind")
                 .long("kind")
@@ -44,65 +44,66 @@ pub(super) fn command() -> Command {
 }
 
 impl RetryArgs {
-    pub(super) fn read(own: &ArgMatches) -> Result<Self, String> {
-        let kinds = own.get_one::<String>("kind").map(|kinds| {
-            let kinds = kinds.split(',').map(|kind| kind.trim().parse());
-            kinds
-                .collect::<Result<_, _>>()
-                .map_err(|unknown: crate::ingest::UnknownKind| format!("--kind: {unknown}"))
-        });
-        let kinds = kinds.transpose()?.unwrap_or_default();
+    pub(super) fn read(matches: &ArgMatches) -> Result<Self, String> {
+        let Some(text) = matches.get_one::<String>("kind") else {
+            return Ok(Self { kinds: Vec::new() });
+        };
+        let kinds = text.split(',').map(|kind| kind.trim().parse());
+        let kinds = kinds
+            .collect::<Result<_, _>>()
+            .map_err(|unknown: UnknownKind| format!("--kind: {unknown}"))?;
         Ok(Self { kinds })
     }
 }
 
-pub(super) async fn run(options: &Options, args: RetryArgs) -> Result<Ending, Refusal> {
-    drop(session::open_existing(options)?);
+pub(super) async fn run(options: &Options, args: RetryArgs) -> Result<ExitStatus, CommandError> {
+    // Without a database there is nothing to retry, and the session would create one.
+    drop(database::open_existing(&options.database_path())?);
     let mut session = Session::open(options).await?;
-    let unreadable = Arc::new(OnceLock::new());
-    let ids = failed_ids(session.pool.clone(), args.kinds, unreadable.clone());
-    let done = session.ingest(COMMAND, HnSink::for_retry(), ids).await?;
-    let ending = done.tell(&session, COMMAND, None);
-    match unreadable.get() {
-        Some(why) => {
-            complain(format_args!(
-                "the failures cannot be read to their end: {why}; what was read is settled, so run retry again"
+    let error = IdStreamError::default();
+    let ids = failed_ids(session.pool.clone(), args.kinds, error.clone());
+    let finished = session.run(COMMAND, HnSink::for_retry(), ids).await?;
+    let status = finished.print(&session);
+    match error.message() {
+        Some(message) => {
+            print_message(format_args!(
+                "the table failures cannot be read to its end: {message}; what was read is settled, so run retry again"
             ));
-            Ok(Ending::Broken)
+            Ok(ExitStatus::CouldNotGoOn)
         }
-        None => Ok(ending),
+        None => Ok(status),
     }
 }
 
-/// Read a page at a time, upwards, so that an id that fails again does not come again.
+/// The failed ids in ascending order. The table is read a page at a time, each page after the last id of the one before, so
+/// that an id that fails again is not read again.
 fn failed_ids(
     pool: Pool,
     kinds: Vec<FailureKind>,
-    unreadable: Arc<OnceLock<String>>,
+    error: IdStreamError,
 ) -> impl Stream<Item = i64> + Send {
-    let page = move |after: i64| {
-        let (pool, kinds) = (pool.clone(), kinds.clone());
-        move || {
-            let mut conn = session::connection(&pool)?;
-            failures::page(&mut conn, &kinds, after, PAGE).map_err(Refusal::new)
-        }
-    };
     let pages = stream::unfold(i64::MIN, move |after| {
-        let reading = actix_rt::task::spawn_blocking(page(after));
-        let unreadable = unreadable.clone();
+        let pool = pool.clone();
+        let kinds = kinds.clone();
+        let error = error.clone();
         async move {
+            let reading = actix_rt::task::spawn_blocking(move || read_page(&pool, &kinds, after));
             let read = reading
                 .await
-                .unwrap_or_else(|panic| Err(Refusal::new(panic)));
+                .unwrap_or_else(|panic| Err(CommandError::new(panic)));
             match read {
                 Ok(ids) => ids.last().copied().map(|last| (ids, last)),
-                Err(Refusal(why)) => {
-                    // It is set once: the stream ends here.
-                    let _ = unreadable.set(why);
+                Err(CommandError(message)) => {
+                    error.set(message);
                     None
                 }
             }
         }
     });
     pages.flat_map(stream::iter)
+}
+
+fn read_page(pool: &Pool, kinds: &[FailureKind], after: i64) -> Result<Vec<i64>, CommandError> {
+    let mut conn = database::connection(pool)?;
+    failures::page(&mut conn, kinds, after, PAGE).map_err(CommandError::new)
 }

@@ -1,13 +1,13 @@
-//! SIGINT and SIGTERM. The first asks for an orderly end, the second leaves at once.
+//! SIGINT and SIGTERM. The first signal asks for an orderly end, the second ends the process at once.
 
 use std::{future::Future, process};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Refusal;
+use super::exit::CommandError;
 
-pub(super) const SIGINT: u8 = 2;
-pub(super) const SIGTERM: u8 = 15;
+const SIGINT: u8 = 2;
+const SIGTERM: u8 = 15;
 
 pub(super) struct Signals {
     interrupt: Signal,
@@ -15,9 +15,11 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    pub(super) fn listen() -> Result<Self, Refusal> {
+    pub(super) fn listen() -> Result<Self, CommandError> {
         let listen = |kind| {
-            signal(kind).map_err(|error| Refusal(format!("cannot listen for signals: {error}")))
+            signal(kind).map_err(|error| {
+                CommandError(format!("this process cannot listen for signals: {error}"))
+            })
         };
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
@@ -25,7 +27,7 @@ impl Signals {
         })
     }
 
-    /// The number of the next signal.
+    /// Waits for the next signal and gives its number.
     pub(super) async fn next(&mut self) -> u8 {
         tokio::select! {
             _ = self.interrupt.recv() => SIGINT,
@@ -33,16 +35,16 @@ impl Signals {
         }
     }
 
-    /// Does what can simply be left when a signal comes.
-    pub(super) async fn or_leave<F: Future>(&mut self, work: F) -> F::Output {
+    /// Does work that needs no orderly end: a signal ends the process.
+    pub(super) async fn or_end_process<F: Future>(&mut self, work: F) -> F::Output {
         tokio::select! {
-            done = work => done,
-            signal = self.next() => leave(signal),
+            output = work => output,
+            signal = self.next() => end_process(signal),
         }
     }
 }
 
-/// Ends the process as a shell expects after this signal.
-pub(super) fn leave(signal: u8) -> ! {
+/// Ends the process with the exit code that a shell gives to a process that died of this signal.
+pub(super) fn end_process(signal: u8) -> ! {
     process::exit(128 + i32::from(signal))
 }

@@ -1,4 +1,4 @@
-//! `status`: what the database holds.
+//! `status`: shows what the database holds.
 
 use std::{
     fs,
@@ -12,166 +12,198 @@ use clap::Command;
 use serde::Serialize;
 
 use super::{
-    Ending, Refusal,
-    options::{Format, Options},
-    output::{self, plain},
-    session,
+    database,
+    exit::{CommandError, ExitStatus},
+    ids::format_range,
+    options::Options,
     signals::Signals,
+    terminal::{counted, print_report, printable},
 };
 use crate::hn::status::{End, Run, Status};
 
 pub(super) fn command() -> Command {
-    Command::new("status")
-        .about("Tell what the database holds, what is left, and what failed; needs no network")
+    Command::new("status").about(
+        "Show what the database holds, what is left to fetch, and what failed; needs no network",
+    )
 }
 
+/// What the command prints. The keys of the JSON are part of the program's contract.
 #[derive(Serialize)]
-struct Told {
+struct StatusReport {
     command: &'static str,
+    /// The file's name.
     database: String,
     #[serde(flatten)]
     status: Status,
-    size: Size,
+    size: DiskSize,
 }
 
-/// Bytes on disk.
+/// Sizes in bytes. A file that does not exist has none.
 #[derive(Serialize)]
-struct Size {
+struct DiskSize {
     database: u64,
+    /// The write-ahead log beside the database.
     wal: u64,
 }
 
-pub(super) async fn run(options: &Options) -> Result<Ending, Refusal> {
+pub(super) async fn run(options: &Options) -> Result<ExitStatus, CommandError> {
     let mut signals = Signals::listen()?;
-    let (path, pool) = session::open_existing(options)?;
+    let path = options.database_path();
+    let pool = database::open_existing(&path)?;
     let reading = actix_rt::task::spawn_blocking(move || {
-        let mut conn = session::connection(&pool)?;
+        let mut conn = database::connection(&pool)?;
         Status::read(&mut conn)
-            .map_err(|error| Refusal(format!("the database cannot be read: {error}")))
+            .map_err(|error| CommandError(format!("the database cannot be read: {error}")))
     });
-    let status = signals.or_leave(reading).await.map_err(Refusal::new)??;
-    let mut wal = path.clone().into_os_string();
-    wal.push("-wal");
-    let told = Told {
+    let read = signals.or_end_process(reading).await;
+    let report = StatusReport {
         command: "status",
         database: path.display().to_string(),
-        status,
-        size: Size {
-            database: bytes(&path),
-            wal: bytes(Path::new(&wal)),
-        },
+        status: read.map_err(CommandError::new)??,
+        size: DiskSize::of(&path),
     };
-    output::to_stdout(|out| match options.format {
-        Format::Text => text(&told, out),
-        Format::Json => {
-            serde_json::to_writer(&mut *out, &told)?;
-            writeln!(out)
-        }
-    });
-    Ok(Ending::Complete)
+    print_report(options.format, &report, |out| report.write_text(out));
+    Ok(ExitStatus::Complete)
 }
 
-/// A file that is not there has none.
-fn bytes(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |data| data.len())
-}
-
-fn text(told: &Told, out: &mut dyn Write) -> io::Result<()> {
-    let Status {
-        items,
-        coverage,
-        failures,
-        absent,
-        item_history,
-        runs,
-    } = &told.status;
-    let size = |bytes| ByteSize(bytes).display().iec();
-    let (database, wal) = (told.size.database, told.size.wal);
-    let name = plain(&told.database);
-    writeln!(out, "{name}: {} and {} of log", size(database), size(wal))?;
-    writeln!(out, "items     {}", items.count)?;
-    for of_type in &items.by_type {
-        let name = plain(of_type.type_.as_deref().unwrap_or("(no type)"));
-        writeln!(out, "  {name:<10} {}", of_type.count)?;
-    }
-    if let (Some(oldest), Some(newest)) = (&items.oldest, &items.newest) {
-        writeln!(out, "oldest    {}", end(oldest))?;
-        writeln!(out, "newest    {}", end(newest))?;
-    }
-    writeln!(out, "absent    {absent}")?;
-    writeln!(out, "history   {item_history} earlier versions of items")?;
-    let (ranges, ids, holes) = (coverage.ranges, coverage.ids, &coverage.holes);
-    writeln!(out, "settled   {ids} ids, ranges: {ranges}")?;
-    writeln!(out, "holes     {}, of {} ids", holes.count, holes.ids)?;
-    for hole in &holes.listed {
-        writeln!(out, "  {}", output::ids(*hole))?;
-    }
-    if holes.count > holes.listed.len() as u64 {
-        writeln!(
-            out,
-            "  and {} more",
-            holes.count - holes.listed.len() as u64
-        )?;
-    }
-    if let Some(highest) = coverage.highest_known {
-        let (left, absent) = (coverage.left, coverage.left_absent);
-        writeln!(
-            out,
-            "left      {left} ids up to {highest}, the highest known here; {absent} of them were absent and are asked for again"
-        )?;
-    }
-    writeln!(out, "failed    {}", failures.count)?;
-    for of_kind in &failures.by_kind {
-        writeln!(out, "  {:<10} {}", plain(&of_kind.kind), of_kind.count)?;
-        for example in &of_kind.examples {
-            writeln!(out, "    {}: {}", example.id, plain(&example.message))?;
+impl DiskSize {
+    fn of(database: &Path) -> Self {
+        let mut wal = database.as_os_str().to_owned();
+        wal.push("-wal");
+        let size = |path: &Path| fs::metadata(path).map_or(0, |data| data.len());
+        Self {
+            database: size(database),
+            wal: size(Path::new(&wal)),
         }
     }
-    if !runs.is_empty() {
-        writeln!(out, "last runs")?;
-    }
-    runs.iter().try_for_each(|run| run_line(run, out))
 }
 
-fn run_line(run: &Run, out: &mut dyn Write) -> io::Result<()> {
-    let Run {
-        id,
-        requested,
-        stored,
-        absent,
-        failed,
-        ..
-    } = run;
-    let (began, command) = (time(run.started_at), plain(&run.command));
-    match run.finished_at {
-        Some(at) => {
-            let lasted =
-                Duration::from_secs(at.saturating_sub(run.started_at).try_into().unwrap_or(0));
-            let lasted = humantime::format_duration(lasted);
-            let rest = run.not_attempted;
+impl StatusReport {
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let size = |bytes| ByteSize(bytes).display().iec();
+        writeln!(
+            out,
+            "{}: {} and {} of log",
+            printable(&self.database),
+            size(self.size.database),
+            size(self.size.wal)
+        )?;
+        self.write_items(out)?;
+        writeln!(out, "absent    {}", self.status.absent)?;
+        let versions = self.status.item_history;
+        writeln!(out, "history   {versions} (earlier versions of items)")?;
+        self.write_coverage(out)?;
+        self.write_failures(out)?;
+        self.write_runs(out)
+    }
+
+    fn write_items(&self, out: &mut dyn Write) -> io::Result<()> {
+        let items = &self.status.items;
+        writeln!(out, "items     {}", items.count)?;
+        for of_type in &items.by_type {
+            let name = printable(of_type.type_.as_deref().unwrap_or("(no type)"));
+            writeln!(out, "  {name:<10} {}", of_type.count)?;
+        }
+        if let (Some(oldest), Some(newest)) = (&items.oldest, &items.newest) {
+            writeln!(out, "oldest    {}", format_end(oldest))?;
+            writeln!(out, "newest    {}", format_end(newest))?;
+        }
+        Ok(())
+    }
+
+    fn write_coverage(&self, out: &mut dyn Write) -> io::Result<()> {
+        let coverage = &self.status.coverage;
+        let ids = counted(coverage.ids, "id");
+        let ranges = counted(coverage.ranges, "range");
+        writeln!(out, "settled   {ids} in {ranges}")?;
+        let holes = &coverage.holes;
+        writeln!(
+            out,
+            "holes     {} of {}",
+            holes.count,
+            counted(holes.ids, "id")
+        )?;
+        for hole in &holes.listed {
+            writeln!(out, "  {}", format_range(*hole))?;
+        }
+        let more = holes.count.saturating_sub(holes.listed.len() as u64);
+        if more > 0 {
+            writeln!(out, "  and {more} more")?;
+        }
+        if let Some(highest) = coverage.highest_known {
             writeln!(
                 out,
-                "  {id}: {command} at {began}, {lasted}: {stored} saved, {absent} absent, {failed} failed, {rest} not attempted, of {requested}"
-            )
+                "left      {} up to {highest}, the highest id known here; {} of them were absent and will be fetched again",
+                counted(coverage.left, "id"),
+                coverage.left_absent
+            )?;
         }
-        None => writeln!(out, "  {id}: {command} at {began}: under way, or it died"),
+        Ok(())
+    }
+
+    fn write_failures(&self, out: &mut dyn Write) -> io::Result<()> {
+        let failures = &self.status.failures;
+        writeln!(out, "failed    {}", failures.count)?;
+        for of_kind in &failures.by_kind {
+            writeln!(out, "  {:<10} {}", printable(&of_kind.kind), of_kind.count)?;
+            for example in &of_kind.examples {
+                writeln!(out, "    {}: {}", example.id, printable(&example.message))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_runs(&self, out: &mut dyn Write) -> io::Result<()> {
+        if !self.status.runs.is_empty() {
+            writeln!(out, "last runs")?;
+        }
+        self.status
+            .runs
+            .iter()
+            .try_for_each(|run| write_run(run, out))
     }
 }
 
-fn end(end: &End) -> String {
+fn write_run(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    write!(
+        out,
+        "  {}: {} at {}",
+        run.id,
+        printable(&run.command),
+        format_time(run.started_at)
+    )?;
+    let Some(finished_at) = run.finished_at else {
+        return writeln!(out, ": under way, or ended without a report");
+    };
+    let seconds = finished_at.saturating_sub(run.started_at);
+    let lasted = Duration::from_secs(seconds.try_into().unwrap_or(0));
+    writeln!(
+        out,
+        ", {}: {} saved, {} absent, {} failed, {} not attempted, of {}",
+        humantime::format_duration(lasted),
+        run.stored,
+        run.absent,
+        run.failed,
+        run.not_attempted,
+        run.requested
+    )
+}
+
+/// The oldest or the newest item: its id, and its time if it has one.
+fn format_end(end: &End) -> String {
     match end.time {
-        Some(at) => format!("{} of {}", end.id, time(at)),
+        Some(time) => format!("{} of {}", end.id, format_time(time)),
         None => end.id.to_string(),
     }
 }
 
-/// Seconds that no calendar holds are shown as they are.
-fn time(unix_seconds: i64) -> String {
+/// A time as a date. A time beyond the year 9999 stays a number.
+fn format_time(unix_seconds: i64) -> String {
     const YEAR_9999: u64 = 253_402_300_799;
     match u64::try_from(unix_seconds) {
         Ok(seconds @ ..=YEAR_9999) => {
-            let at = UNIX_EPOCH + Duration::from_secs(seconds);
-            humantime::format_rfc3339_seconds(at).to_string()
+            let time = UNIX_EPOCH + Duration::from_secs(seconds);
+            humantime::format_rfc3339_seconds(time).to_string()
         }
         _ => unix_seconds.to_string(),
     }

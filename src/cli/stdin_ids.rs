@@ -1,118 +1,132 @@
 //! Ids on standard input, separated by blanks or lines, read only as fast as they are fetched.
 //!
-//! Standard input cannot be waited for without blocking, so a thread of its own reads it through a bounded channel.
+//! Standard input can only be read by blocking, so a thread of its own reads it and sends ids through a bounded channel.
 
 use std::{
-    io::{BufRead, BufReader, Read},
-    sync::{Arc, Mutex, PoisonError},
+    io::{BufRead, BufReader, ErrorKind, Read},
     thread,
 };
 
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 
-use super::{Refusal, id::parse_id};
+use super::{exit::CommandError, id_stream_error::IdStreamError, ids::parse_id};
 
-/// Chunks of ids that may wait; a chunk is what one read brought.
+/// How many chunks of ids may wait in the channel. A chunk holds the ids of one read.
 const CHUNKS: usize = 4;
+/// How many bytes one read takes at most.
 const BUFFER: usize = 8 * 1024;
-/// Longer than any id.
+/// A text longer than this is not an id. Without this bound, input without a blank would fill the memory.
 const TOKEN_MAX: usize = 32;
 
-/// Why reading stopped before the end.
-#[derive(Clone, Default)]
-pub(super) struct Stopped(Arc<Mutex<Option<String>>>);
-
-impl Stopped {
-    pub(super) fn why(&self) -> Option<String> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn set(&self, why: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
-    }
-}
-
-/// The ids that `input` holds, up to the first that is none.
-pub(super) fn ids(
+/// The ids that `input` holds, up to the first text that is not an id. `error` then says which text that is.
+pub(super) fn stream(
     input: impl Read + Send + 'static,
-) -> Result<(impl Stream<Item = i64> + Send, Stopped), Refusal> {
+    error: IdStreamError,
+) -> Result<impl Stream<Item = i64> + Send, CommandError> {
     let (sender, mut receiver) = mpsc::channel(CHUNKS);
-    let stopped = Stopped::default();
-    let told = stopped.clone();
     thread::Builder::new()
         .name("stdin".to_owned())
         .spawn(move || {
             let send = |ids| sender.blocking_send(ids).is_ok();
-            if let Err(why) = read(BufReader::with_capacity(BUFFER, input), send) {
-                told.set(why);
+            if let Err(message) = read(BufReader::with_capacity(BUFFER, input), send) {
+                error.set(message);
             }
         })
-        .map_err(|error| Refusal(format!("cannot start a thread for standard input: {error}")))?;
+        .map_err(|error| {
+            CommandError(format!(
+                "no thread can be started to read standard input: {error}"
+            ))
+        })?;
     let chunks = stream::poll_fn(move |cx| receiver.poll_recv(cx));
-    Ok((chunks.flat_map(stream::iter), stopped))
+    Ok(chunks.flat_map(stream::iter))
 }
 
-/// Sends the ids of each read, until there are no more, nobody wants them, or one is none.
+/// Sends the ids of each read, until the input ends, the receiver is gone, or a text is not an id.
 fn read(mut input: impl BufRead, send: impl Fn(Vec<i64>) -> bool) -> Result<(), String> {
-    let mut token = Vec::new();
-    let mut line = 1;
+    let mut tokens = Tokens::new();
     loop {
         let buffer = match input.fill_buf() {
             Ok(buffer) => buffer,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => {
                 return Err(format!(
-                    "cannot read standard input at line {line}: {error}"
+                    "standard input cannot be read at line {}: {error}",
+                    tokens.line
                 ));
             }
         };
-        let (read, at_end) = (buffer.len(), buffer.is_empty());
+        let length = buffer.len();
+        let is_at_end = buffer.is_empty();
         let mut ids = Vec::new();
-        let bad = if at_end {
-            end_token(&mut token, line, &mut ids).err()
+        let parsed = if is_at_end {
+            tokens.end_token(&mut ids)
         } else {
-            buffer.iter().find_map(|&byte| {
-                if !byte.is_ascii_whitespace() {
-                    token.push(byte);
-                    return (token.len() > TOKEN_MAX).then(|| no_id(&token, line));
-                }
-                let ended = end_token(&mut token, line, &mut ids);
-                line += usize::from(byte == b'\n');
-                ended.err()
-            })
+            buffer
+                .iter()
+                .try_for_each(|&byte| tokens.add_byte(byte, &mut ids))
         };
-        input.consume(read);
-        let wanted = ids.is_empty() || send(ids);
-        match bad {
-            Some(bad) => return Err(bad),
-            None if at_end || !wanted => return Ok(()),
-            None => {}
+        input.consume(length);
+        // The ids before a bad text are sent too.
+        let is_received = ids.is_empty() || send(ids);
+        parsed?;
+        if is_at_end || !is_received {
+            return Ok(());
         }
     }
 }
 
-fn end_token(token: &mut Vec<u8>, line: usize, ids: &mut Vec<i64>) -> Result<(), String> {
-    if token.is_empty() {
-        return Ok(());
-    }
-    let id = std::str::from_utf8(token)
-        .ok()
-        .and_then(parse_id)
-        .ok_or_else(|| no_id(token, line))?;
-    token.clear();
-    ids.push(id);
-    Ok(())
+/// Splits bytes into ids.
+struct Tokens {
+    /// The text since the last blank. A read may end in the middle of it.
+    token: Vec<u8>,
+    /// The number of the line that the token is in, for messages.
+    line: usize,
 }
 
-fn no_id(token: &[u8], line: usize) -> String {
-    let token = token.escape_ascii();
-    format!(
-        "standard input, line {line}: `{token}` is no id; an id is a whole number from 1. What came before it was read"
-    )
+impl Tokens {
+    fn new() -> Self {
+        Self {
+            token: Vec::new(),
+            line: 1,
+        }
+    }
+
+    fn add_byte(&mut self, byte: u8, ids: &mut Vec<i64>) -> Result<(), String> {
+        if !byte.is_ascii_whitespace() {
+            self.token.push(byte);
+            return if self.token.len() > TOKEN_MAX {
+                Err(self.not_an_id())
+            } else {
+                Ok(())
+            };
+        }
+        self.end_token(ids)?;
+        if byte == b'\n' {
+            self.line += 1;
+        }
+        Ok(())
+    }
+
+    /// Adds the id that ends here to `ids`, if a blank does not follow another one.
+    fn end_token(&mut self, ids: &mut Vec<i64>) -> Result<(), String> {
+        if self.token.is_empty() {
+            return Ok(());
+        }
+        let text = str::from_utf8(&self.token).ok();
+        let id = text.and_then(parse_id).ok_or_else(|| self.not_an_id())?;
+        self.token.clear();
+        ids.push(id);
+        Ok(())
+    }
+
+    fn not_an_id(&self) -> String {
+        format!(
+            "standard input, line {}: `{}` is no id; an id is a whole number from 1. The ids before it were read",
+            self.line,
+            self.token.escape_ascii()
+        )
+    }
 }
 
 #[cfg(test)]
@@ -123,20 +137,20 @@ mod tests {
 
     fn read_all(text: &str, buffer: usize) -> (Vec<i64>, Result<(), String>) {
         let ids = RefCell::new(Vec::new());
-        let send = |more: Vec<i64>| {
-            ids.borrow_mut().extend(more);
+        let send = |chunk: Vec<i64>| {
+            ids.borrow_mut().extend(chunk);
             true
         };
-        let done = read(BufReader::with_capacity(buffer, text.as_bytes()), send);
-        (ids.into_inner(), done)
+        let result = read(BufReader::with_capacity(buffer, text.as_bytes()), send);
+        (ids.into_inner(), result)
     }
 
     #[test]
     fn ids_are_separated_by_blanks_or_lines_wherever_a_read_ends() {
         for buffer in 1..20 {
-            let (ids, done) = read_all("1 22\n\n333\t4\r\n 55", buffer);
+            let (ids, result) = read_all("1 22\n\n333\t4\r\n 55", buffer);
             assert_eq!(
-                (ids, done),
+                (ids, result),
                 (vec![1, 22, 333, 4, 55], Ok(())),
                 "reads of {buffer}"
             );
@@ -144,21 +158,21 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_before_a_bad_id_is_read_and_the_message_names_its_line() {
+    fn the_ids_before_a_bad_one_are_read_and_the_message_names_its_line() {
         for bad in ["x7", "0", "-3", "1.5", "99999999999999999999"] {
-            let (ids, done) = read_all(&format!("1\n2\n3 {bad} 4\n5"), 4);
+            let (ids, result) = read_all(&format!("1\n2\n3 {bad} 4\n5"), 4);
             assert_eq!(ids, [1, 2, 3]);
-            let why = done.expect_err(bad);
+            let message = result.expect_err(bad);
             assert!(
-                why.starts_with(&format!("standard input, line 3: `{bad}` is no id")),
-                "{why}"
+                message.starts_with(&format!("standard input, line 3: `{bad}` is no id")),
+                "{message}"
             );
         }
     }
 
     #[test]
-    fn a_token_without_end_is_not_held() {
-        let (ids, done) = read_all(&"7".repeat(1 << 20), 8192);
-        assert!(ids.is_empty() && done.is_err());
+    fn a_text_without_a_blank_is_not_kept_in_memory() {
+        let (ids, result) = read_all(&"7".repeat(1 << 20), 8192);
+        assert!(ids.is_empty() && result.is_err());
     }
 }

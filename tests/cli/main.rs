@@ -3,16 +3,32 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
-mod crash;
-mod faults;
-mod https;
+
+// Fetching and its reports.
+mod lists_and_items;
+
+mod ids_on_stdin;
+
+mod text_report;
+
+mod flags_and_variables;
+
+mod refused_input;
+
+// What goes wrong.
+mod api_faults;
+
+mod https_trust;
+
+mod signals_and_streams;
+
+mod killed_runs;
+
+mod flat_memory;
+
+// Other commands and servers.
 mod metrics;
+
 mod mock_api;
-mod process;
-mod refusals;
-mod reports;
-mod runs;
-mod settings;
-mod soak;
-mod stdin;
+
 mod tune;

@@ -1,16 +1,16 @@
-//! `--metrics`: Prometheus text while a command runs, and nothing after.
+//! `--metrics`: serves Prometheus text while a command runs, and nothing afterwards.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    process::Stdio,
 };
 
-use crate::common::{Api, Home, Running};
 use hn_ingest::{
     ingest::metrics::METRICS,
     test_util::{Gate, Reply},
 };
+
+use crate::common::{Api, Sandbox};
 
 fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -26,15 +26,15 @@ fn get(address: &str, path: &str) -> String {
 
 #[test]
 fn metrics_are_served_as_prometheus_text_while_a_run_is_under_way() {
-    let (home, api, gate) = (Home::new(), Api::new(), Gate::new());
+    let sandbox = Sandbox::new();
+    let api = Api::new();
+    let gate = Gate::new();
     let held = Reply::json("null").held_by(&gate);
     api.item(5, [held]);
-    let mut command = home.ingesting(&api, &["items", "5", "--metrics", "127.0.0.1:0"]);
-    let mut running = Running::start(
-        command
-            .env("RUST_LOG", "hn_ingest=info")
-            .stderr(Stdio::piped()),
-    );
+    let mut running = sandbox
+        .call_with(&api, &["items", "5", "--metrics", "127.0.0.1:0"])
+        .env("RUST_LOG", "hn_ingest=info")
+        .start();
     let stderr = running.child().stderr.take().unwrap();
     let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
     let line = lines
@@ -82,17 +82,18 @@ fn metrics_are_served_as_prometheus_text_while_a_run_is_under_way() {
 
     gate.open();
     running.wait().exits(0);
-    assert!(TcpStream::connect(&address).is_err(), "served no longer");
+    assert!(TcpStream::connect(&address).is_err(), "still served");
 }
 
 #[test]
-fn an_address_that_is_taken_is_refused_before_anything_is_made() {
-    let (home, api) = (Home::new(), Api::new());
+fn an_address_that_is_taken_is_refused_before_a_file_is_made() {
+    let sandbox = Sandbox::new();
+    let api = Api::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let ran = home
+    let finished = sandbox
         .ingest(&api, &["items", "5", "--metrics", &address])
         .exits(2);
-    assert!(ran.stderr.contains(&address), "{ran:?}");
-    assert_eq!(home.files(), [""; 0]);
+    assert!(finished.stderr.contains(&address), "{finished:?}");
+    assert_eq!(sandbox.files(), [""; 0]);
 }

@@ -3,16 +3,20 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use crate::common::{Home, Running, counts};
 use serde_json::Value;
 
-/// A mock API under way, and its base URL.
-fn mock_api(home: &Home, args: &[&str]) -> (Running, String) {
+use crate::common::{Running, Sandbox, counts, words};
+
+/// A graceful shutdown waits for open requests for 30 s. An end within this time is not one, however busy the machine is.
+const NO_GRACEFUL_SHUTDOWN: Duration = Duration::from_secs(15);
+
+/// A running mock API, and its base URL.
+fn mock_api(sandbox: &Sandbox, args: &[&str]) -> (Running, String) {
     let args = [&["mock-api", "--port", "0"], args].concat();
-    let mut running = Running::start(&mut home.command(&args));
+    let mut running = sandbox.call(&args).start();
     let stdout = running.child().stdout.take().unwrap();
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line).unwrap();
@@ -28,7 +32,7 @@ fn mock_api(home: &Home, args: &[&str]) -> (Running, String) {
 }
 
 /// Sends a request for a document below the base URL.
-fn ask(base: &str, path: &str) -> TcpStream {
+fn send_request(base: &str, path: &str) -> TcpStream {
     let host = base
         .strip_prefix("http://")
         .and_then(|rest| rest.strip_suffix("/v0"))
@@ -44,7 +48,7 @@ fn ask(base: &str, path: &str) -> TcpStream {
 
 fn get(base: &str, path: &str) -> Vec<u8> {
     let mut answer = Vec::new();
-    ask(base, path).read_to_end(&mut answer).unwrap();
+    send_request(base, path).read_to_end(&mut answer).unwrap();
     let head = answer
         .windows(4)
         .position(|bytes| bytes == b"\r\n\r\n")
@@ -53,25 +57,19 @@ fn get(base: &str, path: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_mock_api_says_where_it_is_and_a_signal_ends_it_within_two_seconds_despite_a_hung_request() {
-    let home = Home::new();
-    let (running, url) = mock_api(&home, &["--hang-rate", "1"]);
-    let _hung = ask(&url, "item/1");
-    let began = Instant::now();
+fn the_mock_api_prints_its_url_and_a_signal_ends_it_without_waiting_for_a_hung_request() {
+    let sandbox = Sandbox::new();
+    let (running, url) = mock_api(&sandbox, &["--hang-rate", "1"]);
+    let _hung = send_request(&url, "item/1");
     running.signal("TERM");
-    running.wait().exits(0);
-    assert!(
-        began.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        began.elapsed()
-    );
-    assert!(home.files().is_empty(), "it needs no database");
+    running.wait_within(NO_GRACEFUL_SHUTDOWN).exits(0);
+    assert!(sandbox.files().is_empty(), "it needs no database");
 }
 
 #[test]
 fn the_same_seed_serves_the_same_bytes_and_another_seed_others() {
-    let home = Home::new();
-    let serve = |seed| mock_api(&home, &["--seed", seed, "--max-item", "50000000"]);
+    let sandbox = Sandbox::new();
+    let serve = |seed| mock_api(&sandbox, &["--seed", seed, "--max-item", "50000000"]);
     let [one, again, other] = ["7", "7", "8"].map(serve);
     let all = |base: &str| {
         let items = (49_999_900..49_999_930).map(|id| format!("item/{id}"));
@@ -89,19 +87,10 @@ fn the_same_seed_serves_the_same_bytes_and_another_seed_others() {
 }
 
 #[test]
-fn what_the_mock_api_breaks_is_fetched_in_the_end() {
-    let home = Home::new();
-    let faults = [
-        "--fail-rate",
-        "0.2",
-        "--reset-rate",
-        "0.1",
-        "--truncate-rate",
-        "0.1",
-        "--latency",
-        "0ms..2ms",
-    ];
-    let (_running, url) = mock_api(&home, &faults);
+fn items_that_the_mock_api_breaks_are_fetched_in_the_end() {
+    let sandbox = Sandbox::new();
+    let faults = words("--fail-rate 0.2 --reset-rate 0.1 --truncate-rate 0.1 --latency 0ms..2ms");
+    let (_running, url) = mock_api(&sandbox, &faults);
     let args = [
         "best",
         "--limit",
@@ -115,7 +104,7 @@ fn what_the_mock_api_breaks_is_fetched_in_the_end() {
         "--format",
         "json",
     ];
-    let report = home.run(&args).exits(0).report();
+    let report = sandbox.run(&args).exits(0).report();
     assert_eq!(counts(&report), [60, 0, 0, 0]);
     assert!(report["retries"].as_u64().unwrap() > 0, "{report}");
 }

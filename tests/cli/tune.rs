@@ -1,107 +1,90 @@
-//! `tune`: the sweep, what it says, what it asks of whom, and when it stops.
+//! `tune`: the sweep, its report, the requests that it sends, and when it stops.
 
-use std::{
-    fs,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::fs;
 
-use crate::common::{Api, Home, Ran, Running, id_of, story};
 use hn_ingest::test_util::{Gate, Reply};
 use serde_json::{Value, json};
 
-/// In short steps, as JSON; longer than a busy machine may stall.
+use crate::common::{Api, Call, Finished, Sandbox, id_of, story, words};
+
+/// A sweep in short steps, with a JSON report. The steps are longer than a busy machine may stall.
 const SHORT: [&str; 5] = ["tune", "--step-time", "1s", "--format", "json"];
 
-fn told(ran: &Ran) -> Value {
-    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+fn report(finished: &Finished) -> Value {
+    serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished:?}"))
 }
 
-fn each<'a>(told: &'a Value, key: &'a str) -> Vec<&'a Value> {
-    let steps = told["steps"].as_array().unwrap();
+fn each<'a>(report: &'a Value, key: &'a str) -> Vec<&'a Value> {
+    let steps = report["steps"].as_array().unwrap();
     steps.iter().map(|step| &step[key]).collect()
 }
 
-/// An API of stories that says how many there are.
-fn api() -> Api {
+/// An API of stories that also serves its largest id.
+fn api_with_largest_id() -> Api {
     let api = Api::of_stories();
     api.0.on("/v0/maxitem.json", [Reply::json("1000000")]);
     api
 }
 
-fn live(home: &Home, api: &Api, args: &[&str]) -> Command {
-    let url = api.url();
-    let live = [
-        "tune",
-        "--live",
-        "--api-url",
-        &url,
-        "--backoff",
-        "1ms",
-        "--format",
-        "json",
-    ];
-    home.command(&[&live, args].concat())
+/// A sweep of this API, with a JSON report.
+fn live(sandbox: &Sandbox, api: &Api, args: &[&str]) -> Call {
+    sandbox.call_with(api, &["tune", "--live"]).args(args)
 }
 
 #[test]
 fn more_workers_make_a_higher_rate_from_an_api_20_ms_away() {
-    let home = Home::new();
+    let sandbox = Sandbox::new();
     let args = ["--steps", "4,1,2", "--latency", "20ms"];
-    let ran = home.run(&[&SHORT[..], &args].concat()).exits(0);
-    let told = told(&ran);
+    let finished = sandbox.run(&[&SHORT[..], &args].concat()).exits(0);
+    let report = report(&finished);
     assert_eq!(
-        (&told["command"], &told["api"], &told["stopped"]),
+        (&report["command"], &report["api"], &report["stopped"]),
         (&json!("tune"), &json!("mock"), &Value::Null)
     );
-    assert_eq!(told["latency_ms"], json!({"min": 20.0, "max": 20.0}));
-    assert_eq!(each(&told, "workers"), [1, 2, 4]);
-    let rates = each(&told, "items_per_second");
+    assert_eq!(report["latency_ms"], json!({"min": 20.0, "max": 20.0}));
+    assert_eq!(each(&report, "workers"), [1, 2, 4]);
+    let rates = each(&report, "items_per_second");
     let rates: Vec<_> = rates.iter().map(|rate| rate.as_f64().unwrap()).collect();
-    assert!(rates.is_sorted() && rates[0] > 0.0, "{told}");
-    for step in told["steps"].as_array().unwrap() {
+    assert!(rates.is_sorted() && rates[0] > 0.0, "{report}");
+    for step in report["steps"].as_array().unwrap() {
         let latency = |key: &str| step["latency_ms"][key].as_f64().unwrap();
         let ordered = ["p50", "p90", "p99", "max"].map(latency);
         assert!(ordered.is_sorted() && ordered[0] >= 19.0, "{step}");
         assert_eq!(step["failed"], 0);
         assert!(step["attempts"].as_u64() >= step["stored"].as_u64());
     }
-    let knee = told["knee"].as_u64().unwrap().to_string();
-    assert_eq!(told["environment"], json!({"INGEST_WORKERS": knee}));
+    let knee = report["knee"].as_u64().unwrap().to_string();
+    assert_eq!(report["environment"], json!({"INGEST_WORKERS": knee}));
 }
 
 #[test]
-fn the_text_ends_with_the_line_for_the_environment_and_leaves_nothing_behind() {
-    let home = Home::new();
-    fs::create_dir(home.path("tmp")).unwrap();
-    let args = [
-        "tune",
-        "--step-time",
-        "1s",
-        "--steps",
-        "2",
-        "--latency",
-        "5ms",
-    ];
-    let mut command = home.command(&args);
-    let ran = Running::start(command.env("TMPDIR", home.path("tmp")))
-        .wait()
+fn the_text_ends_with_the_line_for_the_environment_and_no_file_is_left_behind() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("tmp")).unwrap();
+    let args = words("tune --step-time 1s --steps 2 --latency 5ms");
+    let finished = sandbox
+        .call(&args)
+        .env("TMPDIR", sandbox.path("tmp"))
+        .run()
         .exits(0);
-    let lines: Vec<_> = ran.stdout.lines().collect();
-    assert!(lines[0].trim_start().starts_with("workers"), "{ran:?}");
+    let lines: Vec<_> = finished.stdout.lines().collect();
+    assert!(lines[0].trim_start().starts_with("workers"), "{finished:?}");
     assert_eq!(lines.last(), Some(&"export INGEST_WORKERS=2"));
     assert!(
         lines.iter().all(|line| line.chars().count() <= 80),
-        "{ran:?}"
+        "{finished:?}"
     );
     assert!(
-        !ran.stdout.contains('\u{1b}'),
-        "no colour in a pipe: {ran:?}"
+        !finished.stdout.contains('\u{1b}'),
+        "no colour in a pipe: {finished:?}"
     );
-    // How long it takes is said beforehand.
-    assert!(ran.stderr.contains("1 step of 1s, 1s in all"), "{ran:?}");
-    assert_eq!(home.files(), ["tmp"], "the database is not touched");
-    assert_eq!(fs::read_dir(home.path("tmp")).unwrap().count(), 0);
+    // A message says in advance how long it takes.
+    assert!(
+        finished.stderr.contains("1 step of 1s, 1s in all"),
+        "{finished:?}"
+    );
+    assert_eq!(sandbox.files(), ["tmp"], "the database is not touched");
+    assert_eq!(fs::read_dir(sandbox.path("tmp")).unwrap().count(), 0);
 }
 
 #[test]
@@ -130,7 +113,7 @@ fn a_sweep_that_makes_no_sense_is_refused() {
             &["--step-time", "`3`", "with a unit"],
         ),
         (&["--latency", "80"], &["--latency", "`80`", "80ms"]),
-        // Nobody listens there.
+        // No server listens there.
         (
             &[
                 "--live",
@@ -144,50 +127,53 @@ fn a_sweep_that_makes_no_sense_is_refused() {
             &[api, "connect"],
         ),
     ] {
-        let home = Home::new();
-        home.run(&[&["tune"], args].concat()).refuses(parts);
-        assert_eq!(home.files(), [""; 0]);
+        let sandbox = Sandbox::new();
+        sandbox.run(&[&["tune"], args].concat()).refuses(parts);
+        assert_eq!(sandbox.files(), [""; 0]);
     }
 }
 
 #[test]
-fn a_flag_that_means_nothing_to_tune_is_said_to() {
-    let home = Home::new();
+fn a_flag_that_means_nothing_to_tune_is_named_in_a_message() {
+    let sandbox = Sandbox::new();
     let args = ["--database", "mine.db", "--limit", "5"];
     let short = ["--steps", "1", "--step-time", "500ms", "--latency", "5ms"];
-    let ran = home.run(&[&["tune"][..], &args, &short].concat()).exits(0);
+    let finished = sandbox
+        .run(&[&["tune"][..], &args, &short].concat())
+        .exits(0);
     for flag in ["--database", "--limit"] {
-        let told = format!("{flag} means nothing to tune");
-        assert!(ran.stderr.contains(&told), "{ran:?}");
+        let message = format!("{flag} means nothing to tune");
+        assert!(finished.stderr.contains(&message), "{finished:?}");
     }
-    assert!(!ran.stderr.contains("--adaptive"), "{ran:?}");
+    assert!(!finished.stderr.contains("--adaptive"), "{finished:?}");
 }
 
 #[test]
-fn without_live_the_api_of_the_environment_is_not_asked_and_that_is_said() {
-    let (home, api) = (Home::new(), api());
+fn without_live_the_api_of_the_environment_gets_no_request_and_a_message_says_so() {
+    let sandbox = Sandbox::new();
+    let api = api_with_largest_id();
     let args = ["--steps", "1", "--step-time", "1s", "--latency", "5ms"];
-    let mut command = home.command(&[&["tune"][..], &args].concat());
-    let ran = Running::start(command.env("INGEST_API_URL", api.url()))
-        .wait()
+    let finished = sandbox
+        .call(&[&["tune"][..], &args].concat())
+        .env("INGEST_API_URL", api.url())
+        .run()
         .exits(0);
     assert!(
-        ran.stderr.contains("INGEST_API_URL is not asked"),
-        "{ran:?}"
+        finished.stderr.contains("INGEST_API_URL is not asked"),
+        "{finished:?}"
     );
     assert_eq!(api.0.stats().requests, 0);
 }
 
 #[test]
 fn a_live_api_gets_no_more_than_the_rate_over_all_steps_and_random_ids() {
-    let (home, api) = (Home::new(), api());
-    let mut command = live(&home, &api, &["--steps", "4,8,16", "--step-time", "1s"]);
-    let ran = Running::start(command.env("INGEST_RATE", "60"))
-        .wait()
-        .exits(0);
+    let sandbox = Sandbox::new();
+    let api = api_with_largest_id();
+    let call = live(&sandbox, &api, &["--steps", "4,8,16", "--step-time", "1s"]);
+    let finished = call.env("INGEST_RATE", "60").run().exits(0);
     let requests = api.0.requests();
     let took = requests[requests.len() - 1].at - requests[0].at;
-    // The first of them, and three for the burst that a pause leaves room for.
+    // One for the first request, and three for the burst that a pause allows.
     let most = 60.0 * took.as_secs_f64() + 4.0;
     assert!(
         requests.len() as f64 <= most,
@@ -197,15 +183,16 @@ fn a_live_api_gets_no_more_than_the_rate_over_all_steps_and_random_ids() {
     let ids: Vec<_> = requests.iter().filter_map(|one| id_of(&one.path)).collect();
     assert!(ids.iter().any(|id| *id > 500_000), "{ids:?}");
     assert!(!ids.is_sorted(), "{ids:?}");
-    let environment = &told(&ran)["environment"];
+    let environment = &report(&finished)["environment"];
     assert_eq!(environment["INGEST_RATE"], "60");
     assert!(environment["INGEST_WORKERS"].is_string());
 }
 
 #[test]
 fn a_live_sweep_stops_at_the_first_429_and_names_the_workers() {
-    let (home, api) = (Home::new(), api());
-    // Eight requests at once are too many for it, and it answers none of fewer before there are as many as there will be.
+    let sandbox = Sandbox::new();
+    let api = api_with_largest_id();
+    // The API answers no request until eight are in flight, and then refuses them all.
     let gate = Gate::new();
     let held = gate.clone();
     api.0.otherwise(move |path| match id_of(path) {
@@ -214,116 +201,92 @@ fn a_live_sweep_stops_at_the_first_429_and_names_the_workers() {
             .held_by(&held),
         None => Reply::status(404),
     });
-    let running = Running::start(&mut live(
-        &home,
+    let running = live(
+        &sandbox,
         &api,
         &["--steps", "8,16", "--rate", "1000", "--step-time", "20s"],
-    ));
+    )
+    .start();
     api.0.wait_in_flight(8);
     gate.open();
-    let ran = running.wait().exits(1);
-    let told = told(&ran);
-    let why = told["stopped"].as_str().unwrap();
+    let finished = running.wait().exits(1);
+    let report = report(&finished);
+    let why = report["stopped"].as_str().unwrap();
     assert!(
         why.contains("pushed back at 8 workers") && why.contains("429"),
-        "{told}"
+        "{report}"
     );
-    assert_eq!(each(&told, "workers"), [8]);
+    assert_eq!(each(&report, "workers"), [8]);
     assert_eq!(
-        (&told["knee"], &told["environment"]),
+        (&report["knee"], &report["environment"]),
         (&Value::Null, &json!({}))
     );
-    // maxitem, those in flight, and nobody after the first answer.
+    // One for the largest id, those in flight, and no more after the first answer.
     assert!(api.0.stats().requests <= 1 + 8 + 8, "{:?}", api.0.stats());
 }
 
 #[test]
 fn a_live_sweep_stops_when_many_attempts_fail() {
-    let (home, api) = (Home::new(), api());
+    let sandbox = Sandbox::new();
+    let api = api_with_largest_id();
     api.0.otherwise(|path| match id_of(path) {
         Some(id) if id % 2 == 0 => Reply::json(story(id, id)),
         _ => Reply::status(500),
     });
     let args = ["--steps", "4,8", "--rate", "200", "--attempts", "1"];
-    let ran = Running::start(&mut live(&home, &api, &args))
-        .wait()
-        .exits(1);
-    let told = told(&ran);
-    let why = told["stopped"].as_str().unwrap();
-    assert!(why.contains("attempts failed at 4 workers"), "{told}");
+    let finished = live(&sandbox, &api, &args).run().exits(1);
+    let report = report(&finished);
+    let why = report["stopped"].as_str().unwrap();
+    assert!(why.contains("attempts failed at 4 workers"), "{report}");
 }
 
 #[test]
-fn an_interrupted_sweep_tells_what_it_has_and_leaves_nothing_behind() {
-    let (home, api) = (Home::new(), api());
-    fs::create_dir(home.path("tmp")).unwrap();
-    let mut command = home.command(&[
-        "tune",
-        "--steps",
-        "1,2",
-        "--step-time",
-        "1h",
-        "--live",
-        "--rate",
-        "100",
-    ]);
-    command
-        .args(["--api-url", &api.url()])
-        .env("TMPDIR", home.path("tmp"));
-    let running = Running::start(&mut command);
+fn an_interrupted_sweep_reports_what_it_has_and_leaves_no_file_behind() {
+    let sandbox = Sandbox::new();
+    let api = api_with_largest_id();
+    fs::create_dir(sandbox.path("tmp")).unwrap();
+    let running = sandbox
+        .call(&words("tune --steps 1,2 --step-time 1h --live --rate 100"))
+        .args(&["--api-url", &api.url()])
+        .env("TMPDIR", sandbox.path("tmp"))
+        .start();
     api.0.wait_for(|stats| stats.requests > 5);
     running.signal("INT");
-    let ran = running.wait().exits(130);
-    assert!(ran.stdout.contains("Interrupted."), "{ran:?}");
+    let finished = running.wait().exits(130);
+    assert!(finished.stdout.contains("Interrupted."), "{finished:?}");
     assert!(
-        !ran.stdout.contains("export"),
-        "no step was finished: {ran:?}"
+        !finished.stdout.contains("export"),
+        "no step was finished: {finished:?}"
     );
-    assert_eq!(fs::read_dir(home.path("tmp")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(sandbox.path("tmp")).unwrap().count(), 0);
 }
 
 #[test]
 fn a_closed_stdout_ends_the_output_without_a_panic() {
-    let home = Home::new();
-    let args = [
-        "tune",
-        "--steps",
-        "1,2",
-        "--step-time",
-        "1s",
-        "--latency",
-        "5ms",
-        "--progress",
-        "never",
-    ];
-    let mut running = Running::start(&mut home.command(&args));
+    let sandbox = Sandbox::new();
+    let args = words("tune --steps 1,2 --step-time 1s --latency 5ms --progress never");
+    let mut running = sandbox.call(&args).start();
     drop(running.child().stdout.take());
     assert_eq!(running.wait().exits(0).stderr, "");
 }
 
 /// The binary where a shell allows no more open files than this.
-fn with_open_files(home: &Home, limit: &str, args: &[&str]) -> Ran {
-    let mut shell = Command::new("/bin/sh");
-    shell
-        .args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\"")])
-        .arg(env!("CARGO_BIN_EXE_hn-ingest"))
+fn with_open_files(sandbox: &Sandbox, limit: &str, args: &[&str]) -> Finished {
+    Call::new("/bin/sh", sandbox)
+        .args(&["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\"")])
+        .args(&[env!("CARGO_BIN_EXE_hn-ingest")])
         .args(args)
-        .env_clear()
-        .current_dir(home.path("."))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    Running::start(&mut shell).wait_within(Duration::from_secs(30))
+        .run()
 }
 
 #[test]
 fn a_soft_limit_of_open_files_is_raised_and_a_hard_one_leaves_out_the_steps_beyond_it() {
-    let home = Home::new();
+    let sandbox = Sandbox::new();
     let args = [&SHORT[..], &["--steps", "4,200", "--latency", "10ms"]].concat();
-    let soft = told(&with_open_files(&home, "-Sn 100", &args).exits(0));
+    let soft = report(&with_open_files(&sandbox, "-Sn 100", &args).exits(0));
     assert_eq!(each(&soft, "workers"), [4, 200]);
     assert_eq!(each(&soft, "attempts_failed"), [0, 0]);
-    let ran = with_open_files(&home, "-n 100", &args).exits(0);
-    assert_eq!(each(&told(&ran), "workers"), [4]);
-    assert!(ran.stderr.contains("ulimit -n"), "{ran:?}");
+    let finished = with_open_files(&sandbox, "-n 100", &args).exits(0);
+    assert_eq!(each(&report(&finished), "workers"), [4]);
+    assert!(finished.stderr.contains("ulimit -n"), "{finished:?}");
 }

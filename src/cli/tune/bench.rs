@@ -1,225 +1,264 @@
-//! What a step runs on: an API, one client for the whole sweep, and for each step a pipeline and a database of its own.
+//! Measures one worker count: an API and a client for the whole sweep, and for each step a pipeline and a database of its own.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use futures_util::{
     future::Either,
     stream::{self, Stream},
 };
+use tempfile::TempDir;
 use tokio::time::MissedTickBehavior;
 
 use super::{
-    TuneArgs, curve,
-    meter::Meter,
-    stopped::{Stopped, trouble},
+    args::TuneArgs,
+    rate_meter::RateMeter,
+    step::{Step, failed_attempts},
+    stop_reason::StopReason,
+    tested_api::TestedApi,
+    wording,
 };
 use crate::{
     cli::{
-        Refusal,
-        options::Options,
-        progress::{Display, Shown},
-        session,
+        database::connection,
+        exit::CommandError,
+        options::{Options, ProgressMode},
+        progress::{ProgressDisplay, ProgressView},
         signals::{self, Signals},
     },
     db,
-    hn::{HnSink, HnSource, PUBLIC_API, lists, migrations},
-    ingest::{Builder, Client, Config, Latency, Progress, RunWatch},
+    hn::{HnSink, HnSource, lists, migrations},
+    ingest::{Builder, Client, Config, Pipeline, Run, RunWatch},
     mock_api::{Faults, MockApi, RunningMockApi},
 };
 
-/// The first part of a step opens connections and fills batches, and is not counted.
-const RAMP: u32 = 5;
-/// How often the counters are looked at.
-const LOOK: Duration = Duration::from_millis(20);
+/// The first part of a step, one in this many, opens connections and fills batches. It is not counted.
+const RAMP_FRACTION: u32 = 5;
+/// How often the counters of a run are read.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(20);
 
-pub(super) struct Bench<'a> {
-    options: &'a Options,
+pub(super) struct Bench {
+    progress: ProgressMode,
     step_time: Duration,
+    /// Whether the API is one that others use too.
+    is_live: bool,
     source: HnSource,
-    /// One for all steps: so no two steps together exceed the rate, and no connection is opened twice.
+    /// All steps share it, so that together they keep to the rate and use the same connections.
     client: Client,
     config: Config,
+    /// The largest id of the API.
     max_item: i64,
-    live: bool,
-    _mock: Option<RunningMockApi>,
+    /// The embedded API. It serves until the bench is dropped.
+    _embedded_api: Option<RunningMockApi>,
 }
 
-/// What a step came to.
-#[derive(Clone, Debug)]
-pub(super) struct Step {
-    pub(super) workers: usize,
-    pub(super) items_per_second: f64,
-    pub(super) totals: Progress,
+/// What came out of measuring a worker count.
+pub(super) struct StepResult {
+    /// `None` if the step did not last to its end.
+    pub(super) step: Option<Step>,
+    /// Why the sweep must end with this step, if it must.
+    pub(super) stop_reason: Option<StopReason>,
 }
 
-impl Step {
-    /// Attempts that failed, be they tried again or not.
-    pub(super) fn failed(&self) -> u64 {
-        failed(&self.totals)
-    }
-
-    pub(super) fn latency(&self) -> Latency {
-        self.totals.latency
-    }
+/// How the run of a step ended.
+struct StepEnd {
+    items_per_second: f64,
+    stop_reason: Option<StopReason>,
 }
 
-pub(super) fn failed(progress: &Progress) -> u64 {
-    let attempts: u64 = progress.attempts_failed.iter().sum();
-    // An answer that is no item fails its id, and no attempt.
-    attempts.max(progress.failed)
-}
-
-impl<'a> Bench<'a> {
-    /// `most` is the largest worker count to come.
+impl Bench {
+    /// `most_workers` is the largest worker count that will be measured.
     pub(super) async fn open(
-        options: &'a Options,
+        options: &Options,
         args: &TuneArgs,
-        most: usize,
+        api: &TestedApi,
+        most_workers: usize,
         signals: &mut Signals,
-    ) -> Result<Self, Refusal> {
-        let faults = Faults {
-            latency: args.latency,
-            ..Faults::default()
-        };
-        let mock = match args.live {
-            true => None,
-            false => Some(
-                MockApi {
+    ) -> Result<Self, CommandError> {
+        let (url, embedded_api) = match api {
+            TestedApi::Live { url } => (url.clone(), None),
+            TestedApi::Embedded { latency } => {
+                let faults = Faults {
+                    latency: *latency,
+                    ..Faults::default()
+                };
+                let api = MockApi {
                     faults,
                     ..MockApi::default()
-                }
-                .start()
-                .await
-                .map_err(|error| Refusal(format!("the embedded API cannot start: {error}")))?,
-            ),
+                };
+                let api = api.start().await.map_err(|error| {
+                    CommandError(format!(
+                        "the embedded API cannot start on this machine: {error}"
+                    ))
+                })?;
+                (api.url(), Some(api))
+            }
         };
-        let base = match &mock {
-            Some(mock) => mock.url(),
-            None => live_url(options).to_owned(),
-        };
-        let source = HnSource::new(&base).map_err(Refusal::new)?;
+        let source = HnSource::new(&url).map_err(CommandError::new)?;
         let config = Config {
-            workers: most,
-            // A sweep measures each worker count as it stands.
+            workers: most_workers,
+            // Each worker count is measured as it is.
             adaptive: false,
             ..options.config.clone()
         };
         let client = Client::new(&config);
-        let read = signals.or_leave(lists::max_item(&client, &source)).await;
-        let max_item = read.map_err(|error| match args.live {
-            true => Refusal(format!(
-                "{error}; check --api-url and the network, or leave out --live"
-            )),
-            false => Refusal::new(error),
+        let reading = lists::max_item(&client, &source);
+        let read = signals.or_end_process(reading).await;
+        let max_item = read.map_err(|error| {
+            if api.is_live() {
+                CommandError(format!(
+                    "{error}; check --api-url and the network, or leave out --live"
+                ))
+            } else {
+                CommandError::new(error)
+            }
         })?;
         Ok(Self {
-            options,
+            progress: options.progress,
             step_time: args.step_time,
+            is_live: api.is_live(),
             source,
             client,
             config,
             max_item,
-            live: args.live,
-            _mock: mock,
+            _embedded_api: embedded_api,
         })
     }
 
-    /// Ingests with so many workers for the time of a step. There is no step if a signal cut it short.
-    pub(super) async fn step(
+    /// Ingests with this many workers for the time of a step.
+    pub(super) async fn measure(
         &self,
         workers: usize,
         signals: &mut Signals,
-    ) -> Result<(Option<Step>, Option<Stopped>), Refusal> {
-        let folder = tempfile::Builder::new()
-            .prefix("hn-ingest-tune-")
-            .tempdir()
-            .map_err(|error| Refusal(format!("no folder for a temporary database: {error}")))?;
-        let pool = db::open(&folder.path().join("tune.db")).map_err(Refusal::new)?;
-        migrations::run(&mut *session::connection(&pool)?).map_err(Refusal::new)?;
-        let pipeline = Builder::new(self.source.clone(), HnSink::new())
-            .config(Config {
-                workers,
-                ..self.config.clone()
-            })
-            .client(self.client.clone())
-            .pool(pool)
-            .start()
-            .await
-            .map_err(Refusal::new)?;
-        let mut run = pipeline.run_stream(self.ids());
+    ) -> Result<StepResult, CommandError> {
+        // Declared first, so that it is deleted after the pipeline has closed its database.
+        let folder = temporary_folder()?;
+        let database = folder.path().join("tune.db");
+        let mut folder = Some(folder);
+        let pipeline = self.start_pipeline(workers, &database).await?;
+        let run = pipeline.run_stream(self.ids());
         let watch = run.watch();
-        let (began, mut meter) = (Instant::now(), Meter::after(self.step_time / RAMP));
-        let display = self.display(workers, began, watch.clone());
-        let mut tick = actix_rt::time::interval(LOOK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut under_way, mut stopped) = (true, None);
+        let StepEnd {
+            items_per_second,
+            stop_reason,
+        } = self.drive(run, workers, signals, &mut folder).await;
+        if let Some(StopReason::PipelineBroken(_) | StopReason::Interrupted { .. }) = stop_reason {
+            return Ok(StepResult {
+                step: None,
+                stop_reason,
+            });
+        }
+        let nothing_stored =
+            (items_per_second == 0.0).then_some(StopReason::NothingStored { workers });
+        Ok(StepResult {
+            step: Some(Step {
+                workers,
+                items_per_second,
+                totals: watch.progress(),
+            }),
+            stop_reason: stop_reason.or(nothing_stored),
+        })
+    }
+
+    /// Reads the counters of a run until the time of a step is over, the API should get no more requests, or a signal comes.
+    /// Then cancels the run and waits for its end. A second signal ends the process.
+    async fn drive(
+        &self,
+        mut run: Run<i64>,
+        workers: usize,
+        signals: &mut Signals,
+        folder: &mut Option<TempDir>,
+    ) -> StepEnd {
+        let watch = run.watch();
+        let started = Instant::now();
+        let mut meter = RateMeter::new(self.step_time / RAMP_FRACTION);
+        let _display = self.display(workers, started, watch.clone());
+        let mut ticks = actix_rt::time::interval(SAMPLE_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_cancelled = false;
+        let mut stop_reason = None;
         let report = loop {
             tokio::select! {
                 report = &mut run => break report,
-                number = signals.next() => {
-                    if let Some(Stopped::Interrupted(_)) = stopped {
-                        // Leaving does not come back to clean up.
-                        drop(folder);
-                        signals::leave(number);
+                signal = signals.next() => {
+                    if let Some(StopReason::Interrupted { .. }) = stop_reason {
+                        // The end of the process would leave the folder behind.
+                        drop(folder.take());
+                        signals::end_process(signal);
                     }
-                    stopped = Some(Stopped::Interrupted(number));
-                    under_way = false;
+                    stop_reason = Some(StopReason::Interrupted { signal });
+                    is_cancelled = true;
                     run.cancel();
                 }
-                _ = tick.tick(), if under_way => {
-                    let (at, progress) = (began.elapsed(), watch.progress());
-                    meter.look(at, progress.settled());
-                    stopped = trouble(workers, &progress);
-                    under_way = at < self.step_time && stopped.is_none();
-                    if !under_way {
+                _ = ticks.tick(), if !is_cancelled => {
+                    let time = started.elapsed();
+                    let progress = watch.progress();
+                    meter.add_sample(time, progress.settled());
+                    stop_reason = StopReason::from_progress(workers, &progress);
+                    if time >= self.step_time || stop_reason.is_some() {
+                        is_cancelled = true;
                         run.cancel();
                     }
                 }
             }
         };
-        drop(display);
         let broken = match report {
             Ok(report) => report.storage_lost,
-            Err(stopped) => Some(stopped.to_string()),
+            Err(error) => Some(error.to_string()),
         };
-        if let Some(why) = broken {
-            return Ok((None, Some(Stopped::Broken(why))));
-        }
-        if let Some(Stopped::Interrupted(_)) = stopped {
-            return Ok((None, stopped));
-        }
-        let step = Step {
-            workers,
+        StepEnd {
             items_per_second: meter.rate(),
-            totals: watch.progress(),
-        };
-        let silent = (step.items_per_second == 0.0).then_some(Stopped::Silent { workers });
-        Ok((Some(step), stopped.or(silent)))
+            stop_reason: broken.map(StopReason::PipelineBroken).or(stop_reason),
+        }
     }
 
-    /// Endless. Those of a live API are spread over all it has, so that no cache makes it look quicker than it is.
+    async fn start_pipeline(
+        &self,
+        workers: usize,
+        database: &Path,
+    ) -> Result<Pipeline<i64>, CommandError> {
+        let pool = db::open(database).map_err(CommandError::new)?;
+        migrations::run(&mut *connection(&pool)?).map_err(CommandError::new)?;
+        let config = Config {
+            workers,
+            ..self.config.clone()
+        };
+        Builder::new(self.source.clone(), HnSink::new())
+            .config(config)
+            .client(self.client.clone())
+            .pool(pool)
+            .start()
+            .await
+            .map_err(CommandError::new)
+    }
+
+    /// Ids without end. Those of a live API are random, because ids close to each other could come from a cache and make the
+    /// API look faster than it is.
     fn ids(&self) -> impl Stream<Item = i64> + Send + 'static {
         let ids = 1..=self.max_item;
-        match self.live {
-            true => Either::Left(stream::repeat_with(move || fastrand::i64(ids.clone()))),
-            false => Either::Right(stream::iter(ids.cycle())),
+        if self.is_live {
+            Either::Left(stream::repeat_with(move || fastrand::i64(ids.clone())))
+        } else {
+            Either::Right(stream::iter(ids.cycle()))
         }
     }
 
-    fn display(&self, workers: usize, began: Instant, watch: RunWatch) -> Display {
+    fn display(&self, workers: usize, started: Instant, watch: RunWatch) -> ProgressDisplay {
         let step_time = self.step_time;
-
-        Display::of(self.options.progress, move || {
-            let (progress, at) = (watch.progress(), began.elapsed());
-            Shown {
-                position: at.min(step_time).as_millis() as u64,
+        ProgressDisplay::start(self.progress, move || {
+            let progress = watch.progress();
+            let time = started.elapsed();
+            ProgressView {
+                position: time.min(step_time).as_millis() as u64,
                 length: step_time.as_millis() as u64,
                 line: format!(
                     "{}: {} settled in {:.1} s, {} failed, {} in flight",
-                    curve::workers(workers),
+                    wording::workers(workers),
                     progress.settled(),
-                    at.as_secs_f64(),
-                    failed(&progress),
+                    time.as_secs_f64(),
+                    failed_attempts(&progress),
                     progress.in_flight
                 ),
             }
@@ -227,6 +266,13 @@ impl<'a> Bench<'a> {
     }
 }
 
-pub(super) fn live_url(options: &Options) -> &str {
-    options.api_url.as_deref().unwrap_or(PUBLIC_API)
+fn temporary_folder() -> Result<TempDir, CommandError> {
+    tempfile::Builder::new()
+        .prefix("hn-ingest-tune-")
+        .tempdir()
+        .map_err(|error| {
+            CommandError(format!(
+                "no folder can be made for a temporary database: {error}; name another place with TMPDIR"
+            ))
+        })
 }

@@ -1,42 +1,53 @@
-//! The curve as text: a column for each worker count, as high as its rate. Pure.
+//! The curve of a sweep as text: a column for each worker count, as high as its rate. Pure.
 
-/// Lines of the columns.
+use super::wording;
+
+/// The height of the columns in lines.
 const HEIGHT: usize = 8;
-/// A column with the gap before it.
-const WIDEST: usize = 7;
+/// The width of a column at most, with the gap before it.
+const CELL_MAX: usize = 7;
+/// A line of a column, by how many eighths of it are filled.
 const EIGHTHS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const KNEE: &str = "▲ knee";
+/// The same with the arrow at its end, where there is no room to the right.
+const KNEE_ON_THE_LEFT: &str = "knee ▲";
 
-/// The lines of a drawing at most `width` wide, as far as each step gets a column. `knee` is the place of the step to point at.
-pub(super) fn draw(steps: &[(usize, f64)], knee: Option<usize>, width: usize) -> Vec<String> {
-    let best = steps.iter().map(|step| step.1).fold(0.0, f64::max);
+/// A worker count and its rate.
+pub(super) struct CurvePoint {
+    pub(super) workers: usize,
+    pub(super) rate: f64,
+}
+
+/// The lines of the drawing. They are at most `width` wide, if each point then still gets a column. `knee` is the position of
+/// the point to mark.
+pub(super) fn draw(points: &[CurvePoint], knee: Option<usize>, width: usize) -> Vec<String> {
+    let best = points.iter().map(|point| point.rate).fold(0.0, f64::max);
     if best <= 0.0 {
         return Vec::new();
     }
-    let (top, half) = (rate(best), rate(best / 2.0));
-    // The words at the axes are as long as a rate can be, mostly.
-    let margin = "workers".len().max(top.len());
+    let top_label = wording::rate(best);
+    let middle_label = wording::rate(best / 2.0);
+    let margin = "workers".len().max(top_label.len());
     let room = width.saturating_sub(margin + 2);
-    let cell = (room / steps.len()).clamp(1, WIDEST);
+    let cell = (room / points.len()).clamp(1, CELL_MAX);
     let mut lines = vec![format!("{:>margin$}", "items/s")];
     for row in (0..HEIGHT).rev() {
-        let (label, tick) = match row {
-            _ if row == HEIGHT - 1 => (top.as_str(), '┤'),
-            _ if row == HEIGHT / 2 - 1 => (half.as_str(), '┤'),
-            _ => ("", '│'),
+        let (label, axis) = if row == HEIGHT - 1 {
+            (top_label.as_str(), '┤')
+        } else if row == HEIGHT / 2 - 1 {
+            (middle_label.as_str(), '┤')
+        } else {
+            ("", '│')
         };
-        let columns: String = steps
+        let columns: String = points
             .iter()
-            .map(|step| column(level(step.1 / best, row), cell))
+            .map(|point| column(filled(point.rate / best, row), cell))
             .collect();
-        lines.push(format!("{label:>margin$} {tick}{columns}"));
+        lines.push(format!("{label:>margin$} {axis}{columns}"));
     }
-    lines.push(format!(
-        "{:>margin$} └{}",
-        "",
-        "─".repeat(cell * steps.len())
-    ));
-    lines.push(format!("{:>margin$}  {}", "workers", labels(steps, cell)));
+    let floor = "─".repeat(cell * points.len());
+    lines.push(format!("{:>margin$} └{floor}", ""));
+    lines.push(format!("{:>margin$}  {}", "workers", labels(points, cell)));
     if let Some(knee) = knee {
         lines.push(format!("{:>margin$}  {}", "", pointer(knee, cell, room)));
     }
@@ -46,54 +57,45 @@ pub(super) fn draw(steps: &[(usize, f64)], knee: Option<usize>, width: usize) ->
         .collect()
 }
 
-/// A rate as people read it.
-pub(super) fn rate(rate: f64) -> String {
-    match rate < 99.95 {
-        true => format!("{rate:.1}"),
-        false => format!("{rate:.0}"),
-    }
-}
-
-pub(super) fn workers(count: usize) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} worker{plural}")
-}
-
-/// How much of this row a column fills that is as high as this share of the best.
-fn level(share: f64, row: usize) -> char {
-    // Whatever is more than nothing shows.
-    let eighths = (share * (HEIGHT * 8) as f64)
-        .round()
-        .max(f64::from(share > 0.0));
+/// What a column shows in this row, counted from the bottom, if it is as high as this share of the best.
+fn filled(share: f64, row: usize) -> char {
+    // A rate above nothing always shows.
+    let least = f64::from(share > 0.0);
+    let eighths = (share * (HEIGHT * 8) as f64).round().max(least);
     EIGHTHS[(eighths as usize).saturating_sub(row * 8).min(8)]
 }
 
-fn column(level: char, cell: usize) -> String {
+fn column(filled: char, cell: usize) -> String {
     let gap = usize::from(cell > 1);
-    let filled = level.to_string().repeat(cell - gap);
-    format!("{}{filled}", " ".repeat(gap))
+    let column = filled.to_string().repeat(cell - gap);
+    format!("{}{column}", " ".repeat(gap))
 }
 
-/// Each count ends where its column does; one that would touch the count before it is left out.
-fn labels(steps: &[(usize, f64)], cell: usize) -> String {
+/// The worker counts, each ending where its column ends. A count that would touch the one before it is left out.
+fn labels(points: &[CurvePoint], cell: usize) -> String {
     let mut line = String::new();
-    for (at, (workers, _)) in steps.iter().enumerate() {
-        let (label, end) = (workers.to_string(), (at + 1) * cell);
+    for (position, point) in points.iter().enumerate() {
+        let label = point.workers.to_string();
+        let end = (position + 1) * cell;
         let gap = usize::from(!line.is_empty());
         if line.len() + gap + label.len() <= end.max(label.len()) {
-            let rest = end.saturating_sub(line.len());
-            line.push_str(&format!("{label:>rest$}"));
+            let width = end.saturating_sub(line.len());
+            line.push_str(&format!("{label:>width$}"));
         }
     }
     line
 }
 
+/// The line with the arrow under the knee.
 fn pointer(knee: usize, cell: usize, room: usize) -> String {
-    let under = knee * cell + cell / 2;
-    let long = KNEE.chars().count();
-    match under + long <= room || under + 1 < long {
-        true => format!("{:under$}{KNEE}", ""),
-        false => format!("{:>end$}", "knee ▲", end = under + 1),
+    let arrow = knee * cell + cell / 2;
+    let length = KNEE.chars().count();
+    let fits_on_the_right = arrow + length <= room;
+    let fits_on_the_left = arrow + 1 >= length;
+    if fits_on_the_right || !fits_on_the_left {
+        format!("{:arrow$}{KNEE}", "")
+    } else {
+        format!("{KNEE_ON_THE_LEFT:>end$}", end = arrow + 1)
     }
 }
 
@@ -101,15 +103,20 @@ fn pointer(knee: usize, cell: usize, room: usize) -> String {
 mod tests {
     use super::*;
 
-    fn doubling(rates: &[f64]) -> Vec<(usize, f64)> {
-        let workers = (0..rates.len()).map(|power| 1 << power);
-        workers.zip(rates.iter().copied()).collect()
+    fn doubling(rates: &[f64]) -> Vec<CurvePoint> {
+        let points = rates.iter().enumerate();
+        points
+            .map(|(power, &rate)| CurvePoint {
+                workers: 1 << power,
+                rate,
+            })
+            .collect()
     }
 
     #[test]
     fn a_plateau_is_drawn_with_its_knee() {
         let drawn = draw(&doubling(&[100.0, 200.0, 400.0, 390.0]), Some(2), 30);
-        let right = [
+        let expected = [
             "items/s",
             "    400 ┤           ████ ▆▆▆▆",
             "        │           ████ ████",
@@ -123,7 +130,7 @@ mod tests {
             "workers      1    2    4    8",
             "                     ▲ knee",
         ];
-        assert_eq!(drawn, right, "{drawn:#?}");
+        assert_eq!(drawn, expected, "{drawn:#?}");
     }
 
     #[test]
@@ -142,9 +149,14 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_no_room_for_every_count_some_are_left_out_and_none_touch() {
-        let steps: Vec<_> = (1..=40).map(|n| (n * 100, n as f64)).collect();
-        let drawn = draw(&steps, Some(39), 80);
+    fn without_room_for_every_count_some_are_left_out_and_no_two_touch() {
+        let points: Vec<_> = (1..=40)
+            .map(|n| CurvePoint {
+                workers: n * 100,
+                rate: n as f64,
+            })
+            .collect();
+        let drawn = draw(&points, Some(39), 80);
         assert!(
             drawn.iter().all(|line| line.chars().count() <= 80),
             "{drawn:#?}"
@@ -160,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_rate_shows_and_no_rate_draws_nothing() {
+    fn the_smallest_rate_shows_and_a_curve_without_a_rate_is_not_drawn() {
         let drawn = draw(&doubling(&[1.0, 100_000.0]), None, 40);
         assert!(drawn[HEIGHT].contains('▁'), "{drawn:#?}");
         assert!(draw(&doubling(&[0.0, 0.0]), None, 80).is_empty());
@@ -168,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_too_narrow_for_anything_panics_not() {
+    fn a_terminal_that_is_too_narrow_does_not_panic() {
         for width in 0..20 {
             assert!(!draw(&doubling(&[1.0; 11]), Some(10), width).is_empty());
         }

@@ -1,0 +1,56 @@
+//! Where the database is: the text of `--database` as a path.
+
+use std::path::PathBuf;
+
+/// The file if `--database` is not given.
+pub(in crate::cli) const DEFAULT: &str = "hn.db";
+/// The file if `--database` is not given and `--demo` is.
+pub(in crate::cli) const DEMO_DEFAULT: &str = "hn-demo.db";
+
+/// The file that a path or a `sqlite://` URL names. `None` if the text is neither, or names a database in memory.
+pub(in crate::cli) fn parse(text: &str) -> Option<PathBuf> {
+    let path = match text.split_once(':') {
+        Some(("sqlite", rest)) => rest.strip_prefix("//").unwrap_or(rest),
+        Some((scheme, _)) if is_scheme(scheme) => return None,
+        _ => text,
+    };
+    let is_file = !path.is_empty() && !path.contains(":memory:") && !path.contains(['?', '\0']);
+    is_file.then(|| PathBuf::from(path))
+}
+
+/// Whether this could be the scheme of a URL (RFC 3986, section 3.1). One letter is a drive instead. An empty text counts,
+/// because `:memory:` begins with one.
+fn is_scheme(text: &str) -> bool {
+    text.len() != 1
+        && !text.starts_with(|c: char| !c.is_ascii_alphabetic())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_a_path_or_a_sqlite_url_and_nothing_else() {
+        for (text, path) in [
+            ("hn.db", Some("hn.db")),
+            ("/tmp/a b/hn.db", Some("/tmp/a b/hn.db")),
+            ("sqlite://hn.db", Some("hn.db")),
+            ("sqlite:///var/hn.db", Some("/var/hn.db")),
+            ("sqlite:hn.db", Some("hn.db")),
+            ("./odd:name.db", Some("./odd:name.db")),
+            ("mysql://root@host/db", None),
+            ("mysql:x", None),
+            ("postgres://host", None),
+            ("file:hn.db?mode=memory", None),
+            (":memory:", None),
+            ("sqlite://:memory:", None),
+            ("sqlite://", None),
+            ("", None),
+        ] {
+            assert_eq!(parse(text), path.map(PathBuf::from), "{text}");
+        }
+    }
+}

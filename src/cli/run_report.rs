@@ -1,0 +1,172 @@
+//! The report of a run, as text for people or as JSON for programs.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::{
+    milliseconds::LatencyMilliseconds,
+    options::ReportFormat,
+    terminal::{counted, print_report, printable},
+};
+use crate::{
+    hn::runs::TopItem,
+    ingest::{FailedId, Latency, Report},
+};
+
+/// How many failures the text report shows.
+const FAILURES_SHOWN: usize = 10;
+
+pub(super) struct RunReport<'a> {
+    pub(super) command: &'a str,
+    pub(super) run: &'a Report<i64>,
+    /// The best items of the run. Only the commands that fetch a list have them.
+    pub(super) top: Option<Vec<TopItem>>,
+}
+
+impl RunReport<'_> {
+    pub(super) fn print(&self, format: ReportFormat) {
+        print_report(format, &RunReportJson::new(self), |out| {
+            self.write_text(out)
+        });
+    }
+
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.write_totals(out)?;
+        self.write_attempts(out)?;
+        self.write_failures(out)?;
+        self.write_top(out)
+    }
+
+    fn write_totals(&self, out: &mut dyn Write) -> io::Result<()> {
+        let totals = &self.run.totals;
+        if self.run.interrupted {
+            write!(out, "interrupted: ")?;
+        }
+        write!(
+            out,
+            "{} saved, {} absent, {} failed",
+            totals.stored, totals.absent, totals.failed
+        )?;
+        if totals.not_attempted > 0 {
+            write!(out, ", {} not attempted", totals.not_attempted)?;
+        }
+        writeln!(
+            out,
+            ", of {} in {:.2} s ({:.1} items/s)",
+            totals.requested,
+            self.run.elapsed.as_secs_f64(),
+            self.run.items_per_second(),
+        )
+    }
+
+    fn write_attempts(&self, out: &mut dyn Write) -> io::Result<()> {
+        let totals = &self.run.totals;
+        if totals.attempts == 0 {
+            return Ok(());
+        }
+        let Latency { p50, p90, p99, max } = totals.latency;
+        writeln!(
+            out,
+            "{} over {}, {} bytes; latency p50 {p50:.1?}, p90 {p90:.1?}, p99 {p99:.1?}, max {max:.1?}",
+            counted(totals.attempts, "attempt"),
+            counted(totals.connections, "connection"),
+            totals.bytes,
+        )
+    }
+
+    fn write_failures(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.run.failures.is_empty() {
+            return Ok(());
+        }
+        writeln!(out)?;
+        for failure in self.run.failures.iter().take(FAILURES_SHOWN) {
+            writeln!(
+                out,
+                "failed: {}: {}, after {}: {}",
+                failure.id,
+                failure.kind,
+                counted(failure.attempts.into(), "attempt"),
+                printable(&failure.message)
+            )?;
+        }
+        let more = self.run.totals.failed.saturating_sub(FAILURES_SHOWN as u64);
+        if more > 0 {
+            writeln!(out, "and {more} more; see the table `failures`")?;
+        }
+        Ok(())
+    }
+
+    fn write_top(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Some(items) = self.top.as_ref().filter(|items| !items.is_empty()) else {
+            return Ok(());
+        };
+        let widths = items
+            .iter()
+            .map(|item| printable_title(item).chars().count());
+        let width = widths.max().unwrap_or(0).max("title".len());
+        writeln!(out, "\n{:>6}  {:<width$}  {:>10}", "score", "title", "id")?;
+        for item in items {
+            let score = item.score.map(|score| score.to_string());
+            writeln!(
+                out,
+                "{:>6}  {:<width$}  {:>10}",
+                score.unwrap_or_default(),
+                printable_title(item),
+                item.id
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn printable_title(item: &TopItem) -> String {
+    printable(item.title.as_deref().unwrap_or(""))
+}
+
+/// The report as JSON. The keys are part of the program's contract.
+#[derive(Serialize)]
+struct RunReportJson<'a> {
+    command: &'a str,
+    requested: u64,
+    stored: u64,
+    absent: u64,
+    failed: u64,
+    not_attempted: u64,
+    attempts: u64,
+    retries: u64,
+    bytes: u64,
+    connections: u64,
+    latency_ms: LatencyMilliseconds,
+    elapsed_ms: u64,
+    items_per_second: f64,
+    interrupted: bool,
+    failures: &'a [FailedId<i64>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top: Option<&'a [TopItem]>,
+}
+
+impl<'a> RunReportJson<'a> {
+    fn new(report: &'a RunReport<'_>) -> Self {
+        let run = report.run;
+        let totals = &run.totals;
+        Self {
+            command: report.command,
+            requested: totals.requested,
+            stored: totals.stored,
+            absent: totals.absent,
+            failed: totals.failed,
+            not_attempted: totals.not_attempted,
+            attempts: totals.attempts,
+            retries: totals.retries,
+            bytes: totals.bytes,
+            connections: totals.connections,
+            latency_ms: totals.latency.into(),
+            elapsed_ms: u64::try_from(run.elapsed.as_millis()).unwrap_or(u64::MAX),
+            items_per_second: run.items_per_second(),
+            interrupted: run.interrupted,
+            failures: &run.failures,
+            top: report.top.as_deref(),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Suggestions for misspelt names.
+
+use std::env;
+
+use log::warn;
+
+use super::options::variables;
+
+/// Warns of variables that look like settings and are none. Otherwise a misspelt variable would have no effect and no message.
+pub(super) fn warn_of_unknown_variables() {
+    let known: Vec<_> = variables().collect();
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("INGEST_") && !known.contains(&name.as_ref()) {
+            warn!(
+                "{name} is not a variable of hn-ingest; did you mean {}?",
+                most_similar(&known, &name)
+            );
+        }
+    }
+}
+
+/// The known name that a misspelt one most likely stands for.
+pub(super) fn most_similar<'a>(known: &[&'a str], misspelt: &str) -> &'a str {
+    let similarity = |name: &str| strsim::jaro_winkler(name, misspelt);
+    let best = known
+        .iter()
+        .max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+    best.copied().unwrap_or_default()
+}

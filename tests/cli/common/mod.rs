@@ -1,0 +1,16 @@
+//! What the tests of the binary share: the binary itself, an API to run it against, and its database.
+
+mod binary;
+
+mod finished;
+
+mod api;
+
+mod database;
+
+pub(crate) use self::{
+    api::{Api, id_of, item_path, story},
+    binary::{Call, Running, Sandbox, words},
+    database::foreign_database,
+    finished::{Finished, counts},
+};

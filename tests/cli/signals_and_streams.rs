@@ -1,0 +1,290 @@
+//! The binary as a process: signals, closed and full streams, and two processes on one database.
+
+use std::{fs::OpenOptions, io::Write, process::Stdio};
+
+use hn_ingest::test_util::{Gate, Reply};
+use serde_json::json;
+
+use crate::common::{Api, Sandbox, counts, id_of, story};
+
+/// An API with a list of 50 stories that answers an item once its gate is open.
+struct HeldApi {
+    api: Api,
+    /// Holds the items 1 to 4.
+    first: Gate,
+    /// Holds all other items.
+    rest: Gate,
+}
+
+impl HeldApi {
+    fn new() -> Self {
+        let held = Self {
+            api: Api::new(),
+            first: Gate::new(),
+            rest: Gate::new(),
+        };
+        let first = held.first.clone();
+        let rest = held.rest.clone();
+        held.api.list("top", 1..=50);
+        held.api.0.otherwise(move |path| {
+            let id = id_of(path).unwrap();
+            let gate = if id <= 4 { &first } else { &rest };
+            Reply::json(story(id, id)).held_by(gate)
+        });
+        held
+    }
+}
+
+#[test]
+fn a_signal_lets_requests_in_flight_finish_and_reports_what_was_stored() {
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let sandbox = Sandbox::new();
+        let HeldApi { api, first, .. } = HeldApi::new();
+        let args = ["top", "--limit", "0", "--workers", "4", "--drain", "5s"];
+        let running = sandbox.call_with(&api, &args).start();
+        api.0.wait_in_flight(4);
+        running.signal(name);
+        first.open();
+        let finished = running.wait().exits(code);
+        let report = finished.report();
+        assert_eq!(counts(&report), [4, 0, 0, 46]);
+        assert_eq!(
+            (&report["interrupted"], &report["failures"]),
+            (&json!(true), &json!([]))
+        );
+        let mut db = sandbox.db("hn.db");
+        assert_eq!(db.column("id", "items ORDER BY id"), json!([1, 2, 3, 4]));
+        assert_eq!(
+            db.rows(
+                "requested, stored, not_attempted",
+                "runs WHERE finished_at IS NOT NULL"
+            ),
+            json!([[50, 4, 46]])
+        );
+        assert_eq!(db.count("lists"), 50);
+    }
+}
+
+#[test]
+fn after_a_signal_a_request_that_hangs_is_dropped_when_the_drain_is_over() {
+    let sandbox = Sandbox::new();
+    let HeldApi { api, .. } = HeldApi::new();
+    let args = ["top", "--workers", "4", "--drain", "50ms"];
+    let running = sandbox.call_with(&api, &args).start();
+    api.0.wait_in_flight(4);
+    running.signal("INT");
+    let report = running.wait().exits(130).report();
+    assert_eq!(counts(&report), [0, 0, 0, 20]);
+    assert_eq!(sandbox.db("hn.db").count("failures"), 0);
+}
+
+#[test]
+fn a_text_report_says_that_it_was_interrupted_and_what_was_not_attempted() {
+    let sandbox = Sandbox::new();
+    let HeldApi { api, .. } = HeldApi::new();
+    let args = [
+        "top",
+        "--api-url",
+        &api.url(),
+        "--workers",
+        "4",
+        "--drain",
+        "0s",
+    ];
+    let running = sandbox.call(&args).start();
+    api.0.wait_in_flight(4);
+    running.signal("INT");
+    let finished = running.wait().exits(130);
+    let expected = "interrupted: 0 saved, 0 absent, 0 failed, 20 not attempted, of 20 in ";
+    assert!(finished.stdout.starts_with(expected), "{finished:?}");
+}
+
+#[test]
+fn top_of_an_interrupted_run_names_no_item_of_an_earlier_one() {
+    let sandbox = Sandbox::new();
+    let HeldApi { api, first, rest } = HeldApi::new();
+    first.open();
+    rest.open();
+    let args = ["top", "--limit", "0", "--workers", "4", "--drain", "100ms"];
+    sandbox.ingest(&api, &args).exits(0);
+    sandbox
+        .db("hn.db")
+        .execute("UPDATE items SET fetched_at = fetched_at - 60");
+    let gate = Gate::new();
+    for id in 3..=50 {
+        api.item(id, [Reply::json(story(id, id)).held_by(&gate)]);
+    }
+    let running = sandbox.call_with(&api, &args).start();
+    api.0
+        .wait_for(|stats| stats.requests == 51 + 7 && stats.in_flight == 4);
+    running.signal("INT");
+    let report = running.wait().exits(130).report();
+    assert_eq!(counts(&report), [2, 0, 0, 48]);
+    let ids: Vec<_> = report["top"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["id"])
+        .collect();
+    assert_eq!(ids, [2, 1]);
+}
+
+#[test]
+fn a_second_signal_ends_the_process_at_once() {
+    let sandbox = Sandbox::new();
+    let HeldApi { api, .. } = HeldApi::new();
+    let args = ["top", "--drain", "1h", "--timeout", "1h"];
+    let mut running = sandbox.call_with(&api, &args).start();
+    api.0.wait_in_flight(16);
+    // After the first signal alone it would drain for an hour.
+    running.signal_until_it_ends("INT");
+    let finished = running.wait().exits(130);
+    assert_eq!(finished.stdout, "", "there was no time for a report");
+}
+
+#[test]
+fn a_signal_while_the_list_is_read_ends_the_process_at_once() {
+    let sandbox = Sandbox::new();
+    let api = Api::new();
+    api.0.on("/v0/topstories.json", [Reply::hang()]);
+    let running = sandbox.call_with(&api, &["top", "--timeout", "1h"]).start();
+    api.0.wait_in_flight(1);
+    running.signal("TERM");
+    running.wait().exits(143);
+}
+
+#[test]
+fn a_signal_ends_a_run_that_waits_for_ids_on_stdin() {
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
+    let mut running = sandbox
+        .call_with(&api, &["items", "-"])
+        .stdin(Stdio::piped())
+        .start();
+    let mut stdin = running.take_stdin();
+    writeln!(stdin, "1").unwrap();
+    api.0
+        .wait_for(|stats| stats.requests == 1 && stats.in_flight == 0);
+    running.signal("INT");
+    let report = running.wait().exits(130).report();
+    assert_eq!(counts(&report), [1, 0, 0, 0]);
+    drop(stdin);
+}
+
+#[test]
+fn a_closed_stdout_ends_the_output_and_not_the_run() {
+    for format in ["text", "json"] {
+        let sandbox = Sandbox::new();
+        let HeldApi { api, first, rest } = HeldApi::new();
+        let args = ["top", "--api-url", &api.url(), "--format", format];
+        let mut running = sandbox.call(&args).start();
+        api.0.wait_in_flight(16);
+        drop(running.child().stdout.take());
+        first.open();
+        rest.open();
+        let finished = running.wait().exits(0);
+        assert_eq!(finished.stderr, "");
+        assert_eq!(sandbox.db("hn.db").count("items"), 20);
+    }
+}
+
+#[test]
+fn a_closed_stderr_changes_no_exit_code() {
+    let sandbox = Sandbox::new();
+    let api = Api::new();
+    let run = |args: &[&str]| {
+        let mut running = sandbox.call_with(&api, args).start();
+        drop(running.child().stderr.take());
+        running.wait()
+    };
+    for args in [
+        ["items", "x"].as_slice(),
+        &["top"],
+        &["--workers", "0"],
+        &["tops"],
+    ] {
+        assert_eq!(run(args).code, Some(2), "{args:?}");
+    }
+    run(&["items", "1"]).exits(1).report();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_stdout_causes_a_warning_and_nothing_is_lost() {
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let finished = sandbox.call_with(&api, &["items", "1"]).stdout(full).run();
+    assert!(
+        finished.stderr.contains("WARN") && finished.stderr.contains("standard output"),
+        "{finished:?}"
+    );
+    assert_eq!(sandbox.db("hn.db").column("id", "items"), json!([1]));
+}
+
+#[test]
+fn two_processes_that_start_on_one_fresh_file_lose_nothing() {
+    let api = Api::of_stories();
+    for round in 0..10 {
+        let sandbox = Sandbox::new();
+        let start = |ids: [&str; 4]| {
+            let args = [&["items"], ids.as_slice()].concat();
+            sandbox.call_with(&api, &args).start()
+        };
+        let pair = [start(["1", "2", "3", "4"]), start(["3", "4", "5", "6"])];
+        for running in pair {
+            let finished = running.wait().exits(0);
+            assert_eq!(
+                (counts(&finished.report()), finished.stderr.as_str()),
+                ([4, 0, 0, 0], ""),
+                "round {round}"
+            );
+        }
+        let mut db = sandbox.db("hn.db");
+        assert_eq!(
+            db.column("id", "items ORDER BY id"),
+            json!([1, 2, 3, 4, 5, 6])
+        );
+        assert_eq!(db.column("stored", "runs"), json!([4, 4]));
+        let migrations = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+        let migrations = std::fs::read_dir(migrations).unwrap().count();
+        assert_eq!(db.count("__diesel_schema_migrations"), migrations as u64);
+    }
+}
+
+#[test]
+fn a_killed_run_leaves_what_it_had_committed_and_the_next_run_goes_on() {
+    let sandbox = Sandbox::new();
+    let HeldApi { api, first, rest } = HeldApi::new();
+    first.open();
+    let args = ["top", "--limit", "0", "--workers", "4", "--linger", "0s"];
+    let running = sandbox.call_with(&api, &args).start();
+    api.0
+        .wait_for(|stats| stats.requests == 1 + 4 + 4 && stats.in_flight == 4);
+    running.signal("KILL");
+    assert_eq!(running.wait().code, None);
+    let stored = sandbox.db("hn.db").count("items");
+    assert!(stored <= 4, "{stored}");
+    rest.open();
+    let report = sandbox.ingest(&api, &args).exits(0).report();
+    assert_eq!(counts(&report), [50, 0, 0, 0]);
+    let mut db = sandbox.db("hn.db");
+    assert_eq!(
+        db.column("coalesce(finished_at > 0, 0)", "runs ORDER BY id"),
+        json!([0, 1])
+    );
+}
+
+#[test]
+fn progress_goes_to_stderr_and_never_means_never() {
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
+    let finished = sandbox
+        .ingest(&api, &["items", "1", "--progress", "never"])
+        .exits(0);
+    assert_eq!(finished.stderr, "");
+    sandbox
+        .ingest(&api, &["items", "1", "--progress", "always"])
+        .exits(0)
+        .report();
+}
