@@ -9,7 +9,7 @@ use super::{
     signals::Signals,
     terminal::write_stdout,
 };
-use crate::mock_api::{Faults, Latency, MockApi};
+use crate::mock_api::{Faults, LatencyRange, MockApi};
 
 /// The API as the flags set it up.
 pub(super) struct MockApiArgs(MockApi);
@@ -112,7 +112,7 @@ fn text<'a>(matches: &'a ArgMatches, name: &str) -> &'a str {
 }
 
 /// Reads the value of `--latency`, a flag of this command and of `tune`.
-pub(super) fn parse_latency(text: &str) -> Result<Latency, String> {
+pub(super) fn parse_latency(text: &str) -> Result<LatencyRange, String> {
     parse(
         "latency",
         text,

@@ -59,6 +59,7 @@ use crate::ingest::{
     actors::coordinator::id_stream::IdStream,
     backlog::RowPermit,
     handle::control::RunControl,
+    limits::breaker::StreakLength,
     outcome::{
         answer::Answer, failure::Failure, progress::Progress, report::Report,
         shutdown_report::ShutdownReport,
@@ -187,6 +188,8 @@ pub(crate) struct Fetched<I> {
     pub(crate) attempts: u32,
     /// When the answer was received.
     pub(crate) received_at: SystemTime,
+    /// How many attempts had failed in a row when this id's last one ended.
+    pub(crate) streak: StreakLength,
     /// The row's share of the backlog.
     pub(crate) permit: RowPermit,
 }

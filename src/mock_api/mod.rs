@@ -60,9 +60,6 @@ mod tests;
 
 pub use faults::Faults;
 pub use latency_range::LatencyRange;
-/// The former name of [`LatencyRange`].
-#[doc(hidden)]
-pub use latency_range::LatencyRange as Latency;
 
 /// What to serve. The default is seed 1, a million items, no faults, and any free port.
 #[derive(Clone, Debug, PartialEq)]

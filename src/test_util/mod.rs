@@ -91,9 +91,6 @@ mod write_reply;
 mod tests;
 
 pub use latch::Latch;
-/// The former name of [`Latch`].
-#[doc(hidden)]
-pub use latch::Latch as Gate;
 pub use proxy::Proxy;
 pub use reply::Reply;
 pub use request::Request;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hn_ingest::test_util::{Gate, Reply};
+use hn_ingest::test_util::{Latch, Reply};
 use serde_json::{Value, json};
 
 use crate::common::{Api, Sandbox, counts, id_of, item_path, story, words};
@@ -272,7 +272,7 @@ fn never_more_requests_in_flight_nor_connections_than_workers() {
     for workers in [1, 3, 8] {
         let sandbox = Sandbox::new();
         let api = Api::new();
-        let gate = Gate::new();
+        let gate = Latch::new();
         let held = gate.clone();
         api.list("top", 1..=40);
         api.0.otherwise(move |path| {
@@ -309,7 +309,7 @@ fn one_worker_waits_for_ten_items_one_by_one_and_ten_workers_for_all_at_once() {
     let elapsed = report["elapsed_ms"].as_u64().unwrap();
     assert!(elapsed >= 1_000, "{elapsed} ms");
 
-    let gate = Gate::new();
+    let gate = Latch::new();
     let held = gate.clone();
     api.0.otherwise(move |path| {
         let id = id_of(path).unwrap();

@@ -2,7 +2,7 @@
 
 use std::{io::Write, process::Stdio};
 
-use hn_ingest::test_util::{Gate, Reply};
+use hn_ingest::test_util::{Latch, Reply};
 use serde_json::json;
 
 use crate::common::{Api, Finished, Sandbox, counts, id_of};
@@ -82,7 +82,7 @@ fn an_id_on_stdin_is_fetched_before_the_next_one_comes() {
 fn ids_on_stdin_are_read_no_faster_than_they_are_fetched() {
     let sandbox = Sandbox::new();
     let api = Api::new();
-    let gate = Gate::new();
+    let gate = Latch::new();
     let held = gate.clone();
     api.0.otherwise(move |path| match id_of(path) {
         Some(id) if id <= 500 => Reply::json("null"),

@@ -7,7 +7,7 @@ use std::{
 
 use hn_ingest::{
     ingest::metrics::METRICS,
-    test_util::{Gate, Reply},
+    test_util::{Latch, Reply},
 };
 
 use crate::common::{Api, Sandbox};
@@ -28,7 +28,7 @@ fn get(address: &str, path: &str) -> String {
 fn metrics_are_served_as_prometheus_text_while_a_run_is_under_way() {
     let sandbox = Sandbox::new();
     let api = Api::new();
-    let gate = Gate::new();
+    let gate = Latch::new();
     let held = Reply::json("null").held_by(&gate);
     api.item(5, [held]);
     let mut running = sandbox

@@ -2,7 +2,7 @@
 
 use std::{fs::OpenOptions, io::Write, process::Stdio};
 
-use hn_ingest::test_util::{Gate, Reply};
+use hn_ingest::test_util::{Latch, Reply};
 use serde_json::json;
 
 use crate::common::{Api, Sandbox, counts, id_of, story};
@@ -11,17 +11,17 @@ use crate::common::{Api, Sandbox, counts, id_of, story};
 struct HeldApi {
     api: Api,
     /// Holds the items 1 to 4.
-    first: Gate,
+    first: Latch,
     /// Holds all other items.
-    rest: Gate,
+    rest: Latch,
 }
 
 impl HeldApi {
     fn new() -> Self {
         let held = Self {
             api: Api::new(),
-            first: Gate::new(),
-            rest: Gate::new(),
+            first: Latch::new(),
+            rest: Latch::new(),
         };
         let first = held.first.clone();
         let rest = held.rest.clone();
@@ -110,7 +110,7 @@ fn top_of_an_interrupted_run_names_no_item_of_an_earlier_one() {
     sandbox
         .db("hn.db")
         .execute("UPDATE items SET fetched_at = fetched_at - 60");
-    let gate = Gate::new();
+    let gate = Latch::new();
     for id in 3..=50 {
         api.item(id, [Reply::json(story(id, id)).held_by(&gate)]);
     }

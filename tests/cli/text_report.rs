@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use hn_ingest::test_util::{Gate, Reply};
+use hn_ingest::test_util::{Latch, Reply};
 use serde_json::json;
 
 use crate::common::{Api, Finished, Sandbox, counts, id_of, story};
@@ -139,7 +139,7 @@ fn a_row_that_the_database_refuses_fails_its_id_alone() {
 fn a_database_that_vanishes_ends_the_run_with_3_and_a_report_of_what_is_safe() {
     let sandbox = Sandbox::new();
     let api = Api::new();
-    let gate = Gate::new();
+    let gate = Latch::new();
     let held = gate.clone();
     api.0.otherwise(move |path| {
         let id = id_of(path).unwrap();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use hn_ingest::test_util::{Gate, Reply};
+use hn_ingest::test_util::{Latch, Reply};
 use serde_json::{Value, json};
 
 use crate::common::{Api, Call, Finished, Sandbox, id_of, story, words};
@@ -193,7 +193,7 @@ fn a_live_sweep_stops_at_the_first_429_and_names_the_workers() {
     let sandbox = Sandbox::new();
     let api = api_with_largest_id();
     // The API answers no request until eight are in flight, and then refuses them all.
-    let gate = Gate::new();
+    let gate = Latch::new();
     let held = gate.clone();
     api.0.otherwise(move |path| match id_of(path) {
         Some(_) => Reply::status(429)

@@ -8,7 +8,7 @@ use super::worker_counts::WorkerCounts;
 use crate::{
     cli::{mock_api::parse_latency, terminal::print_message},
     ingest::config::WORKERS_MAX,
-    mock_api::Latency,
+    mock_api::LatencyRange,
 };
 
 const STEP_TIME: &str = "3s";
@@ -21,7 +21,7 @@ pub(in crate::cli) struct TuneArgs {
     /// How long each worker count is measured.
     pub(super) step_time: Duration,
     /// How long the embedded API waits before each answer.
-    pub(super) latency: Latency,
+    pub(super) latency: LatencyRange,
 }
 
 pub(in crate::cli) fn command() -> Command {

@@ -97,7 +97,7 @@ struct SweepReport<'a> {
     /// The base URL of a live API, or `mock`.
     api: &'a str,
     /// The latency of the embedded API.
-    latency_ms: Option<LatencyRange>,
+    latency_ms: Option<MeasuredLatencyRange>,
     rate: u32,
     steps: Vec<StepReport>,
     /// Workers at the knee.
@@ -108,7 +108,7 @@ struct SweepReport<'a> {
 
 /// In milliseconds.
 #[derive(Serialize)]
-struct LatencyRange {
+struct MeasuredLatencyRange {
     min: f64,
     max: f64,
 }
@@ -148,8 +148,8 @@ impl<'a> SweepReport<'a> {
     }
 }
 
-impl From<mock_api::Latency> for LatencyRange {
-    fn from(latency: mock_api::Latency) -> Self {
+impl From<mock_api::LatencyRange> for MeasuredLatencyRange {
+    fn from(latency: mock_api::LatencyRange) -> Self {
         Self {
             min: milliseconds(latency.min),
             max: milliseconds(latency.max),

@@ -3,14 +3,14 @@
 use std::fmt;
 
 use super::args::TuneArgs;
-use crate::{cli::options::Options, mock_api::Latency};
+use crate::{cli::options::Options, mock_api::LatencyRange};
 
 #[derive(Clone, Debug)]
 pub(super) enum TestedApi {
     /// An API of made-up items inside this program.
     Embedded {
         /// How long it waits before each answer.
-        latency: Latency,
+        latency: LatencyRange,
     },
     /// The API of `--api-url`, which other clients use too.
     Live {

@@ -1,6 +1,6 @@
 //! A fetcher: works on one id at a time, from its URL to an answer.
 
-use std::{panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc, time::SystemTime};
+use std::{cell::Cell, panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc, time::SystemTime};
 
 use actix::{Actor, AtomicResponse, Context, Handler, Recipient, WrapFuture};
 use futures_util::FutureExt;
@@ -9,6 +9,7 @@ use crate::ingest::{
     backlog::{Backlog, RowPermit},
     handle::control::RunControl,
     http::client::{Client, Request, RequestSettings},
+    limits::breaker::StreakLength,
     messages::{Fetch, Fetched, FetcherGone},
     outcome::{answer::Answer, failure::FailureKind, panics::panic_message},
     source::Source,
@@ -74,6 +75,7 @@ impl<S: Source> Handler<Fetch<S::Id>> for Fetcher<S> {
                 answer,
                 attempts,
                 received_at,
+                streak,
                 permit,
             } = work_on(&shared, &id, &control).await;
             answers.do_send(Fetched {
@@ -82,6 +84,7 @@ impl<S: Source> Handler<Fetch<S::Id>> for Fetcher<S> {
                 answer,
                 attempts,
                 received_at,
+                streak,
                 permit,
             });
         };
@@ -95,12 +98,13 @@ struct Done {
     answer: Option<Answer>,
     attempts: u32,
     received_at: SystemTime,
+    streak: StreakLength,
     permit: RowPermit,
 }
 
 /// Gets the answer for an id, and room for it in the backlog. A panic in the source's code is an answer, too.
 async fn work_on<S: Source>(shared: &Shared<S>, id: &S::Id, control: &RunControl) -> Done {
-    let attempts_begun = std::cell::Cell::new(0);
+    let attempts_begun = Cell::new(0);
     let fetching = pin!(async {
         let headers = shared.source.headers();
         let request = Request {
@@ -121,7 +125,9 @@ async fn work_on<S: Source>(shared: &Shared<S>, id: &S::Id, control: &RunControl
         let message = format!("the source panicked: {}", panic_message(&*panic));
         Some(Answer::Failed(FailureKind::Panic, message))
     });
+    // Both are as of now: the wait for room may be long.
     let received_at = SystemTime::now();
+    let streak = control.breaker().streak();
     let mut permit = RowPermit::default();
     if answer.is_some() {
         match control
@@ -137,6 +143,7 @@ async fn work_on<S: Source>(shared: &Shared<S>, id: &S::Id, control: &RunControl
         answer,
         attempts: attempts_begun.get(),
         received_at,
+        streak,
         permit,
     }
 }

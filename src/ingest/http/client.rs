@@ -217,7 +217,7 @@ impl Client {
             }
             being_retried.get_or_insert_with(|| recorder.hold_being_retried());
             debug!(
-                "{}: attempt {number} failed: {error}; the next one is in {backoff:.1?}",
+                "{}: attempt {number} failed: {error}; trying again in {backoff:.1?}",
                 DisplayId(request.id)
             );
             control.stop.sleep(backoff).await?;

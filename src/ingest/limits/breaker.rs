@@ -35,6 +35,18 @@ pub(crate) enum State {
     Open,
 }
 
+/// How many attempts failed in a row, and what that says about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) enum StreakLength {
+    /// The last attempt did not fail.
+    #[default]
+    None,
+    /// Too few to doubt the API.
+    Short,
+    /// Enough to doubt the API.
+    Long,
+}
+
 /// Counts attempts that failed in a row.
 #[derive(Debug)]
 pub(crate) struct Breaker {
@@ -96,9 +108,13 @@ impl Breaker {
         self.state
     }
 
-    /// Whether the last attempts failed, however few they are.
-    pub(crate) fn has_streak(&self) -> bool {
-        self.streak.is_some()
+    /// How many of the last attempts failed in a row.
+    pub(crate) fn streak(&self) -> StreakLength {
+        match &self.streak {
+            None => StreakLength::None,
+            Some(streak) if streak.failures < FAILURES_MIN => StreakLength::Short,
+            Some(_) => StreakLength::Long,
+        }
     }
 
     /// How long the API has served nothing.
@@ -215,6 +231,18 @@ mod tests {
         assert_eq!(time.fail(1, SECOND), State::Suspect);
         assert_eq!(time.fail(1, 2 * SECOND), State::Open);
         assert_eq!(time.fail(1, SECOND / 10), State::Open);
+    }
+
+    #[test]
+    fn a_streak_is_short_until_it_is_enough_to_doubt_the_api() {
+        let mut time = Timeline::new();
+        assert_eq!(time.breaker.streak(), StreakLength::None);
+        time.fail(9, Duration::ZERO);
+        assert_eq!(time.breaker.streak(), StreakLength::Short);
+        time.fail(1, Duration::ZERO);
+        assert_eq!(time.breaker.streak(), StreakLength::Long);
+        time.after(SECOND, Signal::Served);
+        assert_eq!(time.breaker.streak(), StreakLength::None);
     }
 
     #[test]

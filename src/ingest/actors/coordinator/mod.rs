@@ -225,7 +225,7 @@ impl<I: Id> Coordinator<I> {
             control: run.control.clone(),
             permit: fetched.permit,
         };
-        if let Some(save) = self.unless_the_api_is_at_fault(save) {
+        if let Some(save) = self.unless_the_api_is_at_fault(save, fetched.streak) {
             self.hand_over(save);
         }
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{Coordinator, run_ledger::RunLedger};
 use crate::ingest::{
-    limits::breaker::State,
+    limits::breaker::{State, StreakLength},
     messages::Save,
     outcome::{answer::Answer, failure::FailureKind},
     source::Id,
@@ -144,22 +144,25 @@ impl<I: Id> Coordinator<I> {
         true
     }
 
-    /// Keeps a failure that may be the API's fault; returns everything else.
-    pub(super) fn unless_the_api_is_at_fault(&mut self, save: Save<I>) -> Option<Save<I>> {
-        let state = self.breaker_state();
+    /// Keeps a failure that may be the API's fault; returns everything else. `streak` is how many attempts had failed in a row.
+    pub(super) fn unless_the_api_is_at_fault(
+        &mut self,
+        save: Save<I>,
+        streak: StreakLength,
+    ) -> Option<Save<I>> {
+        let is_out = self.outage.is_some() && self.breaker_state() == State::Open;
         let Some(run) = &mut self.run else {
             return Some(save);
         };
-        let is_out = self.outage.is_some();
-        if !may_be_the_apis_fault(&save.answer) || !(is_out || run.expects_more_ids()) {
+        let has_ids_to_save = is_out || run.expects_more_ids();
+        if streak == StreakLength::None || !has_ids_to_save || !may_be_the_apis_fault(&save.answer)
+        {
             return Some(save);
         }
-        if is_out && state == State::Open {
+        if is_out {
             run.defer(save.id);
-        } else if run.control.breaker().has_streak() {
-            run.keep_undecided(save, state != State::Closed);
         } else {
-            return Some(save);
+            run.keep_undecided(save, streak == StreakLength::Long);
         }
         None
     }
@@ -173,7 +176,7 @@ impl<I: Id> Coordinator<I> {
         let state = self.breaker_state();
         let is_idle = self.slots.held() == 0;
         if let Some(run) = self.run.as_mut().filter(|run| run.undecided() > 0) {
-            let has_streak = run.control.breaker().has_streak();
+            let has_streak = run.control.breaker().streak() != StreakLength::None;
             if self.outage.is_some() && state == State::Open {
                 run.blame_the_api();
             } else if !run.expects_more_ids() {

@@ -71,6 +71,7 @@ impl Handler<Fetch<i64>> for MortalFetcher {
             answer: Some(answer),
             attempts: 1,
             received_at: SystemTime::now(),
+            streak: control.breaker().streak(),
             permit: RowPermit::default(),
         });
     }
