@@ -2,6 +2,8 @@
 
 pub(crate) mod report;
 
+pub(crate) mod display_id;
+
 use std::{fmt, str::FromStr};
 
 use bytes::Bytes;

@@ -16,11 +16,7 @@ use crate::ingest::{
     backlog::BatchRoom,
     handle::stop::Control,
     messages::{Committed, RunId, Save},
-    outcome::Answer,
-    outcome::Failure,
-    outcome::FailureKind,
-    outcome::Outcome,
-    outcome::panic_message,
+    outcome::{Answer, Failure, FailureKind, Outcome, display_id::DisplayId, panic_message},
     sink::Sink,
     source::Source,
 };
@@ -102,10 +98,16 @@ where
             Answer::Failed(kind, message) => failed(kind, message),
             Answer::Body(body, room) => {
                 batch_room.add_bytes(room);
-                match catch_unwind(AssertUnwindSafe(|| self.source.decode(&id, &body))) {
+                // The text of a `DecodeError` is the embedder's code too.
+                let decoded = catch_unwind(AssertUnwindSafe(|| {
+                    self.source
+                        .decode(&id, &body)
+                        .map_err(|error| error.to_string())
+                }));
+                match decoded {
                     Ok(Ok(Some(record))) => Outcome::Stored(record),
                     Ok(Ok(None)) => Outcome::Absent,
-                    Ok(Err(error)) => failed(FailureKind::Decode, error.to_string()),
+                    Ok(Err(message)) => failed(FailureKind::Decode, message),
                     Err(panic) => failed(
                         FailureKind::Panic,
                         format!("decoding panicked: {}", panic_message(&*panic)),
@@ -140,7 +142,10 @@ where
             match tried {
                 Ok(()) => committed.count(row),
                 Err(Trouble::Row(why)) => {
-                    warn!("{}: not even its failure can be recorded: {why}", row.0);
+                    warn!(
+                        "{}: its failure cannot be recorded either: {why}",
+                        DisplayId(&row.0)
+                    );
                     committed.refused += 1;
                     last_refusal = why;
                 }
