@@ -8,8 +8,8 @@ use super::{
     Ending, Refusal, args::IdArgs, options::Options, output::complain, session::Session, stdin_ids,
 };
 use crate::{
-    db::while_locked,
     hn::{HnSink, List},
+    store::sqlite::while_locked,
 };
 
 /// Reads a list, keeps it, and fetches its first ids.

@@ -12,9 +12,9 @@ use super::{
     session::{self, Session},
 };
 use crate::{
-    db::Pool,
     hn::{HnSink, failures},
     ingest::FailureKind,
+    store::sqlite::SqlitePool,
 };
 
 const COMMAND: &str = "retry";
@@ -72,7 +72,7 @@ pub(super) async fn run(options: &Options, args: RetryArgs) -> Result<Ending, Re
 
 /// Read a page at a time, upwards, so that an id that fails again does not come again.
 fn failed_ids(
-    pool: Pool,
+    pool: SqlitePool,
     kinds: Vec<FailureKind>,
     unreadable: Arc<OnceLock<String>>,
 ) -> impl Stream<Item = i64> + Send {

@@ -19,10 +19,10 @@ use super::{
     signals::{self, Signals},
 };
 use crate::{
-    db::{self, FileIdentity, Pool, while_locked},
     hn::{HnSink, HnSource, PUBLIC_API, lists::ListError, migrations, runs},
     ingest::{Builder, Client, Config, Pipeline, Report},
     mock_api::{MockApi, RunningMockApi},
+    store::sqlite::{self, FileIdentity, SqlitePool, while_locked},
 };
 
 const DATABASE: &str = "hn.db";
@@ -33,7 +33,7 @@ pub(super) struct Session<'a> {
     config: Config,
     pub(super) source: HnSource,
     pub(super) client: Client,
-    pub(super) pool: Pool,
+    pub(super) pool: SqlitePool,
     file: Option<FileIdentity>,
     pub(super) signals: Signals,
     /// Serves as long as the session lasts.
@@ -46,7 +46,7 @@ impl<'a> Session<'a> {
         let metrics = options.metrics.map(Metrics::serve).transpose()?;
         let config = with_room(options);
         let path = database(options);
-        let pool = db::open(&path).map_err(Refusal::new)?;
+        let pool = sqlite::open(&path).map_err(Refusal::new)?;
         let mut conn = connection(&pool)?;
         let refuse =
             |error: &dyn std::fmt::Display| Refusal(format!("{}: {error}", path.display()));
@@ -74,7 +74,7 @@ impl<'a> Session<'a> {
             source: HnSource::new(&base).map_err(Refusal::new)?,
             client: Client::new(&config),
             config,
-            file: FileIdentity::of(&pool).map_err(Refusal::new)?,
+            file: FileIdentity::of(&mut conn).map_err(Refusal::new)?,
             pool,
             signals: Signals::listen()?,
             _metrics: metrics,
@@ -258,7 +258,7 @@ fn with_room(options: &Options) -> Config {
 }
 
 /// Opens a database that is there already, for a command that makes no sense without one.
-pub(super) fn open_existing(options: &Options) -> Result<(PathBuf, Pool), Refusal> {
+pub(super) fn open_existing(options: &Options) -> Result<(PathBuf, SqlitePool), Refusal> {
     let path = database(options);
     let shown = path.display();
     if !path.is_file() {
@@ -266,7 +266,7 @@ pub(super) fn open_existing(options: &Options) -> Result<(PathBuf, Pool), Refusa
             "there is no database {shown}; `hn-ingest backfill` makes one of everything and `hn-ingest top` a small one, or name another with --database"
         )));
     }
-    let pool = db::open(&path).map_err(Refusal::new)?;
+    let pool = sqlite::open(&path).map_err(Refusal::new)?;
     let mut conn = connection(&pool)?;
     origin::recognise(&mut conn).map_err(|Refusal(why)| Refusal(format!("{shown}: {why}")))?;
     while_locked(|| migrations::run(&mut conn))
@@ -289,7 +289,7 @@ pub(super) fn database(options: &Options) -> PathBuf {
 type PooledConnection =
     diesel::r2d2::PooledConnection<diesel::r2d2::ConnectionManager<SqliteConnection>>;
 
-pub(super) fn connection(pool: &Pool) -> Result<PooledConnection, Refusal> {
+pub(super) fn connection(pool: &SqlitePool) -> Result<PooledConnection, Refusal> {
     pool.get()
         .map_err(|error| Refusal(format!("no connection to the database: {error}")))
 }

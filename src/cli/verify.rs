@@ -13,8 +13,8 @@ use super::{
     signals::Signals,
 };
 use crate::{
-    db::Pool,
     hn::verify::{self, Fault, Listed, Note, Verified},
+    store::sqlite::SqlitePool,
 };
 
 /// Of the faults, all that are listed are shown; of the notes, some.
@@ -100,7 +100,7 @@ pub(super) async fn run(options: &Options, args: VerifyArgs) -> Result<Ending, R
 }
 
 /// What was found, and whether it was repaired. A file that is damaged itself is left as it is.
-fn check(pool: &Pool, repair: bool) -> Result<(Verified, bool), Refusal> {
+fn check(pool: &SqlitePool, repair: bool) -> Result<(Verified, bool), Refusal> {
     let failed = |error| Refusal(format!("the database cannot be checked: {error}"));
     let mut conn = session::connection(pool)?;
     let verified = verify::verify(&mut conn).map_err(failed)?;

@@ -12,7 +12,7 @@ use super::{
     schema::{absent, failures},
     upsert,
 };
-use crate::ingest::{Failure, Outcome, Sink};
+use crate::ingest::{Failure, Outcome, Settled, Sink};
 
 /// Rows of one statement, well under SQLite's 32,766 bound values; larger ones are no faster.
 const ROWS: usize = 500;
@@ -60,21 +60,25 @@ impl HnSink {
             Books::Closed => return Ok(()),
             Books::Settle(frontier) => batch
                 .iter()
-                .partition(|(id, outcome)| absent(outcome) && *id > frontier),
-            Books::Doubt => (batch.iter().filter(|row| absent(&row.1)).collect(), vec![]),
+                .partition(|row| absent(&row.outcome) && row.id > frontier),
+            Books::Doubt => (
+                batch.iter().filter(|row| absent(&row.outcome)).collect(),
+                vec![],
+            ),
         };
-        for (id, _) in doubtful {
-            coverage::forget(conn, *id)?;
+        for row in doubtful {
+            coverage::forget(conn, row.id)?;
         }
-        coverage::record(conn, settled.iter().map(|(id, _)| *id).collect())
+        coverage::record(conn, settled.iter().map(|row| row.id).collect())
     }
 }
 
-type Row = (i64, Outcome<Item>);
+type Row = Settled<i64, Item>;
 
 impl Sink for HnSink {
     type Id = i64;
     type Record = Item;
+    type Connection = SqliteConnection;
 
     fn write(&self, conn: &mut SqliteConnection, batch: &[Row]) -> QueryResult<()> {
         let at = now();
@@ -91,7 +95,7 @@ fn without_repeats(batch: &[Row]) -> impl Iterator<Item = &[Row]> {
         let mut seen = HashSet::with_capacity(rest.len());
         let end = rest
             .iter()
-            .position(|(id, _)| !seen.insert(*id))
+            .position(|row| !seen.insert(row.id))
             .unwrap_or(rest.len());
         let (part, after) = rest.split_at(end);
         rest = after;
@@ -104,7 +108,7 @@ fn settle(conn: &mut SqliteConnection, rows: &[Row], at: i64) -> QueryResult<()>
     let mut stored = Vec::with_capacity(rows.len());
     let mut missing = Vec::new();
     let mut failed = Vec::new();
-    for (id, outcome) in rows {
+    for Settled { id, outcome, .. } in rows {
         match outcome {
             Outcome::Stored(item) => stored.push(item),
             Outcome::Absent => missing.push(*id),

@@ -44,7 +44,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use actix::Message;
@@ -165,6 +165,8 @@ pub(crate) struct Fetch<I> {
 pub(crate) struct Fetched {
     pub(crate) slot: usize,
     pub(crate) answer: Answer,
+    /// When the answer was complete. An older answer must not overwrite a newer one.
+    pub(crate) received_at: SystemTime,
     pub(crate) attempts: u32,
     pub(crate) room: Option<RowRoom>,
 }
@@ -183,6 +185,8 @@ pub(crate) struct Save<I> {
     pub(crate) run: RunId,
     pub(crate) id: I,
     pub(crate) answer: Answer,
+    /// When the answer was complete.
+    pub(crate) received_at: SystemTime,
     pub(crate) attempts: u32,
     pub(crate) control: Arc<Control>,
     pub(crate) room: Option<RowRoom>,

@@ -43,7 +43,7 @@ pub use self::{
         Failure, FailureKind, Outcome, UnknownKind,
         report::{FAILURES_LISTED, FailedId, Report},
     },
-    sink::Sink,
+    sink::{Settled, Sink},
     source::{DecodeError, Id, Source},
     stats::{latency::Latency, metrics, recorder::Progress},
 };

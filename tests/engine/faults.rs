@@ -75,7 +75,7 @@ fn a_pipeline_that_saw_panics_is_at_full_strength_for_its_next_run() {
 }
 
 /// A host's pool, with pragmas of the test's own.
-fn pool(world: &World, pragmas: &'static str) -> hn_ingest::db::Pool {
+fn pool(world: &World, pragmas: &'static str) -> hn_ingest::store::sqlite::SqlitePool {
     #[derive(Debug)]
     struct Pragmas(&'static str);
     impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {

@@ -16,7 +16,7 @@ use diesel::{
     sql_types::{BigInt, Nullable, Text},
 };
 use hn_ingest::{
-    Builder, Config, DecodeError, Outcome, Pipeline, Report, Sink, Source,
+    Builder, Config, DecodeError, Outcome, Pipeline, Report, Settled, Sink, Source,
     test_util::{Gate, Reply, ScriptedServer},
 };
 use tempfile::TempDir;
@@ -65,13 +65,14 @@ pub(crate) struct Shelf;
 impl Sink for Shelf {
     type Id = i64;
     type Record = String;
+    type Connection = SqliteConnection;
 
     fn write(
         &self,
         conn: &mut SqliteConnection,
-        batch: &[(i64, Outcome<String>)],
+        batch: &[Settled<i64, String>],
     ) -> QueryResult<()> {
-        for (id, outcome) in batch {
+        for Settled { id, outcome, .. } in batch {
             assert_ne!(*id, PANICS_ALWAYS, "cannot write anything of this one");
             let (name, kind, note) = match outcome {
                 Outcome::Stored(_) if *id == PANICS_IN_WRITE => panic!("cannot write this one"),

@@ -21,10 +21,10 @@ use crate::{
         session,
         signals::{self, Signals},
     },
-    db,
     hn::{HnSink, HnSource, PUBLIC_API, lists, migrations},
     ingest::{Builder, Client, Config, Latency, Progress, RunWatch},
     mock_api::{Faults, MockApi, RunningMockApi},
+    store::sqlite,
 };
 
 /// The first part of a step opens connections and fills batches, and is not counted.
@@ -134,7 +134,7 @@ impl<'a> Bench<'a> {
             .prefix("hn-ingest-tune-")
             .tempdir()
             .map_err(|error| Refusal(format!("no folder for a temporary database: {error}")))?;
-        let pool = db::open(&folder.path().join("tune.db")).map_err(Refusal::new)?;
+        let pool = sqlite::open(&folder.path().join("tune.db")).map_err(Refusal::new)?;
         migrations::run(&mut *session::connection(&pool)?).map_err(Refusal::new)?;
         let pipeline = Builder::new(self.source.clone(), HnSink::new())
             .config(Config {

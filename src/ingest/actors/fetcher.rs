@@ -1,12 +1,12 @@
 //! A fetcher: one id at a time, from its URL to an answer, with its own timeout and its own retries.
 
-use std::{panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc};
+use std::{panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc, time::SystemTime};
 
 use actix::{Actor, AtomicResponse, Context, Handler, Recipient, WrapFuture};
 use futures_util::FutureExt;
 
 use crate::ingest::{
-    backlog::{RowRoom, Unsaved},
+    backlog::Unsaved,
     handle::stop::Control,
     http::Client,
     messages::{Fetch, Fetched, FetcherGone},
@@ -78,13 +78,7 @@ impl<S: Source> Handler<Fetch<S::Id>> for Fetcher<S> {
         let shared = self.shared.clone();
         let answers = self.answers.clone();
         let work = async move {
-            let (answer, attempts, room) = fetch(&shared, &id, &control).await;
-            answers.do_send(Fetched {
-                slot,
-                answer,
-                attempts,
-                room,
-            });
+            answers.do_send(fetch(slot, &shared, &id, &control).await);
         };
         AtomicResponse::new(Box::pin(work.into_actor(self)))
     }
@@ -92,6 +86,7 @@ impl<S: Source> Handler<Fetch<S::Id>> for Fetcher<S> {
 
 /// The answer for an id, and the room that it has in Storage. A panic in the source's code is an answer too.
 async fn fetch<S: Source>(
+    slot: usize,
     Shared {
         source,
         client,
@@ -99,7 +94,7 @@ async fn fetch<S: Source>(
     }: &Shared<S>,
     id: &S::Id,
     control: &Control,
-) -> (Answer, u32, Option<RowRoom>) {
+) -> Fetched {
     let asking = pin!(async {
         let (url, headers) = (source.url(id), source.headers());
         client
@@ -120,11 +115,20 @@ async fn fetch<S: Source>(
             let message = format!("the source panicked: {}", panic_message(&*panic));
             (Answer::Failed(FailureKind::Panic, message), 1)
         });
+    // Before the wait for room in Storage, which says nothing of the answer's age.
+    let received_at = SystemTime::now();
+    let fetched = |answer, room| Fetched {
+        slot,
+        answer,
+        received_at,
+        attempts,
+        room,
+    };
     if matches!(answer, Answer::NotAttempted) {
-        return (answer, attempts, None);
+        return fetched(answer, None);
     }
     match control.unless_aborted(pin!(unsaved.row())).await {
-        Some(room) => (answer, attempts, Some(room)),
-        None => (Answer::NotAttempted, attempts, None),
+        Some(room) => fetched(answer, Some(room)),
+        None => fetched(Answer::NotAttempted, None),
     }
 }

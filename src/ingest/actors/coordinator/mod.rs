@@ -11,7 +11,11 @@ pub(crate) mod slots;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Recipient,
@@ -25,7 +29,6 @@ use crate::ingest::{
     actors::coordinator::id_stream::{Feed, Pulled},
     actors::coordinator::run_ledger::{Current, Next},
     actors::coordinator::slots::FetcherPool,
-    backlog::RowRoom,
     builder::Home,
     config::Config,
     limits::adaptive::Adaptive,
@@ -170,7 +173,14 @@ impl<I: Id> Coordinator<I> {
     }
 
     /// An id is no longer at its fetcher: its answer goes to Storage, unless that is no use.
-    fn answered(&mut self, id: I, answer: Answer, attempts: u32, room: Option<RowRoom>) {
+    fn answered(&mut self, id: I, fetched: Fetched) {
+        let Fetched {
+            answer,
+            received_at,
+            attempts,
+            room,
+            ..
+        } = fetched;
         let Some(current) = &mut self.current else {
             return;
         };
@@ -188,6 +198,7 @@ impl<I: Id> Coordinator<I> {
             run,
             id,
             answer,
+            received_at,
             attempts,
             control,
             room,
@@ -267,15 +278,10 @@ impl<I: Id> Handler<Fetched> for Coordinator<I> {
     type Result = ();
 
     fn handle(&mut self, fetched: Fetched, ctx: &mut Self::Context) {
-        let Fetched {
-            slot,
-            answer,
-            attempts,
-            room,
-        } = fetched;
+        let slot = fetched.slot;
         if let Some(id) = self.fetchers.take_answered(slot) {
             self.look_for_outage(ctx);
-            self.answered(id, answer, attempts, room);
+            self.answered(id, fetched);
             self.go_on(slot, ctx);
         }
     }
@@ -297,7 +303,14 @@ impl<I: Id> Handler<FetcherGone> for Coordinator<I> {
         current.again(held);
         if let Some(id) = first {
             let message = "the fetcher died while it worked on this id".to_owned();
-            self.answered(id, Answer::Failed(FailureKind::Panic, message), 1, None);
+            let fetched = Fetched {
+                slot,
+                answer: Answer::Failed(FailureKind::Panic, message),
+                received_at: SystemTime::now(),
+                attempts: 1,
+                room: None,
+            };
+            self.answered(id, fetched);
         }
         self.go_on(slot, ctx);
     }

@@ -44,6 +44,7 @@ impl Handler<Fetch<i64>> for Mortal {
             _ => self.answers.do_send(Fetched {
                 slot: self.slot,
                 answer: Answer::Absent,
+                received_at: SystemTime::now(),
                 attempts: 1,
                 room: None,
             }),
