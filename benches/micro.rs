@@ -161,8 +161,8 @@ struct Row {
     poll: Option<i64>,
     kids: Option<String>,
     parts: Option<String>,
-    deleted: Option<bool>,
-    dead: Option<bool>,
+    deleted: Option<i32>,
+    dead: Option<i32>,
     extra: Option<String>,
     _fetched_at: i64,
 }
@@ -201,8 +201,8 @@ impl File {
             poll: row.poll,
             kids: row.kids,
             parts: row.parts,
-            deleted: row.deleted,
-            dead: row.dead,
+            deleted: row.deleted.map(|flag| flag != 0),
+            dead: row.dead.map(|flag| flag != 0),
             extra: row.extra,
         }
     }

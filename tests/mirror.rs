@@ -874,7 +874,7 @@ fn what_an_item_loses_stays_in_its_history() {
         item_history::deleted,
         item_history::dead,
     );
-    type Row = (Text, Text, Option<i64>, Text, Option<bool>, Option<bool>);
+    type Row = (Text, Text, Option<i64>, Text, Option<i32>, Option<i32>);
     let history = item_history::table.filter(item_history::id.eq(1));
     let rows: Vec<Row> = history.select(columns).load(&mut world.connect()).unwrap();
     let own = |text: &str| Some(text.to_owned());
@@ -896,7 +896,7 @@ fn what_an_item_loses_stays_in_its_history() {
             None,
             None,
         ),
-        (title, own("newer"), None, story, None, Some(true)),
+        (title, own("newer"), None, story, None, Some(1)),
     ];
     assert_eq!(rows, wanted);
     assert_eq!(world.run(&["status"]).json["item_history"], 3);

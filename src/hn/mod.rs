@@ -29,8 +29,11 @@ pub const PUBLIC_API: &str = "https://hacker-news.firebaseio.com/v0";
 
 /// This moment in Unix seconds, as the tables' `…_at` columns hold it.
 pub fn now() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    unix_seconds(SystemTime::now())
+}
+
+/// A time in Unix seconds. A time before 1970 is 0.
+fn unix_seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
