@@ -20,7 +20,7 @@ use hn_ingest::{
         HnSink, Item,
         coverage::Range,
         migrations,
-        plan::{Again, Left},
+        plan::{Refetch, RemainingIds},
         schema::{absent, coverage, failures, item_history, items},
     },
     test_util::{Reply, ScriptedServer},
@@ -840,7 +840,7 @@ fn a_million_ranges_are_planned_around_at_once() {
     };
     let mut conn = world.connect();
     let began = Instant::now();
-    let left = Left::plan(&mut conn, within, Again::default()).unwrap();
+    let left = RemainingIds::plan(&mut conn, within, Refetch::default()).unwrap();
     assert_eq!(left.len(), 1_000_200);
     // Well under a second where the compiler optimises.
     assert!(

@@ -9,7 +9,7 @@ use crate::hn::{
     HnSink,
     coverage::{Range, frontier},
     indexes, lists,
-    plan::{Again, Left},
+    plan::{Refetch, RemainingIds},
 };
 
 const COMMAND: &str = "backfill";
@@ -19,7 +19,7 @@ pub(super) struct BackfillArgs {
     to: Option<i64>,
     last: Option<i64>,
     newest_first: bool,
-    again: Again,
+    again: Refetch,
 }
 
 pub(super) fn command() -> Command {
@@ -72,7 +72,7 @@ impl BackfillArgs {
             to,
             last,
             newest_first: own.get_flag("newest-first"),
-            again: Again {
+            again: Refetch {
                 absent: own.get_flag("recheck-absent"),
                 failed: own.get_flag("retry-failed"),
             },
@@ -102,7 +102,7 @@ pub(super) async fn run(options: &Options, args: BackfillArgs) -> Result<Ending,
     let read = session.signals.or_leave(reading).await;
     let max_item = read.map_err(|error| session.unreachable(error))?;
     let within = args.within(max_item);
-    let left = Left::plan(&mut *session.connection()?, within, args.again)
+    let left = RemainingIds::plan(&mut *session.connection()?, within, args.again)
         .map_err(|error| Refusal(format!("what is left cannot be planned: {error}")))?;
     let ids = match args.newest_first {
         true => Either::Left(stream::iter(left.rev())),
@@ -130,7 +130,7 @@ async fn build_indexes(session: &mut Session<'_>, max_item: i64) {
         lo: 1,
         hi: max_item,
     };
-    let missing = Left::plan(&mut conn, everything, Again::default()).and_then(|left| {
+    let missing = RemainingIds::plan(&mut conn, everything, Refetch::default()).and_then(|left| {
         let is_nearly_whole = left.len() as u64 <= everything.count() / 20;
         match is_nearly_whole {
             true => indexes::missing(&mut conn),

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::options::Format;
 use crate::{
-    hn::{coverage::Range, runs::TopItem},
+    hn::{coverage::Range, top_items::TopItem},
     ingest::{FailedId, Latency, Report},
 };
 

@@ -19,7 +19,7 @@ use super::{
     signals::{self, Signals},
 };
 use crate::{
-    hn::{HnSink, HnSource, PUBLIC_API, lists::ListError, migrations, runs},
+    hn::{HnSink, HnSource, PUBLIC_API, lists::ListError, migrations, runs, top_items},
     ingest::{Builder, Client, Config, Pipeline, Report},
     mock_api::{MockApi, RunningMockApi},
     store::sqlite::{self, FileIdentity, SqlitePool, while_locked},
@@ -233,9 +233,9 @@ impl Done {
 }
 
 impl Session<'_> {
-    fn top(&self, run_row: i64, ids: &[i64]) -> Vec<runs::TopItem> {
+    fn top(&self, run_row: i64, ids: &[i64]) -> Vec<top_items::TopItem> {
         connection(&self.pool)
-            .and_then(|mut conn| runs::top(&mut conn, run_row, ids).map_err(Refusal::new))
+            .and_then(|mut conn| top_items::read(&mut conn, run_row, ids).map_err(Refusal::new))
             .unwrap_or_else(|Refusal(why)| {
                 warn!("the top items cannot be read: {why}");
                 Vec::new()

@@ -18,7 +18,7 @@ use super::{
     session,
     signals::Signals,
 };
-use crate::hn::status::{End, Run, Status};
+use crate::hn::status::{OutermostItem, RunRow, Status};
 
 pub(super) fn command() -> Command {
     Command::new("status")
@@ -133,8 +133,8 @@ fn text(told: &Told, out: &mut dyn Write) -> io::Result<()> {
     runs.iter().try_for_each(|run| run_line(run, out))
 }
 
-fn run_line(run: &Run, out: &mut dyn Write) -> io::Result<()> {
-    let Run {
+fn run_line(run: &RunRow, out: &mut dyn Write) -> io::Result<()> {
+    let RunRow {
         id,
         requested,
         stored,
@@ -158,7 +158,7 @@ fn run_line(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     }
 }
 
-fn end(end: &End) -> String {
+fn end(end: &OutermostItem) -> String {
     match end.time {
         Some(at) => format!("{} of {}", end.id, time(at)),
         None => end.id.to_string(),

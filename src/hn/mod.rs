@@ -1,19 +1,34 @@
-//! All that says "Hacker News": where its items come from, what they are, and the tables that they go to.
+//! Everything that knows Hacker News: its API, its items, and the tables that they go to.
+
+pub mod item;
+
+mod source;
+
+pub mod schema;
+
+pub mod migrations;
+
+mod sink;
+
+mod upsert;
 
 pub mod coverage;
-pub mod failures;
-pub mod indexes;
-pub mod item;
-pub mod lists;
-pub mod migrations;
+
 pub mod plan;
+
+pub mod lists;
+
+pub mod failures;
+
 pub mod runs;
-pub mod schema;
-mod sink;
-mod source;
+
+pub mod top_items;
+
 pub mod status;
-mod upsert;
+
 pub mod verify;
+
+pub mod indexes;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
