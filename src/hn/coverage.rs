@@ -104,15 +104,26 @@ pub fn all(conn: &mut SqliteConnection) -> QueryResult<Vec<Range>> {
     coverage::table.order(coverage::lo).load(conn)
 }
 
-/// Puts `ranges` in place of the whole table. Belongs into a transaction.
+/// Replaces the ranges that begin at `from` or later and before `until` by `ranges`, which must not begin later than those.
+///
+/// Belongs into a transaction.
 ///
 /// # Errors
 /// Whatever Diesel says.
-pub fn replace(conn: &mut SqliteConnection, ranges: &[Range]) -> QueryResult<()> {
-    diesel::delete(coverage::table).execute(conn)?;
-    for rows in ranges.chunks(1000) {
+pub(crate) fn replace(
+    conn: &mut SqliteConnection,
+    from: i64,
+    until: Option<i64>,
+    ranges: &[Range],
+) -> QueryResult<()> {
+    let later = coverage::table.filter(coverage::lo.ge(from));
+    match until {
+        Some(until) => diesel::delete(later.filter(coverage::lo.lt(until))).execute(conn)?,
+        None => diesel::delete(later).execute(conn)?,
+    };
+    for &range in ranges {
         diesel::insert_into(coverage::table)
-            .values(rows.to_vec())
+            .values(range)
             .execute(conn)?;
     }
     Ok(())
