@@ -38,20 +38,17 @@ struct Upsert<'a, const N: usize> {
     items: &'a [ReceivedItem<'a>; N],
 }
 
-/// Names the columns that hold a field as it is, then those that hold a truth value as 0 or 1.
+/// Lists the columns. A function in parentheses makes the column's value of the item's.
 macro_rules! columns {
-    ($($column:ident)*; $($flag:ident)*) => {
-        const NAMES: &[&str] = &[$(items::$column::NAME,)* $(items::$flag::NAME,)*];
+    ($($column:ident $(($value:ident))?)*) => {
+        const NAMES: &[&str] = &[$(items::$column::NAME),*];
 
         fn bind<'b>(out: &mut AstPass<'_, 'b, Sqlite>, item: &'b Item) -> QueryResult<()> {
             // A field that is missing here does not compile.
-            let Item { $($column,)* $($flag,)* } = item;
+            let Item { $($column),* } = item;
             $(
+                $(let $column = $value($column);)?
                 out.push_bind_param::<SqlTypeOf<items::$column>, _>($column)?;
-                out.push_sql(",");
-            )*
-            $(
-                out.push_bind_param::<SqlTypeOf<items::$flag>, _>(as_integer(*$flag))?;
                 out.push_sql(",");
             )*
             Ok(())
@@ -59,11 +56,11 @@ macro_rules! columns {
     };
 }
 
-// All columns but `fetched_at`, which an item does not have.
-columns!(id type_ by time title url text score descendants parent poll kids parts extra; deleted dead);
+// All columns but `fetched_at`, which an item does not have. In the table's order: any other makes SQLite copy each row once more.
+columns!(id type_ by time title url text score descendants parent poll kids parts deleted(integer) dead(integer) extra);
 
 /// A bound value must outlive its statement, so each is a constant.
-fn as_integer(flag: Option<bool>) -> &'static Option<i32> {
+fn integer(flag: &Option<bool>) -> &'static Option<i32> {
     match flag {
         None => &None,
         Some(false) => &Some(0),
