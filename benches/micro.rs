@@ -3,7 +3,7 @@
 //! `cargo bench --bench micro`, or a part of it: `cargo bench --bench micro -- decode`.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
 use actix::{Actor, Context, Handler, Message, Recipient};
 use diesel::{QueryDsl, Queryable, RunQueryDsl, SqliteConnection};
@@ -12,8 +12,9 @@ use divan::{
     counter::{BytesCount, ItemsCount},
 };
 use hn_ingest::{
-    Outcome, Sink, db,
+    Outcome, Settled, Sink,
     hn::{HnSink, Item, migrations, schema::items},
+    store::sqlite,
 };
 use serde_json::json;
 use tempfile::TempDir;
@@ -109,7 +110,10 @@ fn round_trip(bencher: Bencher<'_, '_>, kind: Kind) {
     let sink = HnSink::new();
     bencher.bench_local(|| {
         let item = Item::decode(ID, black_box(&body)).unwrap().unwrap();
-        file.write(&sink, &[(ID, Outcome::Stored(item))]);
+        file.write(
+            &sink,
+            &[Settled::new(ID, Outcome::Stored(item), SystemTime::now())],
+        );
         file.load(ID).encode()
     });
 }
@@ -126,12 +130,13 @@ fn batch_write(bencher: Bencher<'_, '_>, rows: usize) {
         .bench_local_values(|batch| file.write(&sink, &batch));
 }
 
-fn batch(ids: impl Iterator<Item = i64>) -> Vec<(i64, Outcome<Item>)> {
+fn batch(ids: impl Iterator<Item = i64>) -> Vec<Settled<i64, Item>> {
     let decoded = |id| {
         let body = body(id, kind(Size::Comment, true));
         Item::decode(id, &body).unwrap().unwrap()
     };
-    ids.map(|id| (id, Outcome::Stored(decoded(id)))).collect()
+    ids.map(|id| Settled::new(id, Outcome::Stored(decoded(id)), SystemTime::now()))
+        .collect()
 }
 
 /// A database file as the program has it.
@@ -156,8 +161,8 @@ struct Row {
     poll: Option<i64>,
     kids: Option<String>,
     parts: Option<String>,
-    deleted: Option<bool>,
-    dead: Option<bool>,
+    deleted: Option<i32>,
+    dead: Option<i32>,
     extra: Option<String>,
     _fetched_at: i64,
 }
@@ -165,7 +170,7 @@ struct Row {
 impl File {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let pool = db::open(&folder.path().join("bench.db")).unwrap();
+        let pool = sqlite::open(&folder.path().join("bench.db")).unwrap();
         let mut conn = pool.get().unwrap();
         migrations::run(&mut conn).unwrap();
         Self {
@@ -174,7 +179,7 @@ impl File {
         }
     }
 
-    fn write(&mut self, sink: &HnSink, batch: &[(i64, Outcome<Item>)]) {
+    fn write(&mut self, sink: &HnSink, batch: &[Settled<i64, Item>]) {
         self.conn
             .immediate_transaction(|conn| sink.write(conn, batch))
             .unwrap();
@@ -196,8 +201,8 @@ impl File {
             poll: row.poll,
             kids: row.kids,
             parts: row.parts,
-            deleted: row.deleted,
-            dead: row.dead,
+            deleted: row.deleted.map(|flag| flag != 0),
+            dead: row.dead.map(|flag| flag != 0),
             extra: row.extra,
         }
     }

@@ -6,7 +6,7 @@
 
 use actix_rt::System;
 use divan::{Bencher, counter::ItemsCount};
-use hn_ingest::{Builder, Config, db, hn, mock_api::MockApi};
+use hn_ingest::{Builder, Config, hn, mock_api::MockApi, store::sqlite};
 
 fn main() {
     divan::main();
@@ -23,7 +23,7 @@ fn into_a_file(bencher: Bencher<'_, '_>, workers: usize) {
         .counter(ItemsCount::new(u64::try_from(ITEMS).unwrap()))
         .with_inputs(|| {
             let folder = tempfile::tempdir().unwrap();
-            let pool = db::open(&folder.path().join("bench.db")).unwrap();
+            let pool = sqlite::open(&folder.path().join("bench.db")).unwrap();
             hn::migrations::run(&mut pool.get().unwrap()).unwrap();
             (folder, pool)
         })

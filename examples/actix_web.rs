@@ -21,7 +21,7 @@ use actix_web::{
 use diesel::prelude::*;
 use futures_util::StreamExt;
 use hn_ingest::mock_api::{MockApi, RunningMockApi};
-use hn_ingest::{Builder, Client, Config, Pipeline, Progress, RunWatch, db, hn};
+use hn_ingest::{Builder, Client, Config, Pipeline, Progress, RunWatch, hn, store::sqlite};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ type Failed = Box<dyn Error + Send + Sync>;
 /// What the handlers share; a pipeline's handle goes wherever the host's state goes.
 struct State {
     pipeline: Pipeline<i64>,
-    pool: db::Pool,
+    pool: sqlite::SqlitePool,
     source: hn::HnSource,
     runs: Mutex<HashMap<u64, RunWatch>>,
     metrics: PrometheusHandle,
@@ -162,7 +162,7 @@ pub(crate) async fn host(
     let api = api.start().await?;
     let file = file.to_owned();
     let pool = web::block(move || {
-        let pool = db::open(&file)?;
+        let pool = sqlite::open(&file)?;
         hn::migrations::run(&mut *pool.get()?)?;
         Ok::<_, Failed>(pool)
     })

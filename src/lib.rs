@@ -12,11 +12,11 @@
 //! [`Report`]:
 //!
 //! ```no_run
-//! use hn_ingest::{Builder, Config, db, hn};
+//! use hn_ingest::{Builder, Config, hn, store::sqlite};
 //!
 //! #[actix_rt::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let pool = db::open("hn.db".as_ref())?;
+//!     let pool = sqlite::open("hn.db".as_ref())?;
 //!     hn::migrations::run(&mut *pool.get()?)?;
 //!     let source = hn::HnSource::new(hn::PUBLIC_API)?;
 //!     let pipeline = Builder::new(source, hn::HnSink::new())
@@ -35,8 +35,8 @@
 //!
 //! # Reading order
 //!
-//! [`ingest`] (what a pipeline is, then `coordinator`, `fetcher`, `storage`), [`hn`] (a source and a sink), [`db`] (opening
-//! SQLite), `cli` (the binary), `mock_api` and `test_util` (for tests without network).
+//! [`ingest`] (what a pipeline is, then `coordinator`, `fetcher`, `storage`), [`hn`] (a source and a sink), [`store`]
+//! (databases), `cli` (the binary), `mock_api` and `test_util` (for tests without network).
 //!
 //! # Features
 //!
@@ -56,7 +56,7 @@ pub mod guide;
 
 pub mod hn;
 
-pub mod db;
+pub mod store;
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -69,7 +69,8 @@ pub mod test_util;
 
 pub use ingest::{
     Builder, Client, Config, DecodeError, Failure, FailureKind, Id, Outcome, Pipeline,
-    PipelineStopped, Progress, Report, Run, RunWatch, ShutdownReport, Sink, Source, StartError,
+    PipelineStopped, Progress, Report, Run, RunWatch, Settled, ShutdownReport, Sink, Source,
+    StartError,
 };
 
 /// The README's examples are compiled too.

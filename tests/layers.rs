@@ -76,8 +76,8 @@ fn first_name(path: &str) -> String {
 
 #[test]
 fn imports_are_found_alone_and_grouped() {
-    let code = "use crate::db::Pool; use crate::{ cli, hn::{Item, List},\n  ingest::Source as S, }; crate::mock_api::x()";
-    assert_eq!(rooms(code), ["db", "cli", "hn", "ingest", "mock_api"]);
+    let code = "use crate::store::Pool; use crate::{ cli, hn::{Item, List},\n  ingest::Source as S, }; crate::mock_api::x()";
+    assert_eq!(rooms(code), ["store", "cli", "hn", "ingest", "mock_api"]);
 }
 
 #[track_caller]
@@ -93,12 +93,12 @@ fn never(place: &str, words: &[&str]) {
 fn imports_point_one_way() {
     let own_names = ["tests"];
     for (place, may_know) in [
-        ("db.rs", &[][..]),
-        ("ingest", &["ingest", "db"]),
-        ("hn", &["hn", "ingest", "db"]),
+        ("store", &["store"][..]),
+        ("ingest", &["ingest", "store"]),
+        ("hn", &["hn", "ingest", "store"]),
         ("mock_api", &["mock_api"]),
         ("test_util", &["test_util"]),
-        ("cli", &["cli", "hn", "mock_api", "ingest", "db"]),
+        ("cli", &["cli", "hn", "mock_api", "ingest", "store"]),
     ] {
         for (path, code) in code(place) {
             for room in rooms(&code) {
@@ -137,14 +137,14 @@ fn the_coordinator_knows_no_http_and_no_sql_and_a_fetcher_neither_json_nor_table
 
 #[test]
 fn clap_and_the_logger_are_the_binarys_alone() {
-    for room in ["ingest", "hn", "mock_api", "test_util", "db.rs", "lib.rs"] {
+    for room in ["ingest", "hn", "mock_api", "test_util", "store", "lib.rs"] {
         never(room, &["clap::", "env_logger", "indicatif"]);
     }
 }
 
 #[test]
 fn the_library_leaves_its_host_alone() {
-    for room in ["ingest", "hn", "mock_api", "db.rs", "lib.rs"] {
+    for room in ["ingest", "hn", "mock_api", "store", "lib.rs"] {
         never(
             room,
             &[

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use diesel::{QueryResult, SqliteConnection};
 use hn_ingest::{
-    Builder, Config, DecodeError, Outcome, Sink, Source,
+    Builder, Config, DecodeError, Settled, Sink, Source,
     ingest::metrics::{Kind, METRICS},
     test_util::{Latch, Reply, ScriptedServer},
 };
@@ -43,8 +43,9 @@ struct NullSink;
 impl Sink for NullSink {
     type Id = u32;
     type Record = ();
+    type Connection = SqliteConnection;
 
-    fn write(&self, _: &mut SqliteConnection, _: &[(u32, Outcome<()>)]) -> QueryResult<()> {
+    fn write(&self, _: &mut SqliteConnection, _: &[Settled<u32, ()>]) -> QueryResult<()> {
         Ok(())
     }
 }

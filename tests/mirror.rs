@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use diesel::{
@@ -15,12 +15,12 @@ use diesel::{
     connection::SimpleConnection,
 };
 use hn_ingest::{
-    Failure, FailureKind, Outcome, Sink,
+    Failure, FailureKind, Outcome, Settled, Sink,
     hn::{
         HnSink, Item,
         coverage::Range,
         migrations,
-        plan::{Again, Left},
+        plan::{Refetch, RemainingIds},
         schema::{absent, coverage, failures, item_history, items},
     },
     test_util::{Reply, ScriptedServer},
@@ -118,17 +118,17 @@ impl World {
         let mut conn = self.connect();
         migrations::run(&mut conn).unwrap();
         let batch = (1..=100).map(|id| match id {
-            1 => (
-                id,
-                stored(r#"{"id":1,"type":"story","title":"<b>","kids":[2],"new":{"a":1}}"#),
-            ),
-            2 => (
+            1 => {
+                let story = r#"{"id":1,"type":"story","title":"<b>","kids":[2],"new":{"a":1}}"#;
+                settled(id, stored(story))
+            }
+            2 => settled(
                 id,
                 stored(r#"{"id":2,"type":"comment","parent":1,"text":"a"}"#),
             ),
-            40 => (id, Outcome::Absent),
-            50 => (id, failed()),
-            _ => (id, stored(&comment(id))),
+            40 => settled(id, Outcome::Absent),
+            50 => settled(id, failed()),
+            _ => settled(id, stored(&comment(id))),
         });
         let batch: Vec<_> = batch.collect();
         let sink = HnSink::with_coverage(1_000);
@@ -168,6 +168,11 @@ fn stored(json: &str) -> Outcome<Item> {
     let id = serde_json::from_str::<Value>(json).unwrap()["id"].as_i64();
     let item = Item::decode(id.unwrap(), json.as_bytes()).unwrap();
     Outcome::Stored(item.unwrap())
+}
+
+/// An answer that has just been received.
+fn settled(id: i64, outcome: Outcome<Item>) -> Settled<i64, Item> {
+    Settled::new(id, outcome, SystemTime::now())
 }
 
 fn failed() -> Outcome<Item> {
@@ -335,7 +340,7 @@ fn a_retried_id_that_is_absent_is_asked_for_once_more_by_the_next_backfill() {
 fn a_retry_ends_even_if_everything_fails_again() {
     let world = World::new(20_000);
     world.fill();
-    let ids: Vec<_> = (1..=2100).map(|id| (id, failed())).collect();
+    let ids: Vec<_> = (1..=2100).map(|id| settled(id, failed())).collect();
     HnSink::new().write(&mut world.connect(), &ids).unwrap();
     world.api.otherwise(|_| Reply::status(404));
     let told = world.run(&["retry"]);
@@ -565,7 +570,9 @@ fn verify_tells_what_sqlite_itself_finds_and_repairs_nothing_then() {
 fn a_damaged_page_is_a_fault_wherever_it_is() {
     let world = World::new(20_000);
     world.fill();
-    let batch: Vec<_> = (101..=3_000).map(|id| (id, stored(&comment(id)))).collect();
+    let batch: Vec<_> = (101..=3_000)
+        .map(|id| settled(id, stored(&comment(id))))
+        .collect();
     HnSink::with_coverage(20_000)
         .write(&mut world.connect(), &batch)
         .unwrap();
@@ -735,7 +742,7 @@ fn a_long_list_of_faults_is_counted_whole() {
 fn status_tells_what_there_is_and_what_is_left() {
     let world = World::new(20_000);
     world.fill();
-    let later = [(150, stored(&comment(150))), (160, failed())];
+    let later = [settled(150, stored(&comment(150))), settled(160, failed())];
     let sink = HnSink::with_coverage(0);
     sink.write(&mut world.connect(), &later).unwrap();
     assert_eq!(world.run(&["items", "170"]).code, 0);
@@ -829,7 +836,7 @@ fn a_million_ranges_are_planned_around_at_once() {
     };
     let mut conn = world.connect();
     let began = Instant::now();
-    let left = Left::plan(&mut conn, within, Again::default()).unwrap();
+    let left = RemainingIds::plan(&mut conn, within, Refetch::default()).unwrap();
     assert_eq!(left.len(), 1_000_200);
     // Well under a second where the compiler optimises.
     assert!(
@@ -845,7 +852,7 @@ fn what_an_item_loses_stays_in_its_history() {
     world.fill();
     let mut conn = world.connect();
     let mut put = |json: &str| {
-        let row = (1, stored(json));
+        let row = settled(1, stored(json));
         HnSink::new().write(&mut conn, &[row]).unwrap();
     };
     // Votes, kids and what was not there before are no loss.
@@ -863,7 +870,7 @@ fn what_an_item_loses_stays_in_its_history() {
         item_history::deleted,
         item_history::dead,
     );
-    type Row = (Text, Text, Option<i64>, Text, Option<bool>, Option<bool>);
+    type Row = (Text, Text, Option<i64>, Text, Option<i32>, Option<i32>);
     let history = item_history::table.filter(item_history::id.eq(1));
     let rows: Vec<Row> = history.select(columns).load(&mut world.connect()).unwrap();
     let own = |text: &str| Some(text.to_owned());
@@ -885,7 +892,7 @@ fn what_an_item_loses_stays_in_its_history() {
             None,
             None,
         ),
-        (title, own("newer"), None, story, None, Some(true)),
+        (title, own("newer"), None, story, None, Some(1)),
     ];
     assert_eq!(rows, wanted);
     assert_eq!(world.run(&["status"]).json["item_history"], 3);

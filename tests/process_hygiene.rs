@@ -18,7 +18,7 @@ use std::{
 
 use diesel::{QueryResult, SqliteConnection};
 use hn_ingest::{
-    Builder, Config, DecodeError, Outcome, Pipeline, Sink, Source,
+    Builder, Config, DecodeError, Pipeline, Settled, Sink, Source,
     ingest::config::SETTINGS,
     test_util::{Latch, Reply, ScriptedServer},
 };
@@ -49,8 +49,9 @@ struct NullSink;
 impl Sink for NullSink {
     type Id = u32;
     type Record = u32;
+    type Connection = SqliteConnection;
 
-    fn write(&self, _: &mut SqliteConnection, _: &[(u32, Outcome<u32>)]) -> QueryResult<()> {
+    fn write(&self, _: &mut SqliteConnection, _: &[Settled<u32, u32>]) -> QueryResult<()> {
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::{error::Error, path::Path};
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use hn_ingest::test_util::{Reply, ScriptedServer};
-use hn_ingest::{Builder, DecodeError, Outcome, Report, Sink, Source, db};
+use hn_ingest::{Builder, DecodeError, Outcome, Report, Settled, Sink, Source, store::sqlite};
 use serde::Deserialize;
 
 type Failed = Box<dyn Error + Send + Sync>;
@@ -52,15 +52,16 @@ struct Table;
 impl Sink for Table {
     type Id = String;
     type Record = Package;
+    type Connection = SqliteConnection;
 
     fn write(
         &self,
         conn: &mut SqliteConnection,
-        batch: &[(String, Outcome<Package>)],
+        batch: &[Settled<String, Package>],
     ) -> QueryResult<()> {
         use self::packages::dsl::*;
         // One row at a time, so that of a name that comes twice the later outcome wins.
-        for (id, outcome) in batch {
+        for Settled { id, outcome, .. } in batch {
             let (found, trouble) = match outcome {
                 Outcome::Stored(package) => (Some(&package.version), None),
                 Outcome::Absent => (None, Some("no such package".to_owned())),
@@ -79,7 +80,7 @@ pub(crate) async fn ingest(
     names: &[&str],
     file: &Path,
 ) -> Result<Report<String>, Failed> {
-    let pool = db::open(file)?;
+    let pool = sqlite::open(file)?;
     pool.get()?.run_pending_migrations(MIGRATIONS)?;
     let key = "secret".to_owned();
     let source = Packages { base, key };

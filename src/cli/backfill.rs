@@ -16,7 +16,7 @@ use crate::hn::{
     HnSink,
     coverage::{Range, frontier},
     indexes, lists,
-    plan::{Again, Left},
+    plan::{Refetch, RemainingIds},
 };
 
 const COMMAND: &str = "backfill";
@@ -33,7 +33,7 @@ pub(super) struct BackfillArgs {
     last: Option<i64>,
     newest_first: bool,
     /// Which settled ids to fetch again.
-    again: Again,
+    again: Refetch,
 }
 
 pub(super) fn command() -> Command {
@@ -85,7 +85,7 @@ impl BackfillArgs {
             to,
             last: number("last")?,
             newest_first: matches.get_flag("newest-first"),
-            again: Again {
+            again: Refetch {
                 absent: matches.get_flag("recheck-absent"),
                 failed: matches.get_flag("retry-failed"),
             },
@@ -116,7 +116,7 @@ pub(super) async fn run(options: &Options, args: BackfillArgs) -> Result<ExitSta
     let max_item = read.map_err(|error| session.explain(error))?;
     let range = args.range(max_item);
     let mut conn = database::connection(&session.pool)?;
-    let left = Left::plan(&mut conn, range, args.again).map_err(|error| {
+    let left = RemainingIds::plan(&mut conn, range, args.again).map_err(|error| {
         CommandError(format!(
             "the database does not tell which ids are left: {error}"
         ))
@@ -147,7 +147,7 @@ async fn build_indexes(session: &mut Session<'_>, max_item: i64) {
         lo: 1,
         hi: max_item,
     };
-    let missing = Left::plan(&mut conn, everything, Again::default()).and_then(|left| {
+    let missing = RemainingIds::plan(&mut conn, everything, Refetch::default()).and_then(|left| {
         if left.len() as u64 <= everything.count() / INDEX_FRACTION {
             indexes::missing(&mut conn)
         } else {

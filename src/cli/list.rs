@@ -10,8 +10,8 @@ use super::{
     session::Session,
 };
 use crate::{
-    db::while_locked,
     hn::{HnSink, List},
+    store::sqlite::while_locked,
 };
 
 pub(super) fn command(list: List) -> Command {

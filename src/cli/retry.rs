@@ -12,9 +12,9 @@ use super::{
     terminal::print_message,
 };
 use crate::{
-    db::Pool,
     hn::{HnSink, failures},
     ingest::{FailureKind, UnknownKind},
+    store::sqlite::SqlitePool,
 };
 
 const COMMAND: &str = "retry";
@@ -78,7 +78,7 @@ pub(super) async fn run(options: &Options, args: RetryArgs) -> Result<ExitStatus
 /// The failed ids in ascending order. The table is read a page at a time, each page after the last id of the one before, so
 /// that an id that fails again is not read again.
 fn failed_ids(
-    pool: Pool,
+    pool: SqlitePool,
     kinds: Vec<FailureKind>,
     error: IdStreamError,
 ) -> impl Stream<Item = i64> + Send {
@@ -103,7 +103,11 @@ fn failed_ids(
     pages.flat_map(stream::iter)
 }
 
-fn read_page(pool: &Pool, kinds: &[FailureKind], after: i64) -> Result<Vec<i64>, CommandError> {
+fn read_page(
+    pool: &SqlitePool,
+    kinds: &[FailureKind],
+    after: i64,
+) -> Result<Vec<i64>, CommandError> {
     let mut conn = database::connection(pool)?;
     failures::page(&mut conn, kinds, after, PAGE).map_err(CommandError::new)
 }

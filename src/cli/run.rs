@@ -16,9 +16,9 @@ use super::{
     terminal::print_message,
 };
 use crate::{
-    db::while_locked,
-    hn::{HnSink, runs},
+    hn::{HnSink, runs, top_items},
     ingest::{Builder, PipelineStopped, Report, Run},
+    store::sqlite::while_locked,
 };
 
 /// A run that is over.
@@ -124,9 +124,9 @@ impl Session<'_> {
     }
 
     /// The best of these items that the run stored.
-    fn top_items(&self, row: i64, ids: &[i64]) -> Vec<runs::TopItem> {
+    fn top_items(&self, row: i64, ids: &[i64]) -> Vec<top_items::TopItem> {
         database::connection(&self.pool)
-            .and_then(|mut conn| runs::top(&mut conn, row, ids).map_err(CommandError::new))
+            .and_then(|mut conn| top_items::read(&mut conn, row, ids).map_err(CommandError::new))
             .unwrap_or_else(|error| {
                 warn!("the report lacks its top items, which cannot be read: {error}");
                 Vec::new()

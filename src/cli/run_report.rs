@@ -10,7 +10,7 @@ use super::{
     terminal::{counted, print_report, printable},
 };
 use crate::{
-    hn::runs::TopItem,
+    hn::top_items::TopItem,
     ingest::{FailedId, Latency, Report},
 };
 

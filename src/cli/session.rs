@@ -5,10 +5,10 @@ use super::{
     progress, signals::Signals,
 };
 use crate::{
-    db::{FileIdentity, Pool},
     hn::{HnSource, lists::ListError},
     ingest::{Client, Config},
     mock_api::{MockApi, RunningMockApi},
+    store::sqlite::{FileIdentity, SqlitePool},
 };
 
 pub(super) struct Session<'a> {
@@ -18,7 +18,7 @@ pub(super) struct Session<'a> {
     pub(super) source: HnSource,
     /// Reads the list and fetches the items, so that both keep to one rate.
     pub(super) client: Client,
-    pub(super) pool: Pool,
+    pub(super) pool: SqlitePool,
     /// Tells after a run whether the file that was opened is still there.
     pub(super) database_file: Option<FileIdentity>,
     pub(super) signals: Signals,
@@ -51,7 +51,8 @@ impl<'a> Session<'a> {
             source: HnSource::new(&api_url).map_err(CommandError::new)?,
             client: Client::new(&config),
             config,
-            database_file: FileIdentity::of(&pool).map_err(CommandError::new)?,
+            database_file: FileIdentity::of(&mut *database::connection(&pool)?)
+                .map_err(CommandError::new)?,
             pool,
             signals: Signals::listen()?,
             demo_api,

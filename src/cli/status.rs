@@ -19,7 +19,7 @@ use super::{
     signals::Signals,
     terminal::{counted, print_report, printable},
 };
-use crate::hn::status::{End, Run, Status};
+use crate::hn::status::{OutermostItem, RunRow, Status};
 
 pub(super) fn command() -> Command {
     Command::new("status").about(
@@ -164,7 +164,7 @@ impl StatusReport {
     }
 }
 
-fn write_run(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+fn write_run(run: &RunRow, out: &mut dyn Write) -> io::Result<()> {
     write!(
         out,
         "  {}: {} at {}",
@@ -190,7 +190,7 @@ fn write_run(run: &Run, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// The oldest or the newest item: its id, and its time if it has one.
-fn format_end(end: &End) -> String {
+fn format_end(end: &OutermostItem) -> String {
     match end.time {
         Some(time) => format!("{} of {}", end.id, format_time(time)),
         None => end.id.to_string(),

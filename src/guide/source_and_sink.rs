@@ -43,16 +43,17 @@
 //!
 //! ```
 //! use diesel::{QueryResult, RunQueryDsl, SqliteConnection, sql_query, sql_types::{Double, Text}};
-//! use hn_ingest::{Outcome, Sink};
+//! use hn_ingest::{Outcome, Settled, Sink};
 //!
 //! pub struct PriceTable;
 //!
 //! impl Sink for PriceTable {
 //!     type Id = String;
 //!     type Record = f64;
+//!     type Connection = SqliteConnection;
 //!
-//!     fn write(&self, conn: &mut SqliteConnection, batch: &[(String, Outcome<f64>)]) -> QueryResult<()> {
-//!         for (symbol, outcome) in batch {
+//!     fn write(&self, conn: &mut SqliteConnection, batch: &[Settled<String, f64>]) -> QueryResult<()> {
+//!         for Settled { id: symbol, outcome, .. } in batch {
 //!             // What is absent or failed leaves an older price alone here; another table could keep account of it.
 //!             if let Outcome::Stored(price) = outcome {
 //!                 sql_query("INSERT INTO prices VALUES (?, ?) ON CONFLICT (symbol) DO UPDATE SET price = excluded.price")
@@ -67,6 +68,8 @@
 //! ```
 //!
 //! - An id may come twice in a batch: the later outcome wins. A multi-row upsert cannot do that in one statement.
+//! - Two pipelines may commit answers for one id in either order. A table that keeps `received_at` of [`Settled`](crate::Settled)
+//!   can refuse the older one: `… DO UPDATE SET … WHERE excluded.received_at >= prices.received_at`.
 //! - Everything that belongs to the batch (a log of failures, a cursor) goes into the same transaction, and so never disagrees.
 //! - A constraint costs its row; a full disk, an I/O error or a missing table ends the run.
 //! - It makes no tables: a host's migrations do, before the pipeline starts.

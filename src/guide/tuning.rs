@@ -39,7 +39,7 @@
 //! # SQLite
 //!
 //! One connection writes at a time, whatever the pool's size; the others are readers, who do not wait for it in WAL mode. Two
-//! pipelines into one file take turns. A host's own pool should set a busy timeout ([`db::open`](crate::db::open) sets 5 s), and
+//! pipelines into one file take turns. A host's own pool should set a busy timeout ([`sqlite::open`](crate::store::sqlite::open) sets 5 s), and
 //! `synchronous=NORMAL` unless a power cut may not cost the last commits.
 //!
 //! # One arbiter or two

@@ -1,75 +1,20 @@
-//! Which ids are settled: the table `coverage`, ranges that neither overlap nor touch, written in the transaction that settles
-//! the ids.
+//! Which ids are settled: the table `coverage`, whose ranges neither overlap nor touch.
+//!
+//! It is written in the transaction that settles the ids.
+
+mod range;
 
 use diesel::{
-    ExpressionMethods, Insertable, OptionalExtension, QueryDsl, QueryResult, Queryable,
-    RunQueryDsl, SqliteConnection, upsert::excluded,
+    ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection, upsert::excluded,
 };
-use serde::Serialize;
 
+pub use self::range::{Range, Ranges};
 use super::schema::coverage;
 
-/// An id as close as this to the largest may be absent only because it is new: it is asked for again.
+/// An id this close to the largest may be absent only because it is new, so it is fetched again.
 const NEWEST: i64 = 10_000;
 
-/// Rows of one insert, well under SQLite's 32,766 bound values.
-const ROWS: usize = 1000;
-
-/// The ids from `lo` to `hi`, both included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Queryable, Insertable, Serialize)]
-#[diesel(table_name = coverage)]
-pub struct Range {
-    /// The first.
-    pub lo: i64,
-    /// The last.
-    pub hi: i64,
-}
-
-impl Range {
-    /// How many ids there are in it; none if `hi` is below `lo`.
-    pub fn count(self) -> u64 {
-        let past = i128::from(self.hi) - i128::from(self.lo) + 1;
-        u64::try_from(past.max(0)).unwrap_or(u64::MAX)
-    }
-}
-
-/// Ranges that neither overlap nor touch, in ascending order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ranges(Vec<Range>);
-
-impl Ranges {
-    /// Adds ids that begin no earlier than those of any range before.
-    pub fn push(&mut self, range: Range) {
-        match self.0.last_mut() {
-            _ if range.lo > range.hi => {}
-            Some(last) if range.lo <= last.hi.saturating_add(1) => last.hi = last.hi.max(range.hi),
-            _ => self.0.push(range),
-        }
-    }
-
-    /// The ranges.
-    pub fn into_vec(self) -> Vec<Range> {
-        self.0
-    }
-}
-
-impl FromIterator<Range> for Ranges {
-    /// Joins ranges that come in ascending order of `lo`.
-    fn from_iter<R: IntoIterator<Item = Range>>(ranges: R) -> Self {
-        let mut joined = Self::default();
-        ranges.into_iter().for_each(|range| joined.push(range));
-        joined
-    }
-}
-
-impl FromIterator<i64> for Ranges {
-    /// Joins ids that come in ascending order.
-    fn from_iter<I: IntoIterator<Item = i64>>(ids: I) -> Self {
-        ids.into_iter().map(|id| Range { lo: id, hi: id }).collect()
-    }
-}
-
-/// The last id whose absence is believed, where `max_item` is the largest.
+/// The last id whose absence is final, where `max_item` is the largest id.
 pub fn frontier(max_item: i64) -> i64 {
     max_item.saturating_sub(NEWEST)
 }
@@ -80,13 +25,17 @@ pub fn frontier(max_item: i64) -> i64 {
 /// Whatever Diesel says.
 pub fn record(conn: &mut SqliteConnection, mut ids: Vec<i64>) -> QueryResult<()> {
     ids.sort_unstable();
-    let runs: Ranges = ids.into_iter().collect();
-    runs.0.into_iter().try_for_each(|run| record_run(conn, run))
+    let ranges: Ranges = ids.into_iter().collect();
+    for range in ranges.into_vec() {
+        record_range(conn, range)?;
+    }
+    Ok(())
 }
 
-fn record_run(conn: &mut SqliteConnection, run: Range) -> QueryResult<()> {
-    let Range { mut lo, mut hi } = run;
-    // From the top down: each range that overlaps or touches is taken in. Below one that begins before the run none can touch.
+/// Adds a range, and joins it with those that it overlaps or touches.
+fn record_range(conn: &mut SqliteConnection, range: Range) -> QueryResult<()> {
+    let Range { mut lo, mut hi } = range;
+    // From the top down. Below a stored range that begins before the new one, no other can touch it.
     while let Some(found) = last_from(conn, hi.saturating_add(1))?
         && found.hi >= lo.saturating_sub(1)
     {
@@ -109,7 +58,7 @@ fn record_run(conn: &mut SqliteConnection, run: Range) -> QueryResult<()> {
     Ok(())
 }
 
-/// Takes an id out, so that the next backfill asks for it.
+/// Takes an id out, so that the next backfill fetches it.
 ///
 /// # Errors
 /// Whatever Diesel says.
@@ -134,16 +83,20 @@ pub fn forget(conn: &mut SqliteConnection, id: i64) -> QueryResult<()> {
     Ok(())
 }
 
-/// The last range that begins at `id` or before. (A condition on `hi` as well would make SQLite walk the table.)
+/// The last range that begins at `id` or before.
+///
+/// A condition on `hi` as well would make SQLite walk the table. A `LIMIT`, whose value Diesel binds, would make SQLite prepare
+/// the statement anew each time; so this takes the first row and drops the rest unread.
 fn last_from(conn: &mut SqliteConnection, id: i64) -> QueryResult<Option<Range>> {
     coverage::table
         .filter(coverage::lo.le(id))
         .order(coverage::lo.desc())
-        .first(conn)
-        .optional()
+        .load_iter(conn)?
+        .next()
+        .transpose()
 }
 
-/// The table as it stands, in ascending order.
+/// All ranges as they are stored, in ascending order.
 ///
 /// # Errors
 /// Whatever Diesel says.
@@ -151,15 +104,26 @@ pub fn all(conn: &mut SqliteConnection) -> QueryResult<Vec<Range>> {
     coverage::table.order(coverage::lo).load(conn)
 }
 
-/// Puts `ranges` in place of the whole table. Belongs into a transaction.
+/// Replaces the ranges that begin at `from` or later and before `until` by `ranges`, which must not begin later than those.
+///
+/// Belongs into a transaction.
 ///
 /// # Errors
 /// Whatever Diesel says.
-pub fn replace(conn: &mut SqliteConnection, ranges: &[Range]) -> QueryResult<()> {
-    diesel::delete(coverage::table).execute(conn)?;
-    for rows in ranges.chunks(ROWS) {
+pub(crate) fn replace(
+    conn: &mut SqliteConnection,
+    from: i64,
+    until: Option<i64>,
+    ranges: &[Range],
+) -> QueryResult<()> {
+    let later = coverage::table.filter(coverage::lo.ge(from));
+    match until {
+        Some(until) => diesel::delete(later.filter(coverage::lo.lt(until))).execute(conn)?,
+        None => diesel::delete(later).execute(conn)?,
+    };
+    for &range in ranges {
         diesel::insert_into(coverage::table)
-            .values(rows.to_vec())
+            .values(range)
             .execute(conn)?;
     }
     Ok(())
@@ -253,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_newest_ten_thousand_absences_are_doubted() {
+    fn only_the_newest_ten_thousand_absences_are_not_final() {
         assert_eq!(frontier(46_000_000), 45_990_000);
         assert_eq!(frontier(3), -9_997);
     }

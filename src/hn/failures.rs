@@ -1,11 +1,11 @@
-//! Reading the table of failures.
+//! Reads the table `failures`.
 
 use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection};
 
 use super::schema::failures;
 use crate::ingest::FailureKind;
 
-/// Up to `most` ids after `after` that failed, in ascending order: of these kinds, or of any if there are none.
+/// Up to `limit` ids after `after` that failed, in ascending order. Without `kinds`, of every kind.
 ///
 /// # Errors
 /// Whatever Diesel says.
@@ -13,12 +13,12 @@ pub fn page(
     conn: &mut SqliteConnection,
     kinds: &[FailureKind],
     after: i64,
-    most: i64,
+    limit: i64,
 ) -> QueryResult<Vec<i64>> {
     let mut query = failures::table
         .filter(failures::id.gt(after))
         .order(failures::id)
-        .limit(most)
+        .limit(limit)
         .select(failures::id)
         .into_boxed();
     if !kinds.is_empty() {

@@ -1,24 +1,34 @@
-//! The indexes that users of the tables need, built when a backfill is complete: a row that is inserted into four indexes
-//! costs several times one that is not, and at the end each is a single sort.
+//! The indexes that users of the tables need.
+//!
+//! They are built when a backfill is complete. An insert into a table with four indexes costs several times an insert without,
+//! while each index that is built at the end costs one sort.
 
 use diesel::{
     QueryResult, QueryableByName, RunQueryDsl, SqliteConnection, connection::SimpleConnection,
     sql_query, sql_types::Text,
 };
 
-/// Name, and what it is on.
 const INDEXES: [Index; 4] = [
-    Index("items_by_parent", "(parent)"),
-    Index("items_by_author", "(by)"),
-    Index("items_by_time", "(time)"),
-    Index("items_by_type_and_score", "(type, score)"),
+    Index::new("items_by_parent", "(parent)"),
+    Index::new("items_by_author", "(by)"),
+    Index::new("items_by_time", "(time)"),
+    Index::new("items_by_type_and_score", "(type, score)"),
 ];
 
 /// An index of the table `items`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Index(&'static str, &'static str);
+pub struct Index {
+    name: &'static str,
+    columns: &'static str,
+}
 
-/// Those that are not built yet.
+impl Index {
+    const fn new(name: &'static str, columns: &'static str) -> Self {
+        Self { name, columns }
+    }
+}
+
+/// The indexes that are not built yet.
 ///
 /// # Errors
 /// Whatever Diesel says.
@@ -28,22 +38,25 @@ pub fn missing(conn: &mut SqliteConnection) -> QueryResult<Vec<Index>> {
         #[diesel(sql_type = Text)]
         name: String,
     }
-    let there: Vec<Name> =
+    let built: Vec<Name> =
         sql_query("SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'items'")
             .load(conn)?;
-    let is_there = |index: &Index| there.iter().any(|name| name.name == index.0);
+    let is_built = |index: &Index| built.iter().any(|built| built.name == index.name);
     Ok(INDEXES
         .into_iter()
-        .filter(|index| !is_there(index))
+        .filter(|index| !is_built(index))
         .collect())
 }
 
-/// Builds indexes, each in a transaction of its own. Nobody else can write meanwhile: seconds for a million items.
+/// Builds indexes, each in a transaction of its own. Nothing else can write meanwhile: seconds for a million items.
 ///
 /// # Errors
-/// Whatever Diesel says; those before the one that failed are built.
+/// Whatever Diesel says. The indexes before the one that failed are built.
 pub fn build(conn: &mut SqliteConnection, indexes: &[Index]) -> QueryResult<()> {
-    indexes.iter().try_for_each(|Index(name, on)| {
-        conn.batch_execute(&format!("CREATE INDEX IF NOT EXISTS {name} ON items {on}"))
-    })
+    for Index { name, columns } in indexes {
+        conn.batch_execute(&format!(
+            "CREATE INDEX IF NOT EXISTS {name} ON items {columns}"
+        ))?;
+    }
+    Ok(())
 }

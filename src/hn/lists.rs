@@ -1,4 +1,4 @@
-//! The API's lists of ids, and the table that keeps each as last read.
+//! The API's lists of ids, its largest id, and the table that keeps each list as last read.
 
 use diesel::{ExpressionMethods, Insertable, QueryResult, RunQueryDsl, SqliteConnection};
 use thiserror::Error;
@@ -6,43 +6,44 @@ use thiserror::Error;
 use super::{HnSource, now, schema::lists};
 use crate::ingest::{Client, Failure};
 
-/// Rows of one insert, well under SQLite's 32,766 bound values.
+/// Rows of one statement, well under SQLite's 32,766 bound values.
 const ROWS: usize = 1000;
 
 /// The lists of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum List {
-    /// `topstories.json`: up to 500, jobs among them.
+    /// `topstories.json`: up to 500 ids, jobs included.
     Top,
-    /// `newstories.json`: up to 500.
+    /// `newstories.json`: up to 500 ids.
     New,
     /// `beststories.json`.
     Best,
-    /// `askstories.json`: up to 200.
+    /// `askstories.json`: up to 200 ids.
     Ask,
-    /// `showstories.json`: up to 200.
+    /// `showstories.json`: up to 200 ids.
     Show,
-    /// `jobstories.json`: up to 200.
+    /// `jobstories.json`: up to 200 ids.
     Job,
 }
 
-/// Why a document of the API that is no item could not be had.
+/// Why a list or the largest id could not be read.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ListError {
-    /// No answer.
+    /// The API did not answer.
     #[error("cannot read {url}: {failure}")]
     Unreachable {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
         /// Why there was no answer.
         failure: Failure,
     },
-    /// An answer that is something else.
+    /// The answer is something else.
     #[error("{url} is no {expected}: {source}")]
     Unexpected {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
-        /// What should be there.
+        /// What it should be.
         expected: &'static str,
         /// What is wrong with it.
         source: serde_json::Error,
@@ -75,13 +76,13 @@ impl List {
     /// Reads the whole list, in rank order.
     ///
     /// # Errors
-    /// The API does not answer, or not with a list of ids.
+    /// The API does not answer, or answers something else than a list of ids.
     pub async fn read(self, client: &Client, source: &HnSource) -> Result<Vec<i64>, ListError> {
         let url = source.document(&format!("{}stories", self.name()));
         document(client, url, "list of ids").await
     }
 
-    /// Keeps the list as read, in place of what was kept before.
+    /// Writes the list as read, in place of the one that was read before.
     ///
     /// # Errors
     /// Whatever Diesel says.
@@ -118,10 +119,10 @@ impl List {
     }
 }
 
-/// The largest id at present.
+/// The largest id that the API has at present.
 ///
 /// # Errors
-/// The API does not answer, or not with a number above 0.
+/// The API does not answer, or answers something else than a number above 0.
 pub async fn max_item(client: &Client, source: &HnSource) -> Result<i64, ListError> {
     let (url, expected) = (source.document("maxitem"), "number of items");
     match document(client, url.clone(), expected).await? {

@@ -1,4 +1,4 @@
-//! The migrations, embedded, and their running.
+//! The migrations, which are embedded in the program, and how they are run.
 
 use std::error::Error;
 
@@ -10,18 +10,27 @@ use diesel::{
     sqlite::Sqlite,
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use thiserror::Error;
+use thiserror::Error as ThisError;
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+
+/// Migrations of development versions, whose tables this program cannot use.
+const DISCARDED: [&str; 2] = ["20261123000000", "20261123000001"];
 
 /// Why the tables could not be brought up to date.
-#[derive(Debug, Error)]
+#[derive(Debug, ThisError)]
+#[non_exhaustive]
 pub enum MigrateError {
-    /// The database has seen migrations that this program does not know.
+    /// The database has seen a migration that this program does not know.
     #[error(
         "the database is from a newer version of this program (its migration {0} is unknown here); update hn-ingest, or use another database"
     )]
     Newer(String),
+    /// The database was made by a version that was never released.
+    #[error(
+        "the database is from a development version of this program (its migration {0} was discarded before the first release); move the file away and fetch its items again"
+    )]
+    Discarded(String),
     /// The database refused.
     #[error("the tables cannot be brought up to date: {0}")]
     Failed(Box<dyn Error + Send + Sync>),
@@ -33,11 +42,13 @@ impl From<diesel::result::Error> for MigrateError {
     }
 }
 
-/// Brings the tables up to date. Looks first without a lock, so that who only reads waits for nobody; then looks and migrates in
-/// one immediate transaction, so that two programs may start on one file.
+/// Brings the tables up to date.
+///
+/// It first looks without a lock, so that a reader waits for no writer. If something is to do, it looks again and migrates in one
+/// immediate transaction, so that two programs may start on one file.
 ///
 /// # Errors
-/// The database is from a newer version, or refuses.
+/// The database is from another version, or refuses.
 pub fn run(conn: &mut SqliteConnection) -> Result<(), MigrateError> {
     if is_current(conn)? {
         return Ok(());
@@ -55,7 +66,7 @@ pub fn run(conn: &mut SqliteConnection) -> Result<(), MigrateError> {
 fn is_current(conn: &mut SqliteConnection) -> Result<bool, MigrateError> {
     let known = MigrationSource::<Sqlite>::migrations(&MIGRATIONS).map_err(MigrateError::Failed)?;
     let any = "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '__diesel_schema_migrations')";
-    // Where the table is not, Diesel's look makes it.
+    // Diesel's look at the applied migrations would make the table.
     if !select(sql::<Bool>(any)).get_result::<bool>(conn)? {
         return Ok(false);
     }
@@ -65,8 +76,54 @@ fn is_current(conn: &mut SqliteConnection) -> Result<bool, MigrateError> {
             .iter()
             .any(|known| known.name().version() == **version)
     });
-    match unknown {
-        Some(version) => Err(MigrateError::Newer(version.to_string())),
+    match unknown.map(ToString::to_string) {
         None => Ok(applied.len() == known.len()),
+        Some(version) if DISCARDED.contains(&&*version) => Err(MigrateError::Discarded(version)),
+        Some(version) => Err(MigrateError::Newer(version)),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use diesel::{Connection, connection::SimpleConnection};
+
+    use super::*;
+
+    fn database_with(version: &str) -> SqliteConnection {
+        let mut conn = SqliteConnection::establish(":memory:").unwrap();
+        run(&mut conn).unwrap();
+        conn.batch_execute(&format!(
+            "INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}')"
+        ))
+        .unwrap();
+        conn
+    }
+
+    #[test]
+    fn a_database_of_another_version_is_refused_with_the_next_step() {
+        for (version, next_step) in [
+            ("20261123000001", "move the file away"),
+            ("99991231235959", "update hn-ingest"),
+        ] {
+            let error = run(&mut database_with(version)).unwrap_err().to_string();
+            assert!(
+                error.contains(version) && error.contains(next_step),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_migration_can_be_undone() {
+        let mut conn = SqliteConnection::establish(":memory:").unwrap();
+        run(&mut conn).unwrap();
+        conn.revert_all_migrations(MIGRATIONS).unwrap();
+        let left = "EXISTS (SELECT 1 FROM sqlite_schema WHERE name NOT LIKE '\\_\\_diesel%' ESCAPE '\\' AND name NOT LIKE 'sqlite%')";
+        assert!(
+            !select(sql::<Bool>(left))
+                .get_result::<bool>(&mut conn)
+                .unwrap()
+        );
     }
 }

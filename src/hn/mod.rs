@@ -1,19 +1,34 @@
-//! All that says "Hacker News": where its items come from, what they are, and the tables that they go to.
+//! Everything that knows Hacker News: its API, its items, and the tables that they go to.
+
+pub mod item;
+
+mod source;
+
+pub mod schema;
+
+pub mod migrations;
+
+mod sink;
+
+mod upsert;
 
 pub mod coverage;
-pub mod failures;
-pub mod indexes;
-pub mod item;
-pub mod lists;
-pub mod migrations;
+
 pub mod plan;
+
+pub mod lists;
+
+pub mod failures;
+
 pub mod runs;
-pub mod schema;
-mod sink;
-mod source;
+
+pub mod top_items;
+
 pub mod status;
-mod upsert;
+
 pub mod verify;
+
+pub mod indexes;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -29,8 +44,11 @@ pub const PUBLIC_API: &str = "https://hacker-news.firebaseio.com/v0";
 
 /// This moment in Unix seconds, as the tables' `…_at` columns hold it.
 pub fn now() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    unix_seconds(SystemTime::now())
+}
+
+/// A time in Unix seconds. A time before 1970 is 0.
+fn unix_seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

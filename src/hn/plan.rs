@@ -1,4 +1,4 @@
-//! What is left to fetch: the ids of a range that `coverage` does not hold. No item is read for it.
+//! Which ids a backfill still has to fetch: those of a range that `coverage` does not hold. Reads no item.
 
 use std::collections::VecDeque;
 
@@ -9,40 +9,41 @@ use super::{
     schema::{absent, coverage, failures},
 };
 
-/// Settled ids that are asked for all the same.
+/// Which settled ids are fetched refetch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Again {
+pub struct Refetch {
     /// Those in the table `absent`.
     pub absent: bool,
     /// Those in the table `failures`.
     pub failed: bool,
 }
 
-/// Ids that are left, from both ends, each once. Holds ranges, not ids, and knows how many ids it holds.
+/// The ids to fetch, each once, from either end. It holds ranges, so its memory does not grow with the number of ids.
 #[derive(Clone, Debug)]
-pub struct Left {
+pub struct RemainingIds {
     ranges: VecDeque<Range>,
+    /// Ids in the ranges.
     count: usize,
 }
 
-impl Left {
-    /// The ids in `within` that are not settled, and those to ask for `again`.
+impl RemainingIds {
+    /// The ids in `within` that are not settled, and those to `refetch`.
     ///
     /// # Errors
     /// Whatever Diesel says.
-    pub fn plan(conn: &mut SqliteConnection, within: Range, again: Again) -> QueryResult<Self> {
+    pub fn plan(conn: &mut SqliteConnection, within: Range, refetch: Refetch) -> QueryResult<Self> {
         let mut ranges = gaps(conn, within)?;
-        if again.absent {
+        if refetch.absent {
             let ids = absent::table.select(absent::id).order(absent::id);
             let ids = ids.filter(absent::id.between(within.lo, within.hi));
-            let ids: QueryResult<Ranges> = ids.load_iter::<i64, _>(conn)?.collect();
-            ranges.extend(ids?.into_vec());
+            let ids: Ranges = ids.load_iter::<i64, _>(conn)?.collect::<QueryResult<_>>()?;
+            ranges.extend(ids.into_vec());
         }
-        if again.failed {
+        if refetch.failed {
             let ids = failures::table.select(failures::id).order(failures::id);
             let ids = ids.filter(failures::id.between(within.lo, within.hi));
-            let ids: QueryResult<Ranges> = ids.load_iter::<i64, _>(conn)?.collect();
-            ranges.extend(ids?.into_vec());
+            let ids: Ranges = ids.load_iter::<i64, _>(conn)?.collect::<QueryResult<_>>()?;
+            ranges.extend(ids.into_vec());
         }
         ranges.sort_unstable_by_key(|range| range.lo);
         Ok(Self::new(ranges.into_iter().collect()))
@@ -56,10 +57,10 @@ impl Left {
     }
 }
 
-/// The ids in `within` that no range of the table holds. Ranges that overlap, which should not be, do no harm.
+/// The ids in `within` that no range of the table holds. Does not rely on the ranges being apart.
 pub(super) fn gaps(conn: &mut SqliteConnection, within: Range) -> QueryResult<Vec<Range>> {
     let mut gaps = Vec::new();
-    // The first id that may be in a gap; none when there is no id beyond.
+    // The first id that may be in a gap. `None` after the largest possible id.
     let mut next = Some(within.lo);
     let settled = coverage::table
         .filter(coverage::lo.le(within.hi))
@@ -84,7 +85,7 @@ pub(super) fn gaps(conn: &mut SqliteConnection, within: Range) -> QueryResult<Ve
     Ok(gaps)
 }
 
-impl Iterator for Left {
+impl Iterator for RemainingIds {
     type Item = i64;
 
     fn next(&mut self) -> Option<i64> {
@@ -104,7 +105,7 @@ impl Iterator for Left {
     }
 }
 
-impl DoubleEndedIterator for Left {
+impl DoubleEndedIterator for RemainingIds {
     fn next_back(&mut self) -> Option<i64> {
         let range = self.ranges.back_mut()?;
         let id = range.hi;
@@ -118,7 +119,7 @@ impl DoubleEndedIterator for Left {
     }
 }
 
-impl ExactSizeIterator for Left {}
+impl ExactSizeIterator for RemainingIds {}
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -144,7 +145,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
         #[test]
-        fn what_is_left_is_what_is_not_settled_each_once_and_counted(
+        fn the_remaining_ids_are_those_not_settled_each_once_and_counted(
             settled in ids(), missing in ids(), failed in ids(),
             lo in 1..80_i64, hi in 0..80_i64, absent in any::<bool>(), retry in any::<bool>(),
         ) {
@@ -161,8 +162,8 @@ mod tests {
             let wanted: Vec<i64> = (lo..=hi)
                 .filter(|id| !settled.contains(id) || absent && missing.contains(id) || retry && failed.contains(id))
                 .collect();
-            let again = Again { absent, failed: retry };
-            let left = Left::plan(&mut conn, Range { lo, hi }, again).unwrap();
+            let refetch = Refetch { absent, failed: retry };
+            let left = RemainingIds::plan(&mut conn, Range { lo, hi }, refetch).unwrap();
             prop_assert_eq!(left.len(), wanted.len());
             let mut down: Vec<i64> = left.clone().rev().collect();
             down.reverse();
@@ -181,7 +182,7 @@ mod tests {
             .execute(&mut conn)
             .unwrap();
         let within = Range { lo: 1, hi: 60 };
-        let left = Left::plan(&mut conn, within, Again::default()).unwrap();
+        let left = RemainingIds::plan(&mut conn, within, Refetch::default()).unwrap();
         let wanted: Vec<i64> = std::iter::once(1).chain(10..30).collect();
         assert_eq!(left.collect::<Vec<_>>(), wanted);
     }

@@ -1,23 +1,11 @@
-//! The table of runs, and what a run's report shows of its items.
+//! The table of runs.
 
-use std::cmp::Reverse;
+use diesel::{ExpressionMethods, QueryResult, RunQueryDsl, SqliteConnection};
 
-use diesel::{ExpressionMethods, QueryDsl, QueryResult, Queryable, RunQueryDsl, SqliteConnection};
-use serde::Serialize;
-
-use super::{
-    now,
-    schema::{absent, failures, items, runs},
-};
+use super::{now, schema::runs};
 use crate::ingest::Progress;
 
-/// A report shows this many items.
-const TOP: usize = 5;
-
-/// Ids of one query, well under SQLite's 32,766 bound values.
-const IDS: usize = 1000;
-
-/// Notes that a run begins; gives its id.
+/// Records that a run has begun. Returns the run's id.
 ///
 /// # Errors
 /// Whatever Diesel says.
@@ -28,7 +16,7 @@ pub fn begin(conn: &mut SqliteConnection, command: &str) -> QueryResult<i64> {
         .get_result(conn)
 }
 
-/// Notes what a run came to.
+/// Records how a run ended.
 ///
 /// # Errors
 /// Whatever Diesel says.
@@ -48,43 +36,4 @@ pub fn finish(conn: &mut SqliteConnection, run: i64, totals: &Progress) -> Query
         ))
         .execute(conn)?;
     Ok(())
-}
-
-/// An item as a report shows it.
-#[derive(Clone, Debug, Queryable, Serialize)]
-pub struct TopItem {
-    /// Which.
-    pub id: i64,
-    /// Its points.
-    pub score: Option<i64>,
-    /// Its title, in HTML.
-    pub title: Option<String>,
-}
-
-/// Up to five of these items that the run stored, by score descending, then id.
-///
-/// An earlier run's row stays when an id fails, is absent or is not attempted: those are told by their rows in `failures` and
-/// `absent`, and by the time of the fetch.
-///
-/// # Errors
-/// Whatever Diesel says.
-pub fn top(conn: &mut SqliteConnection, run: i64, ids: &[i64]) -> QueryResult<Vec<TopItem>> {
-    let began: i64 = runs::table.find(run).select(runs::started_at).first(conn)?;
-    let mut best: Vec<TopItem> = Vec::new();
-    for ids in ids.chunks(IDS) {
-        let more = items::table
-            .filter(items::id.eq_any(ids))
-            .filter(items::fetched_at.ge(began))
-            .filter(items::id.ne_all(failures::table.select(failures::id)))
-            .filter(items::id.ne_all(absent::table.select(absent::id)))
-            .order((items::score.desc(), items::id))
-            .limit(TOP as i64)
-            .select((items::id, items::score, items::title))
-            .load(conn)?;
-        best.extend(more);
-        best.sort_by_key(|item| (Reverse(item.score), item.id));
-        best.dedup_by_key(|item| item.id);
-        best.truncate(TOP);
-    }
-    Ok(best)
 }

@@ -1,4 +1,4 @@
-//! The tables, as the migrations make them.
+//! The tables, as `migrations/sqlite` makes them.
 #![allow(missing_docs)]
 
 diesel::table! {
@@ -17,8 +17,8 @@ diesel::table! {
         poll -> Nullable<BigInt>,
         kids -> Nullable<Text>,
         parts -> Nullable<Text>,
-        deleted -> Nullable<Bool>,
-        dead -> Nullable<Bool>,
+        deleted -> Nullable<Integer>,
+        dead -> Nullable<Integer>,
         extra -> Nullable<Text>,
         fetched_at -> BigInt,
     }
@@ -76,7 +76,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    // No row is found by this key; Diesel wants one.
+    // The table has no key. Diesel needs one, and no query uses it.
     item_history (id, changed_at) {
         id -> BigInt,
         changed_at -> BigInt,
@@ -86,8 +86,8 @@ diesel::table! {
         score -> Nullable<BigInt>,
         #[sql_name = "type"]
         type_ -> Nullable<Text>,
-        deleted -> Nullable<Bool>,
-        dead -> Nullable<Bool>,
+        deleted -> Nullable<Integer>,
+        dead -> Nullable<Integer>,
     }
 }
 

@@ -1,28 +1,28 @@
-//! The Hacker News API as a [`Source`]: `item/ID.json`, where a missing item is `null`.
+//! The Hacker News API as a [`Source`]: an item is at `item/ID.json`, and a missing item is `null`.
 
 use thiserror::Error;
 
 use super::Item;
 use crate::ingest::{DecodeError, Source};
 
-/// Items of an HN-compatible API.
+/// Items of the Hacker News API, or of a server that speaks it.
 #[derive(Clone, Debug)]
 pub struct HnSource {
     base: String,
 }
 
-/// A text that is no base URL.
+/// A text that is not the base URL of an API.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
-    "`{0}` is no API base URL; it begins with http:// or https:// and ends with /v0, as in https://hacker-news.firebaseio.com/v0"
+    "`{0}` is not an API base URL; it begins with http:// or https:// and ends with /v0, as in https://hacker-news.firebaseio.com/v0"
 )]
 pub struct BadBaseUrl(String);
 
 impl HnSource {
-    /// `base` goes up to and including `/v0`.
+    /// A source at the base URL, which ends with `/v0`.
     ///
     /// # Errors
-    /// It is no absolute http or https URL.
+    /// `base` is not an absolute http or https URL.
     pub fn new(base: &str) -> Result<Self, BadBaseUrl> {
         let url = url::Url::parse(base).ok();
         let usable = url.is_some_and(|url| {
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_are_made_of_a_base_with_or_without_a_last_slash() {
+    fn a_base_url_may_end_with_a_slash() {
         for base in ["http://127.0.0.1:1/v0", "http://127.0.0.1:1/v0/"] {
             let source = HnSource::new(base).expect("a base");
             assert_eq!(source.url(&8863), "http://127.0.0.1:1/v0/item/8863.json");
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base_url_is_refused_by_name() {
+    fn a_text_that_is_not_a_base_url_is_refused_by_name() {
         for text in [
             "",
             "news",

@@ -1,4 +1,4 @@
-//! What the database holds, as `status` tells it. Needs no network.
+//! What the database holds, as the command `status` shows it. Needs no network.
 
 use diesel::{
     Connection, ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl,
@@ -14,26 +14,30 @@ use super::{
     schema::{absent, coverage as ranges, failures, item_history, items, runs},
 };
 
+/// Failures that are shown of each kind.
 const EXAMPLES: i64 = 3;
+
+/// Runs that are shown.
 const RUNS: i64 = 5;
-/// So many holes are listed; all are counted.
+
+/// Gaps that are listed. All are counted.
 const HOLES: usize = 20;
 
-/// What the database holds, all of one moment.
+/// What the database holds, read from one snapshot.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
     /// The stored items.
     pub items: Items,
-    /// What is settled.
-    pub coverage: Covered,
+    /// Which ids are settled.
+    pub coverage: CoverageStatus,
     /// Ids whose last fetch failed.
     pub failures: Failures,
-    /// Ids of which the API said that there is no item.
+    /// How many ids are absent: the API said that there is no such item.
     pub absent: i64,
-    /// Earlier versions of items.
+    /// How many earlier versions of items are kept.
     pub item_history: i64,
     /// The last runs, the latest first.
-    pub runs: Vec<Run>,
+    pub runs: Vec<RunRow>,
 }
 
 /// The stored items.
@@ -41,47 +45,47 @@ pub struct Status {
 pub struct Items {
     /// How many.
     pub count: i64,
-    /// Of each type, the most frequent first.
-    pub by_type: Vec<OfType>,
-    /// The smallest id.
-    pub oldest: Option<End>,
-    /// The largest id.
-    pub newest: Option<End>,
+    /// How many of each type, the most frequent first.
+    pub by_type: Vec<TypeCount>,
+    /// The item with the smallest id.
+    pub oldest: Option<OutermostItem>,
+    /// The item with the largest id.
+    pub newest: Option<OutermostItem>,
 }
 
 /// How many items there are of a type.
 #[derive(Clone, Debug, Queryable, Serialize)]
-pub struct OfType {
-    /// The type, where the item has one.
+pub struct TypeCount {
+    /// The type. `None` for items without one.
     #[serde(rename = "type")]
     pub type_: Option<String>,
     /// How many.
     pub count: i64,
 }
 
-/// An item at one end of what is stored.
+/// The item with the smallest or the largest id.
 #[derive(Clone, Copy, Debug, Queryable, Serialize)]
-pub struct End {
-    /// Which.
+pub struct OutermostItem {
+    /// The item's number.
     pub id: i64,
     /// When it was made, in Unix seconds.
     pub time: Option<i64>,
 }
 
-/// What is settled, and what is not.
+/// Which ids are settled, and which are not.
 #[derive(Clone, Debug, Serialize)]
-pub struct Covered {
+pub struct CoverageStatus {
     /// Rows in the table `coverage`.
     pub ranges: u64,
-    /// Ids in them.
+    /// Ids in these ranges.
     pub ids: u64,
     /// Gaps below and between them.
     pub holes: Holes,
     /// The largest id that any table names.
     pub highest_known: Option<i64>,
-    /// Ids from 1 to that one that are not settled. How many came after it only the API knows.
+    /// Ids from 1 to `highest_known` that are not settled. Only the API knows how many came after it.
     pub left: u64,
-    /// Those of them that were absent and are only asked for again.
+    /// How many of those were absent, so that they are only fetched again.
     pub left_absent: i64,
 }
 
@@ -90,7 +94,7 @@ pub struct Covered {
 pub struct Holes {
     /// How many.
     pub count: u64,
-    /// Ids in them.
+    /// Ids in the gaps.
     pub ids: u64,
     /// The first of them.
     pub listed: Vec<Range>,
@@ -101,25 +105,25 @@ pub struct Holes {
 pub struct Failures {
     /// How many.
     pub count: i64,
-    /// By kind, the most frequent first.
-    pub by_kind: Vec<OfKind>,
+    /// The failures of each kind, the most frequent kind first.
+    pub by_kind: Vec<FailuresOfKind>,
 }
 
 /// Failures of one kind.
 #[derive(Clone, Debug, Serialize)]
-pub struct OfKind {
+pub struct FailuresOfKind {
     /// The kind's name.
     pub kind: String,
     /// How many.
     pub count: i64,
-    /// Up to three, by id.
-    pub examples: Vec<Example>,
+    /// Up to three of them, by id.
+    pub examples: Vec<FailureExample>,
 }
 
-/// A failure.
+/// One failure.
 #[derive(Clone, Debug, Queryable, Serialize)]
-pub struct Example {
-    /// Which id.
+pub struct FailureExample {
+    /// The id.
     pub id: i64,
     /// What happened.
     pub message: String,
@@ -132,11 +136,11 @@ pub struct Example {
 /// A row of the table `runs`.
 #[derive(Clone, Debug, Queryable, Serialize)]
 #[allow(missing_docs)]
-pub struct Run {
+pub struct RunRow {
     pub id: i64,
     pub command: String,
     pub started_at: i64,
-    /// None while it is under way, or if it died.
+    /// `None` while the run is under way, or if its process died.
     pub finished_at: Option<i64>,
     pub requested: i64,
     pub stored: i64,
@@ -156,7 +160,7 @@ impl Status {
         conn.transaction(|conn| {
             Ok(Self {
                 items: Items::read(conn)?,
-                coverage: Covered::read(conn)?,
+                coverage: CoverageStatus::read(conn)?,
                 failures: Failures::read(conn)?,
                 absent: absent::table.count().get_result(conn)?,
                 item_history: item_history::table.count().get_result(conn)?,
@@ -168,7 +172,7 @@ impl Status {
 
 impl Items {
     fn read(conn: &mut SqliteConnection) -> QueryResult<Self> {
-        let by_type: Vec<OfType> = items::table
+        let by_type: Vec<TypeCount> = items::table
             .group_by(items::type_)
             .select((items::type_, count_star()))
             .order((count_star().desc(), items::type_))
@@ -183,7 +187,7 @@ impl Items {
     }
 }
 
-impl Covered {
+impl CoverageStatus {
     fn read(conn: &mut SqliteConnection) -> QueryResult<Self> {
         let all = coverage::all(conn)?;
         let merged = all.iter().copied().collect::<Ranges>().into_vec();
@@ -215,7 +219,7 @@ fn ids(ranges: &[Range]) -> u64 {
     ranges.iter().map(|range| range.count()).sum()
 }
 
-/// One look-up for each absent id, since there may be very many gaps.
+/// Absent ids that no range holds. One look-up for each absent id, since there may be very many gaps.
 fn left_absent(conn: &mut SqliteConnection) -> QueryResult<i64> {
     let count = sql::<BigInt>(
         "SELECT count(*) FROM absent a WHERE a.id > 0 AND coalesce(
@@ -258,13 +262,13 @@ impl Failures {
                     failures::failed_at,
                 ))
                 .load(conn)?;
-            Ok(OfKind {
+            Ok(FailuresOfKind {
                 kind,
                 count,
                 examples,
             })
         });
-        let by_kind: Vec<OfKind> = by_kind.collect::<QueryResult<_>>()?;
+        let by_kind: Vec<FailuresOfKind> = by_kind.collect::<QueryResult<_>>()?;
         Ok(Self {
             count: by_kind.iter().map(|of_kind| of_kind.count).sum(),
             by_kind,

@@ -1,33 +1,36 @@
-//! Proves that the database holds what `coverage` claims, and mends the claim where it does not. Needs no network.
+//! Checks that the database holds what the table `coverage` claims, and rebuilds the claim where it does not. Needs no network.
 //!
-//! One walk over the ids of all tables in order, so memory stays flat however many there are.
+//! One walk reads the ids of all tables in ascending order, together with the ranges of `coverage`. So memory does not grow with
+//! the number of ids or of ranges.
 
+mod covered;
+mod json_fields;
+mod repair;
 mod report;
 mod walk;
 
 use diesel::{
     Connection, ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection,
-    connection::SimpleConnection,
     dsl::{exists, sql},
     sql_types::{BigInt, Text},
 };
 
-pub use self::report::{BadField, BadRange, Checked, Fault, Listed, MovedKid, Note, Verified};
-use self::walk::{Claim, Row, Unclaimed, walk};
-use super::{
-    coverage::{self, Range, Ranges},
-    schema::{absent, failures, items},
+use self::{
+    covered::{CoveredIds, RangeCheck, UnclaimedIds},
+    json_fields::bad_fields,
+    walk::{Entry, Table, walk},
 };
+pub use self::{
+    repair::repair,
+    report::{BadField, BadRange, Checked, Fault, Listed, MovedKid, Note, Verified},
+};
+use super::schema::{absent, failures, items};
 
-/// 64 MiB: SQLite looks each row up in each index, and with its own 2 MiB that takes twice as long. More is no faster.
-const CACHE: &str = "PRAGMA cache_size = -65536";
-
-/// Checks everything, on one snapshot of the database: runs may go on meanwhile.
+/// Checks everything, on one snapshot of the database. Runs may go on meanwhile.
 ///
 /// # Errors
-/// Whatever Diesel says, unless it is what a damaged file says: that is a fault.
+/// Whatever Diesel says, except what it says about a damaged file: that is a fault.
 pub fn verify(conn: &mut SqliteConnection) -> QueryResult<Verified> {
-    conn.batch_execute(CACHE)?;
     conn.transaction(|conn| {
         let mut verified = Verified::default();
         let damage = integrity(conn)?;
@@ -46,61 +49,41 @@ pub fn verify(conn: &mut SqliteConnection) -> QueryResult<Verified> {
     })
 }
 
-/// Rebuilds `coverage` from the tables, in one transaction: it claims every id that is stored or failed, and the absent ones that
-/// it claimed already. Fields that are no JSON go to `extra` as text, and their ids, like all that is no longer claimed, are work
-/// for the next backfill.
-///
-/// # Errors
-/// Whatever Diesel says; then nothing has changed.
-pub fn repair(conn: &mut SqliteConnection) -> QueryResult<()> {
-    conn.immediate_transaction(|conn| {
-        let mut claim = Claim::new(claimed(&coverage::all(conn)?));
-        let mut kept = Ranges::default();
-        let mut broken: Vec<Row> = Vec::new();
-        walk(conn, |row| {
-            let claimed = claim.meets(row.id) || (row.is_settled && row.id > 0);
-            // A broken item may stand in another table, too, which comes after it.
-            let is_broken = broken.last().is_some_and(|broken| broken.id == row.id);
-            if row.bad_fields().next().is_some() {
-                broken.push(row);
-            } else if claimed && !is_broken {
-                kept.push(Range {
-                    lo: row.id,
-                    hi: row.id,
-                });
-            }
-        })?;
-        broken.into_iter().try_for_each(|row| row.set_aside(conn))?;
-        coverage::replace(conn, &kept.into_vec())
-    })
-}
-
-/// What the ranges claim, however they lie.
-fn claimed(ranges: &[Range]) -> Vec<Range> {
-    let ranges: Ranges = ranges.iter().copied().collect();
-    ranges.into_vec()
-}
-
 fn check(conn: &mut SqliteConnection, verified: &mut Verified) -> QueryResult<()> {
-    let ranges = coverage::all(conn)?;
-    let mut claim = Claim::new(claimed(&ranges));
+    let mut checked = Checked::default();
+    let mut ranges = RangeCheck::default();
+    let mut covered = CoveredIds::default();
+    let mut unclaimed = UnclaimedIds::default();
     let mut fields = Listed::default();
-    let mut unclaimed = Unclaimed::default();
-    let checked = walk(conn, |row| {
-        let is_claimed = claim.meets(row.id);
-        unclaimed.see(&row, is_claimed);
-        row.bad_fields().for_each(|bad| fields.add(bad));
+    walk(conn, i64::MIN, |entry| {
+        match entry {
+            Entry::Range(range) => {
+                checked.ranges += 1;
+                ranges.add(range);
+                covered.add(range);
+            }
+            Entry::Row(row) => {
+                match row.table {
+                    Table::Items => checked.items += 1,
+                    Table::Absent => checked.absent += 1,
+                    Table::Failures => checked.failures += 1,
+                }
+                let is_covered = covered.meet(row.id);
+                unclaimed.see(&row, is_covered);
+                for bad in bad_fields(&row) {
+                    fields.add(bad);
+                }
+            }
+        }
+        true
     })?;
-    let missing = claim.missing();
-    verified.checked = Checked {
-        ranges: ranges.len() as u64,
-        ..checked
-    };
-    verified.checked.covered = claimed(&ranges).iter().map(|range| range.count()).sum();
+    checked.covered = covered.count();
+    verified.checked = checked;
+    let missing = covered.missing();
     if missing.count > 0 {
         verified.faults.push(Fault::Missing { ids: missing });
     }
-    let bad_ranges = bad_ranges(&ranges);
+    let bad_ranges = ranges.bad();
     if bad_ranges.count > 0 {
         verified.faults.push(Fault::Ranges { ranges: bad_ranges });
     }
@@ -114,24 +97,8 @@ fn check(conn: &mut SqliteConnection, verified: &mut Verified) -> QueryResult<()
     take_notes(conn, &mut verified.notes)
 }
 
-/// Ranges that end before they begin, or that overlap or touch one before.
-fn bad_ranges(ranges: &[Range]) -> Listed<BadRange> {
-    let mut bad = Listed::default();
-    let mut before: Option<Range> = None;
-    for &range in ranges {
-        let meets = before.filter(|before| range.lo <= before.hi.saturating_add(1));
-        if range.lo > range.hi || meets.is_some() {
-            bad.add(BadRange { range, meets });
-        }
-        if before.is_none_or(|before| before.hi < range.hi) && range.lo <= range.hi {
-            before = Some(range);
-        }
-    }
-    bad
-}
-
 fn take_notes(conn: &mut SqliteConnection, notes: &mut Vec<Note>) -> QueryResult<()> {
-    // Driven by the small tables: an `IN` would have SQLite walk the items.
+    // The small table drives each query. With `IN`, SQLite would walk the items.
     let stored = items::table.filter(items::id.eq(failures::id));
     let failed = failures::table.filter(exists(stored));
     let failed = failed.select(failures::id).order(failures::id);
@@ -153,9 +120,9 @@ fn take_notes(conn: &mut SqliteConnection, notes: &mut Vec<Note>) -> QueryResult
     Ok(())
 }
 
-/// Kids of a stored item that are stored themselves and name another parent.
+/// Stored kids of a stored item that name another parent.
 fn moved_kids(conn: &mut SqliteConnection) -> QueryResult<Listed<MovedKid>> {
-    // In this order each kid is one look-up by id, near the last one. What is no list is told of elsewhere.
+    // In this order each kid is one look-up by id, near the one before. A field that is not a list is a fault already.
     let rows = sql::<(BigInt, BigInt, BigInt)>(
         "SELECT c.id, p.id, c.parent
          FROM items p
@@ -169,28 +136,30 @@ fn moved_kids(conn: &mut SqliteConnection) -> QueryResult<Listed<MovedKid>> {
     rows.load_iter::<MovedKid, _>(conn)?.collect()
 }
 
-/// What SQLite's own check finds wrong, a line each. A badly damaged file ends the check itself with an error.
+/// What SQLite's own check finds wrong, one line each. A badly damaged file ends the check itself with an error.
 fn integrity(conn: &mut SqliteConnection) -> QueryResult<Vec<String>> {
     let mut messages = Vec::new();
     let check = sql::<Text>("SELECT integrity_check FROM pragma_integrity_check");
-    let ended = check.load_iter::<String, _>(conn).and_then(|mut rows| {
-        rows.try_for_each(|said| {
-            messages.extend(said?.lines().map(str::to_owned));
+    let result = check.load_iter::<String, _>(conn).and_then(|mut rows| {
+        rows.try_for_each(|row| {
+            messages.extend(row?.lines().map(str::to_owned));
             Ok(())
         })
     });
-    match ended.map_err(|error: diesel::result::Error| (error.to_string(), error)) {
-        Err((message, _)) if is_damage(&message) => messages.push(message),
-        Err((_, error)) => return Err(error),
-        Ok(()) => {}
+    if let Err(error) = result {
+        let message = error.to_string();
+        if !is_damage(&message) {
+            return Err(error);
+        }
+        messages.push(message);
     }
-    messages.retain(|said| said != "ok");
+    messages.retain(|message| message != "ok");
     Ok(messages)
 }
 
-/// Whether an error's text is what SQLite says of a damaged file.
+/// Whether an error's text is SQLite's message about a damaged file.
 pub fn is_damage(error: &str) -> bool {
     ["disk image is malformed", "malformed database schema"]
         .iter()
-        .any(|said| error.contains(said))
+        .any(|message| error.contains(message))
 }

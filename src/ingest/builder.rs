@@ -1,6 +1,6 @@
 //! Starts a pipeline: the only place that knows all three actors.
 
-use std::{io, path::PathBuf, rc::Rc, sync::Arc};
+use std::{ffi::OsString, io, rc::Rc, sync::Arc};
 
 use actix::{Actor, Addr, AsyncContext, Context};
 use actix_rt::task::spawn_blocking;
@@ -8,7 +8,6 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    db::{self, DbError, FileIdentity, Pool},
     ingest::{
         actors::{
             arbiter::{BuildError, PipelineArbiter},
@@ -24,22 +23,23 @@ use crate::{
         source::Source,
         stats::metrics::Meters,
     },
+    store::{Pool, StoreConnection, StoreError},
 };
 
 /// Builds a [`Pipeline`].
-pub struct Builder<S, K> {
+pub struct Builder<S, K: Sink> {
     source: S,
     sink: K,
     config: Config,
     client: Option<Client>,
-    database: DatabaseChoice,
+    database: DatabaseChoice<K::Connection>,
     own_arbiter: bool,
     name: String,
 }
 
-enum DatabaseChoice {
-    Path(PathBuf),
-    Pool(Pool),
+enum DatabaseChoice<C: StoreConnection> {
+    Location(OsString),
+    Pool(Pool<C>),
 }
 
 /// Why a pipeline did not start.
@@ -79,7 +79,7 @@ pub enum StartError {
     Setting(#[from] BadSetting),
     /// The database cannot be used.
     #[error(transparent)]
-    Database(#[from] DbError),
+    Database(#[from] StoreError),
 }
 
 impl From<BuildError> for StartError {
@@ -99,7 +99,7 @@ where
 {
     /// A pipeline from `source` to `sink`, with the default settings, into the file `hn.db`.
     pub fn new(source: S, sink: K) -> Self {
-        let database = DatabaseChoice::Path(PathBuf::from("hn.db"));
+        let database = DatabaseChoice::Location(OsString::from("hn.db"));
         Self {
             source,
             sink,
@@ -125,17 +125,17 @@ where
         self
     }
 
-    /// A database file of the pipeline's own pool.
+    /// The database that the pipeline opens a pool of its own for: with SQLite, the path of a file.
     #[must_use]
-    pub fn database(mut self, path: impl Into<PathBuf>) -> Self {
-        self.database = DatabaseChoice::Path(path.into());
+    pub fn database(mut self, location: impl Into<OsString>) -> Self {
+        self.database = DatabaseChoice::Location(location.into());
         self
     }
 
-    /// The host's pool. Its connections should wait when the database is locked: see [`db::open`] for the pragmas that a pool of
-    /// ours sets.
+    /// The host's pool. Its connections should wait when the database is locked:
+    /// [`sqlite::open`](crate::store::sqlite::open) makes a pool that does, and says which pragmas it sets.
     #[must_use]
-    pub fn pool(mut self, pool: Pool) -> Self {
+    pub fn pool(mut self, pool: Pool<K::Connection>) -> Self {
         self.database = DatabaseChoice::Pool(pool);
         self
     }
@@ -173,13 +173,13 @@ where
             check_client(client, &self.config)?;
         }
         let (source, sink, config) = (Arc::new(self.source), Arc::new(self.sink), self.config);
-        let (pool, file) = spawn_blocking(move || open(self.database))
+        let (pool, identity) = spawn_blocking(move || open(self.database))
             .await
-            .map_err(|error| DbError::Pool(error.to_string()))??;
+            .map_err(|error| StoreError::NoConnection(error.to_string()))??;
         let closed = CancellationToken::new();
         let writer = Writer {
             pool,
-            file,
+            identity,
             source: source.clone(),
             sink,
             _closed: closed.clone().drop_guard(),
@@ -224,17 +224,23 @@ fn check_client(client: &Client, config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-fn open(database: DatabaseChoice) -> Result<(Pool, Option<FileIdentity>), DbError> {
+fn open<C: StoreConnection>(
+    database: DatabaseChoice<C>,
+) -> Result<(Pool<C>, C::Identity), StoreError> {
     let pool = match database {
-        DatabaseChoice::Path(path) => db::open(&path)?,
+        DatabaseChoice::Location(location) => C::open(&location)?,
         DatabaseChoice::Pool(pool) => pool,
     };
-    let file = FileIdentity::of(&pool)?;
-    Ok((pool, file))
+    let mut conn = pool
+        .get()
+        .map_err(|error| StoreError::NoConnection(error.to_string()))?;
+    let identity = conn.identify()?;
+    drop(conn);
+    Ok((pool, identity))
 }
 
 /// What the actors are made of.
-struct Wiring<S, K> {
+struct Wiring<S, K: Sink> {
     config: Config,
     source: Arc<S>,
     writer: Writer<S, K>,

@@ -57,7 +57,7 @@ pub use self::{
         report::{FAILURES_LISTED, FailedId, Report},
         shutdown_report::ShutdownReport,
     },
-    sink::Sink,
+    sink::{Settled, Sink},
     source::{DecodeError, Id, Source},
     stats::metrics,
 };

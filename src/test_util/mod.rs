@@ -53,7 +53,7 @@
 //! let folder = tempfile::tempdir()?;
 //! let report = actix_rt::System::new().block_on(async {
 //!     let config = Config { timeout: Duration::from_millis(200), backoff: Duration::ZERO, attempts: 2, ..Config::default() };
-//!     let pool = hn_ingest::db::open(&folder.path().join("test.db"))?;
+//!     let pool = hn_ingest::store::sqlite::open(&folder.path().join("test.db"))?;
 //!     hn::migrations::run(&mut *pool.get()?)?;
 //!     let pipeline = Builder::new(source, hn::HnSink::new()).config(config).pool(pool).start().await?;
 //!     Ok::<_, Box<dyn std::error::Error>>(pipeline.run([1, 2, 3]).await?)

@@ -246,7 +246,7 @@ fn two_processes_that_start_on_one_fresh_file_lose_nothing() {
             json!([1, 2, 3, 4, 5, 6])
         );
         assert_eq!(db.column("stored", "runs"), json!([4, 4]));
-        let migrations = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+        let migrations = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");
         let migrations = std::fs::read_dir(migrations).unwrap().count();
         assert_eq!(db.count("__diesel_schema_migrations"), migrations as u64);
     }

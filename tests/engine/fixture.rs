@@ -15,7 +15,7 @@ use diesel::{
     sql_types::{BigInt, Nullable, Text},
 };
 use hn_ingest::{
-    Builder, Config, DecodeError, Outcome, Pipeline, Report, Sink, Source,
+    Builder, Config, DecodeError, Outcome, Pipeline, Report, Settled, Sink, Source,
     test_util::{Latch, Reply, ScriptedServer},
 };
 use tempfile::TempDir;
@@ -66,13 +66,14 @@ pub(crate) struct NotesSink;
 impl Sink for NotesSink {
     type Id = i64;
     type Record = String;
+    type Connection = SqliteConnection;
 
     fn write(
         &self,
         conn: &mut SqliteConnection,
-        batch: &[(i64, Outcome<String>)],
+        batch: &[Settled<i64, String>],
     ) -> QueryResult<()> {
-        for (id, outcome) in batch {
+        for Settled { id, outcome, .. } in batch {
             assert_ne!(*id, PANICS_ALWAYS, "no outcome of this id can be written");
             let (name, kind, note) = match outcome {
                 Outcome::Stored(_) if *id == PANICS_IN_WRITE => panic!("this id cannot be stored"),

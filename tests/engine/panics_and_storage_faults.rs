@@ -78,7 +78,7 @@ fn after_panics_every_fetcher_works_in_the_next_run() {
 }
 
 /// A host's pool, whose connections run these pragmas first.
-fn pool(fixture: &Fixture, pragmas: &'static str) -> hn_ingest::db::Pool {
+fn pool(fixture: &Fixture, pragmas: &'static str) -> hn_ingest::store::sqlite::SqlitePool {
     #[derive(Debug)]
     struct Pragmas(&'static str);
     impl CustomizeConnection<SqliteConnection, diesel::r2d2::Error> for Pragmas {

@@ -28,10 +28,10 @@ use crate::{
         progress::{ProgressDisplay, ProgressView},
         signals::{self, Signals},
     },
-    db,
     hn::{HnSink, HnSource, lists, migrations},
     ingest::{Builder, Client, Config, Pipeline, Run, RunWatch},
     mock_api::{Faults, MockApi, RunningMockApi},
+    store::sqlite,
 };
 
 /// The first part of a step, one in this many, opens connections and fills batches. It is not counted.
@@ -219,7 +219,7 @@ impl Bench {
         workers: usize,
         database: &Path,
     ) -> Result<Pipeline<i64>, CommandError> {
-        let pool = db::open(database).map_err(CommandError::new)?;
+        let pool = sqlite::open(database).map_err(CommandError::new)?;
         migrations::run(&mut *connection(&pool)?).map_err(CommandError::new)?;
         let config = Config {
             workers,

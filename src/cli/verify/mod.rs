@@ -13,8 +13,8 @@ use super::{
     terminal::print_report,
 };
 use crate::{
-    db::Pool,
     hn::verify::{self, Fault, Verified},
+    store::sqlite::SqlitePool,
 };
 
 pub(super) struct VerifyArgs {
@@ -73,7 +73,7 @@ pub(super) async fn run(options: &Options, args: VerifyArgs) -> Result<ExitStatu
 }
 
 /// Checks the database and repairs it on request. A damaged file is not repaired.
-fn check(pool: &Pool, repair: bool) -> Result<CheckResult, CommandError> {
+fn check(pool: &SqlitePool, repair: bool) -> Result<CheckResult, CommandError> {
     let failed = |error| CommandError(format!("the database cannot be checked: {error}"));
     let mut conn = database::connection(pool)?;
     let verified = verify::verify(&mut conn).map_err(failed)?;

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use proptest::collection::vec;
-use proptest::prelude::*;
-use proptest::sample::{Index, select};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::{Index, select},
+};
+use serde_json::value::RawValue;
 
-use super::*;
+use super::{values::unquoted, *};
 
 fn item(body: &str) -> Item {
     Item::decode(1, body.as_bytes()).unwrap().unwrap()
@@ -38,7 +41,7 @@ fn compact(raw: &str) -> String {
             };
             end = rest.find(closes).unwrap() + 1;
             let raw = &rest[..end];
-            out += &serde_json::from_str::<String>(raw).map_or(raw.into(), |text| quote(&text));
+            out += &serde_json::from_str::<String>(raw).map_or(raw.into(), |text| quoted(&text));
         } else if !c.is_ascii_whitespace() {
             out.push(c);
         }
@@ -224,9 +227,9 @@ fn an_error_is_one_short_printable_line() {
     let long = "x\u{1b}[31m\0\u{202e}é".repeat(10_000);
     for body in [
         long.clone(),
-        quote(&long),
-        format!(r#"{{"id":{}}}"#, quote(&long)),
-        format!(r#"{{{}:1"#, quote(&long)),
+        quoted(&long),
+        format!(r#"{{"id":{}}}"#, quoted(&long)),
+        format!(r#"{{{}:1"#, quoted(&long)),
     ] {
         let text = error(&body);
         assert!(text.chars().count() < 300, "{text}");
@@ -306,7 +309,7 @@ fn key() -> impl Strategy<Value = String> {
 }
 
 fn escaped(text: &str) -> String {
-    unquoted(&quote(text)).unwrap().to_owned()
+    unquoted(&quoted(text)).unwrap().to_owned()
 }
 
 fn json_string() -> impl Strategy<Value = String> {

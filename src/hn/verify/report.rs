@@ -1,25 +1,25 @@
-//! What a verification says. Pure data.
+//! What a verification found. Pure data.
 
 use diesel::Queryable;
 use serde::Serialize;
 
 use crate::hn::coverage::Range;
 
-/// So many of each sort of finding are listed; all are counted.
+/// Findings of each kind that are listed. All are counted.
 const LISTED: usize = 100;
 
 /// What was checked, and what was found.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Verified {
-    /// How much there was to check.
+    /// How much was checked.
     pub checked: Checked,
-    /// What must not be, one of each sort at most.
+    /// What must not be. At most one of each kind.
     pub faults: Vec<Fault>,
-    /// What may well be, and is worth knowing.
+    /// What is worth knowing and not wrong.
     pub notes: Vec<Note>,
 }
 
-/// How much there was to check.
+/// How much was checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Checked {
     /// Rows in the table `items`.
@@ -30,107 +30,110 @@ pub struct Checked {
     pub failures: u64,
     /// Rows in the table `coverage`.
     pub ranges: u64,
-    /// Ids in them.
+    /// Ids in these ranges.
     pub covered: u64,
 }
 
 /// What must not be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Fault {
-    /// Ids that are covered, and in no table.
+    /// Ids that are covered, but in no table.
     Missing {
         /// The ids, as ranges.
         ids: Listed<Range>,
     },
-    /// Ranges that end before they begin, or overlap or touch another.
+    /// Ranges that end before they begin, or that overlap or touch an earlier one.
     Ranges {
-        /// Which.
+        /// The ranges.
         ranges: Listed<BadRange>,
     },
     /// Fields that are not the JSON that their column holds.
     Json {
-        /// Which.
+        /// The fields.
         fields: Listed<BadField>,
     },
-    /// What SQLite's own check of the file says.
+    /// SQLite's own check found damage.
     Integrity {
-        /// In its words.
+        /// What SQLite says.
         messages: Vec<String>,
     },
-    /// A damaged file could not be read to its end, so not everything was checked.
+    /// The file is damaged and could not be read to its end, so not everything was checked.
     Unreadable {
         /// What SQLite says.
         message: String,
     },
 }
 
-/// What may well be, and is worth knowing.
+/// What is worth knowing and not wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Note {
-    /// Stored or failed, and not covered: the next backfill asks for them again.
+    /// Stored or failed, but not covered. The next backfill fetches these ids again.
     Unclaimed {
         /// The ids, as ranges.
         ids: Listed<Range>,
     },
     /// Stored, and a later fetch failed.
     StoredAndFailed {
-        /// Which.
+        /// The ids.
         ids: Listed<i64>,
     },
     /// Stored, and later the API said that there is no such item.
     StoredAndAbsent {
-        /// Which.
+        /// The ids.
         ids: Listed<i64>,
     },
-    /// Moderators move comments; one side was fetched before, the other after.
+    /// Comments that name another parent than the item that lists them. Moderators move comments, and one of the two items was
+    /// fetched before the move.
     OtherParent {
-        /// Which.
+        /// The comments.
         kids: Listed<MovedKid>,
     },
 }
 
-/// A range of the table `coverage` that lies wrong.
+/// A range that is empty, or that overlaps or touches an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct BadRange {
-    /// As it stands.
+    /// The range as it is stored.
     #[serde(flatten)]
     pub range: Range,
-    /// The one before that it overlaps or touches.
+    /// The earlier range that it overlaps or touches.
     pub meets: Option<Range>,
 }
 
 /// A field that is not the JSON that its column holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BadField {
-    /// The item.
+    /// The item's number.
     pub id: i64,
     /// `kids`, `parts` or `extra`.
     pub column: &'static str,
-    /// What is wrong with it.
+    /// What is wrong with the field.
     pub error: String,
 }
 
 /// A comment whose parent is not the item that lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Queryable, Serialize)]
 pub struct MovedKid {
-    /// The comment.
+    /// The comment's number.
     pub id: i64,
     /// The item that has it among its kids.
     pub listed_by: i64,
-    /// What it names as its parent.
+    /// The parent that the comment names.
     pub parent: i64,
 }
 
-/// The first hundred of something, and how many there are.
+/// The first hundred findings of a kind, and how many there are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Listed<T> {
-    /// How many there are; of ranges, how many ids.
+    /// How many there are. For ranges of ids, the number of ids.
     pub count: u64,
     /// The first of them.
     pub listed: Vec<T>,
-    /// Whether there are more than are listed.
+    /// Whether there are more than the listed ones.
     pub cut: bool,
 }
 
@@ -167,7 +170,7 @@ impl<T> FromIterator<T> for Listed<T> {
 }
 
 impl Verified {
-    /// Whether [`repair`](super::repair) has something to do, and leaves no fault.
+    /// Whether [`repair`](super::repair()) has something to do, and leaves no fault.
     pub fn is_repairable(&self) -> bool {
         let unclaimed = |note: &Note| matches!(note, Note::Unclaimed { .. });
         let work = !self.faults.is_empty() || self.notes.iter().any(unclaimed);
@@ -176,7 +179,7 @@ impl Verified {
 }
 
 impl Fault {
-    /// Whether the file itself is damaged, which [`repair`](super::repair) does not mend.
+    /// Whether the file itself is damaged, which [`repair`](super::repair()) cannot mend.
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Integrity { .. } | Self::Unreadable { .. })
     }

@@ -1,4 +1,5 @@
-//! One batch on a blocking thread: decode, then one transaction; row by row only when a row is at fault.
+//! Writes one batch, on a blocking thread: decodes the bodies, then commits all rows in one transaction. Only when a row is at
+//! fault does it commit row by row.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -7,44 +8,59 @@ use std::{
     time::{Duration, Instant},
 };
 
-use diesel::result::{DatabaseErrorKind, Error};
 use log::{debug, warn};
 use tokio_util::sync::DropGuard;
 
-use crate::db::{self, FileIdentity, Pool};
-use crate::ingest::{
-    backlog::BatchPermit,
-    handle::control::RunControl,
-    messages::{Committed, RunId, Save},
-    outcome::{
-        answer::{Answer, Outcome},
-        failure::{Failure, FailureKind},
-        panics::panic_message,
+use crate::{
+    ingest::{
+        backlog::BatchPermit,
+        handle::control::RunControl,
+        messages::{Committed, RunId, Save},
+        outcome::{
+            answer::{Answer, Outcome},
+            failure::{Failure, FailureKind},
+            panics::{DisplayId, panic_message},
+        },
+        sink::{Settled, Sink},
+        source::Source,
     },
-    sink::Sink,
-    source::Source,
+    store::{BUSY_WAIT_MAX, ErrorClass, Pool, StoreConnection},
 };
 
-const LOCK_WAIT_FIRST: Duration = Duration::from_millis(10);
-const LOCK_WAIT_MAX: Duration = Duration::from_secs(1);
+/// The first wait for a busy database. Each further wait is twice as long.
+const BUSY_WAIT_FIRST: Duration = Duration::from_millis(10);
 
-pub(crate) struct Writer<S, K> {
-    pub(crate) pool: Pool,
-    pub(crate) file: Option<FileIdentity>,
+/// No single wait for a busy database is longer, so that an aborted run is noticed in time.
+const BUSY_WAIT_STEP_MAX: Duration = Duration::from_secs(1);
+
+pub(crate) struct Writer<S, K: Sink> {
+    pub(crate) pool: Pool<K::Connection>,
+    /// The database that was opened. Each commit first checks that no other has taken its place.
+    pub(crate) identity: <K::Connection as StoreConnection>::Identity,
+    /// Decodes bodies.
     pub(crate) source: Arc<S>,
+    /// Writes the tables.
     pub(crate) sink: Arc<K>,
-    /// Tells that the pool is given up; so it comes last.
+    /// Says that the pool is closed. It is the last field, because fields are dropped in order.
     pub(crate) _closed: DropGuard,
 }
 
-type Row<S> = (<S as Source>::Id, Outcome<<S as Source>::Record>);
+/// A row of a source's id and record.
+type Row<S> = Settled<<S as Source>::Id, <S as Source>::Record>;
 
-/// Why a transaction did not commit.
-enum Trouble {
-    /// One of the rows, or the sink's code on it: the others may well be written.
+/// Why rows were not committed.
+#[derive(Debug, PartialEq, Eq)]
+enum CommitError {
+    /// One of the rows is at fault, or the sink's code on it. The others may commit without it.
     Row(String),
-    /// The database itself: no row can be written.
+    /// The database is at fault. No row can be committed.
     Lost(String),
+}
+
+/// Why one transaction did not commit.
+struct TransactionError {
+    class: ErrorClass,
+    message: String,
 }
 
 impl<S, K> Writer<S, K>
@@ -52,57 +68,60 @@ where
     S: Source,
     K: Sink<Id = S::Id, Record = S::Record>,
 {
-    /// Writes a batch; when this returns, what it counts is committed. Gives the batch's room too, to be given back on the
-    /// arbiter: from here, each fetcher that waits for some would wake it once.
+    /// Writes a batch. When this returns, everything that it counts is committed.
+    ///
+    /// Also returns the batch's permits, for the arbiter to give back. Given back on this thread, they would wake the arbiter once
+    /// for each fetcher that waits for room.
     pub(crate) fn write(
         &self,
         run: RunId,
         control: &RunControl,
         batch: Vec<Save<S::Id>>,
     ) -> (Committed<S::Id>, BatchPermit) {
-        let mut room = BatchPermit::default();
+        let mut permit = BatchPermit::default();
         let (rows, attempts): (Vec<_>, Vec<_>) = batch
             .into_iter()
-            .filter_map(|save| self.decode(save, &mut room))
+            .map(|save| self.decode(save, &mut permit))
             .unzip();
         let mut committed = Committed::nothing(run);
         match self.commit(&rows, control) {
             Ok(()) => rows.into_iter().for_each(|row| committed.count(row)),
-            Err(Trouble::Lost(why)) => committed.lost = Some(why),
-            Err(Trouble::Row(why)) => {
+            Err(CommitError::Lost(why)) => committed.lost = Some(why),
+            Err(CommitError::Row(why)) => {
                 debug!("a batch of {} is written row by row: {why}", rows.len());
                 self.write_one_by_one(rows, &attempts, control, &mut committed);
             }
         }
-        (committed, room)
+        (committed, permit)
     }
 
-    /// The row of an answer, and how many attempts that took.
-    fn decode(&self, save: Save<S::Id>, batch_room: &mut BatchPermit) -> Option<(Row<S>, u32)> {
+    /// The row of an answer, and the number of attempts that the answer took.
+    fn decode(&self, save: Save<S::Id>, batch_permit: &mut BatchPermit) -> (Row<S>, u32) {
         let Save {
             id,
             answer,
+            received_at,
             attempts,
             permit,
             ..
         } = save;
-        let failed = |kind, message| {
-            Outcome::Failed(Failure {
-                kind,
-                message,
-                attempts,
-            })
-        };
-        batch_room.add_row(permit);
+        let failed = |kind, message| Outcome::Failed(Failure::new(kind, message, attempts));
+        batch_permit.add_row(permit);
         let outcome = match answer {
             Answer::Absent => Outcome::Absent,
             Answer::Failed(kind, message) => failed(kind, message),
-            Answer::Body(body, room) => {
-                batch_room.add_bytes(room);
-                match catch_unwind(AssertUnwindSafe(|| self.source.decode(&id, &body))) {
+            Answer::Body(body, permit) => {
+                batch_permit.add_bytes(permit);
+                // The text of a `DecodeError` is the embedder's code too.
+                let decoded = catch_unwind(AssertUnwindSafe(|| {
+                    self.source
+                        .decode(&id, &body)
+                        .map_err(|error| error.to_string())
+                }));
+                match decoded {
                     Ok(Ok(Some(record))) => Outcome::Stored(record),
                     Ok(Ok(None)) => Outcome::Absent,
-                    Ok(Err(error)) => failed(FailureKind::Decode, error.to_string()),
+                    Ok(Err(message)) => failed(FailureKind::Decode, message),
                     Err(panic) => failed(
                         FailureKind::Panic,
                         format!("decoding panicked: {}", panic_message(&*panic)),
@@ -110,10 +129,10 @@ where
                 }
             }
         };
-        Some(((id, outcome), attempts))
+        (Settled::new(id, outcome, received_at), attempts)
     }
 
-    /// A row that is at fault is settled as failed; where not even that can be written, it has no outcome.
+    /// Commits each row by itself. A row that is at fault is committed as failed. If that is refused too, the id has no outcome.
     fn write_one_by_one(
         &self,
         rows: Vec<Row<S>>,
@@ -123,25 +142,24 @@ where
     ) {
         let count = rows.len();
         let mut last_refusal = String::new();
-        for (mut row, attempts) in rows.into_iter().zip(attempts) {
-            let mut tried = self.commit(std::slice::from_ref(&row), control);
-            if let Err(Trouble::Row(message)) = tried {
-                let kind = FailureKind::Storage;
-                row.1 = Outcome::Failed(Failure {
-                    kind,
-                    message,
-                    attempts: *attempts,
-                });
-                tried = self.commit(std::slice::from_ref(&row), control);
+        for (mut row, &attempts) in rows.into_iter().zip(attempts) {
+            let mut result = self.commit(std::slice::from_ref(&row), control);
+            if let Err(CommitError::Row(message)) = result {
+                let failure = Failure::new(FailureKind::Storage, message, attempts);
+                row.outcome = Outcome::Failed(failure);
+                result = self.commit(std::slice::from_ref(&row), control);
             }
-            match tried {
+            match result {
                 Ok(()) => committed.count(row),
-                Err(Trouble::Row(why)) => {
-                    warn!("{}: not even its failure can be recorded: {why}", row.0);
+                Err(CommitError::Row(why)) => {
+                    warn!(
+                        "{}: its failure cannot be recorded either: {why}",
+                        DisplayId(&row.id)
+                    );
                     committed.refused += 1;
                     last_refusal = why;
                 }
-                Err(Trouble::Lost(why)) => {
+                Err(CommitError::Lost(why)) => {
                     committed.lost = Some(why);
                     return;
                 }
@@ -152,113 +170,59 @@ where
         }
     }
 
-    /// Commits all rows or none, waiting for a locked database within bounds.
-    fn commit(&self, rows: &[Row<S>], control: &RunControl) -> Result<(), Trouble> {
+    /// Commits all rows or nothing. Waits for a busy database for up to a minute, unless the run is aborted.
+    fn commit(&self, rows: &[Row<S>], control: &RunControl) -> Result<(), CommitError> {
         let began = Instant::now();
-        let mut wait = LOCK_WAIT_FIRST;
+        let mut wait = BUSY_WAIT_FIRST;
         loop {
-            // A panic leaves a connection inside its transaction; so the closure owns it, and the pool drops it.
-            let tried = catch_unwind(AssertUnwindSafe(|| self.transact(rows)));
-            let error = match tried {
+            // A panic leaves its connection inside a transaction. The closure owns the connection, so the pool discards it.
+            let result = catch_unwind(AssertUnwindSafe(|| self.try_commit(rows)));
+            let TransactionError { class, message } = match result {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(error)) => error,
                 Err(panic) => {
                     let panic = panic_message(&*panic);
-                    return Err(Trouble::Row(format!("the sink panicked: {panic}")));
+                    return Err(CommitError::Row(format!("the sink panicked: {panic}")));
                 }
             };
-            match error {
-                TransactError::Locked(_)
-                    if began.elapsed() < db::LOCK_PATIENCE && !control.stop.is_aborted() =>
-                {
-                    thread::sleep(wait);
-                    wait = (wait * 2).min(LOCK_WAIT_MAX);
+            match class {
+                ErrorClass::Row => return Err(CommitError::Row(message)),
+                ErrorClass::Lost => return Err(CommitError::Lost(message)),
+                ErrorClass::Busy => {
+                    let waited = began.elapsed();
+                    if waited >= BUSY_WAIT_MAX || control.stop.is_aborted() {
+                        let why = format!("{message}, and stayed so for {waited:.0?}");
+                        return Err(CommitError::Lost(why));
+                    }
                 }
-                TransactError::Locked(why) => {
-                    return Err(Trouble::Lost(format!(
-                        "{why}, and stayed so for {:.0?}",
-                        began.elapsed()
-                    )));
-                }
-                TransactError::Row(why) => return Err(Trouble::Row(why)),
-                TransactError::Lost(why) => return Err(Trouble::Lost(why)),
             }
+            thread::sleep(wait);
+            wait = (wait * 2).min(BUSY_WAIT_STEP_MAX);
         }
     }
 
-    fn transact(&self, rows: &[Row<S>]) -> Result<(), TransactError> {
-        if let Some(file) = &self.file {
-            file.check().map_err(TransactError::Lost)?;
-        }
-        let mut conn = self
-            .pool
-            .get()
-            .map_err(|error| TransactError::Lost(error.to_string()))?;
-        // SQLite may roll back by itself, and Diesel then tells of the second rollback's failure instead of the cause.
-        let mut cause = None;
-        conn.immediate_transaction(|conn| {
-            self.sink
-                .write(conn, rows)
-                .inspect_err(|error| cause = Some(classify(error)))
-        })
-        .map_err(|error| cause.unwrap_or_else(|| classify(&error)))
-    }
-}
-
-enum TransactError {
-    Locked(String),
-    Row(String),
-    Lost(String),
-}
-
-/// Tells whose fault an error is. SQLite's FULL, BUSY and IOERR all come as one kind; only the message tells them apart.
-fn classify(error: &Error) -> TransactError {
-    let text = error.to_string();
-    match error {
-        Error::DatabaseError(
-            DatabaseErrorKind::Unknown
-            | DatabaseErrorKind::ClosedConnection
-            | DatabaseErrorKind::UnableToSendCommand,
-            _,
-        )
-        | Error::BrokenTransactionManager
-        | Error::AlreadyInTransaction
-        | Error::NotInTransaction => classify_text(text),
-        Error::RollbackErrorOnCommit { commit_error, .. } => classify(commit_error),
-        _ => TransactError::Row(text),
-    }
-}
-
-/// SQLite's own messages (`sqlite3ErrStr` in its main.c), word for word: a trigger may say anything that resembles them. What is
-/// not among them is taken for a row's.
-fn classify_text(text: String) -> TransactError {
-    const LOST: [&str; 10] = [
-        "database or disk is full",
-        "disk I/O error",
-        "attempt to write a readonly database",
-        "unable to open database file",
-        "file is not a database",
-        "database disk image is malformed",
-        "out of memory",
-        "access permission denied",
-        "authorization denied",
-        "large file support is disabled",
-    ];
-    if db::is_locked(&text) {
-        TransactError::Locked(text)
-    } else if LOST.contains(&text.as_str()) {
-        TransactError::Lost(text)
-    } else {
-        TransactError::Row(text)
+    /// One transaction of all rows.
+    fn try_commit(&self, rows: &[Row<S>]) -> Result<(), TransactionError> {
+        let lost = |message| TransactionError {
+            class: ErrorClass::Lost,
+            message,
+        };
+        K::Connection::check(&self.identity).map_err(lost)?;
+        let mut conn = self.pool.get().map_err(|error| lost(error.to_string()))?;
+        conn.write_transaction(|conn| self.sink.write(conn, rows))
+            .map_err(|error| TransactionError {
+                class: K::Connection::classify(&error),
+                message: error.to_string(),
+            })
     }
 }
 
 impl<I> Committed<I> {
-    fn count<R>(&mut self, (id, outcome): (I, Outcome<R>)) {
-        match outcome {
+    fn count<R>(&mut self, row: Settled<I, R>) {
+        match row.outcome {
             Outcome::Stored(_) => self.stored += 1,
             Outcome::Absent => self.absent += 1,
-            Outcome::Failed(failure) => self.failed.push((id, failure)),
+            Outcome::Failed(failure) => self.failed.push((row.id, failure)),
         }
     }
 }

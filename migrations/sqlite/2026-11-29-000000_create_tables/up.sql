@@ -1,6 +1,6 @@
--- A column carries the API field's own name, so that a row reads like the JSON. `kids` and `parts` are JSON arrays in the
--- API's order; NULL means that the field was absent. `extra` is a JSON object of every field that has no column or did not
--- fit its column's type. Times of our own (…_at) are Unix seconds.
+-- A column has the name of the API's field, so that a row reads like the JSON. `kids` and `parts` are JSON arrays in the API's
+-- order; NULL means that the field was absent. `deleted` and `dead` are 0 or 1. `extra` is a JSON object of every field that
+-- has no column or does not fit its column. `fetched_at` is when the answer was received. Our own times (…_at) are Unix seconds.
 CREATE TABLE items (
     id          INTEGER PRIMARY KEY NOT NULL,
     type        TEXT,
@@ -15,13 +15,42 @@ CREATE TABLE items (
     poll        BIGINT,
     kids        TEXT,
     parts       TEXT,
-    deleted     BOOLEAN,
-    dead        BOOLEAN,
+    deleted     INTEGER,
+    dead        INTEGER,
     extra       TEXT,
     fetched_at  BIGINT NOT NULL
 );
 
--- Ids of which the API said that there is no item.
+-- What an item was before its title, url or text changed or was lost, or before it became deleted or dead. `changed_at` is when
+-- the mirror learnt of the change.
+CREATE TABLE item_history (
+    id         BIGINT NOT NULL,
+    changed_at BIGINT NOT NULL,
+    title      TEXT,
+    url        TEXT,
+    text       TEXT,
+    score      BIGINT,
+    type       TEXT,
+    deleted    INTEGER,
+    dead       INTEGER
+);
+
+-- Not a primary key: an item may change twice in a second.
+CREATE INDEX item_history_by_id ON item_history (id, changed_at);
+
+-- Fires on the update of an upsert too. A field that is new in an item is no loss.
+CREATE TRIGGER keep_history BEFORE UPDATE ON items
+WHEN (old.title IS NOT NULL AND old.title IS NOT new.title)
+  OR (old.url IS NOT NULL AND old.url IS NOT new.url)
+  OR (old.text IS NOT NULL AND old.text IS NOT new.text)
+  OR (new.deleted IS TRUE AND old.deleted IS NOT TRUE)
+  OR (new.dead IS TRUE AND old.dead IS NOT TRUE)
+BEGIN
+    INSERT INTO item_history (id, changed_at, title, url, text, score, type, deleted, dead)
+    VALUES (old.id, unixepoch(), old.title, old.url, old.text, old.score, old.type, old.deleted, old.dead);
+END;
+
+-- Ids of which the API said that there is no such item.
 CREATE TABLE absent (
     id               INTEGER PRIMARY KEY NOT NULL,
     checks           BIGINT NOT NULL,

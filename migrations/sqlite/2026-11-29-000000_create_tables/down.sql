@@ -4,4 +4,6 @@ DROP TABLE coverage;
 DROP TABLE lists;
 DROP TABLE failures;
 DROP TABLE absent;
+DROP TRIGGER keep_history;
+DROP TABLE item_history;
 DROP TABLE items;

@@ -1,2 +1,0 @@
-DROP TRIGGER keep_history;
-DROP TABLE item_history;
