@@ -13,7 +13,7 @@ use super::{
     items::{self, ItemsArgs},
     list,
     mock_api::{self, MockApiArgs},
-    options::{OPTIONS, Options},
+    options::{OPTIONS, Options, flag_name},
     retry::{self, RetryArgs},
     status,
     suggestions::most_similar,
@@ -148,8 +148,9 @@ fn setting_flag<T>(setting: &Setting<T>, defaults: &T) -> Arg {
     let meaning = setting.meaning;
     let variable = setting.variable;
     let default = (setting.show)(defaults);
-    Arg::new(setting.flag)
-        .long(setting.flag)
+    let flag = flag_name(setting);
+    Arg::new(flag.clone())
+        .long(flag)
         .global(true)
         .allow_hyphen_values(true)
         .help(format!("{meaning} [env: {variable}] [default: {default}]"))

@@ -65,7 +65,7 @@ pub(super) enum ProgressMode {
 /// The binary's own settings.
 pub(super) const OPTIONS: &[Setting<Options>] = &[
     Setting {
-        flag: "database",
+        name: "database",
         variable: "DATABASE_URL",
         allowed: "a file path or a sqlite:// URL; no other scheme, no :memory:",
         meaning: "SQLite file [hn-demo.db with --demo]",
@@ -73,7 +73,7 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
         set: |options, text| put(&mut options.database, location::parse(text).map(Some)),
     },
     Setting {
-        flag: "api-url",
+        name: "api_url",
         variable: "INGEST_API_URL",
         allowed: "an http:// or https:// URL up to and including /v0",
         meaning: "Base URL of the API, up to and including /v0",
@@ -87,7 +87,7 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
         },
     },
     Setting {
-        flag: "limit",
+        name: "limit",
         variable: "INGEST_LIMIT",
         allowed: "0 (all) or a whole number",
         meaning: "How many ids of a list to fetch, from its start; 0 is all",
@@ -98,7 +98,7 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
         },
     },
     Setting {
-        flag: "format",
+        name: "format",
         variable: "INGEST_FORMAT",
         allowed: "text or json",
         meaning: "Form of the report on stdout: text or json",
@@ -113,7 +113,7 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
         },
     },
     Setting {
-        flag: "progress",
+        name: "progress",
         variable: "INGEST_PROGRESS",
         allowed: "auto, always or never",
         meaning: "When to show progress on stderr: auto, always or never",
@@ -129,7 +129,7 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
         },
     },
     Setting {
-        flag: "metrics",
+        name: "metrics",
         variable: "INGEST_METRICS",
         allowed: "off, or an address and a port such as 127.0.0.1:9090",
         meaning: "Address to serve metrics on, as Prometheus text at http://ADDRESS/metrics",
@@ -177,10 +177,16 @@ fn read_setting<T>(
     target: &mut T,
     flag: &impl Fn(&str) -> Option<String>,
 ) -> Result<(), BadSetting> {
-    match flag(setting.flag) {
-        Some(text) => setting.apply(target, &format!("--{}", setting.flag), &text),
+    let name = flag_name(setting);
+    match flag(&name) {
+        Some(text) => setting.apply(target, &format!("--{name}"), &text),
         None => setting.apply_env(target),
     }
+}
+
+/// The flag of a setting, without its dashes.
+pub(super) fn flag_name<T>(setting: &Setting<T>) -> String {
+    setting.name.replace('_', "-")
 }
 
 /// The names of all variables that settings come from.
@@ -197,8 +203,8 @@ mod tests {
 
     #[test]
     fn no_flag_and_no_variable_is_declared_twice() {
-        let own_flags = OPTIONS.iter().map(|setting| setting.flag);
-        let flags = own_flags.chain(SETTINGS.iter().map(|setting| setting.flag));
+        let own_flags = OPTIONS.iter().map(|setting| setting.name);
+        let flags = own_flags.chain(SETTINGS.iter().map(|setting| setting.name));
         let names: Vec<_> = flags.chain(variables()).collect();
         let distinct: HashSet<_> = names.iter().collect();
         assert_eq!(distinct.len(), names.len());

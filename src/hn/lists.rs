@@ -3,7 +3,7 @@
 use diesel::{ExpressionMethods, Insertable, QueryResult, RunQueryDsl, SqliteConnection};
 use thiserror::Error;
 
-use super::{HnSource, now, schema::lists};
+use super::{clock::now, schema::lists, source::HnSource};
 use crate::ingest::{Client, Failure};
 
 /// Rows of one statement, well under SQLite's 32,766 bound values.

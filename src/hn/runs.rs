@@ -2,7 +2,7 @@
 
 use diesel::{ExpressionMethods, QueryResult, RunQueryDsl, SqliteConnection};
 
-use super::{now, schema::runs};
+use super::{clock::now, schema::runs};
 use crate::ingest::Progress;
 
 /// Records that a run has begun. Returns the run's id.

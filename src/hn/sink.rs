@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use diesel::{QueryResult, SqliteConnection};
 
 use self::outcomes::Outcomes;
-use super::{Item, coverage};
+use super::{coverage, item::Item};
 use crate::ingest::{Settled, Sink};
 
 /// Writes items, absences and failures, and updates the table `coverage`.

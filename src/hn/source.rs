@@ -2,8 +2,11 @@
 
 use thiserror::Error;
 
-use super::Item;
+use super::item::Item;
 use crate::ingest::{DecodeError, Source};
+
+/// The base URL of the public API (GitHub: HackerNews/API).
+pub const PUBLIC_API: &str = "https://hacker-news.firebaseio.com/v0";
 
 /// Items of the Hacker News API, or of a server that speaks it.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use diesel::{
     sqlite::Sqlite,
 };
 
-use super::{Item, schema::items};
+use super::{item::Item, schema::items};
 
 /// Rows of the statement that stores most items. A larger statement is no faster.
 const ROWS: usize = 50;

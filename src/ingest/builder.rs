@@ -21,7 +21,7 @@ use crate::{
         http::client::{Client, RequestSettings},
         sink::Sink,
         source::Source,
-        stats::metrics::Meters,
+        stats::meters::Meters,
     },
     store::{Pool, StoreConnection, StoreError},
 };

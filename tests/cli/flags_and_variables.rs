@@ -46,13 +46,19 @@ const OWN: [(&str, &str, &str, &str); 6] = [
 ];
 
 /// Every setting: flag, variable, a bad value, a good one.
-fn settings() -> Vec<(&'static str, &'static str, &'static str, String)> {
+fn settings() -> Vec<(String, &'static str, &'static str, String)> {
     let engine = SETTINGS.iter().map(|setting| {
         let good = (setting.show)(&Config::default());
-        (setting.flag, setting.variable, "99x", good)
+        (flag_name(setting.name), setting.variable, "99x", good)
     });
-    let own = OWN.map(|(flag, variable, bad, good)| (flag, variable, bad, good.to_owned()));
+    let own =
+        OWN.map(|(flag, variable, bad, good)| (flag.to_owned(), variable, bad, good.to_owned()));
     own.into_iter().chain(engine).collect()
+}
+
+/// The binary's flag for a setting of the engine.
+fn flag_name(setting: &str) -> String {
+    setting.replace('_', "-")
 }
 
 fn with_variable(sandbox: &Sandbox, name: &str, value: &str, args: &[&str]) -> Finished {
@@ -65,8 +71,9 @@ fn help_shows_every_flag_with_its_variable_and_its_default() {
     let help = &finished.stdout;
     let engine = SETTINGS
         .iter()
-        .map(|setting| (setting.flag, setting.variable, ""));
-    for (flag, variable, default) in CONTRACT.into_iter().chain(engine) {
+        .map(|setting| (flag_name(setting.name), setting.variable, ""));
+    let own = CONTRACT.map(|(flag, variable, default)| (flag.to_owned(), variable, default));
+    for (flag, variable, default) in own.into_iter().chain(engine) {
         let flag = format!("--{flag} ");
         let lines: Vec<&str> = help.lines().collect();
         let at = lines.iter().position(|line| line.trim().starts_with(&flag));

@@ -94,7 +94,7 @@ impl WorkerCounts {
 /// Reads a count that `--workers` would take. The error is what it allows.
 fn parse_count(text: &str) -> Result<usize, &'static str> {
     let mut config = Config::default();
-    let workers = SETTINGS.iter().find(|setting| setting.flag == "workers");
+    let workers = SETTINGS.iter().find(|setting| setting.name == "workers");
     let allowed = workers.map_or("", |setting| setting.allowed);
     workers
         .and_then(|setting| (setting.set)(&mut config, text))

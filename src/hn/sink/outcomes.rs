@@ -9,9 +9,9 @@ use diesel::{
 
 use crate::{
     hn::{
-        Item,
+        clock::unix_seconds,
+        item::Item,
         schema::{absent, failures, items},
-        unix_seconds,
         upsert::{self, ReceivedItem},
     },
     ingest::{Failure, Outcome, Settled},

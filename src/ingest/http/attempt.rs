@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use hyper::{HeaderMap, header::LOCATION};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use crate::ingest::{
     backlog::{Backlog, BytesPermit},
@@ -18,6 +18,7 @@ use crate::ingest::{
         error::AttemptError,
         pool::{ConnectionPool, PooledConnection, Reuse},
         retry_after::retry_after,
+        tally::Tally,
         target::{REDIRECTS_MAX, Target},
     },
     limits::throttle::{Kind, Permit, Throttle},
@@ -36,45 +37,6 @@ pub(super) struct Exchange<'a> {
     pub(super) timeout: Duration,
     /// The largest body, in bytes.
     pub(super) max_body: usize,
-}
-
-/// What an attempt did. It is kept outside the attempt, so that it is known even if the attempt is dropped.
-#[derive(Debug)]
-pub(super) struct Tally {
-    began: Instant,
-    /// Time spent waiting for resources of our own: a permit, a connection of the pool, room in the backlog.
-    own_waits: Duration,
-    pub(super) connections_opened: u32,
-    /// Requests sent again because a kept connection had been closed.
-    pub(super) resends: u32,
-}
-
-impl Tally {
-    pub(super) fn begin() -> Self {
-        Self {
-            began: Instant::now(),
-            own_waits: Duration::ZERO,
-            connections_opened: 0,
-            resends: 0,
-        }
-    }
-
-    /// How long the attempt has taken, without waits of our own.
-    pub(super) fn took(&self) -> Duration {
-        self.began.elapsed().saturating_sub(self.own_waits)
-    }
-
-    /// Waits for a resource of our own, which takes no time from the deadline.
-    async fn own_wait<T>(&mut self, wanted: impl Future<Output = T>) -> T {
-        let began = Instant::now();
-        let wanted = wanted.await;
-        self.own_waits += began.elapsed();
-        wanted
-    }
-
-    fn deadline(&self, timeout: Duration) -> Instant {
-        self.began + timeout + self.own_waits
-    }
 }
 
 /// What one request of an attempt led to.

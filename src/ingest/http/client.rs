@@ -10,10 +10,11 @@ use crate::ingest::{
     config::Config,
     handle::control::RunControl,
     http::{
-        attempt::{Exchange, Tally, attempt},
+        attempt::{Exchange, attempt},
         body_arena::BodyArena,
         error::AttemptError,
         pool::ConnectionPool,
+        tally::Tally,
         target::Target,
     },
     limits::{
@@ -26,7 +27,7 @@ use crate::ingest::{
         failure::{Failure, FailureKind},
         panics::DisplayId,
     },
-    stats::{metrics::RequestEnd, recorder::Event},
+    stats::event::{Event, RequestEnd},
 };
 
 /// Fetches URLs as the settings say, and keeps connections between requests.

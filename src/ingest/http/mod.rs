@@ -7,6 +7,8 @@ pub(crate) mod client;
 
 mod attempt;
 
+mod tally;
+
 mod target;
 
 mod retry_after;

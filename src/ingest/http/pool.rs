@@ -15,8 +15,8 @@ use tokio::{
 };
 
 use crate::ingest::http::{
-    attempt::Tally, connect::Connecting, connection::Connection, error::AttemptError,
-    socket::ReadBuffer, target::Target,
+    connect::Connecting, connection::Connection, error::AttemptError, socket::ReadBuffer,
+    tally::Tally, target::Target,
 };
 
 /// A server, or a machine in between, may forget a connection that was idle for longer.

@@ -16,48 +16,11 @@ use crate::ingest::{
     limits::signal::{Refusal, Signal},
     outcome::{failure::FailureKind, progress::Progress},
     stats::{
+        event::{BatchTrigger, Event, RequestEnd},
         latency::LatencyRecorder,
-        metrics::{Meters, RequestEnd},
+        meters::Meters,
     },
 };
-
-/// Events that are counted one by one or many at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    Requested,
-    Stored,
-    Absent,
-    Failed,
-    NotAttempted,
-    Attempt,
-    Retry,
-    PushedBack,
-    ConnectionOpened,
-    BodyBytes,
-    FetcherReplaced,
-    CommitMicros,
-}
-
-impl Event {
-    const COUNT: usize = Self::CommitMicros as usize + 1;
-}
-
-/// Why a batch was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BatchTrigger {
-    /// Enough rows waited.
-    Rows,
-    /// Enough bytes of bodies waited.
-    Bytes,
-    /// The first row had waited for long enough.
-    Linger,
-    /// No more rows were coming.
-    End,
-}
-
-impl BatchTrigger {
-    pub(crate) const COUNT: usize = 4;
-}
 
 /// Records one run. Its actors write, any thread may read.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use crate::ingest::{
     },
     outcome::{progress::Progress, report::Report, shutdown_report::ShutdownReport},
     source::Id,
-    stats::recorder::Event,
+    stats::event::Event,
 };
 
 impl<I: Id> Coordinator<I> {

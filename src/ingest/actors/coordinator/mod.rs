@@ -32,7 +32,6 @@ use tokio::time::Instant;
 use self::{
     drain::Drain,
     id_stream::{IdStream, Polled},
-    outage::Outage,
     run_ledger::{Next, RunLedger},
     slots::{CannotCopy, Slots},
 };
@@ -43,7 +42,7 @@ use crate::ingest::{
     messages::{Committed, Fetch, Fetched, FetcherGone, Flush, Save, StartRun, StorageGone},
     outcome::{answer::Answer, failure::FailureKind},
     source::Id,
-    stats::{metrics::Meters, recorder::Event},
+    stats::{event::Event, meters::Meters},
 };
 
 const STORAGE_DIED: &str = "the storage actor died";
@@ -86,6 +85,15 @@ pub struct Coordinator<I: Id> {
     meters: Arc<Meters>,
     /// Dropped with this actor; ends the thread of a pipeline that has one of its own.
     _arbiter: PipelineArbiter,
+}
+
+/// The API is out, and the run waits for it.
+#[derive(Debug)]
+struct Outage {
+    /// How long the API had served nothing when the wait began.
+    failing_before: Duration,
+    /// Ends the run; `None` during a pause.
+    timer: Option<SpawnHandle>,
 }
 
 /// Where the coordinator reaches Storage.

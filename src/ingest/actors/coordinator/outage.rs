@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use actix::{ActorFutureExt, AsyncContext, Context, SpawnHandle, WrapFuture};
+use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use log::warn;
 use tokio::time::Instant;
 
-use super::{Coordinator, run_ledger::RunLedger};
+use super::{Coordinator, Outage, run_ledger::RunLedger};
 use crate::ingest::{
     limits::breaker::{State, StreakLength},
     messages::Save,
@@ -19,15 +19,6 @@ const PROBE_EVERY: Duration = Duration::from_millis(250);
 
 /// When this many failures wait to be decided, ids are handed out as probes only: memory stays bounded.
 const UNDECIDED_MAX: usize = 1000;
-
-/// The API is out, and the run waits for it.
-#[derive(Debug)]
-pub(super) struct Outage {
-    /// How long the API had served nothing when the wait began.
-    failing_before: Duration,
-    /// Ends the run; `None` during a pause.
-    timer: Option<SpawnHandle>,
-}
 
 impl<I: Id> Coordinator<I> {
     /// Follows the circuit breaker of the run under way, whose state changes while ids are still being tried again.

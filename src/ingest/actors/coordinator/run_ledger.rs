@@ -17,7 +17,7 @@ use crate::ingest::{
         report::{FAILURES_LISTED, FailedId, Report},
     },
     source::Id,
-    stats::recorder::Event,
+    stats::event::Event,
 };
 
 /// While the API is out, probes take ids from the list only until this many are kept for later: memory stays bounded.

@@ -18,7 +18,7 @@ use crate::ingest::{
     outcome::answer::Answer,
     sink::Sink,
     source::Source,
-    stats::recorder::BatchTrigger,
+    stats::event::BatchTrigger,
 };
 
 /// While nothing is being written, this many rows are worth a transaction. What comes meanwhile makes the next batch, so a slow

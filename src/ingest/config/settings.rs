@@ -1,77 +1,28 @@
-//! Every setting of the engine: its flag, its variable, its default, its range, what it means. Declared once, in [`SETTINGS`].
-//!
-//! The binary makes its flags of this table, and [`Config::from_env`] reads the variables of it.
+//! Every setting of the engine, declared once: the binary makes its flags of this table, and
+//! [`Config::from_env`] reads its variables.
 
-use std::{env, fmt, ops::RangeInclusive, time::Duration};
+use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use bytesize::ByteSize;
-use thiserror::Error;
 
-/// The settings of a pipeline. [`Config::default`] holds the defaults, [`SETTINGS`] the ranges, which a pipeline checks when it
-/// starts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// Fetcher actors: the most requests that are in flight at once.
-    pub workers: usize,
-    /// Ids that may wait at a fetcher behind the one in flight.
-    pub mailbox: usize,
-    /// The deadline of one attempt, from connecting to the last byte.
-    pub timeout: Duration,
-    /// Attempts per id, the first included.
-    pub attempts: u32,
-    /// The wait before the second attempt; it doubles, with full jitter.
-    pub backoff: Duration,
-    /// The longest of these waits.
-    pub backoff_max: Duration,
-    /// Requests a second over all fetchers, retries included; 0 is no limit.
-    pub rate: u32,
-    /// Whether fewer fetchers work, or requests start no faster, where the API bears no more; `workers` and `rate` stay the most.
-    pub adaptive: bool,
-    /// The most rows of one transaction.
-    pub batch: usize,
-    /// How long rows may wait that are too few for a batch: under a hundred, or under `batch`.
-    pub linger: Duration,
-    /// Bodies of more bytes than this fail their id.
-    pub max_body: u64,
-    /// How long requests in flight may go on when a run is cancelled.
-    pub drain: Duration,
-    /// How long an API that gives nothing but connect errors, timeouts and 5xx is waited for before the run ends.
-    pub outage_patience: Duration,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            workers: 16,
-            mailbox: 1,
-            timeout: Duration::from_secs(5),
-            attempts: 4,
-            backoff: Duration::from_secs(1),
-            backoff_max: Duration::from_secs(30),
-            rate: 0,
-            adaptive: false,
-            batch: 500,
-            linger: Duration::from_millis(100),
-            max_body: 8 * 1024 * 1024,
-            drain: Duration::from_secs(5),
-            outage_patience: Duration::from_secs(600),
-        }
-    }
-}
+use super::{
+    setting::{BadSetting, Setting, number, put},
+    values::Config,
+};
 
 impl Config {
-    /// Whether every setting is within its range, as [`SETTINGS`] tells them.
+    /// Checks that every setting is within its range, as [`SETTINGS`] has it.
     ///
     /// # Errors
-    /// The first that is not.
+    /// The first setting that is not.
     pub fn check(&self) -> Result<(), BadSetting> {
         let mut scratch = Self::default();
         SETTINGS.iter().try_for_each(|setting| {
-            setting.apply(&mut scratch, setting.flag, &(setting.show)(self))
+            setting.apply(&mut scratch, setting.name, &(setting.show)(self))
         })
     }
 
-    /// The settings that the environment's `INGEST_…` variables give, the rest being defaults.
+    /// The defaults, with the settings that `INGEST_…` variables of the environment give.
     ///
     /// # Errors
     /// The first variable with a bad value, with what is allowed.
@@ -82,66 +33,6 @@ impl Config {
         }
         Ok(config)
     }
-}
-
-/// One setting of `T`: where it comes from, what it may be and what it is for.
-pub struct Setting<T: 'static> {
-    /// The flag, without its dashes.
-    pub flag: &'static str,
-    /// The environment variable.
-    pub variable: &'static str,
-    /// What values are allowed, for people.
-    pub allowed: &'static str,
-    /// What it means, in a line.
-    pub meaning: &'static str,
-    /// Its value as text, as [`Setting::set`] takes it.
-    pub show: fn(&T) -> String,
-    /// Sets it from text; `None` when that is not allowed.
-    pub set: fn(&mut T, &str) -> Option<()>,
-}
-
-impl<T> Setting<T> {
-    /// Sets it from text; `origin` is the flag or the variable that the text comes from.
-    ///
-    /// # Errors
-    /// The text is not allowed.
-    pub fn apply(&self, to: &mut T, origin: &str, text: &str) -> Result<(), BadSetting> {
-        (self.set)(to, text).ok_or_else(|| BadSetting {
-            origin: origin.to_owned(),
-            value: text.to_owned(),
-            allowed: self.allowed,
-        })
-    }
-
-    /// Sets it from its variable, if that is set.
-    ///
-    /// # Errors
-    /// The variable's value is not allowed.
-    pub fn apply_env(&self, to: &mut T) -> Result<(), BadSetting> {
-        match env::var_os(self.variable) {
-            Some(value) => match value.to_str() {
-                Some(text) => self.apply(to, self.variable, text),
-                None => Err(BadSetting {
-                    origin: self.variable.to_owned(),
-                    value: value.to_string_lossy().into_owned(),
-                    allowed: self.allowed,
-                }),
-            },
-            None => Ok(()),
-        }
-    }
-}
-
-/// A value that a setting does not allow.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{origin} is `{value}`; allowed: {allowed}")]
-pub struct BadSetting {
-    /// The flag or the variable.
-    pub origin: String,
-    /// What it was set to.
-    pub value: String,
-    /// What is allowed.
-    pub allowed: &'static str,
 }
 
 /// The most fetchers of a pipeline.
@@ -159,15 +50,15 @@ const MAX_BODY: RangeInclusive<u64> = 1..=1 << 30;
 /// Every setting of the engine.
 pub const SETTINGS: &[Setting<Config>] = &[
     Setting {
-        flag: "workers",
+        name: "workers",
         variable: "INGEST_WORKERS",
         allowed: "1 to 4096",
-        meaning: "Fetcher actors: the most requests in flight",
+        meaning: "Fetcher actors, which is the most requests in flight",
         show: |config| config.workers.to_string(),
         set: |config, text| put(&mut config.workers, number(text, &WORKERS)),
     },
     Setting {
-        flag: "mailbox",
+        name: "mailbox",
         variable: "INGEST_MAILBOX",
         allowed: "0 to 1000",
         meaning: "Ids that may wait at a fetcher behind the one in flight; 0 is none",
@@ -175,15 +66,15 @@ pub const SETTINGS: &[Setting<Config>] = &[
         set: |config, text| put(&mut config.mailbox, number(text, &MAILBOX)),
     },
     Setting {
-        flag: "timeout",
+        name: "timeout",
         variable: "INGEST_TIMEOUT",
         allowed: "1ms to 1h, with a unit: 500ms, 5s, 1m",
-        meaning: "One attempt, from connecting to the last byte",
+        meaning: "Deadline of one attempt, from connecting to the last byte",
         show: |config| show_duration(config.timeout),
         set: |config, text| put(&mut config.timeout, duration(text, &TIMEOUT)),
     },
     Setting {
-        flag: "attempts",
+        name: "attempts",
         variable: "INGEST_ATTEMPTS",
         allowed: "1 to 100",
         meaning: "Attempts per id, the first included",
@@ -191,58 +82,58 @@ pub const SETTINGS: &[Setting<Config>] = &[
         set: |config, text| put(&mut config.attempts, number(text, &ATTEMPTS)),
     },
     Setting {
-        flag: "backoff",
+        name: "backoff",
         variable: "INGEST_BACKOFF",
         allowed: "0s to 1h, with a unit: 500ms, 1s, 1m",
-        meaning: "Wait before the second attempt; it doubles, with full jitter",
+        meaning: "Longest wait before the second attempt; it doubles, with full jitter",
         show: |config| show_duration(config.backoff),
         set: |config, text| put(&mut config.backoff, duration(text, &WAIT)),
     },
     Setting {
-        flag: "backoff-max",
+        name: "backoff_max",
         variable: "INGEST_BACKOFF_MAX",
         allowed: "0s to 1h, with a unit: 500ms, 30s, 1m",
-        meaning: "The longest of these waits",
+        meaning: "Cap of that doubling",
         show: |config| show_duration(config.backoff_max),
         set: |config, text| put(&mut config.backoff_max, duration(text, &WAIT)),
     },
     Setting {
-        flag: "rate",
+        name: "rate",
         variable: "INGEST_RATE",
         allowed: "0 (no limit) to 1000000, a whole number",
-        meaning: "Requests a second over all fetchers, retries included; 0 is no limit",
+        meaning: "Requests per second over all fetchers, retries included; 0 is no limit",
         show: |config| config.rate.to_string(),
         set: |config, text| put(&mut config.rate, number(text, &RATE)),
     },
     Setting {
-        flag: "adaptive",
+        name: "adaptive",
         variable: "INGEST_ADAPTIVE",
         allowed: "true or false",
-        meaning: "Ask less at once where the API bears no more",
+        meaning: "Lower concurrency and rate to what the API accepts",
         show: |config| config.adaptive.to_string(),
         set: |config, text| put(&mut config.adaptive, text.parse().ok()),
     },
     Setting {
-        flag: "batch",
+        name: "batch",
         variable: "INGEST_BATCH",
         allowed: "1 to 10000",
-        meaning: "The most rows of one transaction",
+        meaning: "Most rows of one transaction",
         show: |config| config.batch.to_string(),
         set: |config, text| put(&mut config.batch, number(text, &BATCH)),
     },
     Setting {
-        flag: "linger",
+        name: "linger",
         variable: "INGEST_LINGER",
         allowed: "0s to 1h, with a unit: 100ms, 1s",
-        meaning: "How long rows may wait that are too few for a batch: under a hundred, or under --batch",
+        meaning: "How long fewer than a hundred rows (or fewer than a batch) may wait for more",
         show: |config| show_duration(config.linger),
         set: |config, text| put(&mut config.linger, duration(text, &WAIT)),
     },
     Setting {
-        flag: "max-body",
+        name: "max_body",
         variable: "INGEST_MAX_BODY",
         allowed: "1B to 1GiB, with a unit: 512KiB, 8MiB, or in bytes",
-        meaning: "Larger bodies fail their id",
+        meaning: "Largest body; a larger one fails its id",
         show: |config| Bytes(config.max_body).to_string(),
         set: |config, text| {
             let bytes = text.parse::<ByteSize>().ok().map(|size| size.as_u64());
@@ -253,7 +144,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
         },
     },
     Setting {
-        flag: "drain",
+        name: "drain",
         variable: "INGEST_DRAIN",
         allowed: "0s to 1h, with a unit: 500ms, 5s, 1m",
         meaning: "How long requests in flight may go on after an interruption",
@@ -261,31 +152,17 @@ pub const SETTINGS: &[Setting<Config>] = &[
         set: |config, text| put(&mut config.drain, duration(text, &WAIT)),
     },
     Setting {
-        flag: "outage-patience",
+        name: "outage_patience",
         variable: "INGEST_OUTAGE_PATIENCE",
         allowed: "0s to 30days, with a unit: 30s, 10m, 1h",
-        meaning: "How long an API that is out is waited for before the run ends",
+        meaning: "How long to wait for an API that is out before the run ends",
         show: |config| show_duration(config.outage_patience),
         set: |config, text| put(&mut config.outage_patience, duration(text, &PATIENCE)),
     },
 ];
 
-/// Puts a value where it belongs, if there is one.
-pub fn put<V>(place: &mut V, value: Option<V>) -> Option<()> {
-    *place = value?;
-    Some(())
-}
-
-/// A whole number within a range.
-pub fn number<N: std::str::FromStr + PartialOrd>(
-    text: &str,
-    range: &RangeInclusive<N>,
-) -> Option<N> {
-    text.parse().ok().filter(|number| range.contains(number))
-}
-
 fn duration(text: &str, range: &RangeInclusive<Duration>) -> Option<Duration> {
-    // humantime takes a bare 0; a unit is asked for always, so that nobody wonders which one it is.
+    // humantime takes a 0 without a unit. A unit is always required, so that it is never guessed.
     let has_unit = text.contains(|c: char| c.is_ascii_alphabetic());
     let duration = humantime::parse_duration(text).ok().filter(|_| has_unit);
     duration.filter(|duration| range.contains(duration))
@@ -312,21 +189,33 @@ impl fmt::Display for Bytes {
 mod tests {
     use super::*;
 
-    fn setting(flag: &str) -> &'static Setting<Config> {
+    #[test]
+    fn every_setting_is_named_after_its_field() {
+        let fields = format!("{:?}", Config::default());
+        for setting in SETTINGS {
+            assert!(
+                fields.contains(&format!("{}: ", setting.name)),
+                "{}",
+                setting.name
+            );
+        }
+    }
+
+    fn setting(name: &str) -> &'static Setting<Config> {
         SETTINGS
             .iter()
-            .find(|setting| setting.flag == flag)
+            .find(|setting| setting.name == name)
             .expect("a setting")
     }
 
-    fn accepts(flag: &str, text: &str) -> bool {
-        setting(flag)
+    fn accepts(name: &str, text: &str) -> bool {
+        setting(name)
             .apply(&mut Config::default(), "test", text)
             .is_ok()
     }
 
     #[test]
-    fn every_default_is_a_value_that_its_setting_takes_and_shows_again() {
+    fn every_default_is_a_value_that_its_setting_takes_and_shows() {
         for setting in SETTINGS {
             let shown = (setting.show)(&Config::default());
             let mut config = Config::default();
@@ -334,29 +223,29 @@ mod tests {
                 setting.apply(&mut config, "test", &shown),
                 Ok(()),
                 "{}",
-                setting.flag
+                setting.name
             );
-            assert_eq!(config, Config::default(), "{}", setting.flag);
+            assert_eq!(config, Config::default(), "{}", setting.name);
         }
     }
 
     #[test]
-    fn the_ends_of_a_range_are_taken_and_what_lies_past_them_is_not() {
-        for (flag, good, bad) in [
+    fn the_ends_of_a_range_are_allowed_and_what_lies_beyond_is_not() {
+        for (name, good, bad) in [
             ("workers", ["1", "4096"], ["0", "4097"]),
             ("mailbox", ["0", "1000"], ["-1", "1001"]),
             ("timeout", ["1ms", "1h"], ["0s", "61m"]),
             ("attempts", ["1", "100"], ["0", "101"]),
             ("rate", ["0", "1000000"], ["-1", "1.5"]),
             ("batch", ["1", "10000"], ["0", "10001"]),
-            ("max-body", ["1B", "1GiB"], ["0B", "1025MiB"]),
+            ("max_body", ["1B", "1GiB"], ["0B", "1025MiB"]),
             ("drain", ["0s", "1h"], ["0", "3601s"]),
         ] {
             for text in good {
-                assert!(accepts(flag, text), "{flag} {text}");
+                assert!(accepts(name, text), "{name} {text}");
             }
             for text in bad {
-                assert!(!accepts(flag, text), "{flag} {text}");
+                assert!(!accepts(name, text), "{name} {text}");
             }
         }
     }

@@ -1,0 +1,17 @@
+//! The settings of a pipeline: their values, and the table of their names, ranges and meanings.
+
+mod values;
+
+mod setting;
+
+mod settings;
+
+pub use self::{
+    setting::{BadSetting, Setting},
+    settings::SETTINGS,
+    values::Config,
+};
+pub(crate) use self::{
+    setting::{number, put},
+    settings::WORKERS_MAX,
+};

@@ -1,0 +1,166 @@
+//! One pipeline's metrics, as they are registered with the host's exporter.
+
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram};
+
+use crate::ingest::stats::{
+    event::{BatchTrigger, Event, REQUEST_ENDS, RequestEnd},
+    metrics::{
+        ATTEMPT_SECONDS, ATTEMPTS, BATCH_ROWS, BATCHES, BODY_BYTES, COMMIT_SECONDS, IN_FLIGHT,
+        IN_FLIGHT_LIMIT, METRICS, Metric, QUEUE_DEPTH, REPLACED, REQUESTS, RETRIES, RUNS, SETTLED,
+        WAIT_SECONDS,
+    },
+};
+
+/// One pipeline's metrics. They are registered once, so that no name is looked up while requests are made.
+#[derive(Debug)]
+pub(crate) struct Meters {
+    attempts: Counter,
+    retries: Counter,
+    requests: [Counter; REQUEST_ENDS.len()],
+    attempt_seconds: Histogram,
+    body_bytes: Counter,
+    in_flight: Gauge,
+    in_flight_limit: Gauge,
+    wait_seconds: Histogram,
+    ids_at_fetchers: Gauge,
+    rows_waiting: Gauge,
+    runs_waiting: Gauge,
+    batches: [Counter; BatchTrigger::COUNT],
+    batch_rows: Histogram,
+    commit_seconds: Histogram,
+    settled: [Counter; 4],
+    runs: Counter,
+    fetchers_replaced: Counter,
+}
+
+impl Meters {
+    /// Registers the metrics with the recorder that is installed now; `pipeline` is their label.
+    pub(crate) fn new(pipeline: &str) -> Self {
+        METRICS.iter().for_each(Metric::describe);
+        let [ids_at_fetchers, rows_waiting, runs_waiting] = QUEUE_DEPTH.gauges(pipeline);
+        Self {
+            attempts: ATTEMPTS.counter(pipeline),
+            retries: RETRIES.counter(pipeline),
+            requests: REQUESTS.counters(pipeline),
+            attempt_seconds: ATTEMPT_SECONDS.histogram(pipeline),
+            body_bytes: BODY_BYTES.counter(pipeline),
+            in_flight: IN_FLIGHT.gauge(pipeline),
+            in_flight_limit: IN_FLIGHT_LIMIT.gauge(pipeline),
+            wait_seconds: WAIT_SECONDS.histogram(pipeline),
+            ids_at_fetchers,
+            rows_waiting,
+            runs_waiting,
+            batches: BATCHES.counters(pipeline),
+            batch_rows: BATCH_ROWS.histogram(pipeline),
+            commit_seconds: COMMIT_SECONDS.histogram(pipeline),
+            settled: SETTLED.counters(pipeline),
+            runs: RUNS.counter(pipeline),
+            fetchers_replaced: REPLACED.counter(pipeline),
+        }
+    }
+
+    /// The counter of an event, if it is exported.
+    pub(super) fn counter(&self, event: Event) -> Option<&Counter> {
+        match event {
+            Event::Attempt => Some(&self.attempts),
+            Event::Retry => Some(&self.retries),
+            Event::BodyBytes => Some(&self.body_bytes),
+            Event::Stored => Some(&self.settled[0]),
+            Event::Absent => Some(&self.settled[1]),
+            Event::Failed => Some(&self.settled[2]),
+            Event::NotAttempted => Some(&self.settled[3]),
+            Event::FetcherReplaced => Some(&self.fetchers_replaced),
+            Event::Requested
+            | Event::PushedBack
+            | Event::ConnectionOpened
+            | Event::CommitMicros => None,
+        }
+    }
+
+    pub(super) fn record_request(&self, end: RequestEnd, took: Duration) {
+        self.requests[end.index()].increment(1);
+        self.attempt_seconds.record(took);
+    }
+
+    pub(super) fn record_wait(&self, time: Duration) {
+        self.wait_seconds.record(time);
+    }
+
+    pub(super) fn record_batch(&self, trigger: BatchTrigger, rows: usize, took: Duration) {
+        self.batches[trigger as usize].increment(1);
+        self.batch_rows.record(rows as f64);
+        self.commit_seconds.record(took);
+    }
+
+    pub(super) fn record_run_end(&self) {
+        self.runs.increment(1);
+    }
+
+    pub(super) fn add_in_flight(&self, difference: f64) {
+        self.in_flight.increment(difference);
+    }
+
+    pub(super) fn set_rows_waiting(&self, rows: usize) {
+        self.rows_waiting.set(rows as f64);
+    }
+
+    pub(crate) fn set_in_flight_limit(&self, limit: usize) {
+        self.in_flight_limit.set(limit as f64);
+    }
+
+    pub(crate) fn set_ids_at_fetchers(&self, ids: usize) {
+        self.ids_at_fetchers.set(ids as f64);
+    }
+
+    pub(crate) fn set_runs_waiting(&self, runs: usize) {
+        self.runs_waiting.set(runs as f64);
+    }
+}
+
+impl Drop for Meters {
+    /// A pipeline that was stopped in the middle of its work holds nothing any more.
+    fn drop(&mut self) {
+        for gauge in [
+            &self.ids_at_fetchers,
+            &self.rows_waiting,
+            &self.runs_waiting,
+            &self.in_flight_limit,
+        ] {
+            gauge.set(0.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::outcome::failure::FailureKind;
+
+    #[test]
+    fn label_values_stand_in_the_order_that_the_code_counts_by() {
+        let values = |metric: Metric| metric.label.map_or(&[][..], |(_, values)| values);
+        assert_eq!(values(SETTLED).len(), 4);
+        assert_eq!(values(QUEUE_DEPTH).len(), 3);
+        for (end, name) in [
+            (RequestEnd::Ok, "ok"),
+            (RequestEnd::Failed(FailureKind::Timeout), "timeout"),
+            (RequestEnd::Failed(FailureKind::Connect), "connect"),
+            (RequestEnd::Failed(FailureKind::Reset), "reset"),
+            (RequestEnd::Failed(FailureKind::Status), "status"),
+            (RequestEnd::Failed(FailureKind::Body), "body"),
+            (RequestEnd::Dropped, "dropped"),
+        ] {
+            assert_eq!(values(REQUESTS)[end.index()], name);
+        }
+        for (trigger, name) in [
+            (BatchTrigger::Rows, "rows"),
+            (BatchTrigger::Bytes, "bytes"),
+            (BatchTrigger::Linger, "linger"),
+            (BatchTrigger::End, "end"),
+        ] {
+            assert_eq!(values(BATCHES)[trigger as usize], name);
+        }
+    }
+}
