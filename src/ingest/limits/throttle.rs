@@ -208,3 +208,252 @@ impl Drop for Permit<'_> {
         self.throttle.changed.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use tokio::{
+        task::{JoinHandle, LocalSet, spawn_local, yield_now},
+        time::sleep,
+    };
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn end(signal: Signal) -> AttemptEnd {
+        AttemptEnd {
+            signal,
+            attempt: 1,
+            took: Duration::from_millis(10),
+            backoff: SECOND / 2,
+        }
+    }
+
+    fn refused(refusal: Refusal, retry_after: Option<Duration>) -> AttemptEnd {
+        AttemptEnd {
+            backoff: retry_after.unwrap_or(SECOND / 2),
+            ..end(Signal::Refused {
+                refusal,
+                retry_after,
+            })
+        }
+    }
+
+    /// How long a permit has to be waited for.
+    async fn wait_for_permit(throttle: &Throttle, kind: Kind) -> Duration {
+        let began = Instant::now();
+        let _permit = throttle.acquire(kind).await;
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_limits_nothing_waits() {
+        let throttle = Throttle::new(0, None);
+        let mut permits = Vec::new();
+        for _ in 0..10_000 {
+            permits.push(throttle.acquire(Kind::Regular).await);
+        }
+        assert_eq!(
+            wait_for_permit(&throttle, Kind::Retry).await,
+            Duration::ZERO
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_and_retries_keep_to_the_rate_together() {
+        let throttle = Throttle::new(100, None);
+        let began = Instant::now();
+        for number in 0..1000 {
+            let kind = if number % 2 == 0 {
+                Kind::Regular
+            } else {
+                Kind::Retry
+            };
+            drop(throttle.acquire(kind).await);
+        }
+        // A twentieth of a second's requests may come at once.
+        assert!(began.elapsed() >= 10 * SECOND - SECOND / 20);
+        assert!(began.elapsed() <= 10 * SECOND + SECOND / 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_request_starts_before_the_time_that_a_refusal_named() {
+        for refusal in [Refusal::TooManyRequests, Refusal::Unavailable] {
+            let throttle = Throttle::new(0, None);
+            let permit = throttle.acquire(Kind::Regular).await;
+            permit.finish(&refused(refusal, Some(7 * SECOND)));
+            assert!(throttle.is_cooling());
+            let waited = wait_for_permit(&throttle, Kind::Regular).await;
+            assert!((7 * SECOND..8 * SECOND).contains(&waited), "{waited:?}");
+            assert!(!throttle.is_cooling());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_429_without_a_time_holds_all_back_as_long_as_its_id_and_a_503_does_not() {
+        let throttle = Throttle::new(0, None);
+        let permit = throttle.acquire(Kind::Regular).await;
+        permit.finish(&refused(Refusal::Unavailable, None));
+        assert_eq!(
+            wait_for_permit(&throttle, Kind::Regular).await,
+            Duration::ZERO
+        );
+        let permit = throttle.acquire(Kind::Regular).await;
+        permit.finish(&refused(Refusal::TooManyRequests, None));
+        assert!(wait_for_permit(&throttle, Kind::Regular).await >= SECOND / 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shorter_cool_down_does_not_end_a_longer_one() {
+        let throttle = Throttle::new(0, None);
+        let permits = (
+            throttle.acquire(Kind::Regular).await,
+            throttle.acquire(Kind::Regular).await,
+        );
+        permits
+            .0
+            .finish(&refused(Refusal::TooManyRequests, Some(9 * SECOND)));
+        permits
+            .1
+            .finish(&refused(Refusal::TooManyRequests, Some(SECOND)));
+        assert!(wait_for_permit(&throttle, Kind::Regular).await >= 9 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cool_down_that_begins_while_the_head_waits_for_the_rate_counts_for_it() {
+        let throttle = Throttle::new(1, None);
+        let permit = throttle.acquire(Kind::Regular).await;
+        let (waited, ()) = tokio::join!(wait_for_permit(&throttle, Kind::Regular), async {
+            sleep(SECOND / 2).await;
+            permit.finish(&refused(Refusal::TooManyRequests, Some(5 * SECOND)));
+        });
+        assert!(waited >= SECOND / 2 + 5 * SECOND, "{waited:?}");
+    }
+
+    /// Requests that wait for a permit, in this order. Each keeps the permit that it gets.
+    async fn queue(
+        throttle: &Rc<Throttle>,
+        count: usize,
+        order: &Rc<RefCell<Vec<usize>>>,
+    ) -> Vec<JoinHandle<()>> {
+        let mut waiting = Vec::new();
+        for number in 0..count {
+            let (throttle, order) = (throttle.clone(), order.clone());
+            waiting.push(spawn_local(async move {
+                let permit = throttle.acquire(Kind::Regular).await;
+                order.borrow_mut().push(number);
+                sleep(SECOND).await;
+                drop(permit);
+            }));
+            yield_now().await;
+        }
+        waiting
+    }
+
+    /// A throttle that lets one request be in flight.
+    fn one_at_a_time() -> Rc<Throttle> {
+        Rc::new(Throttle::new(0, Some(1)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn permits_are_given_in_the_order_in_which_they_were_asked_for() {
+        let test = async {
+            let (throttle, order) = (one_at_a_time(), Rc::default());
+            for request in queue(&throttle, 5, &order).await {
+                request.await.expect("a permit");
+            }
+            assert_eq!(*order.borrow(), [0, 1, 2, 3, 4]);
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_stops_waiting_holds_up_no_other() {
+        for stops in 0..3 {
+            let test = async {
+                let (throttle, order) = (one_at_a_time(), Rc::default());
+                let permit = throttle.acquire(Kind::Regular).await;
+                let requests = queue(&throttle, 3, &order).await;
+                requests[stops].abort();
+                yield_now().await;
+                drop(permit);
+                for request in requests {
+                    _ = request.await;
+                }
+                assert_eq!(order.borrow().len(), 2, "{stops} stopped");
+            };
+            LocalSet::new().run_until(test).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_request_may_always_be_in_flight() {
+        let throttle = one_at_a_time();
+        for _ in 0..100 {
+            let permit = throttle.acquire(Kind::Regular).await;
+            permit.finish(&refused(Refusal::Unavailable, None));
+        }
+        assert_eq!(throttle.in_flight_limit(), Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_most_attempts_fail_retries_wait_and_first_attempts_do_not() {
+        let throttle = Throttle::new(0, None);
+        for _ in 0..100 {
+            let permit = throttle.acquire(Kind::Regular).await;
+            sleep(SECOND / 10).await;
+            permit.finish(&end(Signal::Unreachable));
+        }
+        assert_eq!(
+            wait_for_permit(&throttle, Kind::Retry).await,
+            Duration::ZERO
+        );
+        let (retry, regular) = tokio::join!(
+            wait_for_permit(&throttle, Kind::Retry),
+            wait_for_permit(&throttle, Kind::Regular)
+        );
+        assert!(retry >= SECOND / 10, "ten retries per second: {retry:?}");
+        assert_eq!(regular, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retries_stop_waiting_when_the_api_has_recovered() {
+        let throttle = Throttle::new(0, None);
+        for _ in 0..100 {
+            let permit = throttle.acquire(Kind::Regular).await;
+            permit.finish(&end(Signal::Unreachable));
+        }
+        let retries = async {
+            for _ in 0..30 {
+                drop(throttle.acquire(Kind::Retry).await);
+            }
+        };
+        let recovery = async {
+            for _ in 0..100 {
+                throttle
+                    .acquire(Kind::Regular)
+                    .await
+                    .finish(&end(Signal::Served));
+            }
+        };
+        let began = Instant::now();
+        tokio::join!(retries, recovery);
+        assert!(began.elapsed() <= 2 * RECHECK, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_a_rate_is_learned_429s_without_a_time_stop_nobody() {
+        let throttle = Throttle::new(0, Some(16));
+        let permit = throttle.acquire(Kind::Regular).await;
+        permit.finish(&refused(Refusal::TooManyRequests, None));
+        assert!(!throttle.is_cooling());
+        let permit = throttle.acquire(Kind::Regular).await;
+        permit.finish(&AttemptEnd {
+            attempt: COOLS_FROM_ATTEMPT,
+            ..refused(Refusal::TooManyRequests, None)
+        });
+        assert!(throttle.is_cooling(), "an id's third 429 does");
+    }
+}

@@ -144,7 +144,12 @@ fn simulate(server: Server, mut limits: Option<AdaptiveLimits>, fetchers: usize)
             }
         }
         backing_off.retain(|until| *until > now);
-        accepted.retain(|at| now - *at < Duration::from_secs(1));
+        while accepted
+            .front()
+            .is_some_and(|at| now - *at >= Duration::from_secs(1))
+        {
+            accepted.pop_front();
+        }
         let limit = limits
             .as_ref()
             .map_or(fetchers, AdaptiveLimits::in_flight_limit);
