@@ -51,11 +51,8 @@
 //! - A record is as the API gave it at that moment; nothing is watched.
 
 pub mod ingest;
-
 pub mod guide;
-
 pub mod hn;
-
 pub mod store;
 
 #[cfg(feature = "cli")]

@@ -38,19 +38,20 @@ impl SourceFile {
 
     /// The absolute paths that its `use` items name, beginning below `crate`.
     fn imports(&self) -> Vec<ModulePath> {
-        let flat = self.code.split_whitespace().collect::<Vec<_>>().join(" ");
         let mut imports = Vec::new();
-        for (index, keyword) in flat.match_indices("use ") {
-            let follows_word = flat[..index].ends_with(|c: char| c.is_alphanumeric() || c == '_');
-            if follows_word {
-                continue;
+        let mut item: Option<String> = None;
+        for line in self.code.lines().map(str::trim) {
+            let begins = ["use ", "pub use ", "pub(crate) use ", "pub(super) use "]
+                .iter()
+                .find_map(|keyword| line.strip_prefix(keyword));
+            match &mut item {
+                Some(item) => item.push_str(line),
+                None => item = begins.map(str::to_owned),
             }
-            let item = flat[index + keyword.len()..].split(';').next().unwrap();
-            imports.extend(
-                expand(item)
-                    .into_iter()
-                    .filter_map(|path| self.resolve(path)),
-            );
+            if let Some(whole) = item.take_if(|item| item.ends_with(';')) {
+                let paths = expand(whole.trim_end_matches(';'));
+                imports.extend(paths.into_iter().filter_map(|path| self.resolve(path)));
+            }
         }
         imports
     }

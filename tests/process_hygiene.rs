@@ -158,6 +158,27 @@ fn a_hundred_pipelines_leave_no_thread_no_file_and_no_memory_behind() {
 }
 
 #[test]
+fn a_start_that_is_given_up_midway_leaves_nothing_behind() {
+    let _turn = wait_for_turn();
+    let host = Host::new();
+    in_system(async {
+        start_and_stop(&host, 20).await;
+        comes_down_to(files(), "files", files).await;
+        let before = (threads(), files());
+        // Each is given up a little later than the one before, until starting is quick enough.
+        let mut given_up = 0;
+        for microseconds in (0..4000).step_by(20) {
+            let limit = Duration::from_micros(microseconds);
+            let start = host.pipeline(true);
+            given_up += u32::from(actix_rt::time::timeout(limit, start).await.is_err());
+        }
+        assert!(given_up > 20, "{given_up} starts were given up");
+        comes_down_to(before.0, "threads", threads).await;
+        comes_down_to(before.1, "open files", files).await;
+    });
+}
+
+#[test]
 fn dropping_the_last_handle_stops_requests_under_way_and_closes_the_database() {
     let _turn = wait_for_turn();
     let host = Host::new();

@@ -5,58 +5,36 @@
 
 // The command line: which command, with which settings.
 mod args;
-
 mod options;
-
 mod suggestions;
 
 // The commands.
 mod list;
-
 mod items;
-
 mod backfill;
-
 mod retry;
-
 mod verify;
-
 mod status;
-
 mod tune;
-
 mod mock_api;
 
 // What the commands work with.
 mod session;
-
 mod run;
-
 mod database;
-
 mod ids;
-
 mod stdin_ids;
-
 mod id_stream_error;
-
 mod open_file_limit;
-
 mod signals;
-
 mod exit;
 
 // What the program shows.
 mod run_report;
-
 mod milliseconds;
-
 mod terminal;
-
 mod progress;
-
 mod metrics_server;
-
 mod logger;
 
 use std::{panic, process::ExitCode};

@@ -1,35 +1,20 @@
 //! Everything that knows Hacker News: its API, its items, and the tables that they go to.
 
 pub mod item;
-
 mod source;
-
 mod clock;
-
 pub mod schema;
-
 pub mod migrations;
-
 mod sink;
-
 mod upsert;
-
 pub mod coverage;
-
 pub mod plan;
-
 pub mod lists;
-
 pub mod failures;
-
 pub mod runs;
-
 pub mod top_items;
-
 pub mod status;
-
 pub mod verify;
-
 pub mod indexes;
 
 pub use self::{

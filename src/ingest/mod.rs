@@ -16,27 +16,16 @@
 //! - `handle`: what a host holds. `stats`: what is counted. `builder`: how all of it is put together.
 
 mod source;
-
 mod sink;
-
 pub mod config;
-
 pub mod messages;
-
 mod actors;
-
 mod http;
-
 mod limits;
-
 mod backlog;
-
 mod outcome;
-
 mod handle;
-
 mod stats;
-
 mod builder;
 
 pub(crate) use self::outcome::panics::panic_message;

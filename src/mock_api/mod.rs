@@ -31,27 +31,20 @@ use routes::{Api, handle};
 // What an item is:
 
 mod threads;
-
 mod generate;
-
 mod words;
-
 mod rng;
 
 // What is served:
 
 mod lists;
-
 mod routes;
 
 // What goes wrong:
 
 mod faults;
-
 mod latency_range;
-
 mod fixed_window;
-
 mod broken_body;
 
 #[cfg(test)]

@@ -68,23 +68,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 // What a test uses:
 
 mod server;
-
 mod reply;
-
 mod latch;
-
 mod request;
-
 mod proxy;
 
 // How it works:
 
 mod listener;
-
 mod connection;
-
 mod state;
-
 mod write_reply;
 
 #[cfg(test)]

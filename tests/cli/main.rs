@@ -6,29 +6,19 @@ mod common;
 
 // Fetching and its reports.
 mod lists_and_items;
-
 mod ids_on_stdin;
-
 mod text_report;
-
 mod flags_and_variables;
-
 mod refused_input;
 
 // What goes wrong.
 mod api_faults;
-
 mod https_trust;
-
 mod signals_and_streams;
-
 mod killed_runs;
-
 mod flat_memory;
 
 // Other commands and servers.
 mod metrics;
-
 mod mock_api;
-
 mod tune;

@@ -3,31 +3,27 @@
 
 #[path = "../support/mod.rs"]
 mod support;
-
 mod fixture;
 
 // What becomes of an id:
 
 mod retries;
-
 mod http_framing;
-
+mod kept_connections;
 mod malformed_answers;
-
 mod panics_and_storage_faults;
+mod panicking_ids;
 
 // What a run and its handle promise:
 
 mod cancel_and_shutdown;
-
 mod handle;
-
 mod concurrency_bounds;
-
 mod properties;
 
 // How the API is treated:
 
 mod backpressure_on_errors;
-
 mod adaptive_limits;
+mod shared_client;
+mod outages;

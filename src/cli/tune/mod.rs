@@ -3,30 +3,22 @@
 
 // What to measure.
 mod args;
-
 mod worker_counts;
-
 mod tested_api;
 
 // Measuring.
 mod bench;
-
 mod step;
-
 mod rate_meter;
-
 mod stop_reason;
 
 // Conclusions.
 mod sweep;
-
 mod knee;
 
 // The report.
 mod report;
-
 mod curve;
-
 mod wording;
 
 pub(super) use self::args::{TuneArgs, command};

@@ -1,9 +1,7 @@
 //! The settings of a pipeline: their values, and the table of their names, ranges and meanings.
 
 mod values;
-
 mod setting;
-
 mod settings;
 
 pub use self::{

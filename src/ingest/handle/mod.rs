@@ -1,9 +1,6 @@
 //! What a host holds of a pipeline and of its runs, and how they are stopped.
 
 pub(crate) mod pipeline;
-
 pub(crate) mod run;
-
 pub(crate) mod control;
-
 pub(crate) mod stop;

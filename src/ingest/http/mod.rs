@@ -4,25 +4,14 @@
 //! connections, bounded bodies, redirects, and what an answer means for its id.
 
 pub(crate) mod client;
-
 mod attempt;
-
 mod tally;
-
 mod target;
-
 mod retry_after;
-
 mod body;
-
 mod body_arena;
-
 mod pool;
-
 mod connection;
-
 mod socket;
-
 mod connect;
-
 pub(crate) mod error;

@@ -14,15 +14,9 @@
 //! attempt ends.
 
 pub(crate) mod signal;
-
 pub(crate) mod throttle;
-
 pub(crate) mod rate;
-
 pub(crate) mod adaptive;
-
 pub(crate) mod retry_budget;
-
 pub(crate) mod backoff;
-
 pub(crate) mod breaker;

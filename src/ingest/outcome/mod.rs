@@ -1,13 +1,8 @@
 //! What becomes of an id and of a run. Pure data and arithmetic.
 
 pub(crate) mod answer;
-
 pub(crate) mod failure;
-
 pub(crate) mod progress;
-
 pub(crate) mod report;
-
 pub(crate) mod shutdown_report;
-
 pub(crate) mod panics;

@@ -1,11 +1,8 @@
 //! What the tests of the binary share: the binary itself, an API to run it against, and its database.
 
 mod binary;
-
 mod finished;
-
 mod api;
-
 mod database;
 
 pub(crate) use self::{

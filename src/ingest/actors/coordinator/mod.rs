@@ -2,15 +2,10 @@
 //! the run.
 
 mod run_ledger;
-
 mod slots;
-
 pub(crate) mod id_stream;
-
 mod commands;
-
 mod outage;
-
 pub(crate) mod drain;
 
 #[cfg(test)]

@@ -16,9 +16,7 @@
 //! ```
 
 mod concurrency;
-
 mod learned_rate;
-
 mod lowering_test;
 
 #[cfg(test)]

@@ -1,0 +1,95 @@
+//! An embedder's id whose `Clone` or `Display` panics costs itself, and nothing else.
+
+use std::fmt;
+
+use diesel::{QueryResult, SqliteConnection};
+use hn_ingest::{Builder, DecodeError, Settled, Sink, Source};
+
+use crate::{fixture::Fixture, support::in_system};
+
+#[derive(Debug)]
+enum OddId {
+    Fine(u32),
+    NoClone,
+    NoDisplay,
+}
+
+impl Clone for OddId {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Fine(number) => Self::Fine(*number),
+            Self::NoClone => panic!("this id cannot be copied"),
+            Self::NoDisplay => Self::NoDisplay,
+        }
+    }
+}
+
+impl fmt::Display for OddId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fine(number) => number.fmt(f),
+            Self::NoClone => f.write_str("no clone"),
+            Self::NoDisplay => panic!("this id cannot be shown"),
+        }
+    }
+}
+
+struct OddSource(String);
+
+impl Source for OddSource {
+    type Id = OddId;
+    type Record = ();
+
+    fn url(&self, id: &OddId) -> String {
+        match id {
+            OddId::Fine(number) => format!("{}/{number}", self.0),
+            // It fails, which is logged with its name.
+            _ => "not a URL".to_owned(),
+        }
+    }
+
+    fn decode(&self, _: &OddId, _: &[u8]) -> Result<Option<()>, DecodeError> {
+        Ok(Some(()))
+    }
+}
+
+struct NullSink;
+
+impl Sink for NullSink {
+    type Id = OddId;
+    type Record = ();
+    type Connection = SqliteConnection;
+
+    fn write(&self, _: &mut SqliteConnection, batch: &[Settled<OddId, ()>]) -> QueryResult<()> {
+        // A batch with the odd one is refused, row by row too, which is logged with its name.
+        let is_odd = |row: &Settled<OddId, ()>| matches!(row.id, OddId::NoDisplay);
+        assert!(!batch.iter().any(is_odd), "this row cannot be written");
+        Ok(())
+    }
+}
+
+#[test]
+fn an_id_whose_clone_or_display_panics_costs_only_itself() {
+    let fixture = Fixture::new();
+    let report = in_system(async {
+        let pipeline = Builder::new(OddSource(fixture.server.url()), NullSink)
+            .config(fixture.config.clone())
+            .database(fixture.database_file())
+            .start()
+            .await
+            .unwrap();
+        let fine = |range: std::ops::Range<u32>| range.map(OddId::Fine);
+        let ids: Vec<OddId> = fine(0..100)
+            .chain([OddId::NoClone, OddId::NoDisplay])
+            .chain(fine(100..200))
+            .collect();
+        pipeline.run(ids).await.unwrap()
+    });
+    let totals = &report.totals;
+    assert_eq!(totals.requested, 202);
+    assert_eq!(
+        (totals.stored, totals.failed, totals.not_attempted),
+        (200, 1, 1)
+    );
+    assert_eq!(report.failures[0].kind, "panic");
+}
