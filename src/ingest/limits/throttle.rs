@@ -97,12 +97,11 @@ impl Throttle {
         let _head = self.head.lock().await;
         loop {
             let started = self.state.borrow_mut().start(Instant::now());
-            let changed = self.changed.notified();
             match started {
                 Ok(()) => return Permit { throttle: self },
                 // Whether the time is over or something changed: look again.
-                Err(Wait::Until(time)) => _ = timeout_at(time, changed).await,
-                Err(Wait::ForRoom) => changed.await,
+                Err(Wait::Until(time)) => _ = timeout_at(time, self.changed.notified()).await,
+                Err(Wait::ForRoom) => self.changed.notified().await,
             }
         }
     }

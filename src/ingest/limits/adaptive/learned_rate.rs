@@ -146,8 +146,6 @@ impl LearnedRate {
     }
 
     fn look_back(&self) -> Slice {
-        self.recent
-            .iter()
-            .fold(Slice::default(), |sum, slice| sum.add(slice))
+        self.recent.iter().fold(Slice::default(), Slice::add)
     }
 }
