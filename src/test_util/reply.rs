@@ -66,6 +66,19 @@ pub(super) struct Drip {
 }
 
 /// Status and headers.
+/// A chunk of a kibibyte of spaces: its size in hexadecimal, the spaces, and the line ends around them.
+const CHUNK: [u8; 1031] = {
+    let mut chunk = [b' '; 1031];
+    chunk[0] = b'4';
+    chunk[1] = b'0';
+    chunk[2] = b'0';
+    chunk[3] = b'\r';
+    chunk[4] = b'\n';
+    chunk[1029] = b'\r';
+    chunk[1030] = b'\n';
+    chunk
+};
+
 impl Reply {
     /// 200 with this body as `application/json`. The body is not checked: it need not be JSON.
     #[must_use]
@@ -150,9 +163,8 @@ impl Reply {
     /// 200 and a chunked body of spaces that has no end. It stops when the client closes.
     #[must_use]
     pub fn endless_body() -> Self {
-        const CHUNK: &[u8] = b"20\r\n                                \r\n";
         Self {
-            after: AfterReply::Repeat(CHUNK),
+            after: AfterReply::Repeat(&CHUNK),
             ..Self::status(200).chunked()
         }
     }
