@@ -21,7 +21,7 @@ use crate::ingest::{
         tally::Tally,
         target::{REDIRECTS_MAX, Target},
     },
-    limits::throttle::{Kind, Permit, Throttle},
+    limits::throttle::{Permit, RequestKind, Throttle},
 };
 
 /// Larger bodies are read only when the backlog has room for all of them. Many fetchers could otherwise hold a large body each.
@@ -98,7 +98,7 @@ pub(super) async fn attempt<'a>(
         *permit = None;
         *permit = Some(
             tally
-                .own_wait(exchange.throttle.acquire(Kind::Regular))
+                .own_wait(exchange.throttle.acquire(RequestKind::Regular))
                 .await,
         );
     };

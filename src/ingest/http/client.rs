@@ -20,7 +20,7 @@ use crate::ingest::{
     limits::{
         backoff::RetryPolicy,
         signal::Signal,
-        throttle::{AttemptEnd, Kind, Throttle},
+        throttle::{AttemptEnd, RequestKind, Throttle},
     },
     outcome::{
         answer::Answer,
@@ -161,8 +161,8 @@ impl Client {
         let mut being_retried = None;
         loop {
             let kind = match attempts.get() {
-                0 => Kind::Regular,
-                _ => Kind::Retry,
+                0 => RequestKind::Regular,
+                _ => RequestKind::Retry,
             };
             // Large futures are pinned here, since moving one copies it.
             let acquiring = pin!(throttle.acquire(kind));

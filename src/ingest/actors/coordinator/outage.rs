@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{Coordinator, Outage, run_ledger::RunLedger};
 use crate::ingest::{
-    limits::breaker::{State, StreakLength},
+    limits::breaker::{BreakerState, StreakLength},
     messages::Save,
     outcome::{answer::Answer, failure::FailureKind},
     source::Id,
@@ -35,17 +35,17 @@ impl<I: Id> Coordinator<I> {
         self.breaker_watch = Some(ctx.spawn(changed));
     }
 
-    fn breaker_state(&self) -> State {
+    fn breaker_state(&self) -> BreakerState {
         self.run
             .as_ref()
-            .map_or(State::Closed, |run| run.control.breaker().state())
+            .map_or(BreakerState::Closed, |run| run.control.breaker().state())
     }
 
     fn follow_breaker(&mut self, ctx: &mut Context<Self>) {
         let Some(run) = &self.run else { return };
         match self.breaker_state() {
             // A run whose ids are all handed out ends as fast as their attempts allow; there is nothing to save.
-            State::Open if self.outage.is_none() && run.expects_more_ids() => {
+            BreakerState::Open if self.outage.is_none() && run.expects_more_ids() => {
                 let failing_before = run.control.breaker().failing_for(Instant::now());
                 let timeout = humantime::format_duration(self.outage_timeout);
                 warn!(
@@ -57,7 +57,7 @@ impl<I: Id> Coordinator<I> {
                 });
                 self.start_outage_timer(ctx);
             }
-            State::Closed if self.outage.is_some() => {
+            BreakerState::Closed if self.outage.is_some() => {
                 warn!("the API answers again");
                 self.forget_outage(ctx);
             }
@@ -110,9 +110,9 @@ impl<I: Id> Coordinator<I> {
     pub(super) fn is_probing(&self) -> bool {
         let undecided = self.run.as_ref().map_or(0, RunLedger::undecided);
         match self.breaker_state() {
-            State::Closed => false,
-            State::Suspect => undecided >= UNDECIDED_MAX,
-            State::Open => true,
+            BreakerState::Closed => false,
+            BreakerState::Suspect => undecided >= UNDECIDED_MAX,
+            BreakerState::Open => true,
         }
     }
 
@@ -141,7 +141,7 @@ impl<I: Id> Coordinator<I> {
         save: Save<I>,
         streak: StreakLength,
     ) -> Option<Save<I>> {
-        let is_out = self.outage.is_some() && self.breaker_state() == State::Open;
+        let is_out = self.outage.is_some() && self.breaker_state() == BreakerState::Open;
         let Some(run) = &mut self.run else {
             return Some(save);
         };
@@ -168,13 +168,13 @@ impl<I: Id> Coordinator<I> {
         let is_idle = self.slots.held() == 0;
         if let Some(run) = self.run.as_mut().filter(|run| run.undecided() > 0) {
             let has_streak = run.control.breaker().streak() != StreakLength::None;
-            if self.outage.is_some() && state == State::Open {
+            if self.outage.is_some() && state == BreakerState::Open {
                 run.blame_the_api();
             } else if !run.expects_more_ids() {
                 run.blame_the_ids();
             } else if !has_streak && run.is_streak_long() {
                 run.blame_the_api();
-            } else if !has_streak || (is_idle && state == State::Closed) {
+            } else if !has_streak || (is_idle && state == BreakerState::Closed) {
                 run.blame_the_ids();
             }
         }
