@@ -12,7 +12,7 @@ use crate::{
         actors::{
             arbiter::{BuildError, PipelineArbiter},
             coordinator::{Coordinator, Parts, StorageRecipients},
-            fetcher::{Fetcher, Shared},
+            fetcher::{Fetcher, FetcherResources},
             storage::{Storage, writer::Writer},
         },
         backlog::Backlog,
@@ -264,7 +264,7 @@ where
             closed,
         } = self;
         let backlog = Backlog::new(config.batch);
-        let shared = Rc::new(Shared {
+        let shared = Rc::new(FetcherResources {
             source,
             client,
             settings: RequestSettings::new(&config),
