@@ -40,8 +40,8 @@ impl ShutdownReport {
         }
     }
 
-    /// Adds a run that was left in the middle, while `in_storage` of its rows were on their way into the database.
-    pub(crate) fn add_left(&mut self, totals: &Progress, in_storage: u64) {
+    /// Adds a run that was abandoned at the end of the bound. `in_storage` of its rows may still be committed.
+    pub(crate) fn add_abandoned(&mut self, totals: &Progress, in_storage: u64) {
         self.add_ended(totals);
         self.undecided += in_storage;
         let counted = totals.settled() + totals.not_attempted + in_storage;
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_id_of_a_run_that_was_left_is_counted_once() {
+    fn every_id_of_an_abandoned_run_is_counted_once() {
         let totals = Progress {
             requested: 100,
             stored: 10,
@@ -63,7 +63,7 @@ mod tests {
             ..Progress::default()
         };
         let mut report = ShutdownReport::default();
-        report.add_left(&totals, 20);
+        report.add_abandoned(&totals, 20);
         assert_eq!((report.undecided, report.not_attempted), (20, 65));
         report.add_ended(&Progress {
             requested: u64::MAX,

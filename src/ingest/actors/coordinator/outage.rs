@@ -1,4 +1,8 @@
-//! What the coordinator does when the API seems to be out: probes instead of ids, failures kept for later, and a limit to the wait.
+//! What the coordinator does while the API may be out: hands out ids only as probes, keeps failed ids for later, and ends the run at
+//! the outage timeout.
+//!
+//! The circuit breaker of the run says whether the API is out. Failures are kept as undecided until it is known whether the API or
+//! the ids are at fault: see [`decide_failures`](Coordinator::decide_failures).
 
 use std::time::Duration;
 
@@ -14,14 +18,15 @@ use crate::ingest::{
     source::Id,
 };
 
-/// The least time between two ids that are handed out as probes.
+/// The shortest time between two probes.
 const PROBE_EVERY: Duration = Duration::from_millis(250);
 
-/// When this many failures wait to be decided, ids are handed out as probes only: memory stays bounded.
+/// When this many failures are undecided, ids are handed out only as probes. This bounds the memory that the failures take.
 const UNDECIDED_MAX: usize = 1000;
 
 impl<I: Id> Coordinator<I> {
-    /// Follows the circuit breaker of the run under way, whose state changes while ids are still being tried again.
+    /// Waits for changes of the circuit breaker. They must be noticed at once: while ids are tried again, no message comes from the
+    /// fetchers for a long time.
     pub(super) fn watch_breaker(&mut self, ctx: &mut Context<Self>) {
         Self::cancel_timer(&mut self.breaker_watch, ctx);
         let Some(run) = &self.run else { return };
@@ -41,10 +46,11 @@ impl<I: Id> Coordinator<I> {
             .map_or(BreakerState::Closed, |run| run.control.breaker().state())
     }
 
+    /// Begins or ends an outage when the breaker's state asks for it.
     fn follow_breaker(&mut self, ctx: &mut Context<Self>) {
         let Some(run) = &self.run else { return };
         match self.breaker_state() {
-            // A run whose ids are all handed out ends as fast as their attempts allow; there is nothing to save.
+            // Without more ids to hand out there is no outage to wait for: the run ends when the ids at fetchers are settled.
             BreakerState::Open if self.outage.is_none() && run.expects_more_ids() => {
                 let failing_before = run.control.breaker().failing_for(Instant::now());
                 let timeout = humantime::format_duration(self.outage_timeout);
@@ -65,8 +71,8 @@ impl<I: Id> Coordinator<I> {
         }
     }
 
-    /// Ends the wait for the API when it has lasted for the outage timeout. Time in which the API could not be tried does not
-    /// count.
+    /// Starts the timer that ends the run when the outage has lasted for the outage timeout. Time in which no attempt could be made
+    /// does not count.
     pub(super) fn start_outage_timer(&mut self, ctx: &mut Context<Self>) {
         self.stop_outage_timer(ctx);
         let (Some(run), Some(outage)) = (&mut self.run, &mut self.outage) else {
@@ -93,12 +99,14 @@ impl<I: Id> Coordinator<I> {
         }
     }
 
+    /// Stops that timer, for a pause or at the end of the outage.
     pub(super) fn stop_outage_timer(&mut self, ctx: &mut Context<Self>) {
         if let Some(outage) = &mut self.outage {
             Self::cancel_timer(&mut outage.timer, ctx);
         }
     }
 
+    /// Ends the outage: because the API works again, or because the run has ended.
     pub(super) fn forget_outage(&mut self, ctx: &mut Context<Self>) {
         self.stop_outage_timer(ctx);
         Self::cancel_timer(&mut self.probe_timer, ctx);
@@ -106,7 +114,7 @@ impl<I: Id> Coordinator<I> {
         self.next_probe = None;
     }
 
-    /// Whether ids are handed out as probes only: when the API is out, or when enough failures wait for that to be decided.
+    /// Whether ids are handed out only as probes: while the API is out, and while it may be out and many failures are undecided.
     pub(super) fn is_probing(&self) -> bool {
         let undecided = self.run.as_ref().map_or(0, RunLedger::undecided);
         match self.breaker_state() {
@@ -116,7 +124,8 @@ impl<I: Id> Coordinator<I> {
         }
     }
 
-    /// Whether a probe may start now; otherwise it is tried again in time.
+    /// Whether a probe may be handed out now. Otherwise this starts a timer for it, unless an id is at a fetcher: then the next
+    /// probe is handed out when that id comes back.
     pub(super) fn may_probe(&mut self, ctx: &mut Context<Self>) -> bool {
         if self.slots.held() > 0 {
             return false;
@@ -135,7 +144,7 @@ impl<I: Id> Coordinator<I> {
         true
     }
 
-    /// Keeps a failure that may be the API's fault; returns everything else. `streak` is how many attempts had failed in a row.
+    /// Keeps a failure that may be the API's fault. Returns any other answer. `streak` says how many attempts had failed in a row.
     pub(super) fn unless_the_api_is_at_fault(
         &mut self,
         save: Save<I>,
@@ -145,8 +154,8 @@ impl<I: Id> Coordinator<I> {
         let Some(run) = &mut self.run else {
             return Some(save);
         };
-        let has_ids_to_save = is_out || run.expects_more_ids();
-        if streak == StreakLength::None || !has_ids_to_save || !may_be_the_apis_fault(&save.answer)
+        let is_worth_waiting = is_out || run.expects_more_ids();
+        if streak == StreakLength::None || !is_worth_waiting || !may_be_the_apis_fault(&save.answer)
         {
             return Some(save);
         }
@@ -158,11 +167,12 @@ impl<I: Id> Coordinator<I> {
         None
     }
 
-    /// Decides the failures of a streak as soon as it is known whose fault they are.
+    /// Decides who is at fault for the undecided failures, as soon as that is known.
     ///
-    /// They are the API's if the streak was long, whether it ended or became an outage. They are the ids' own if the streak was short
-    /// and the API served something since. They count as the ids' own, too, if no other id is left to save, or if nothing is in
-    /// flight that could still tell.
+    /// - The API is at fault if an outage began, or if a long streak of failed attempts ended. These ids are tried again.
+    /// - The ids are at fault if a short streak ended.
+    /// - The ids also count as at fault if no more ids are to be handed out, because a run does not wait for its last few ids; and
+    ///   if nothing is in flight whose end could decide it.
     pub(super) fn decide_failures(&mut self) {
         let state = self.breaker_state();
         let is_idle = self.slots.held() == 0;
@@ -181,7 +191,7 @@ impl<I: Id> Coordinator<I> {
         self.hand_over_decided();
     }
 
-    /// Hands failures to Storage as far as the backlog has room for them.
+    /// Passes decided failures to Storage while the backlog has room for them.
     fn hand_over_decided(&mut self) {
         while let Some(run) = self.run.as_mut().filter(|run| run.has_decided())
             && let Some(permit) = self.backlog.try_acquire_row()
