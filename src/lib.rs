@@ -1,15 +1,14 @@
-//! Ingests a list of ids from an HTTP API into SQLite with a fixed pool of actors, losing nothing.
+//! Ingests a list of ids from an HTTP API into SQLite with a fixed pool of actors, and loses none.
 //!
 //! ```text
 //!  ids ──► Coordinator ──Fetch(id)──► Fetcher 1..N ──HTTP──► API
-//!               ▲  │  ◄──what came of it──┘   (own timeout, own retries)
-//!               │  └──Save(outcome)──► Storage ──one transaction a batch──► SQLite
-//!               └───── committed ◄────────┘
+//!               ▲  │  ◄──Fetched(id, answer)──┘   (own timeout, own retries)
+//!               │  └──Save(outcome)──► Storage ──one transaction per batch──► SQLite
+//!               └───── Committed ◄────────┘
 //! ```
 //!
-//! The [`ingest`] engine knows no API and no table: a [`Source`] says where a record is and what it is, a [`Sink`] writes it.
-//! [Hacker News](hn) ships with it. A pipeline is built with a [`Builder`], and each list of ids is a [`Run`] with a
-//! [`Report`]:
+//! The [`ingest`] engine knows no API and no table. A [`Source`] says where a record is and what it means, a [`Sink`] writes it.
+//! [Hacker News](hn) ships with it. A [`Builder`] starts a [`Pipeline`], and each list of ids is a [`Run`] with a [`Report`]:
 //!
 //! ```no_run
 //! use hn_ingest::{Builder, Config, hn, store::sqlite};
@@ -30,25 +29,18 @@
 //! }
 //! ```
 //!
-//! The [`guide`] says what a host does with it, which setting to turn ([`guide::tuning`]), and how to write a source and a sink
-//! for another API ([`guide::source_and_sink`]).
+//! The [`guide`] explains a pipeline in a host, [how to write a source and a sink](guide::source_and_sink),
+//! [which setting to change](guide::tuning), [what is tried again](guide::failures), and what is not promised.
 //!
 //! # Reading order
 //!
-//! [`ingest`] (what a pipeline is, then `coordinator`, `fetcher`, `storage`), [`hn`] (a source and a sink), [`store`]
-//! (databases), `cli` (the binary), `mock_api` and `test_util` (for tests without network).
+//! [`ingest`] (the engine, with a reading order of its own), [`hn`] (a source and a sink), [`store`] (databases), then the binary
+//! (`cli`), and `mock_api` and `test_util` for tests without a network.
 //!
 //! # Features
 //!
-//! `cli` (default) is the binary with its argument parser, logger and progress bar. `mock-api` is an HN-compatible API made of
-//! a seed. `test-util` adds a scripted HTTP server. Without any, the engine and Hacker News remain.
-//!
-//! # What it does not promise
-//!
-//! - The order in which records are stored is not that of the list.
-//! - "Stored" means committed: it outlives a crash of the process. A power cut may take the last commits with it, as
-//!   `synchronous=NORMAL` has it, yet never part of a transaction.
-//! - A record is as the API gave it at that moment; nothing is watched.
+//! `cli` (default) is the binary with its argument parser, logger and progress bar. `mock-api` is an HN-compatible API that makes
+//! up its items from a seed. `test-util` adds a scripted HTTP server. Without features, the engine and Hacker News remain.
 
 pub mod ingest;
 pub mod guide;

@@ -1,15 +1,16 @@
 //! The guide: each concept once.
 //!
-//! | word | what it is | where |
+//! | term | what it is | where |
 //! |---|---|---|
 //! | source | where a record is, and what its body means | [`Source`](crate::Source), [how to write one](source_and_sink) |
-//! | sink | the tables that outcomes go to | [`Sink`](crate::Sink), [how to write one](source_and_sink) |
+//! | sink | the tables that outcomes are written to | [`Sink`](crate::Sink), [how to write one](source_and_sink) |
 //! | pipeline | the actors between the two; its handle is `Clone + Send + Sync` | [`Builder`](crate::Builder), [`Pipeline`](crate::Pipeline) |
-//! | run | one list of ids from start to report; runs of a pipeline queue, pipelines go side by side | [`Run`](crate::Run), [`RunWatch`](crate::RunWatch) |
-//! | outcome | stored, absent or failed; not attempted is what was never committed | [`Outcome`](crate::Outcome), [`Report`](crate::Report) |
+//! | run | one list of ids, from start to report; the runs of one pipeline wait for each other, pipelines work side by side | [`Run`](crate::Run), [`RunWatch`](crate::RunWatch) |
+//! | outcome | how an id ended: stored, absent or failed; an id without a committed outcome is not attempted | [`Outcome`](crate::Outcome), [`Report`](crate::Report) |
 //! | settings | how many, how fast, how long | [`Config`](crate::Config), [tuning] |
+//! | failures | what is tried again, when, and what an outage is | [failures], [`Failure`](crate::Failure) |
 //! | metrics | what an operator watches | [`metrics`](crate::ingest::metrics) |
-//! | messages | what the handles send, for who holds the coordinator's address | [`messages`](crate::ingest::messages) |
+//! | messages | what the handles send to the coordinator, for hosts that hold its address | [`messages`](crate::ingest::messages) |
 //!
 //! # In a host
 //!
@@ -36,28 +37,35 @@
 //! # Ok(()) }
 //! ```
 //!
-//! `examples/actix_web.rs` is a whole host: it starts, watches, streams and cancels runs from handlers, reads through the
-//! pool meanwhile, and ends in order.
+//! `examples/actix_web.rs` is a whole host. It starts, watches, streams and cancels runs from handlers, reads through the pool
+//! meanwhile, and ends in order.
 //!
 //! # What a host can rely on
 //!
-//! - Nothing is installed: no logger, panic hook, signal handler, TLS provider or metrics recorder. The environment is read by
-//!   [`Config::from_env`](crate::Config::from_env) alone; `SSL_CERT_FILE` counts when an https URL is asked for.
-//! - Opening, decoding, writing and closing are on blocking threads; the arbiter only passes messages and bytes.
-//! - When the last handle is dropped ([`Pipeline`](crate::Pipeline) and [`Run`](crate::Run); watches and addresses hold
-//!   nothing) the actors stop, requests are dropped, and connections and threads are freed. A run that is to go on needs one.
-//! - A panic in a source costs the id that it was called for, and so does one in a sink: the batch is written row by row then. An
-//!   id of which the sink can't even write the failure counts as not attempted; a sink that can write nothing of a batch ends the
-//!   run. A list of ids that panics ends its run early, and the report says so.
+//! - The library installs no logger, panic hook, signal handler, TLS provider or metrics recorder. Only
+//!   [`Config::from_env`](crate::Config::from_env) reads the environment, and for https URLs `SSL_CERT_FILE` counts.
+//! - Opening, decoding, writing and closing happen on blocking threads. The arbiter passes messages and bytes.
+//! - When the last [`Pipeline`](crate::Pipeline) and [`Run`](crate::Run) of a pipeline are dropped, its actors stop, its requests are
+//!   dropped, and its connections and threads are freed. A [`RunWatch`](crate::RunWatch) or an address keeps nothing alive, so a run
+//!   that is to go on needs one of the handles.
+//! - A panic in a source costs the id that it was called for. A panic in a sink makes the batch be written row by row, and costs the
+//!   row that panics again. An id of which not even the failure can be written counts as not attempted. If nothing of a batch can
+//!   be written, the run ends. A list of ids that panics ends its run early, and the report says so.
+//! - Pipelines that are given the same [`Client`](crate::Client) share its connections and its throttle: rate, waits for
+//!   `Retry-After`, and adaptive limits. Deadlines, attempts and the largest body are each pipeline's own. If a pipeline's `rate` or
+//!   `adaptive` contradicts those of its client, it [does not start](crate::StartError::ClientDiffers).
 //!
 //! # What it does not promise
 //!
 //! - Records are not stored in the order of the list.
-//! - Dropping the last handle is not a drain: what is fetched and not committed is lost, but that a batch
-//!   being written may still be committed. [`Pipeline::shutdown`](crate::Pipeline::shutdown)
-//!   is one.
-//! - A write that has begun cannot be stopped; a shutdown that runs out of time calls its rows undecided.
+//! - Dropping the last handle is not a drain: what was fetched and not committed is lost, and a batch that is being written may
+//!   still be committed. [`Pipeline::shutdown`](crate::Pipeline::shutdown) is a drain.
+//! - A write that has begun cannot be stopped. A shutdown that runs out of time counts its rows as undecided.
 //! - Runs know nothing of each other: an id that is in two lists is fetched twice.
+//! - A pipeline does not outlive its actix System, not even on an arbiter of its own. By default actix-web's server stops the System
+//!   on SIGINT and SIGTERM, and then nothing can be drained any more. A host that wants to drain calls
+//!   `HttpServer::disable_signals`, listens for signals itself, and shuts the pipeline down first, as the example does.
 
 pub mod source_and_sink;
 pub mod tuning;
+pub mod failures;

@@ -2,7 +2,7 @@
 //!
 //! # The source
 //!
-//! It says where a record is and what its body means. It does not connect, wait or retry; so it can be tested without a server.
+//! It says where a record is and what its body means. It does not connect, wait or retry, so it can be tested without a server.
 //!
 //! ```
 //! use hn_ingest::{DecodeError, Source};
@@ -32,14 +32,17 @@
 //! assert!(prices.decode(&"X".into(), b"<html>").is_err());
 //! ```
 //!
-//! - `url` comes from an id that may come from anywhere: escape what is no number.
-//! - `decode` fails for good: it sees whole bodies only, and a body that was cut short has been asked for again before.
-//! - A body that is another record than the one asked for is a failure; only `decode` can see that.
+//! - An id may come from anywhere. Unless it is a number, escape it in `url`.
+//! - `headers` is called once for each id, so its later attempts send the same headers.
+//! - `decode` sees whole bodies only: a body that was cut short is asked for again first. So if `decode` fails, its id fails.
+//! - `decode` runs on a blocking thread, for one body after the other. If it takes a millisecond, a pipeline stores no more than a
+//!   thousand records per second.
+//! - A body that is another record than the one that was asked for is a failure. Only `decode` can see that.
 //!
 //! # The sink
 //!
-//! It writes a batch inside a transaction that is not its own, and may see an outcome again: a batch with a bad row is rolled back
-//! and written row by row, the bad one as failed. So it upserts, and it commits nothing by itself.
+//! It writes a batch inside a transaction that Storage has begun and will commit. It may see an outcome again: if one row is bad,
+//! the batch is rolled back and written row by row, the bad row as failed. So a sink upserts, and commits nothing itself.
 //!
 //! ```
 //! use diesel::{QueryResult, RunQueryDsl, SqliteConnection, sql_query, sql_types::{Double, Text}};
@@ -54,7 +57,7 @@
 //!
 //!     fn write(&self, conn: &mut SqliteConnection, batch: &[Settled<String, f64>]) -> QueryResult<()> {
 //!         for Settled { id: symbol, outcome, .. } in batch {
-//!             // What is absent or failed leaves an older price alone here; another table could keep account of it.
+//!             // An id that is absent or failed keeps its older price here. Another table could record these outcomes.
 //!             if let Outcome::Stored(price) = outcome {
 //!                 sql_query("INSERT INTO prices VALUES (?, ?) ON CONFLICT (symbol) DO UPDATE SET price = excluded.price")
 //!                     .bind::<Text, _>(symbol)
@@ -67,15 +70,16 @@
 //! }
 //! ```
 //!
-//! - An id may come twice in a batch: the later outcome wins. A multi-row upsert cannot do that in one statement.
+//! - An id may come twice in a batch, and then the later outcome wins. A multi-row upsert cannot do that in one statement.
 //! - Two pipelines may commit answers for one id in either order. A table that keeps `received_at` of [`Settled`](crate::Settled)
 //!   can refuse the older one: `… DO UPDATE SET … WHERE excluded.received_at >= prices.received_at`.
-//! - Everything that belongs to the batch (a log of failures, a cursor) goes into the same transaction, and so never disagrees.
-//! - A constraint costs its row; a full disk, an I/O error or a missing table ends the run.
-//! - It makes no tables: a host's migrations do, before the pipeline starts.
+//! - Write everything that belongs to the batch (a log of failures, a cursor) in the same transaction. Then the tables never
+//!   contradict each other.
+//! - A row that violates a constraint fails, and no other row does. A full disk or an I/O error ends the run.
+//! - Create the tables with migrations before the pipeline starts, not in the sink.
 //!
 //! # Testing them
 //!
-//! With the feature `test-util`, [`test_util`](../../test_util/index.html) has a server on a real socket that answers, hangs,
-//! breaks off and counts as it is told, with an example of a source tested against it.
+//! The feature `test-util` brings the module `hn_ingest::test_util`: a server on a real socket that answers, hangs, breaks off and
+//! counts as its script says. Its documentation shows a source that is tested against it.
 //! `examples/other_api` is a source and a sink with migrations, in under a hundred lines.

@@ -9,7 +9,7 @@ use super::{
     schema::{absent, coverage, failures},
 };
 
-/// Which settled ids are fetched refetch.
+/// Which settled ids are fetched again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refetch {
     /// Those in the table `absent`.

@@ -94,6 +94,26 @@ fn help_shows_every_flag_with_its_variable_and_its_default() {
 }
 
 #[test]
+fn the_documented_settings_are_those_of_the_program() {
+    let documented = include_str!("../../docs/settings.md");
+    let rows: Vec<_> = documented
+        .lines()
+        .filter(|line| line.starts_with("| `--"))
+        .collect();
+    let engine = SETTINGS.iter().map(|setting| {
+        let default = (setting.show)(&Config::default());
+        (flag_name(setting.name), setting.variable, default)
+    });
+    let own = CONTRACT.map(|(flag, variable, default)| (flag.into(), variable, default.into()));
+    for (flag, variable, default) in own.into_iter().chain(engine) {
+        let row = format!("| `--{flag}` | `{variable}` | `{default}` ");
+        assert!(rows.iter().any(|line| line.starts_with(&row)), "{row}");
+    }
+    let demo = 1;
+    assert_eq!(rows.len(), OWN.len() + SETTINGS.len() + demo);
+}
+
+#[test]
 fn help_and_version_exit_with_0_and_print_nothing_on_stderr() {
     for args in [
         ["--help"].as_slice(),

@@ -1,4 +1,4 @@
-//! A host's handle: pausing, watching, shutting shutdown, an own arbiter, and the messages behind these.
+//! A host's handle: pausing, watching, shutdown, an own arbiter, and the messages behind these.
 
 use std::{
     error::Error,

@@ -60,3 +60,30 @@ impl Drop for PipelineArbiter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_rt::System;
+
+    use super::*;
+
+    #[test]
+    fn code_that_panics_while_it_builds_is_named_as_the_reason() {
+        let built = System::new().block_on(PipelineArbiter::build_on_its_own(|_| -> () {
+            panic!("no such thing")
+        }));
+        assert!(
+            matches!(&built, Err(BuildError::Panicked(message)) if message == "no such thing"),
+            "{built:?}"
+        );
+    }
+
+    #[test]
+    fn what_was_built_lives_on_another_thread() {
+        let here = std::thread::current().id();
+        let there = System::new().block_on(PipelineArbiter::build_on_its_own(|_| {
+            std::thread::current().id()
+        }));
+        assert_ne!(there.expect("a thread"), here);
+    }
+}

@@ -10,17 +10,10 @@
 //! - RFC 9110, 15.2: informational answers are skipped, whatever their heads say. 101 is given out; it ends the connection.
 //! - Bytes that come while nothing is asked, such as those behind the end of an answer, make the connection unusable.
 
-use std::{
-    cell::Cell,
-    mem,
-    pin::{Pin, pin},
-    rc::Rc,
-    task::{Context, Poll, Waker},
-};
+use std::{cell::Cell, future::poll_fn, mem, pin::Pin, rc::Rc};
 
 use awc::BoxedSocket;
 use bytes::Bytes;
-use futures_util::future::{Fuse, FusedFuture, FutureExt, poll_fn};
 use hyper::{
     HeaderMap, Request, StatusCode,
     body::{Body, Frame, Incoming},
@@ -39,9 +32,6 @@ use crate::ingest::http::{
 /// The largest head of an answer, and the largest part of a body that hyper gives out at once.
 const BUFFER_MAX: usize = 64 * 1024;
 
-/// The most header lines of an answer.
-const HEADERS_MAX: usize = 256;
-
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("hn-ingest/", env!("CARGO_PKG_VERSION")));
 
@@ -56,9 +46,8 @@ pub(super) struct Connection {
     host: HeaderValue,
     /// The headers of the answer while its body is read. Afterwards empty: the next request uses their memory.
     headers: HeaderMap,
+    /// Hands requests to hyper's task, which reads and writes the socket.
     sender: SendRequest<String>,
-    /// Reads and writes for the sender. The request that waits for an answer polls it, so an idle connection has no task.
-    driver: Fuse<http1::Connection<Socket, String>>,
     /// Whether a byte arrived since the last request was sent.
     has_read: Rc<Cell<bool>>,
     /// Whether there was an answer on this connection.
@@ -91,13 +80,15 @@ impl Connection {
         target: &Target,
     ) -> Result<Self, AttemptError> {
         let has_read = Rc::new(Cell::new(false));
-        let (sender, driver) = http1::Builder::new()
+        let (sender, connection) = http1::Builder::new()
+            // RFC 9112, 5.2: a user agent replaces a folded line by a space.
             .allow_obsolete_multiline_headers_in_responses(true)
             .max_buf_size(BUFFER_MAX)
-            .max_headers(HEADERS_MAX)
             .handshake(Socket::new(io, buffer, has_read.clone()))
             .await
             .map_err(ConnectionError::Http)?;
+        // It ends when the sender is dropped or the connection is closed. Its error also reaches the request that it concerns.
+        actix_rt::spawn(connection);
         let (scheme, authority) = target.origin();
         Ok(Self {
             scheme: scheme.cloned(),
@@ -105,7 +96,6 @@ impl Connection {
             host: target.host()?,
             headers: HeaderMap::new(),
             sender,
-            driver: driver.fuse(),
             has_read,
             has_answered: false,
             body: None,
@@ -119,35 +109,24 @@ impl Connection {
         (self.scheme.as_ref(), self.authority.as_ref()) == target.origin()
     }
 
-    /// Whether another request can be made after this answer.
+    /// Whether another request can be made: after an answer, or because none was made yet.
     pub(super) fn is_reusable(&self) -> bool {
         // RFC 9112, 6.1: after both kinds of length, the end of the answer cannot be trusted.
-        self.body.is_none() && !self.has_two_lengths && self.sender.is_ready()
+        self.body.is_none()
+            && !self.has_two_lengths
+            && (self.sender.is_ready() || !self.has_answered)
     }
 
-    /// Whether an idle connection was closed, or the server sent something that was not asked for.
-    pub(super) fn closed_or_unsolicited(&mut self) -> bool {
-        let mut without_waker = Context::from_waker(Waker::noop());
-        let _ = self.driver.poll_unpin(&mut without_waker);
-        self.driver.is_terminated()
+    /// Whether an idle connection was closed: by the server, or because it sent something that was not asked for.
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
     }
 
     /// Asks for a target of this server, and waits for the head of the answer.
     pub(super) async fn get(&mut self, target: &Target) -> Result<StatusCode, ConnectionError> {
         let request = self.request(target);
         self.has_read.set(false);
-        // Only the driver makes the response ready, and it is polled right before. So the response needs no waker, which would wake
-        // this task a second time. It must not wait for the task's budget either.
-        let mut response = pin!(tokio::task::unconstrained(
-            self.sender.send_request(request)
-        ));
-        let mut without_waker = Context::from_waker(Waker::noop());
-        let response = poll_fn(|cx| {
-            let _ = self.driver.poll_unpin(cx);
-            response.as_mut().poll(&mut without_waker)
-        })
-        .await;
-        let (head, body) = match response {
+        let (head, body) = match self.sender.send_request(request).await {
             Ok(response) => response.into_parts(),
             // Either hyper had not begun to send the request, or the server had not begun to answer it (RFC 9112, 9.3.1). An
             // answer that cannot be parsed is neither.
@@ -206,16 +185,8 @@ impl Connection {
     /// The next part of the body; `None` at its end.
     pub(super) async fn next_part(&mut self) -> Result<Option<Bytes>, ConnectionError> {
         while let Some(body) = &mut self.body {
-            let driver = &mut self.driver;
-            let frame = poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
-                Poll::Ready(frame) => Poll::Ready(frame),
-                Poll::Pending => {
-                    let _ = driver.poll_unpin(cx);
-                    Pin::new(&mut *body).poll_frame(cx)
-                }
-            })
-            .await
-            .transpose()?;
+            let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await;
+            let frame = frame.transpose()?;
             if frame.is_none() || body.is_end_stream() {
                 self.body = None;
             }
@@ -249,3 +220,6 @@ impl From<ConnectionError> for AttemptError {
         Self::Reset(error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,6 +80,18 @@ impl ConnectionPool {
         let permit = self.in_use.clone().acquire_owned().await.ok();
         PoolSlot { pool: self, permit }
     }
+
+    async fn open(
+        &self,
+        target: &Target,
+        tally: &mut Tally,
+    ) -> Result<Box<Connection>, AttemptError> {
+        self.idle.shrink_to(self.in_use.available_permits());
+        let io = self.connecting.connect(target).await?;
+        tally.connections_opened += 1;
+        let buffer = self.read_buffer.clone();
+        Ok(Box::new(Connection::new(io, buffer, target).await?))
+    }
 }
 
 impl PoolSlot<'_> {
@@ -97,13 +109,8 @@ impl PoolSlot<'_> {
         };
         let connection = match idle {
             Some(connection) => connection,
-            None => {
-                pool.idle.shrink_to(pool.in_use.available_permits());
-                let io = pool.connecting.connect(target).await?;
-                tally.connections_opened += 1;
-                let buffer = pool.read_buffer.clone();
-                Box::new(Connection::new(io, buffer, target).await?)
-            }
+            // Boxed: connecting is rare and its state is large, and each fetcher would hold room for it.
+            None => Box::pin(pool.open(target, tally)).await?,
         };
         Ok(PooledConnection {
             connection,
@@ -158,8 +165,8 @@ impl IdleConnections {
         let mut kept = self.kept.borrow_mut();
         loop {
             let index = kept.iter().rposition(|(idle, _)| idle.leads_to(target))?;
-            let (mut connection, since) = kept.remove(index)?;
-            if since.elapsed() <= IDLE_MAX && !connection.closed_or_unsolicited() {
+            let (connection, since) = kept.remove(index)?;
+            if since.elapsed() <= IDLE_MAX && !connection.is_closed() {
                 return Some(connection);
             }
         }

@@ -104,12 +104,11 @@ impl Throttle {
         let _head = self.head.lock().await;
         loop {
             let started = self.state.borrow_mut().start(Instant::now());
-            let changed = self.changed.notified();
             match started {
                 Ok(()) => return Permit { throttle: self },
                 // Check again, both when the time is over and when something changed.
-                Err(Wait::Until(time)) => _ = timeout_at(time, changed).await,
-                Err(Wait::ForRoom) => changed.await,
+                Err(Wait::Until(time)) => _ = timeout_at(time, self.changed.notified()).await,
+                Err(Wait::ForRoom) => self.changed.notified().await,
             }
         }
     }

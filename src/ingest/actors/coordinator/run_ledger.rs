@@ -365,3 +365,164 @@ impl<I: Id> RunLedger<I> {
         totals
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{task::Poll, time::SystemTime};
+
+    use futures_util::stream;
+
+    use super::*;
+    use crate::ingest::{
+        backlog::RowPermit,
+        outcome::{
+            answer::Answer,
+            failure::{Failure, FailureKind},
+        },
+    };
+
+    fn ledger(start: Start<i64>) -> RunLedger<i64> {
+        let (report, _) = oneshot::channel();
+        RunLedger::new(StartRun { start, report }, None)
+    }
+
+    /// Hands out ids until there is none at hand.
+    fn hand_out(ledger: &mut RunLedger<i64>, is_probe: bool) -> Vec<i64> {
+        let mut ids = Vec::new();
+        while let Next::Give(id) = ledger.next(is_probe) {
+            ids.push(id);
+        }
+        ids
+    }
+
+    fn failure(ledger: &RunLedger<i64>, id: i64) -> Save<i64> {
+        Save {
+            run: ledger.run,
+            id,
+            answer: Answer::Failed(FailureKind::Connect, "refused".to_owned()),
+            attempts: 1,
+            received_at: SystemTime::now(),
+            control: ledger.control.clone(),
+            permit: RowPermit::default(),
+        }
+    }
+
+    fn assert_adds_up(totals: &Progress) {
+        assert_eq!(
+            totals.requested,
+            totals.settled() + totals.not_attempted,
+            "{totals:?}"
+        );
+    }
+
+    #[test]
+    fn a_list_that_knows_its_length_is_counted_at_once_and_only_once() {
+        let mut ledger = ledger(Start::list(1..=3));
+        assert_eq!(ledger.control.recorder.progress().requested, 3);
+        assert_eq!(hand_out(&mut ledger, false), [1, 2, 3]);
+        assert!(!ledger.has_more());
+        assert_eq!(ledger.control.recorder.progress().requested, 3);
+    }
+
+    #[test]
+    fn a_list_without_a_known_length_is_counted_as_it_is_read() {
+        let mut rest = 2;
+        let ids = stream::poll_fn(move |_| {
+            rest -= 1;
+            Poll::Ready((rest >= 0).then_some(rest))
+        });
+        let mut ledger = ledger(Start::stream(ids));
+        assert_eq!(ledger.control.recorder.progress().requested, 0);
+        assert_eq!(hand_out(&mut ledger, false), [1, 0]);
+        assert_eq!(ledger.control.recorder.progress().requested, 2);
+    }
+
+    #[test]
+    fn ids_of_a_dead_fetcher_come_first_and_deferred_ones_last() {
+        let mut ledger = ledger(Start::list(1..=2));
+        ledger.defer(20);
+        ledger.take_back(VecDeque::from([10, 11]));
+        assert_eq!(hand_out(&mut ledger, false), [10, 11, 1, 2, 20]);
+    }
+
+    #[test]
+    fn probes_take_new_ids_until_a_thousand_are_deferred() {
+        let mut ledger = ledger(Start::list(0..5000));
+        (0..DEFERRED_MAX as i64 - 1).for_each(|id| ledger.defer(-1 - id));
+        let Next::Give(new) = ledger.next(true) else {
+            panic!("an id");
+        };
+        assert_eq!(new, 0);
+        ledger.defer(new);
+        assert!(matches!(ledger.next(true), Next::Give(-1)));
+        assert!(matches!(ledger.next(false), Next::Give(1)));
+    }
+
+    #[test]
+    fn failures_are_the_apis_or_their_ids_as_is_decided() {
+        let mut ledger = ledger(Start::list([]));
+        assert!(matches!(ledger.next(false), Next::Nothing));
+        for id in 1..=4 {
+            let failure = failure(&ledger, id);
+            ledger.keep_undecided(failure, id == 2);
+            if id == 2 {
+                assert!(ledger.is_streak_long() && ledger.has_more());
+                ledger.blame_the_api();
+            }
+        }
+        assert!(!ledger.is_streak_long());
+        ledger.blame_the_ids();
+        assert_eq!(ledger.undecided(), 0);
+        assert_eq!(hand_out(&mut ledger, false), [1, 2]);
+        let decided = std::iter::from_fn(|| ledger.take_decided());
+        assert_eq!(decided.map(|save| save.id).collect::<Vec<_>>(), [3, 4]);
+        assert!(!ledger.has_more());
+    }
+
+    #[test]
+    fn a_run_ends_with_every_id_counted_wherever_it_is() {
+        let mut ledger = ledger(Start::list(1..=100));
+        for _ in 0..10 {
+            ledger.next(false);
+        }
+        ledger.count_handed_over();
+        ledger.count_handed_over();
+        ledger.count_handed_over();
+        ledger.count_committed(Committed {
+            stored: 1,
+            failed: vec![(2, Failure::new(FailureKind::Status, "404", 1))],
+            ..Committed::nothing(ledger.run)
+        });
+        ledger.take_back(VecDeque::from([3, 4]));
+        ledger.defer(5);
+        let undecided = failure(&ledger, 6);
+        ledger.keep_undecided(undecided, false);
+        // Of the ten that were read, four are still at fetchers: they come back without an answer.
+        ledger.count_not_attempted(3);
+        ledger.lose_storage("the disk is full".to_owned());
+        let totals = ledger.finish();
+        assert_eq!((totals.stored, totals.failed), (1, 1));
+        assert_adds_up(&totals);
+    }
+
+    #[test]
+    fn storage_is_told_once_that_no_more_rows_are_coming_and_again_after_more() {
+        let mut ledger = ledger(Start::list([]));
+        assert!(!ledger.needs_flush(), "there is nothing to write");
+        ledger.count_handed_over();
+        assert!(ledger.needs_flush() && !ledger.needs_flush());
+        ledger.count_handed_over();
+        assert!(ledger.needs_flush());
+    }
+
+    #[test]
+    fn after_an_interruption_nothing_is_handed_out() {
+        let mut ledger = ledger(Start::list(1..=3));
+        ledger.interrupt();
+        assert!(matches!(ledger.next(false), Next::Nothing));
+        assert!(!ledger.has_more() && !ledger.expects_more_ids());
+        let totals = ledger.finish();
+        assert_eq!(totals.not_attempted, 3);
+        assert_adds_up(&totals);
+    }
+}

@@ -151,8 +151,6 @@ impl LearnedRate {
 
     /// The sum of the slices of the look-back.
     fn look_back(&self) -> Slice {
-        self.recent
-            .iter()
-            .fold(Slice::default(), |sum, slice| sum.add(slice))
+        self.recent.iter().fold(Slice::default(), Slice::add)
     }
 }
