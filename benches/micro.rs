@@ -1,6 +1,6 @@
-//! What one item costs at each step: decoding, the way to a row and back, writing, and a message between actors.
+//! Measures what one item costs at each step: decoding, storing and loading, writing a batch, and a message between actors.
 //!
-//! `cargo bench --bench micro`, or a part of it: `cargo bench --bench micro -- decode`.
+//! Run it with `cargo bench --bench micro`, or a part of it with `cargo bench --bench micro -- decode`.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::{fmt, time::SystemTime};
@@ -26,24 +26,24 @@ fn main() {
 
 const ID: i64 = 8863;
 
-/// The items that the API has: most are comments of some hundred bytes.
+/// Sizes of items. Most items of the API are comments of some hundred bytes.
 #[derive(Clone, Copy)]
 enum Size {
     /// A story without a text.
     Story,
-    /// A comment with a few answers.
+    /// A comment with a few replies.
     Comment,
     /// A story with a long text and hundreds of comments.
     Thread,
 }
 
 #[derive(Clone, Copy)]
-struct Kind {
+struct ItemKind {
     size: Size,
     escapes: bool,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ItemKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = match self.size {
             Size::Story => "story",
@@ -56,7 +56,7 @@ impl fmt::Display for Kind {
     }
 }
 
-const KINDS: [Kind; 6] = [
+const KINDS: [ItemKind; 6] = [
     kind(Size::Story, false),
     kind(Size::Story, true),
     kind(Size::Comment, false),
@@ -65,12 +65,12 @@ const KINDS: [Kind; 6] = [
     kind(Size::Thread, true),
 ];
 
-const fn kind(size: Size, escapes: bool) -> Kind {
-    Kind { size, escapes }
+const fn kind(size: Size, escapes: bool) -> ItemKind {
+    ItemKind { size, escapes }
 }
 
-/// An item as the API would give it. With escapes, its texts hold quotes and line ends, which JSON must escape.
-fn body(id: i64, Kind { size, escapes }: Kind) -> Vec<u8> {
+/// The JSON of an item, as the API would send it. With escapes, its texts have quotes and line ends, which JSON must escape.
+fn body(id: i64, ItemKind { size, escapes }: ItemKind) -> Vec<u8> {
     let words = if escapes {
         "My \"YC\" app:\nthrow away your USB drive. "
     } else {
@@ -95,39 +95,39 @@ fn body(id: i64, Kind { size, escapes }: Kind) -> Vec<u8> {
 }
 
 #[divan::bench(args = KINDS)]
-fn decode(bencher: Bencher<'_, '_>, kind: Kind) {
+fn decode(bencher: Bencher<'_, '_>, kind: ItemKind) {
     let body = body(ID, kind);
     bencher
         .counter(BytesCount::new(body.len()))
         .bench(|| Item::decode(ID, black_box(&body)).unwrap());
 }
 
-/// A body is decoded, stored in a file, loaded again, and encoded: what a mirror does with an item over its life.
+/// Decodes a body, stores the item in a file, loads it, and encodes it: all that a mirror does with an item.
 #[divan::bench(args = [kind(Size::Story, true), kind(Size::Comment, true), kind(Size::Thread, true)])]
-fn round_trip(bencher: Bencher<'_, '_>, kind: Kind) {
-    let mut file = File::new();
+fn round_trip(bencher: Bencher<'_, '_>, kind: ItemKind) {
+    let mut database = Database::new();
     let body = body(ID, kind);
     let sink = HnSink::new();
     bencher.bench_local(|| {
         let item = Item::decode(ID, black_box(&body)).unwrap().unwrap();
-        file.write(
+        database.write(
             &sink,
             &[Settled::new(ID, Outcome::Stored(item), SystemTime::now())],
         );
-        file.load(ID).encode()
+        database.load(ID).encode()
     });
 }
 
-/// One transaction of new comments, as Storage writes it.
+/// Writes new comments in one transaction, as Storage does.
 #[divan::bench(args = [1, 50, 500])]
 fn batch_write(bencher: Bencher<'_, '_>, rows: usize) {
-    let mut file = File::new();
+    let mut database = Database::new();
     let sink = HnSink::new();
     let mut ids = 1..;
     bencher
         .counter(ItemsCount::new(rows))
         .with_inputs(|| batch(ids.by_ref().take(rows)))
-        .bench_local_values(|batch| file.write(&sink, &batch));
+        .bench_local_values(|batch| database.write(&sink, &batch));
 }
 
 fn batch(ids: impl Iterator<Item = i64>) -> Vec<Settled<i64, Item>> {
@@ -139,15 +139,15 @@ fn batch(ids: impl Iterator<Item = i64>) -> Vec<Settled<i64, Item>> {
         .collect()
 }
 
-/// A database file as the program has it.
-struct File {
+/// A database file with the tables of the program.
+struct Database {
     conn: diesel::r2d2::PooledConnection<diesel::r2d2::ConnectionManager<SqliteConnection>>,
     _folder: TempDir,
 }
 
-/// A row as it is, before it is an [`Item`] again.
+/// A row of the table `items`.
 #[derive(Queryable)]
-struct Row {
+struct ItemRow {
     id: i64,
     type_: Option<String>,
     by: Option<String>,
@@ -167,7 +167,7 @@ struct Row {
     _fetched_at: i64,
 }
 
-impl File {
+impl Database {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let pool = sqlite::open(&folder.path().join("bench.db")).unwrap();
@@ -186,7 +186,7 @@ impl File {
     }
 
     fn load(&mut self, id: i64) -> Item {
-        let row: Row = items::table.find(id).first(&mut self.conn).unwrap();
+        let row: ItemRow = items::table.find(id).first(&mut self.conn).unwrap();
         Item {
             id: row.id,
             type_: row.type_,
@@ -208,68 +208,70 @@ impl File {
     }
 }
 
+/// Messages of one round.
 const HOPS: u32 = 1_000;
 
-/// What the engine pays for a message between two actors of one arbiter, sent with `do_send`. One item costs three: `Fetch`,
-/// `Fetched` and `Save`.
+/// Sends a message between two actors of one arbiter with `do_send`. The engine sends three for each item: `Fetch`, `Fetched` and
+/// `Save`.
 #[divan::bench]
 fn message_hop(bencher: Bencher<'_, '_>) {
     let system = actix_rt::System::new();
-    let (one, other) = system.block_on(async {
-        let (one, other) = (Player::default().start(), Player::default().start());
-        one.do_send(Meet(other.clone().recipient()));
-        other.do_send(Meet(one.clone().recipient()));
-        (one, other)
+    let first = system.block_on(async {
+        let first = HopActor::default().start();
+        let second = HopActor::default().start();
+        first.do_send(SetPartner(second.clone().recipient()));
+        second.do_send(SetPartner(first.clone().recipient()));
+        first
     });
     bencher.counter(ItemsCount::new(HOPS)).bench_local(|| {
         let (sender, done) = oneshot::channel();
-        one.do_send(Ball {
+        first.do_send(Hop {
             hops_left: HOPS - 1,
             sender,
         });
         system.block_on(done).unwrap();
     });
-    drop(other);
 }
 
-/// Passes a ball on to its partner.
+/// Sends each message on to its partner.
 #[derive(Default)]
-struct Player {
-    partner: Option<Recipient<Ball>>,
+struct HopActor {
+    partner: Option<Recipient<Hop>>,
 }
 
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Meet(Recipient<Ball>);
+struct SetPartner(Recipient<Hop>);
 
+/// The message. The last hop completes `sender`.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Ball {
+struct Hop {
     hops_left: u32,
     sender: oneshot::Sender<()>,
 }
 
-impl Actor for Player {
+impl Actor for HopActor {
     type Context = Context<Self>;
 }
 
-impl Handler<Meet> for Player {
+impl Handler<SetPartner> for HopActor {
     type Result = ();
 
-    fn handle(&mut self, Meet(partner): Meet, _: &mut Self::Context) {
+    fn handle(&mut self, SetPartner(partner): SetPartner, _: &mut Self::Context) {
         self.partner = Some(partner);
     }
 }
 
-impl Handler<Ball> for Player {
+impl Handler<Hop> for HopActor {
     type Result = ();
 
-    fn handle(&mut self, mut ball: Ball, _: &mut Self::Context) {
-        if ball.hops_left == 0 {
-            ball.sender.send(()).unwrap();
+    fn handle(&mut self, mut hop: Hop, _: &mut Self::Context) {
+        if hop.hops_left == 0 {
+            hop.sender.send(()).unwrap();
         } else if let Some(partner) = &self.partner {
-            ball.hops_left -= 1;
-            partner.do_send(ball);
+            hop.hops_left -= 1;
+            partner.do_send(hop);
         }
     }
 }

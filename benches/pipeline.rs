@@ -1,7 +1,7 @@
-//! A whole run: items of the mock API, through the pool of actors, into a database file.
+//! Measures a whole run: from the mock API through the actors into a database file.
 //!
-//! `cargo bench --bench pipeline`. The mock API works on a thread of its own, on the same machine: it takes a good part of what
-//! is measured. `benches/compare/` has the comparison with others, against a server that is faster.
+//! Run it with `cargo bench --bench pipeline`. The mock API runs on the same machine, on a thread of its own, and takes a good part of
+//! the measured time. `benches/compare/` compares this program with others, against a faster server.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use actix_rt::System;
@@ -12,6 +12,7 @@ fn main() {
     divan::main();
 }
 
+/// The items of one run.
 const ITEMS: i64 = 20_000;
 
 #[divan::bench(args = [64], sample_count = 10, sample_size = 1)]
@@ -43,7 +44,7 @@ fn into_a_file(bencher: Bencher<'_, '_>, workers: usize) {
                 assert_eq!(report.totals.failed, 0, "{report:?}");
                 assert_eq!(report.totals.not_attempted, 0, "{report:?}");
             });
-            // Its deletion is not part of the run.
+            // Returned, so that its deletion is not measured.
             folder
         });
     system.block_on(api.stop());

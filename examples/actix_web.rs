@@ -1,5 +1,5 @@
-//! A web service that ingests beside its own handlers. `cargo run --example actix_web` serves on 127.0.0.1:8080, with the mock
-//! API as its source, so no network is needed:
+//! A web service that starts, watches and cancels runs. `cargo run --example actix_web` serves on 127.0.0.1:8080. Its source is the
+//! mock API, so it needs no network:
 //!
 //! ```text
 //! curl -d '{"list":"top"}' -H 'content-type: application/json' localhost:8080/runs     # or {"ids":[1,2,3]}
@@ -20,37 +20,42 @@ use actix_web::{
 };
 use diesel::prelude::*;
 use futures_util::StreamExt;
-use hn_ingest::mock_api::{MockApi, RunningMockApi};
-use hn_ingest::{Builder, Client, Config, Pipeline, Progress, RunWatch, hn, store::sqlite};
+use hn_ingest::{
+    Builder, Client, Config, Pipeline, Progress, RunWatch, hn,
+    mock_api::{MockApi, RunningMockApi},
+    store::sqlite,
+};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-type Failed = Box<dyn Error + Send + Sync>;
+type BoxError = Box<dyn Error + Send + Sync>;
 
-/// What the handlers share; a pipeline's handle goes wherever the host's state goes.
-struct State {
+/// What the handlers share. A pipeline's handle can be part of it, because it can be sent between threads.
+struct HostState {
     pipeline: Pipeline<i64>,
     pool: sqlite::SqlitePool,
     source: hn::HnSource,
+    /// The runs that were started, by their number.
     runs: Mutex<HashMap<u64, RunWatch>>,
     metrics: PrometheusHandle,
 }
 
+/// The body of a request to start a run: a list's name, or ids.
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Wanted {
+enum RunRequest {
     List(String),
     Ids(Vec<i64>),
 }
 
-async fn start_run(state: Data<State>, wanted: Json<Wanted>) -> Result<impl Responder> {
-    let ids = match wanted.into_inner() {
-        Wanted::Ids(ids) => ids,
-        Wanted::List(name) => {
+async fn start_run(state: Data<HostState>, request: Json<RunRequest>) -> Result<impl Responder> {
+    let ids = match request.into_inner() {
+        RunRequest::Ids(ids) => ids,
+        RunRequest::List(name) => {
             let list = hn::List::ALL.into_iter().find(|list| list.name() == name);
             let list = list.ok_or_else(|| ErrorNotFound("no such list"))?;
-            // A client belongs to the arbiter that made it, and each worker of actix-web is one.
+            // A client cannot leave its arbiter, and each worker of actix-web is an arbiter of its own.
             let client = Client::new(&Config::default());
             list.read(&client, &state.source)
                 .await
@@ -64,11 +69,11 @@ async fn start_run(state: Data<State>, wanted: Json<Wanted>) -> Result<impl Resp
         .map_err(|_| ErrorInternalServerError("a handler panicked"))?;
     let id = runs.len() as u64;
     runs.insert(id, run.watch());
-    // The run goes on without its handle; who asks for it looks at the watch.
+    // The run continues without its handle. The other handlers use the watch.
     Ok(HttpResponse::Accepted().json(json!({ "run": id })))
 }
 
-fn watch(state: &State, id: u64) -> Result<RunWatch> {
+fn watch(state: &HostState, id: u64) -> Result<RunWatch> {
     let runs = state
         .runs
         .lock()
@@ -78,7 +83,7 @@ fn watch(state: &State, id: u64) -> Result<RunWatch> {
         .ok_or_else(|| ErrorNotFound("no such run"))
 }
 
-fn told(progress: &Progress, over: bool) -> Value {
+fn progress_json(progress: &Progress, over: bool) -> Value {
     json!({
         "requested": progress.requested, "stored": progress.stored, "absent": progress.absent,
         "failed": progress.failed, "not_attempted": progress.not_attempted,
@@ -86,26 +91,26 @@ fn told(progress: &Progress, over: bool) -> Value {
     })
 }
 
-async fn show_run(state: Data<State>, id: web::Path<u64>) -> Result<impl Responder> {
+async fn show_run(state: Data<HostState>, id: web::Path<u64>) -> Result<impl Responder> {
     let watch = watch(&state, *id)?;
     let over = watch.is_over();
-    Ok(Json(told(&watch.progress(), over)))
+    Ok(Json(progress_json(&watch.progress(), over)))
 }
 
-async fn cancel_run(state: Data<State>, id: web::Path<u64>) -> Result<impl Responder> {
+async fn cancel_run(state: Data<HostState>, id: web::Path<u64>) -> Result<impl Responder> {
     watch(&state, *id)?.cancel();
     Ok(HttpResponse::Accepted())
 }
 
-async fn events(state: Data<State>, id: web::Path<u64>) -> Result<impl Responder> {
+async fn events(state: Data<HostState>, id: web::Path<u64>) -> Result<impl Responder> {
     let watch = watch(&state, *id)?;
     let events = watch
         .events(Duration::from_millis(200))
         .map(move |progress| {
-            // Looked at before the counters: what is told to be over is told with its last ones.
+            // This is read before the counters, so that a run that is reported as over is reported with its last counters.
             let over = watch.is_over();
             let progress = if over { watch.progress() } else { progress };
-            let data = told(&progress, over);
+            let data = progress_json(&progress, over);
             Ok::<_, actix_web::Error>(Bytes::from(format!("data: {data}\n\n")))
         });
     Ok(HttpResponse::Ok()
@@ -113,8 +118,8 @@ async fn events(state: Data<State>, id: web::Path<u64>) -> Result<impl Responder
         .streaming(events))
 }
 
-/// Reads through the pool that the pipeline writes through. SQLite blocks, so this is no work for a handler's thread.
-async fn stories(state: Data<State>) -> Result<impl Responder> {
+/// Reads with the pool that the pipeline writes with. SQLite blocks, so this runs on a blocking thread.
+async fn stories(state: Data<HostState>) -> Result<impl Responder> {
     let pool = state.pool.clone();
     let stories = web::block(move || {
         use hn::schema::items::dsl::{id, items, score, title};
@@ -123,12 +128,12 @@ async fn stories(state: Data<State>) -> Result<impl Responder> {
             .select((id, title, score))
             .filter(title.is_not_null())
             .order(score.desc());
-        Ok::<Vec<(i64, Option<String>, Option<i64>)>, Failed>(best.limit(20).load(&mut conn)?)
+        Ok::<Vec<(i64, Option<String>, Option<i64>)>, BoxError>(best.limit(20).load(&mut conn)?)
     });
     Ok(Json(stories.await?.map_err(ErrorServiceUnavailable)?))
 }
 
-async fn metrics(state: Data<State>) -> impl Responder {
+async fn metrics(state: Data<HostState>) -> impl Responder {
     state
         .metrics
         .render()
@@ -136,12 +141,12 @@ async fn metrics(state: Data<State>) -> impl Responder {
         .insert_header(("content-type", "text/plain; version=0.0.4"))
 }
 
-/// The host: everything of it, so that a test can start it, too.
+/// A started host. A test can start it, too.
 pub(crate) struct Host {
     pub(crate) address: SocketAddr,
     pub(crate) server: Server,
     pub(crate) pipeline: Pipeline<i64>,
-    /// The mock API serves as long as the host does.
+    /// Dropping this stops the mock API.
     _api: RunningMockApi,
 }
 
@@ -150,7 +155,7 @@ pub(crate) async fn host(
     file: &Path,
     api: MockApi,
     config: Config,
-) -> Result<Host, Failed> {
+) -> Result<Host, BoxError> {
     let metrics = PrometheusBuilder::new().install_recorder()?;
     let upkeep = metrics.clone();
     actix_rt::spawn(async move {
@@ -164,13 +169,13 @@ pub(crate) async fn host(
     let pool = web::block(move || {
         let pool = sqlite::open(&file)?;
         hn::migrations::run(&mut *pool.get()?)?;
-        Ok::<_, Failed>(pool)
+        Ok::<_, BoxError>(pool)
     })
     .await??;
     let source = hn::HnSource::new(&api.url())?;
     let builder = Builder::new(source.clone(), hn::HnSink::new()).config(config);
     let pipeline = builder.pool(pool.clone()).own_arbiter().start().await?;
-    let state = Data::new(State {
+    let state = Data::new(HostState {
         pipeline: pipeline.clone(),
         pool,
         source,
@@ -200,21 +205,26 @@ pub(crate) async fn host(
     })
 }
 
-/// Runs first, so that the event streams end; then the server, which waits for them. Says what the runs came to.
+/// Shuts the pipeline down first, because the server waits until the event streams of the runs end. Returns a summary of the runs.
 pub(crate) async fn shut_down(pipeline: &Pipeline<i64>, server: ServerHandle) -> String {
-    let told = match pipeline.shutdown(Duration::from_secs(5)).await {
-        Ok(down) => format!(
-            "{} runs ended: {} saved, {} absent, {} failed, {} not attempted, {} undecided",
-            down.runs, down.stored, down.absent, down.failed, down.not_attempted, down.undecided
+    let summary = match pipeline.shutdown(Duration::from_secs(5)).await {
+        Ok(report) => format!(
+            "{} runs ended: {} stored, {} absent, {} failed, {} not attempted, {} undecided",
+            report.runs,
+            report.stored,
+            report.absent,
+            report.failed,
+            report.not_attempted,
+            report.undecided
         ),
         Err(stopped) => stopped.to_string(),
     };
     server.stop(true).await;
-    told
+    summary
 }
 
 #[actix_web::main]
-async fn main() -> Result<(), Failed> {
+async fn main() -> Result<(), BoxError> {
     let Host {
         address,
         server,
@@ -227,14 +237,14 @@ async fn main() -> Result<(), Failed> {
         Config::default(),
     )
     .await?;
-    println!("http://{address}; Ctrl-C ends it");
+    println!("http://{address}; press Ctrl-C to stop");
     let handle = server.handle();
-    let ending = actix_rt::spawn(async move {
+    let shutting_down = actix_rt::spawn(async move {
         actix_rt::signal::ctrl_c().await?;
         Ok(shut_down(&pipeline, handle).await)
     });
     server.await?;
-    let told: std::io::Result<String> = ending.await?;
-    println!("{}", told?);
+    let summary: std::io::Result<String> = shutting_down.await?;
+    println!("{}", summary?);
     Ok(())
 }

@@ -128,7 +128,7 @@ fn a_host_starts_watches_and_cancels_runs_reads_meanwhile_and_shuts_down() {
         let summary = example::shut_down(&host.pipeline, handle).await;
         assert!(summary.starts_with("1 runs ended: "), "{summary}");
         assert!(
-            !summary.contains(": 0 saved") && !summary.ends_with(" 0 not"),
+            !summary.contains(": 0 stored") && !summary.ends_with(" 0 not"),
             "{summary}"
         );
         serving.await.unwrap().unwrap();

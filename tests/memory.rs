@@ -1,4 +1,4 @@
-//! How much memory large bodies take. It has its own test program, because it measures the peak of the whole process.
+//! Tests how much memory large bodies take. This is a test program of its own, because it measures the peak of its process.
 #![allow(clippy::unwrap_used)]
 
 #[path = "engine/fixture.rs"]
@@ -14,7 +14,7 @@ use hn_ingest::test_util::Reply;
 
 use crate::fixture::Fixture;
 
-/// The most memory that this process has used so far, in KiB. `None` on other systems than Linux.
+/// The most memory that this process has used so far, in KiB. `None` on systems other than Linux.
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
@@ -22,20 +22,20 @@ fn peak_memory() -> Option<u64> {
 }
 
 #[test]
-fn large_bodies_for_many_fetchers_at_once_stay_within_16_mib_and_a_little() {
+fn memory_is_bounded_while_many_fetchers_get_large_bodies_at_once() {
     let mut fixture = Fixture::new();
     fixture.config.workers = 32;
     fixture.config.timeout = Duration::from_secs(60);
-    // The server makes this body while it sends it, so the server's own memory does not count.
+    // The server generates this body while it sends it, so that the server itself takes little memory.
     fixture.server.otherwise(|_| Reply::endless_body());
     let before = peak_memory();
     let report = fixture.ingest(1..=32);
     fixture.check_report(&report);
     assert_eq!(report.totals.failed, 32);
     if let (Some(before), Some(after)) = (before, peak_memory()) {
-        let grown = (after - before) / 1024;
-        // At most two bodies of up to 8 MiB are read at a time. Each takes twice its size while its buffer grows, and the
-        // server takes some too. All 32 bodies at once would take 256 MiB.
-        assert!(grown < 120, "the peak grew by {grown} MiB");
+        let growth = (after - before) / 1024;
+        // The backlog has room for two bodies of 8 MiB. Each takes twice its size while its buffer grows, and the server takes some
+        // memory, too. All 32 bodies at once would take 256 MiB.
+        assert!(growth < 120, "the peak grew by {growth} MiB");
     }
 }

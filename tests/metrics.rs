@@ -1,6 +1,6 @@
-//! The metrics that a run emits, compared with the documented table.
+//! Tests that a run emits the metrics of the documented table.
 //!
-//! It has its own test program, because a process has one recorder.
+//! This is a test program of its own, because a process has only one recorder of metrics.
 #![allow(clippy::unwrap_used)]
 
 mod support;
@@ -17,7 +17,7 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
 use crate::support::{eventually, in_system};
 
-/// Records without content.
+/// A source of records without content, below this URL.
 struct EmptyRecords(String);
 
 impl Source for EmptyRecords {
@@ -37,7 +37,7 @@ impl Source for EmptyRecords {
     }
 }
 
-/// Stores nothing.
+/// A sink that stores nothing.
 struct NullSink;
 
 impl Sink for NullSink {
@@ -50,9 +50,24 @@ impl Sink for NullSink {
     }
 }
 
-/// A metric's name, and its label besides `pipeline`, if it has one.
-type MetricKey = (String, Option<(String, String)>);
+/// Identifies a metric.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct MetricKey {
+    name: String,
+    /// The name and the value of its label besides `pipeline`, if it has one.
+    label: Option<(String, String)>,
+}
 
+impl MetricKey {
+    fn new(name: &str, label: Option<(&str, &str)>) -> Self {
+        Self {
+            name: name.to_owned(),
+            label: label.map(|(name, value)| (name.to_owned(), value.to_owned())),
+        }
+    }
+}
+
+/// The values of all metrics. Checks that each has a description and the label `pipeline`.
 fn snapshot(snapshotter: &Snapshotter) -> BTreeMap<MetricKey, DebugValue> {
     let metrics = snapshotter.snapshot().into_vec().into_iter();
     metrics
@@ -60,17 +75,17 @@ fn snapshot(snapshotter: &Snapshotter) -> BTreeMap<MetricKey, DebugValue> {
             let (_, key) = key.into_parts();
             assert!(description.is_some(), "{key} has no description");
             let labels = key.labels().map(|label| (label.key(), label.value()));
-            let (pipeline, own): (Vec<_>, Vec<_>) =
+            let (pipeline, others): (Vec<_>, Vec<_>) =
                 labels.partition(|(name, _)| *name == "pipeline");
             assert_eq!(pipeline, [("pipeline", "ours")], "{key}");
-            let own = own.first().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-            ((key.name().to_owned(), own), value)
+            let label = others.first().copied();
+            (MetricKey::new(key.name(), label), value)
         })
         .collect()
 }
 
-/// Makes every metric change: a retry, an absent record, a failure, a full batch, a batch after the linger time, and a
-/// cancelled run.
+/// Changes every metric: with a retry, an absent record, a failure, a full batch, a batch after the linger time, and a cancelled
+/// run.
 async fn change_every_metric(server: &ScriptedServer) {
     server.otherwise(|_| Reply::json("1"));
     server.on("/1", [Reply::status(503), Reply::json("1")]);
@@ -126,11 +141,12 @@ fn a_run_emits_every_documented_metric_and_no_other() {
     let mut documented = Vec::new();
     for metric in METRICS {
         match metric.label {
-            None => documented.push((metric, (metric.name.to_owned(), None))),
-            Some((label, values)) => documented.extend(values.iter().map(|value| {
-                let own = Some((label.to_owned(), (*value).to_owned()));
-                (metric, (metric.name.to_owned(), own))
-            })),
+            None => documented.push((metric, MetricKey::new(metric.name, None))),
+            Some((label, values)) => documented.extend(
+                values
+                    .iter()
+                    .map(|value| (metric, MetricKey::new(metric.name, Some((label, value))))),
+            ),
         }
     }
     let mut keys: Vec<_> = documented.iter().map(|(_, key)| key.clone()).collect();
@@ -138,22 +154,20 @@ fn a_run_emits_every_documented_metric_and_no_other() {
     assert_eq!(keys, emitted.keys().cloned().collect::<Vec<_>>());
 
     for (metric, key) in &documented {
-        let right_kind = match (&emitted[key], metric.kind) {
+        let is_right = match (&emitted[key], metric.kind) {
             (DebugValue::Counter(_), Kind::Counter) => true,
-            // The runs are over, so nothing is in flight and nothing waits.
+            // The runs have ended, so no request is in flight and no row waits.
             (DebugValue::Gauge(now), Kind::Gauge) => now.0 == 0.0,
             (DebugValue::Histogram(values), Kind::Histogram) => !values.is_empty(),
             _ => false,
         };
-        assert!(right_kind, "{key:?} is {:?}", emitted[key]);
+        assert!(is_right, "{key:?} is {:?}", emitted[key]);
     }
-    let count = |name: &str, label: Option<(&str, &str)>| {
-        let own = label.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        match &emitted[&(name.to_owned(), own)] {
+    let count =
+        |name: &str, label: Option<(&str, &str)>| match &emitted[&MetricKey::new(name, label)] {
             DebugValue::Counter(count) => *count,
             other => panic!("{name} is {other:?}"),
-        }
-    };
+        };
     let outcome = |value| Some(("outcome", value));
     for (name, label, expected) in [
         ("ingest_attempts_total", None, 50),

@@ -1,4 +1,4 @@
-//! The example that ingests an API other than Hacker News.
+//! Tests the example that ingests another API than Hacker News.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../examples/other_api/main.rs"]
@@ -8,6 +8,7 @@ mod example;
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query, sql_types};
 use hn_ingest::test_util::{Reply, ScriptedServer};
 
+/// A row of the example's table.
 #[derive(QueryableByName, Debug, PartialEq)]
 struct PackageRow {
     #[diesel(sql_type = sql_types::Text)]
@@ -19,7 +20,7 @@ struct PackageRow {
 }
 
 #[test]
-fn stored_absent_and_failed_string_ids_go_to_the_hosts_own_table() {
+fn stored_absent_and_failed_names_are_written_to_the_examples_own_table() {
     let server = ScriptedServer::start();
     let good = Reply::json(r#"{"version":"1.2"}"#);
     server.on(
@@ -46,22 +47,19 @@ fn stored_absent_and_failed_string_ids_go_to_the_hosts_own_table() {
     let mut conn = SqliteConnection::establish(file.to_str().unwrap()).unwrap();
     let query = "SELECT name, version, problem FROM packages ORDER BY name";
     let rows: Vec<PackageRow> = sql_query(query).load(&mut conn).unwrap();
-    let row = |name: &str, version: Option<&str>| (name.to_owned(), version.map(str::to_owned));
-    let versions: Vec<_> = rows
-        .iter()
-        .map(|row| (row.name.clone(), row.version.clone()))
-        .collect();
+    let row = |name: &str, version: Option<&str>, problem: Option<&str>| PackageRow {
+        name: name.to_owned(),
+        version: version.map(str::to_owned),
+        problem: problem.map(str::to_owned),
+    };
+    let decode_problem = rows[2].problem.as_deref();
+    assert!(decode_problem.is_some_and(|problem| problem.starts_with("decode: ")));
     assert_eq!(
-        versions,
+        rows,
         [
-            row("gone", None),
-            row("good", Some("1.2")),
-            row("odd", None)
+            row("gone", None, Some("no such package")),
+            row("good", Some("1.2"), None),
+            row("odd", None, decode_problem),
         ]
-    );
-    assert_eq!(rows[0].problem.as_deref(), Some("no such package"));
-    assert!(
-        rows[2].problem.as_ref().unwrap().starts_with("decode: "),
-        "{rows:?}"
     );
 }

@@ -1,16 +1,19 @@
-//! Another API than Hacker News: packages by name, with an API key and 404 for what is not there, into a table of its own.
-//! `cargo run --example other_api` asks a server that it brings along.
+//! Ingests another API than Hacker News into a table of its own: packages by name, with an API key, where 404 means that there is no
+//! such package. `cargo run --example other_api` uses a server that it starts itself.
 #![allow(missing_docs)]
 
 use std::{error::Error, path::Path};
 
 use diesel::prelude::*;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use hn_ingest::test_util::{Reply, ScriptedServer};
-use hn_ingest::{Builder, DecodeError, Outcome, Report, Settled, Sink, Source, store::sqlite};
+use hn_ingest::{
+    Builder, DecodeError, Outcome, Report, Settled, Sink, Source,
+    store::sqlite,
+    test_util::{Reply, ScriptedServer},
+};
 use serde::Deserialize;
 
-type Failed = Box<dyn Error + Send + Sync>;
+type BoxError = Box<dyn Error + Send + Sync>;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("examples/other_api/migrations");
 
@@ -23,12 +26,13 @@ struct Package {
     version: String,
 }
 
-struct Packages {
+/// The API.
+struct PackagesSource {
     base: String,
     key: String,
 }
 
-impl Source for Packages {
+impl Source for PackagesSource {
     type Id = String;
     type Record = Package;
 
@@ -47,9 +51,10 @@ impl Source for Packages {
     }
 }
 
-struct Table;
+/// The table `packages`.
+struct PackagesSink;
 
-impl Sink for Table {
+impl Sink for PackagesSink {
     type Id = String;
     type Record = Package;
     type Connection = SqliteConnection;
@@ -60,15 +65,15 @@ impl Sink for Table {
         batch: &[Settled<String, Package>],
     ) -> QueryResult<()> {
         use self::packages::dsl::*;
-        // One row at a time, so that of a name that comes twice the later outcome wins.
+        // One row at a time: if a name comes twice, the later outcome replaces the earlier one.
         for Settled { id, outcome, .. } in batch {
-            let (found, trouble) = match outcome {
+            let (found, why) = match outcome {
                 Outcome::Stored(package) => (Some(&package.version), None),
                 Outcome::Absent => (None, Some("no such package".to_owned())),
                 Outcome::Failed(failure) => (None, Some(failure.to_string())),
             };
             diesel::replace_into(packages)
-                .values((name.eq(id), version.eq(found), problem.eq(trouble)))
+                .values((name.eq(id), version.eq(found), problem.eq(why)))
                 .execute(conn)?;
         }
         Ok(())
@@ -79,18 +84,18 @@ pub(crate) async fn ingest(
     base: String,
     names: &[&str],
     file: &Path,
-) -> Result<Report<String>, Failed> {
+) -> Result<Report<String>, BoxError> {
     let pool = sqlite::open(file)?;
     pool.get()?.run_pending_migrations(MIGRATIONS)?;
     let key = "secret".to_owned();
-    let source = Packages { base, key };
-    let builder = Builder::new(source, Table).pool(pool);
+    let source = PackagesSource { base, key };
+    let builder = Builder::new(source, PackagesSink).pool(pool);
     let names: Vec<_> = names.iter().map(ToString::to_string).collect();
     Ok(builder.start().await?.run(names).await?)
 }
 
 #[actix_rt::main]
-async fn main() -> Result<(), Failed> {
+async fn main() -> Result<(), BoxError> {
     let server = ScriptedServer::start();
     server.on("/packages/actix", [Reply::json(r#"{"version":"0.13.5"}"#)]);
     let report = ingest(server.url(), &["actix"], "packages.db".as_ref()).await?;

@@ -1,35 +1,38 @@
-//! The bound on the backlog: what has been fetched and is not yet committed.
+//! The bound on the backlog: the records that are fetched and not yet committed.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A batch is full at this many bytes of bodies, however few its rows.
+/// A batch is full at this many bytes of bodies, even if it has few rows.
 pub(crate) const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
-/// One batch is written while the next one fills.
+/// The backlog holds this many batches: one that is being written, and one that fills meanwhile.
 const BATCHES: usize = 2;
 
 /// Room for two batches, in rows and in bytes of bodies. Clones share it.
 ///
-/// A fetcher whose answer finds no room keeps it and takes no other id: this is the back-pressure of a slow database. A large
-/// body is not even read before there is room for it.
+/// While there is no room for its answer, a fetcher keeps the answer and takes no other id. This is the back-pressure of a slow
+/// database. A large body is not read before there is room for it.
 #[derive(Clone)]
 pub(crate) struct Backlog {
+    /// A permit for each row.
     rows: Arc<Semaphore>,
+    /// A permit for each byte of a body.
     bytes: Arc<Semaphore>,
 }
 
-/// A body's share of the backlog. It is given back when this is dropped, which is after the commit.
+/// The room that a body takes in the backlog. Dropping this after the commit gives the room back.
 #[derive(Debug, Default)]
 pub(crate) struct BytesPermit(Option<OwnedSemaphorePermit>);
 
-/// A row's share of the backlog. It is given back when this is dropped, which is after the commit.
+/// The room that a row takes in the backlog. Dropping this after the commit gives the room back.
 #[derive(Debug, Default)]
 pub(crate) struct RowPermit(Option<OwnedSemaphorePermit>);
 
 // The semaphores are never closed, so acquiring cannot fail.
 impl Backlog {
+    /// Room for batches of `batch_rows` rows.
     pub(crate) fn new(batch_rows: usize) -> Self {
         Self {
             rows: Arc::new(Semaphore::new(BATCHES * batch_rows)),
@@ -45,7 +48,7 @@ impl Backlog {
         }
     }
 
-    /// Takes room for a row, if there is some and nothing waits for it.
+    /// Takes room for a row. `None` if there is no room, or if fetchers wait for it.
     pub(crate) fn try_acquire_row(&self) -> Option<RowPermit> {
         let permit = self.rows.clone().try_acquire_owned();
         permit.ok().map(|permit| RowPermit(Some(permit)))
@@ -58,7 +61,7 @@ impl Backlog {
 }
 
 impl BytesPermit {
-    /// Gives back what the body did not need.
+    /// Gives back the room that the body does not need.
     pub(crate) fn shrink_to(&mut self, count: usize) {
         if let Some(permit) = &mut self.0 {
             drop(permit.split(permit.num_permits().saturating_sub(count)));
@@ -66,7 +69,7 @@ impl BytesPermit {
     }
 }
 
-/// The permits of one batch. Given back in one go: given back one by one, each would wake a fetcher from another thread.
+/// The permits of one batch, merged so that they are given back at once. Given back one by one, each would wake a fetcher.
 #[derive(Debug, Default)]
 pub(crate) struct BatchPermit {
     rows: RowPermit,
@@ -110,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_share_sixteen_mebibytes_and_give_back_what_they_did_not_need() {
+    fn bodies_share_sixteen_mebibytes_and_give_back_the_room_that_they_do_not_need() {
         let backlog = Backlog::new(500);
         let mut large = backlog
             .acquire_bytes(2 * BATCH_BYTES)
@@ -122,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_larger_than_the_backlog_waits_for_all_of_it_and_then_passes() {
+    fn a_body_larger_than_the_backlog_waits_for_all_of_it() {
         let backlog = Backlog::new(500);
         let small = backlog.acquire_bytes(1).now_or_never().expect("room");
         assert!(backlog.acquire_bytes(usize::MAX).now_or_never().is_none());

@@ -1,4 +1,4 @@
-//! Starts a pipeline: the only place that knows all three actors.
+//! The builder starts a pipeline. This is the only file that knows all three actors.
 
 use std::{ffi::OsString, io, rc::Rc, sync::Arc};
 
@@ -12,7 +12,7 @@ use crate::{
         actors::{
             arbiter::{BuildError, PipelineArbiter},
             coordinator::{Coordinator, Parts, StorageRecipients},
-            fetcher::{Fetcher, Shared},
+            fetcher::{Fetcher, FetcherResources},
             storage::{Storage, writer::Writer},
         },
         backlog::Backlog,
@@ -31,14 +31,20 @@ pub struct Builder<S, K: Sink> {
     source: S,
     sink: K,
     config: Config,
+    /// A client that the host shares with this pipeline. Without one, the pipeline makes its own.
     client: Option<Client>,
     database: DatabaseChoice<K::Connection>,
+    /// Whether the pipeline gets a thread of its own.
     own_arbiter: bool,
+    /// The value of the label `pipeline` of its metrics.
     name: String,
 }
 
+/// Where the database connections come from.
 enum DatabaseChoice<C: StoreConnection> {
+    /// The pipeline opens a pool of its own for this database.
     Location(OsString),
+    /// The host's pool.
     Pool(Pool<C>),
 }
 
@@ -51,18 +57,18 @@ pub enum StartError {
         "no actix System runs on this thread; start the pipeline inside #[actix_rt::main], #[actix_web::main] or System::block_on"
     )]
     NoSystem,
-    /// The pipeline was to have an arbiter of its own, and no thread could be started for it.
+    /// The thread of the pipeline's own arbiter cannot be started.
     #[error("no thread for an arbiter can be started: {0}")]
     Arbiter(#[source] io::Error),
-    /// Starting the actors panicked on the pipeline's own arbiter, with this message.
+    /// A panic with this message on the pipeline's own arbiter, while the actors were started.
     #[error("starting the pipeline's actors panicked: {0}")]
     Panicked(String),
-    /// A client was given, which belongs to this arbiter, and an arbiter of its own was asked for.
+    /// Both [`client`](Builder::client) and [`own_arbiter`](Builder::own_arbiter) were called, but a client cannot leave its arbiter.
     #[error(
         "a client cannot leave the arbiter that it was made on; leave out either client() or own_arbiter()"
     )]
     ClientElsewhere,
-    /// A client was given whose shared settings contradict the pipeline's settings.
+    /// The given client has another rate or other adaptive limits than the pipeline's settings.
     #[error(
         "the setting {setting} is {pipeline} for the pipeline and {client} for its client, where it is shared; give both the same value"
     )]
@@ -97,7 +103,7 @@ where
     S: Source,
     K: Sink<Id = S::Id, Record = S::Record>,
 {
-    /// A pipeline from `source` to `sink`, with the default settings, into the file `hn.db`.
+    /// A pipeline from `source` to `sink` with the default settings. Its database is the file `hn.db`.
     pub fn new(source: S, sink: K) -> Self {
         let database = DatabaseChoice::Location(OsString::from("hn.db"));
         Self {
@@ -111,55 +117,56 @@ where
         }
     }
 
-    /// Settings other than the default ones.
+    /// Replaces the default settings.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
     }
 
-    /// A client of this arbiter, for who reads lists from the same API: its connections and its rate are then shared.
+    /// Uses a client that was made on this arbiter, for example to read lists from the same API. The pipeline then shares its
+    /// connections, its rate and its adaptive limits.
     #[must_use]
     pub fn client(mut self, client: Client) -> Self {
         self.client = Some(client);
         self
     }
 
-    /// The database that the pipeline opens a pool of its own for: with SQLite, the path of a file.
+    /// Opens a pool for this database: with SQLite, the path of a file.
     #[must_use]
     pub fn database(mut self, location: impl Into<OsString>) -> Self {
         self.database = DatabaseChoice::Location(location.into());
         self
     }
 
-    /// The host's pool. Its connections should wait when the database is locked:
-    /// [`sqlite::open`](crate::store::sqlite::open) makes a pool that does, and says which pragmas it sets.
+    /// Uses the host's pool. Its connections should wait while the database is locked. The pool that
+    /// [`sqlite::open`](crate::store::sqlite::open) opens does this.
     #[must_use]
     pub fn pool(mut self, pool: Pool<K::Connection>) -> Self {
         self.database = DatabaseChoice::Pool(pool);
         self
     }
 
-    /// What its [metrics] call this pipeline: the label `pipeline`, which is `default` otherwise.
+    /// Names the pipeline in its [metrics]: the label `pipeline`, which is `default` otherwise.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// An arbiter of the pipeline's own: a thread that starts with it and ends with it. Without, the actors live on the arbiter
-    /// that starts them, where they share its time with what else is there; decoding and writing are on blocking threads in
-    /// either case.
+    /// Gives the pipeline an arbiter of its own: a thread that starts and ends with it. Otherwise the actors run on the arbiter that
+    /// calls [`start`](Builder::start), together with its other tasks. In both cases, decoding and writing run on blocking threads.
     #[must_use]
     pub fn own_arbiter(mut self) -> Self {
         self.own_arbiter = true;
         self
     }
 
-    /// Starts the actors. The database is opened on a blocking thread, so this holds nobody up.
+    /// Opens the database on a blocking thread, and starts the actors.
     ///
     /// # Errors
-    /// There is no actix System, a setting is out of its range, no arbiter can be had, or the database cannot be opened.
+    /// No actix System runs on this thread, a setting is out of its range, the given client does not fit the settings, the arbiter
+    /// cannot be started, or the database cannot be opened.
     pub async fn start(self) -> Result<Pipeline<S::Id>, StartError> {
         let runtime = tokio::runtime::Handle::try_current();
         if actix_rt::System::try_current().is_none() || runtime.is_err() {
@@ -172,7 +179,9 @@ where
             }
             check_client(client, &self.config)?;
         }
-        let (source, sink, config) = (Arc::new(self.source), Arc::new(self.sink), self.config);
+        let source = Arc::new(self.source);
+        let sink = Arc::new(self.sink);
+        let config = self.config;
         let (pool, identity) = spawn_blocking(move || open(self.database))
             .await
             .map_err(|error| StoreError::NoConnection(error.to_string()))??;
@@ -204,7 +213,8 @@ where
     }
 }
 
-/// A pipeline's rate and adaptive limits are its client's. A pipeline without a rate of its own takes any.
+/// Checks that a client fits a pipeline's settings. Rate and adaptive limits are the client's. A pipeline that sets neither fits any
+/// client.
 fn check_client(client: &Client, config: &Config) -> Result<(), StartError> {
     let shared = client.shared_settings();
     if config.rate > 0 && config.rate != shared.rate {
@@ -224,6 +234,7 @@ fn check_client(client: &Client, config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Opens the pool, and identifies the database.
 fn open<C: StoreConnection>(
     database: DatabaseChoice<C>,
 ) -> Result<(Pool<C>, C::Identity), StoreError> {
@@ -239,13 +250,13 @@ fn open<C: StoreConnection>(
     Ok((pool, identity))
 }
 
-/// What the actors are made of.
+/// The parts of a pipeline, ready to be sent to its arbiter and started there.
 struct Wiring<S, K: Sink> {
     config: Config,
     source: Arc<S>,
     writer: Writer<S, K>,
     meters: Meters,
-    /// Cancelled when the writer is dropped.
+    /// Cancelled when the writer has closed the pool.
     closed: CancellationToken,
 }
 
@@ -254,7 +265,7 @@ where
     S: Source,
     K: Sink<Id = S::Id, Record = S::Record>,
 {
-    /// Starts the actors on this arbiter. They stop when the handle is dropped.
+    /// Starts the actors on the current arbiter. They stop when the last handle is dropped.
     fn start(self, client: Client, arbiter: PipelineArbiter) -> Pipeline<S::Id> {
         let Self {
             config,
@@ -264,7 +275,7 @@ where
             closed,
         } = self;
         let backlog = Backlog::new(config.batch);
-        let shared = Rc::new(Shared {
+        let shared = Rc::new(FetcherResources {
             source,
             client,
             settings: RequestSettings::new(&config),

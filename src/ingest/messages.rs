@@ -1,7 +1,7 @@
-//! Every message between the actors, and who sends it to whom.
+//! All messages of the engine, with their senders and receivers.
 //!
-//! [`Pipeline`](crate::Pipeline) and [`Run`](crate::Run) send the public ones for a host. A host that holds the coordinator's
-//! address ([`Pipeline::coordinator`](crate::Pipeline::coordinator)) can send them itself:
+//! A host need not send messages: [`Pipeline`](crate::Pipeline) and [`Run`](crate::Run) send them. A host that has the coordinator's
+//! address ([`Pipeline::coordinator`](crate::Pipeline::coordinator)) can send the public ones itself:
 //!
 //! ```no_run
 //! # async fn example(pipeline: hn_ingest::Pipeline<i64>) -> Result<(), Box<dyn std::error::Error>> {
@@ -21,25 +21,26 @@
 //!
 //! | message | from → to | what follows |
 //! |---|---|---|
-//! | [`Start`] | host → Coordinator | the run's report, as the answer |
-//! | `StartRun` | `Pipeline` → Coordinator | the run's report, through the channel in the message |
+//! | [`Start`] | host → Coordinator | the run; its report is the response |
+//! | `StartRun` | `Pipeline` → Coordinator | the run; its report goes through the channel in the message |
 //! | [`Cancel`] | host → Coordinator | the run drains and reports |
-//! | [`GetProgress`] | host → Coordinator | the run's counters, as the answer |
+//! | [`GetProgress`] | host → Coordinator | the run's counters are the response |
 //! | [`Pause`], [`Resume`] | host → Coordinator | no id is handed out in between |
-//! | [`Shutdown`] | host → Coordinator | all runs drain, all actors stop; a report, as the answer |
+//! | [`Shutdown`] | host → Coordinator | all runs drain, all actors stop; a report is the response |
 //! | `HandlesDropped` | last `Pipeline` handle → Coordinator | all actors stop |
 //! | `Fetch` | Coordinator → Fetcher | one `Fetched`, or `FetcherGone` |
-//! | `Fetched` | Fetcher → Coordinator | one `Save`, and the fetcher's next id |
-//! | `FetcherGone` | dying Fetcher → Coordinator | another fetcher takes its place |
-//! | `Save` | Coordinator → Storage | counted in one `Committed`, after the commit |
+//! | `Fetched` | Fetcher → Coordinator | one `Save` now or later, and the fetcher's next id |
+//! | `FetcherGone` | dying Fetcher → Coordinator | a new fetcher replaces it |
+//! | `Save` | Coordinator → Storage | one `Committed` that counts it, after the commit |
 //! | `Flush` | Coordinator → Storage | waiting rows are written without lingering |
-//! | `StorageGone` | dying Storage → Coordinator | the run ends, since nothing more can be committed |
-//! | `Committed` | Storage → Coordinator | ids are counted; the last one ends the run |
+//! | `StorageGone` | dying Storage → Coordinator | the run ends, because nothing more can be committed |
+//! | `Committed` | Storage → Coordinator | ids are counted; the last `Committed` ends the run |
 //!
-//! Messages that carry data are sent with `do_send`, which never waits and never refuses. That is safe for two reasons. The
-//! sender counts what it has outstanding, so no mailbox grows without bound; actix's own mailbox limits would not help, since
-//! they count per copy of an address. And an actor that dies says so while it is dropped, so what was sent to it is not lost
-//! unnoticed.
+//! Messages that carry data are sent with `do_send`, which ignores the limit of a mailbox. Two rules make that safe:
+//!
+//! - The sender counts the messages that are not answered yet, and bounds them. (actix's own mailbox limits would not bound them:
+//!   they count per copy of an address.)
+//! - An actor that dies sends a message while it is dropped. So the coordinator knows that messages to it are lost.
 
 use std::{
     sync::{
@@ -77,29 +78,29 @@ impl RunId {
     }
 }
 
-/// The pipeline's actors stopped before the run ended. What was committed stays committed; nothing else was saved.
+/// The pipeline's actors stopped before the run ended. Committed records stay committed; no others were saved.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error(
     "the pipeline stopped before the run was over; what was committed is in the database, so run the rest again"
 )]
 pub struct PipelineStopped;
 
-/// Starts a run, which begins when the runs before it have ended. The answer is the run's report.
+/// Starts a run, which begins when the runs before it have ended. The response is the run's report.
 ///
-/// The coordinator stops when the last [`Pipeline`](crate::Pipeline) and [`Run`](crate::Run) are dropped. Its address does not
-/// keep it alive.
+/// The coordinator stops when the last [`Pipeline`](crate::Pipeline) and [`Run`](crate::Run) are dropped, even if its address is
+/// still held.
 #[derive(Message, Debug)]
 #[rtype(result = "Result<Report<I>, PipelineStopped>")]
 pub struct Start<I: Send + 'static> {
     pub(crate) run: RunId,
     pub(crate) ids: IdStream<I>,
     pub(crate) control: Arc<RunControl>,
-    /// Tells whoever watches the run that it has ended, even if this message is dropped unread.
+    /// When this is dropped, the run's handles learn that the run has ended, even if no actor reads this message.
     pub(crate) ended: DropGuard,
 }
 
 impl<I: Send + 'static> Start<I> {
-    /// A run of a list. It is read only as fast as its ids are fetched.
+    /// A run of a list of ids. The list is read only as fast as its ids are fetched.
     pub fn list<L>(ids: L) -> Self
     where
         L: IntoIterator<Item = I>,
@@ -108,7 +109,7 @@ impl<I: Send + 'static> Start<I> {
         Self::stream(stream::iter(ids))
     }
 
-    /// A run of a stream. It is polled only when there is room for another id.
+    /// A run of a stream of ids. The stream is polled only when a fetcher has room for another id.
     pub fn stream(ids: impl Stream<Item = I> + Send + 'static) -> Self {
         let control = Arc::new(RunControl::default());
         Self {
@@ -119,14 +120,14 @@ impl<I: Send + 'static> Start<I> {
         }
     }
 
-    /// The id of the run that this starts.
+    /// Identifies the run that this message starts.
     pub fn run(&self) -> RunId {
         self.run
     }
 }
 
-/// A [`Start`] whose report goes through a channel. actix delivers a message with an answer only once the answer is awaited, and a
-/// run must start whether or not its handle is awaited.
+/// A [`Start`] whose report goes through a channel. With `send`, actix delivers a message only when its response is awaited, but a
+/// run must start even if its handle is never awaited.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct StartRun<I: Send + 'static> {
@@ -134,41 +135,41 @@ pub(crate) struct StartRun<I: Send + 'static> {
     pub(crate) report: oneshot::Sender<Report<I>>,
 }
 
-/// Hands out no more ids of a run. The run ends when its requests in flight are settled, or when
-/// [`Config::drain`](crate::Config::drain) is over. Has no effect on a run that has ended or belongs to another pipeline.
+/// Cancels a run: no more of its ids are handed out. It ends when its requests in flight are settled, or when
+/// [`Config::drain`](crate::Config::drain) is over. It has no effect on a run that has ended or belongs to another pipeline.
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "()")]
 pub struct Cancel(pub RunId);
 
-/// Asks for the counters of a run that is under way or in the queue; the answer is `None` for any other.
+/// Gets the counters of a run that is under way or in the queue. The response is `None` for any other run.
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "Option<Progress>")]
 pub struct GetProgress(pub RunId);
 
-/// Hands out no more ids, of any run, until [`Resume`]. Ids that fetchers hold go on, and so do their retries.
+/// Pauses the pipeline: no ids are handed out until [`Resume`]. Fetchers finish the ids that they hold, retries included.
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "()")]
 pub struct Pause;
 
-/// Hands out ids again.
+/// Ends a pause.
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "()")]
 pub struct Resume;
 
-/// Cancels every run, drains within a bound, and stops. See [`Pipeline::shutdown`](crate::Pipeline::shutdown).
+/// Cancels all runs, drains them within a time, and stops the actors. See [`Pipeline::shutdown`](crate::Pipeline::shutdown).
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "Result<ShutdownReport, PipelineStopped>")]
 pub struct Shutdown {
-    /// How long all of it may take.
+    /// How long the whole shutdown may take.
     pub within: Duration,
 }
 
-/// No handle is left, so nobody can start another run.
+/// All handles are dropped, so no other run can be started and no result can be read.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct HandlesDropped;
 
-/// Fetch this id.
+/// Gives an id to a fetcher.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Fetch<I> {
@@ -180,6 +181,7 @@ pub(crate) struct Fetch<I> {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Fetched<I> {
+    /// The number of the fetcher.
     pub(crate) slot: usize,
     pub(crate) id: I,
     /// `None` if the run was stopped before there was an answer.
@@ -188,20 +190,21 @@ pub(crate) struct Fetched<I> {
     pub(crate) attempts: u32,
     /// When the answer was received.
     pub(crate) received_at: SystemTime,
-    /// How many attempts had failed in a row when this id's last one ended.
+    /// How many attempts of the run had failed in a row when the last attempt of this id ended.
     pub(crate) streak: StreakLength,
-    /// The row's share of the backlog.
+    /// The row's room in the backlog.
     pub(crate) permit: RowPermit,
 }
 
-/// A fetcher is dead; the ids that it held have no answer.
+/// A fetcher died. There are no answers for the ids that it held.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct FetcherGone {
+    /// The number of the fetcher.
     pub(crate) slot: usize,
 }
 
-/// Commit the answer for an id.
+/// Gives an answer to Storage, to be committed.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Save<I> {
@@ -211,12 +214,12 @@ pub(crate) struct Save<I> {
     pub(crate) attempts: u32,
     pub(crate) received_at: SystemTime,
     pub(crate) control: Arc<RunControl>,
-    /// The row's share of the backlog, given back after the commit.
+    /// The row's room in the backlog, given back after the commit.
     pub(crate) permit: RowPermit,
 }
 
 impl<I> Save<I> {
-    /// The same without its share of the backlog, which is given back.
+    /// The same message without its room in the backlog, which is given back.
     pub(crate) fn without_permit(self) -> Self {
         Self {
             permit: RowPermit::default(),
@@ -225,17 +228,17 @@ impl<I> Save<I> {
     }
 }
 
-/// No more rows are coming before the waiting ones are written.
+/// No more rows come until the waiting ones are committed.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Flush;
 
-/// Storage is dead; nothing more can be committed.
+/// Storage died. Nothing more can be committed.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct StorageGone;
 
-/// How the rows of one batch ended.
+/// Reports how the rows of one batch ended.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Committed<I> {
@@ -243,14 +246,14 @@ pub(crate) struct Committed<I> {
     pub(crate) stored: usize,
     pub(crate) absent: usize,
     pub(crate) failed: Vec<(I, Failure)>,
-    /// Ids of which not even the failure could be recorded.
+    /// Ids whose failure could not be committed either.
     pub(crate) refused: usize,
     /// Why nothing more can be committed. Storage has dropped all other rows of the run.
     pub(crate) lost: Option<String>,
 }
 
 impl<I> Committed<I> {
-    /// Nothing is committed yet.
+    /// A report of no rows, to be filled in.
     pub(crate) fn nothing(run: RunId) -> Self {
         Self {
             run,
@@ -262,7 +265,7 @@ impl<I> Committed<I> {
         }
     }
 
-    /// The rows that this accounts for.
+    /// How many rows this reports.
     pub(crate) fn rows(&self) -> usize {
         self.stored + self.absent + self.failed.len() + self.refused
     }

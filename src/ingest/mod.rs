@@ -1,4 +1,4 @@
-//! The engine: ids in, committed records out. It knows no API and no table.
+//! The engine: fetches a record for each id and commits it to a database. It knows no API and no table.
 //!
 //! ```text
 //!  ids ──► Coordinator ──Fetch(id)──► Fetcher 1..N ──HTTP──► API
@@ -9,11 +9,11 @@
 //!
 //! # Reading order
 //!
-//! - `source` and `sink`: what an embedder writes. `config`: the settings.
-//! - [`messages`]: what the actors say to each other. `actors`: the coordinator, the fetchers, Storage.
-//! - `http`: one attempt, and the client that repeats it. `limits`: when the next request may start.
-//! - `backlog`: the bound on what is fetched and not committed. `outcome`: what becomes of an id and of a run.
-//! - `handle`: what a host holds. `stats`: what is counted. `builder`: how all of it is put together.
+//! - `source` and `sink`: the traits that an embedder implements. `config`: the settings.
+//! - [`messages`]: the messages between the actors. `actors`: the coordinator, the fetchers and Storage.
+//! - `http`: the client, and the attempts that it makes. `limits`: when the next request may start.
+//! - `backlog`: the bound on records that are fetched and not committed. `outcome`: how an id and a run end.
+//! - `handle`: what a host holds. `stats`: counters, latency and metrics. `builder`: puts all of it together.
 
 mod source;
 mod sink;

@@ -1,4 +1,4 @@
-//! Where records go: the trait that an embedder implements for its tables.
+//! The sink: the trait that an embedder implements for its tables.
 
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use crate::{
     store::StoreConnection,
 };
 
-/// Tables that outcomes are written to.
+/// The tables that outcomes are written to.
 pub trait Sink: Send + Sync + 'static {
     /// The source's id.
     type Id: Id;
@@ -20,16 +20,16 @@ pub trait Sink: Send + Sync + 'static {
 
     /// Writes a batch, in the order in which its outcomes came.
     ///
-    /// Runs on a blocking thread inside the transaction that Storage has opened: all of it commits, or nothing. May be called
-    /// again with part of the same batch, or with an outcome that has become [`Outcome::Failed`]. An id may occur more than
-    /// once in a batch; the later outcome wins.
+    /// It runs on a blocking thread inside the transaction that Storage has opened: all of it commits, or nothing. It may be called
+    /// again with a part of the same batch, or with a row whose outcome has become [`Outcome::Failed`]. An id may occur more than
+    /// once in a batch; then the later outcome counts.
     ///
-    /// Two answers for one id may be committed in either order, by this pipeline or by another one. Tables that keep
+    /// Two answers for one id may be committed in either order, by this pipeline or by another one. A table that keeps
     /// [`Settled::received_at`] can refuse the older answer.
     ///
     /// # Errors
-    /// Whatever Diesel says. A constraint or a value that does not serialize makes Storage write row by row, so that it costs
-    /// one id; a full disk or an I/O error ends the run.
+    /// The error of Diesel. After a violated constraint or a value that does not serialize, Storage writes row by row, so that only
+    /// one id fails. A full disk or an I/O error ends the run.
     fn write(
         &self,
         conn: &mut Self::Connection,
@@ -50,7 +50,7 @@ pub struct Settled<I, R> {
 }
 
 impl<I, R> Settled<I, R> {
-    /// For calling a sink without a pipeline, as its tests do.
+    /// Makes a row, for tests that call a sink without a pipeline.
     pub fn new(id: I, outcome: Outcome<R>, received_at: SystemTime) -> Self {
         Self {
             id,

@@ -1,4 +1,4 @@
-//! The arbiter that a pipeline lives on: the one that starts it, or one of its own.
+//! The arbiter that a pipeline's actors run on: the arbiter that starts the pipeline, or one of its own.
 
 use std::{
     io,
@@ -10,27 +10,28 @@ use tokio::sync::oneshot;
 
 use crate::ingest::outcome::panics::panic_message;
 
-/// Ends the pipeline's own arbiter, if it has one, when this is dropped.
+/// Dropping this stops the pipeline's own arbiter, if it has one.
 pub(crate) struct PipelineArbiter(Option<ArbiterHandle>);
 
-/// Why nothing was built on an arbiter of its own.
+/// Why a pipeline with an arbiter of its own was not built.
 #[derive(Debug)]
 pub(crate) enum BuildError {
-    /// There is no thread for it.
+    /// The arbiter's thread cannot be started.
     NoThread(io::Error),
     /// The code that builds panicked, with this message.
     Panicked(String),
-    /// The System stopped meanwhile.
+    /// The System stopped before the code ran.
     SystemStopped,
 }
 
 impl PipelineArbiter {
-    /// The arbiter that this is called on.
+    /// The pipeline runs on the current arbiter, which is not its own.
     pub(crate) fn current() -> Self {
         Self(None)
     }
 
-    /// Starts an arbiter and builds there what must not leave it. If the caller stops waiting, what was built is dropped.
+    /// Starts an arbiter and runs `build` on it, because actors and clients cannot move between arbiters. If the caller stops
+    /// waiting, the result is dropped, which stops the arbiter.
     pub(crate) async fn build_on_its_own<T: Send + 'static>(
         build: impl FnOnce(Self) -> T + Send + 'static,
     ) -> Result<T, BuildError> {
@@ -52,7 +53,7 @@ impl Drop for PipelineArbiter {
     fn drop(&mut self) {
         if let Some(arbiter) = self.0.take() {
             let handle = arbiter.clone();
-            // Spawned, so that it runs behind what is already waiting there, such as the answer to a last message.
+            // Spawned, so that it runs after the tasks that already wait there, such as the answer to a last message.
             arbiter.spawn(async move {
                 handle.stop();
             });

@@ -1,4 +1,4 @@
-//! A fetcher: works on one id at a time, from its URL to an answer.
+//! A fetcher: gets the answer for one id at a time.
 
 use std::{cell::Cell, panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc, time::SystemTime};
 
@@ -8,36 +8,40 @@ use futures_util::FutureExt;
 use crate::ingest::{
     backlog::{Backlog, RowPermit},
     handle::control::RunControl,
-    http::client::{Client, Request, RequestSettings},
+    http::client::{Client, FetchRequest, RequestSettings},
     limits::breaker::StreakLength,
     messages::{Fetch, Fetched, FetcherGone},
     outcome::{answer::Answer, failure::FailureKind, panics::panic_message},
     source::Source,
 };
 
-/// What the fetchers of a pipeline share.
-pub(crate) struct Shared<S> {
+/// What all fetchers of a pipeline share.
+pub(crate) struct FetcherResources<S> {
+    /// Makes the URL and the headers for an id.
     pub(crate) source: Arc<S>,
+    /// Sends the requests.
     pub(crate) client: Client,
     /// Deadline, retries and size limit of this pipeline's requests.
     pub(crate) settings: RequestSettings,
-    /// An answer needs room in it before it is given to the coordinator.
+    /// A fetcher waits for room in it before it gives an answer to the coordinator.
     pub(crate) backlog: Backlog,
 }
 
+/// The actor.
 pub(crate) struct Fetcher<S: Source> {
-    /// This fetcher's place among the coordinator's fetchers.
+    /// The number of this fetcher in the coordinator's list.
     slot: usize,
-    shared: Rc<Shared<S>>,
+    shared: Rc<FetcherResources<S>>,
+    /// The coordinator, for answers.
     answers: Rc<Recipient<Fetched<S::Id>>>,
-    /// Told when this actor is dropped, so that its death, by a panic or otherwise, does not go unnoticed.
+    /// The coordinator. It gets this message when the actor is dropped, so that it learns of a death by a panic, too.
     death: Recipient<FetcherGone>,
 }
 
 impl<S: Source> Fetcher<S> {
     pub(crate) fn new(
         slot: usize,
-        shared: Rc<Shared<S>>,
+        shared: Rc<FetcherResources<S>>,
         answers: Recipient<Fetched<S::Id>>,
         death: Recipient<FetcherGone>,
     ) -> Self {
@@ -61,8 +65,8 @@ impl<S: Source> Drop for Fetcher<S> {
 }
 
 impl<S: Source> Handler<Fetch<S::Id>> for Fetcher<S> {
-    /// The actor takes no other message before this response is complete. So the next id stays in the mailbox, whose length the
-    /// coordinator bounds: it sends no more ids than the setting `mailbox` allows.
+    /// The actor handles no other message before this response is complete. So the next ids wait in the mailbox. The coordinator
+    /// bounds their number: it sends no more than the setting `mailbox` allows.
     type Result = AtomicResponse<Self, ()>;
 
     fn handle(&mut self, fetch: Fetch<S::Id>, _: &mut Self::Context) -> Self::Result {
@@ -71,13 +75,13 @@ impl<S: Source> Handler<Fetch<S::Id>> for Fetcher<S> {
         let shared = self.shared.clone();
         let answers = self.answers.clone();
         let work = async move {
-            let Done {
+            let FetchResult {
                 answer,
                 attempts,
                 received_at,
                 streak,
                 permit,
-            } = work_on(&shared, &id, &control).await;
+            } = fetch_answer(&shared, &id, &control).await;
             answers.do_send(Fetched {
                 slot,
                 id,
@@ -92,9 +96,8 @@ impl<S: Source> Handler<Fetch<S::Id>> for Fetcher<S> {
     }
 }
 
-/// What a fetcher has when it is done with an id.
-struct Done {
-    /// `None` if the run was stopped before.
+/// The fields of [`Fetched`] that depend on the request.
+struct FetchResult {
     answer: Option<Answer>,
     attempts: u32,
     received_at: SystemTime,
@@ -102,12 +105,16 @@ struct Done {
     permit: RowPermit,
 }
 
-/// Gets the answer for an id, and room for it in the backlog. A panic in the source's code is an answer, too.
-async fn work_on<S: Source>(shared: &Shared<S>, id: &S::Id, control: &RunControl) -> Done {
+/// Gets the answer for an id, and room for it in the backlog. A panic in the source's code becomes the answer `Failed`.
+async fn fetch_answer<S: Source>(
+    shared: &FetcherResources<S>,
+    id: &S::Id,
+    control: &RunControl,
+) -> FetchResult {
     let attempts_begun = Cell::new(0);
     let fetching = pin!(async {
         let headers = shared.source.headers();
-        let request = Request {
+        let request = FetchRequest {
             id,
             url: shared.source.url(id),
             headers: &headers,
@@ -125,7 +132,7 @@ async fn work_on<S: Source>(shared: &Shared<S>, id: &S::Id, control: &RunControl
         let message = format!("the source panicked: {}", panic_message(&*panic));
         Some(Answer::Failed(FailureKind::Panic, message))
     });
-    // Both are as of now: the wait for room may be long.
+    // Taken before the wait for room, which may be long.
     let received_at = SystemTime::now();
     let streak = control.breaker().streak();
     let mut permit = RowPermit::default();
@@ -139,7 +146,7 @@ async fn work_on<S: Source>(shared: &Shared<S>, id: &S::Id, control: &RunControl
             None => answer = None,
         }
     }
-    Done {
+    FetchResult {
         answer,
         attempts: attempts_begun.get(),
         received_at,

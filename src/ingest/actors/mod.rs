@@ -1,4 +1,4 @@
-//! The three actors of a pipeline. They know each other only through messages.
+//! The three actors of a pipeline, which know each other only through messages, and the arbiter that they run on.
 
 pub(crate) mod coordinator;
 pub(crate) mod fetcher;

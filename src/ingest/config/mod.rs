@@ -1,4 +1,4 @@
-//! The settings of a pipeline: their values, and the table of their names, ranges and meanings.
+//! The settings of a pipeline: their values, and a table of their names, ranges and meanings.
 
 mod values;
 mod setting;

@@ -1,14 +1,14 @@
-//! One setting: its names, its range, and how it is read from text.
+//! A setting: its name, its variable, its allowed values, and how it is read from text.
 
 use std::{env, ops::RangeInclusive, str::FromStr};
 
 use thiserror::Error;
 
-/// One setting of `T`: where its value comes from, what it may be, and what it means.
+/// A setting whose value is stored in a `T`.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Setting<T: 'static> {
-    /// Its name: for the engine's settings, the field of [`Config`](crate::Config).
+    /// Its name. For the engine's settings, this is the field of [`Config`](crate::Config).
     pub name: &'static str,
     /// Its environment variable.
     pub variable: &'static str,
@@ -16,14 +16,14 @@ pub struct Setting<T: 'static> {
     pub allowed: &'static str,
     /// What it means, in one line.
     pub meaning: &'static str,
-    /// Its value as a text that [`Setting::set`] takes.
+    /// Formats its value as a text that [`Setting::set`] accepts.
     pub show: fn(&T) -> String,
-    /// Sets it from a text; `None` if the text is not allowed.
+    /// Sets its value from a text. Returns `None` if the text is not allowed.
     pub set: fn(&mut T, &str) -> Option<()>,
 }
 
 impl<T> Setting<T> {
-    /// Sets it from `text`. `origin` is where the text comes from, such as a variable.
+    /// Sets its value from `text`. `origin` says where the text comes from, for the error; for example, it names a variable.
     ///
     /// # Errors
     /// The text is not allowed.
@@ -35,7 +35,7 @@ impl<T> Setting<T> {
         })
     }
 
-    /// Sets it from its variable, if that is set.
+    /// Sets its value from its environment variable, if that exists.
     ///
     /// # Errors
     /// The variable's value is not allowed.
@@ -67,13 +67,13 @@ pub struct BadSetting {
     pub allowed: &'static str,
 }
 
-/// Puts a value into its place, if there is one.
-pub(crate) fn put<V>(place: &mut V, value: Option<V>) -> Option<()> {
-    *place = value?;
+/// Assigns a value to a field, if there is a value.
+pub(crate) fn put<V>(field: &mut V, value: Option<V>) -> Option<()> {
+    *field = value?;
     Some(())
 }
 
-/// A whole number within a range.
+/// Reads a whole number within a range.
 pub(crate) fn number<N: FromStr + PartialOrd>(text: &str, range: &RangeInclusive<N>) -> Option<N> {
     text.parse().ok().filter(|number| range.contains(number))
 }

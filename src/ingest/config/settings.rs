@@ -1,5 +1,4 @@
-//! Every setting of the engine, declared once: the binary makes its flags of this table, and
-//! [`Config::from_env`] reads its variables.
+//! The table of the engine's settings. The binary makes its flags from this table, and [`Config::from_env`] reads its variables.
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
@@ -11,10 +10,10 @@ use super::{
 };
 
 impl Config {
-    /// Checks that every setting is within its range, as [`SETTINGS`] has it.
+    /// Checks that every setting is within the range that [`SETTINGS`] allows.
     ///
     /// # Errors
-    /// The first setting that is not.
+    /// The first setting that is out of its range.
     pub fn check(&self) -> Result<(), BadSetting> {
         let mut scratch = Self::default();
         SETTINGS.iter().try_for_each(|setting| {
@@ -22,10 +21,10 @@ impl Config {
         })
     }
 
-    /// The defaults, with the settings that `INGEST_…` variables of the environment give.
+    /// The default settings, changed by the `INGEST_…` environment variables that are set.
     ///
     /// # Errors
-    /// The first variable with a bad value, with what is allowed.
+    /// The first variable whose value is not allowed.
     pub fn from_env() -> Result<Self, BadSetting> {
         let mut config = Self::default();
         for setting in SETTINGS {
@@ -42,7 +41,8 @@ const MAILBOX: RangeInclusive<usize> = 0..=1000;
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 const ATTEMPTS: RangeInclusive<u32> = 1..=100;
 const WAIT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
-const PATIENCE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(30 * 24 * 3600);
+const OUTAGE_PATIENCE: RangeInclusive<Duration> =
+    Duration::ZERO..=Duration::from_secs(30 * 24 * 3600);
 const RATE: RangeInclusive<u32> = 0..=1_000_000;
 const BATCH: RangeInclusive<usize> = 1..=10_000;
 const MAX_BODY: RangeInclusive<u64> = 1..=1 << 30;
@@ -134,7 +134,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
         variable: "INGEST_MAX_BODY",
         allowed: "1B to 1GiB, with a unit: 512KiB, 8MiB, or in bytes",
         meaning: "Largest body; a larger one fails its id",
-        show: |config| Bytes(config.max_body).to_string(),
+        show: |config| ByteCount(config.max_body).to_string(),
         set: |config, text| {
             let bytes = text.parse::<ByteSize>().ok().map(|size| size.as_u64());
             put(
@@ -157,7 +157,12 @@ pub const SETTINGS: &[Setting<Config>] = &[
         allowed: "0s to 30days, with a unit: 30s, 10m, 1h",
         meaning: "How long to wait for an API that is out before the run ends",
         show: |config| show_duration(config.outage_patience),
-        set: |config, text| put(&mut config.outage_patience, duration(text, &PATIENCE)),
+        set: |config, text| {
+            put(
+                &mut config.outage_patience,
+                duration(text, &OUTAGE_PATIENCE),
+            )
+        },
     },
 ];
 
@@ -172,10 +177,10 @@ fn show_duration(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
 }
 
-/// A size that [`ByteSize`] reads back to the byte.
-struct Bytes(u64);
+/// Formats a number of bytes so that [`ByteSize`] reads exactly the same number.
+struct ByteCount(u64);
 
-impl fmt::Display for Bytes {
+impl fmt::Display for ByteCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const MIB: u64 = 1024 * 1024;
         match self.0 {
@@ -215,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn every_default_is_a_value_that_its_setting_takes_and_shows() {
+    fn every_default_is_allowed_and_survives_being_shown_and_set() {
         for setting in SETTINGS {
             let shown = (setting.show)(&Config::default());
             let mut config = Config::default();
@@ -230,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_a_range_are_allowed_and_what_lies_beyond_is_not() {
+    fn the_ends_of_a_range_are_allowed_and_values_beyond_are_not() {
         for (name, good, bad) in [
             ("workers", ["1", "4096"], ["0", "4097"]),
             ("mailbox", ["0", "1000"], ["-1", "1001"]),
@@ -251,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_without_a_unit_is_refused_with_its_origin_and_what_is_right() {
+    fn a_duration_without_a_unit_is_refused_and_the_message_names_its_origin_and_what_is_allowed() {
         let error = setting("timeout").apply(&mut Config::default(), "INGEST_TIMEOUT", "5");
         let text = error.expect_err("no unit").to_string();
         assert!(

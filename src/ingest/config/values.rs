@@ -2,62 +2,63 @@
 
 use std::time::Duration;
 
-/// The settings of a pipeline. [`Config::default`] holds the defaults. [`SETTINGS`](super::SETTINGS) holds the ranges, which a pipeline checks when
-/// it starts.
+/// The settings of a pipeline. [`Config::default`] has the defaults, [`SETTINGS`](super::SETTINGS) the ranges. A pipeline checks the
+/// ranges when it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Fetcher actors, which is the most requests in flight.
+    /// The number of fetchers, which is the most requests in flight.
     ///
-    /// Too low: the API's latency is the bound, and the machine is idle. Too high: the API refuses or slows down, and each request
-    /// holds a connection.
+    /// Too low: the machine is idle while it waits for the API. Too high: the API refuses requests or slows down, and each fetcher
+    /// takes a connection.
     pub workers: usize,
     /// Ids that may wait at a fetcher behind the one in flight.
     ///
-    /// Too low: a fetcher may be idle for the microseconds until it gets its next id. Too high: more ids wait behind a slow one.
+    /// Too low (0): a fetcher is idle for some microseconds until it gets its next id. Too high: more ids wait behind a slow one.
     pub mailbox: usize,
     /// The deadline of one attempt, from connecting to the last byte.
     ///
-    /// Too low: slow answers are thrown away and asked for again. Too high: an answer that never comes keeps a fetcher for long.
+    /// Too low: slow answers are thrown away and requested again. Too high: a request without an answer blocks its fetcher for long.
     pub timeout: Duration,
     /// Attempts per id, the first included.
     ///
-    /// Too low: a short trouble of the API fails ids. Too high: an id that can only fail keeps a fetcher for long.
+    /// Too low: ids fail when the API fails for a short time. Too high: an id that can only fail blocks its fetcher for long.
     pub attempts: u32,
-    /// The longest wait before the second attempt. It doubles for each further attempt; the wait itself is random (full jitter).
+    /// The longest wait before the second attempt. It doubles for each further attempt. The wait itself is random (full jitter).
     ///
-    /// Too low: all attempts are spent before the API has recovered. Too high: fetchers are idle after a short trouble.
+    /// Too low: all attempts are used up before the API has recovered. Too high: fetchers stay idle after the API has recovered.
     pub backoff: Duration,
-    /// The cap of that doubling.
+    /// The longest wait before any attempt, however often `backoff` doubled.
     ///
-    /// Too low: an API in trouble is asked often. Too high: its recovery is noticed late.
+    /// Too low: an API that fails gets many requests. Too high: its recovery is noticed late.
     pub backoff_max: Duration,
     /// Requests per second over all fetchers, retries included; 0 is no limit.
     ///
     /// Too low: the run takes longer than it needs. Too high: the API may refuse or block this client.
     pub rate: u32,
     /// Whether concurrency and rate are lowered to what the API accepts. `workers` and `rate` stay the upper bounds.
+    ///
+    /// Off: an API that refuses requests gets them again and again. On: the limits start low and take some seconds to rise.
     pub adaptive: bool,
     /// The most rows of one transaction.
     ///
-    /// Too low: each transaction costs a commit of its own. Too high: more memory is held, and a bad row makes more rows be written
-    /// one by one.
+    /// Too low: more commits, which are slow. Too high: more memory, and one bad row makes more rows be written one by one.
     pub batch: usize,
-    /// How long rows may wait for more. A batch is written when a hundred rows (or `batch`, if that is less) wait and nothing is
-    /// being written, or when its first row has waited this long.
+    /// How long a row may wait for its batch to fill. A batch is written when a hundred rows (or `batch`, if that is less) wait and no
+    /// other batch is being written, or when a row has waited this long.
     ///
-    /// Too low: many small transactions. Too high: a slow trickle of ids is committed late.
+    /// Too low: many small transactions. Too high: if ids come slowly, their records are committed late.
     pub linger: Duration,
     /// The largest body, in bytes. A larger one fails its id.
     ///
-    /// Too low: records are refused. Too high: a broken or hostile server can fill more memory.
+    /// Too low: ids of large records fail. Too high: a broken or hostile server can fill more memory.
     pub max_body: u64,
-    /// How long requests in flight may go on when a run is cancelled.
+    /// How long requests in flight may continue when a run is cancelled.
     ///
-    /// Too low: requests are dropped and their ids asked for again by the next run. Too high: cancelling takes long.
+    /// Too low: requests are dropped, and the next run makes them again. Too high: a cancelled run takes long to end.
     pub drain: Duration,
-    /// How long an API that is out is waited for before the run ends.
+    /// How long a run waits for an API that is out before it ends.
     ///
-    /// Too low: a restart of the API ends the run. Too high: a run waits long for an API that does not come back.
+    /// Too low: a restart of the API ends the run. Too high: the run waits long for an API that does not come back.
     pub outage_patience: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What a run shares with everything that works for it: the stop signal, the recorder and the circuit breaker.
+//! The control of a run: its stop signal, its recorder and its circuit breaker, shared by all that work for the run.
 
 use std::{
     future::Future,
@@ -16,13 +16,16 @@ use crate::ingest::{
     stats::recorder::Recorder,
 };
 
-/// One run's shared state. It is made with the run and lives as long as anything refers to the run.
+/// The state that the actors and the handles of a run share.
 #[derive(Debug)]
 pub(crate) struct RunControl {
+    /// Stops the requests of the run.
     pub(crate) stop: StopSignal,
+    /// Counts what happens in the run.
     pub(crate) recorder: Recorder,
+    /// Decides whether the API is out. The client records each attempt in it, and the coordinator acts on its state.
     breaker: Mutex<Breaker>,
-    /// Tells the coordinator that the breaker's state changed.
+    /// Wakes the coordinator when the breaker's state changed.
     breaker_changed: Notify,
     /// Cancelled when the run has ended, with a report or with its pipeline.
     ended: CancellationToken,
@@ -41,23 +44,24 @@ impl Default for RunControl {
 }
 
 impl RunControl {
+    /// Locks the circuit breaker.
     pub(crate) fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the breaker how an attempt ended; `quiet_until` is how long the API asked to be left alone.
+    /// Records the end of an attempt in the breaker. `quiet_until` is the end of the throttle's cool-down, if there was one.
     pub(crate) fn record_signal(&self, signal: Signal, quiet_until: Option<Instant>) {
         if self.breaker().record(Instant::now(), signal, quiet_until) {
             self.breaker_changed.notify_one();
         }
     }
 
-    /// Waits until the breaker's state has changed.
+    /// Waits until the breaker's state changes, or returns at once if it has changed since the last call.
     pub(crate) async fn breaker_changed(&self) {
         self.breaker_changed.notified().await;
     }
 
-    /// Waits for a permit to start a request, and records the wait; `None` once the run is stopping.
+    /// Waits for a permit to start a request, and records how long it waited. `None` as soon as the run is stopping.
     pub(crate) async fn wait_for_permit<T>(
         &self,
         mut permit: Pin<&mut impl Future<Output = T>>,
@@ -74,7 +78,7 @@ impl RunControl {
         Some(permit)
     }
 
-    /// The run has ended when this guard is dropped.
+    /// Makes the guard whose drop marks the end of the run.
     pub(crate) fn end_guard(&self) -> DropGuard {
         self.ended.clone().drop_guard()
     }

@@ -1,4 +1,4 @@
-//! What a host holds of a pipeline and of its runs, and how they are stopped.
+//! The handles that a host holds of a pipeline and of its runs, and how runs are stopped.
 
 pub(crate) mod pipeline;
 pub(crate) mod run;

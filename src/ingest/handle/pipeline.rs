@@ -18,28 +18,29 @@ use crate::ingest::{
     source::Id,
 };
 
-/// A running pipeline: a coordinator, its fetchers and a storage. Clones are handles of the same pipeline. When the last handle is
-/// dropped, the actors stop.
+/// A handle of a running pipeline: a coordinator, its fetchers and a Storage. Clones are handles of the same pipeline. The actors stop
+/// when the last `Pipeline` and [`Run`] are dropped.
 pub struct Pipeline<I: Id> {
-    inner: Arc<Inner<I>>,
+    inner: Arc<PipelineInner<I>>,
 }
 
-struct Inner<I: Id> {
+struct PipelineInner<I: Id> {
     coordinator: Addr<Coordinator<I>>,
-    /// Cancelled when Storage has closed its connections.
+    /// Cancelled when Storage has closed its connection pool.
     closed: CancellationToken,
 }
 
 impl<I: Id> Pipeline<I> {
     pub(crate) fn new(coordinator: Addr<Coordinator<I>>, closed: CancellationToken) -> Self {
-        let inner = Arc::new(Inner {
+        let inner = Arc::new(PipelineInner {
             coordinator,
             closed,
         });
         Self { inner }
     }
 
-    /// Ingests a list of ids, after the runs that were started before. The list is read only as fast as its ids are fetched.
+    /// Starts a run of a list of ids. It begins when the runs before it have ended. The list is read only as fast as its ids are
+    /// fetched.
     pub fn run<L>(&self, ids: L) -> Run<I>
     where
         L: IntoIterator<Item = I>,
@@ -48,7 +49,7 @@ impl<I: Id> Pipeline<I> {
         self.run_stream(stream::iter(ids))
     }
 
-    /// Ingests a stream of ids. It is polled only when there is room for another id.
+    /// Starts a run of a stream of ids. The stream is polled only when a fetcher has room for another id.
     pub fn run_stream(&self, ids: impl Stream<Item = I> + Send + 'static) -> Run<I> {
         let coordinator = &self.inner.coordinator;
         let start = Start::stream(ids);
@@ -59,30 +60,30 @@ impl<I: Id> Pipeline<I> {
         Run::new(reported, watch, self.inner.clone())
     }
 
-    /// Hands out no more ids, of any run, until [`Pipeline::resume`]. Requests in flight and their retries go on, and so do ids
-    /// that wait at a fetcher ([`Config::mailbox`](crate::Config::mailbox)). What was fetched is committed.
+    /// Pauses the pipeline: no ids are handed out until [`Pipeline::resume`]. Fetchers finish the ids that they hold, retries and
+    /// [mailbox](crate::Config::mailbox) included, and their answers are committed.
     pub fn pause(&self) {
         self.inner.coordinator.do_send(Pause);
     }
 
-    /// Hands out ids again.
+    /// Ends a pause.
     pub fn resume(&self) {
         self.inner.coordinator.do_send(Resume);
     }
 
-    /// Cancels every run, drains, stops the actors, and reports how the runs ended.
+    /// Cancels all runs, drains them, stops the actors, and reports how the runs ended.
     ///
-    /// Requests in flight may go on for three quarters of `within`; what they bring is committed in the rest. If all of it is done
-    /// in time, which usually takes much less, the pipeline's connections are closed too. The runs' own reports come before this
-    /// one. No run can be started afterwards.
+    /// Requests in flight may continue for three quarters of `within`; the rest is for committing their answers. Usually all of it
+    /// takes much less. If it is done in time, the database connections are closed, too, when this returns. The reports of the runs
+    /// come before this one. No run can be started afterwards.
     ///
     /// # Errors
-    /// The pipeline had stopped before.
+    /// The pipeline has stopped already.
     pub async fn shutdown(&self, within: Duration) -> Result<ShutdownReport, PipelineStopped> {
         let deadline = Instant::now().checked_add(within);
         let answer = self.inner.coordinator.send(Shutdown { within });
         let report = answer.await.map_err(|_| PipelineStopped)??;
-        // If this outlasts the bound, a commit is still under way.
+        // This takes longer than the deadline only if a commit is still under way.
         let closed = self.inner.closed.cancelled();
         match deadline {
             Some(deadline) => _ = timeout_at(deadline, closed).await,
@@ -91,8 +92,8 @@ impl<I: Id> Pipeline<I> {
         Ok(report)
     }
 
-    /// The actor behind this handle, for hosts that send the [messages](crate::ingest::messages) themselves. Its address keeps
-    /// nothing alive: the actor stops with the last handle.
+    /// The actor behind this handle, for hosts that send the [messages](crate::ingest::messages) themselves. The actor stops when the
+    /// last handle is dropped, even if its address is still held.
     pub fn coordinator(&self) -> Addr<Coordinator<I>> {
         self.inner.coordinator.clone()
     }
@@ -106,7 +107,7 @@ impl<I: Id> Clone for Pipeline<I> {
     }
 }
 
-impl<I: Id> Drop for Inner<I> {
+impl<I: Id> Drop for PipelineInner<I> {
     fn drop(&mut self) {
         self.coordinator.do_send(HandlesDropped);
     }

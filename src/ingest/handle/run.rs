@@ -19,20 +19,23 @@ use crate::ingest::{
     outcome::{progress::Progress, report::Report},
 };
 
-/// A run that is under way or waits for the runs before it. Await it for its [`Report`]. Dropping it does not stop the run.
+/// The handle of a run that is under way or waits for the runs before it. Await it for its [`Report`]. Dropping it does not stop the
+/// run.
 #[must_use = "a run goes on without its handle, but its report is lost"]
 pub struct Run<I> {
     report: oneshot::Receiver<Report<I>>,
     watch: RunWatch,
-    /// Keeps the pipeline alive: whoever awaits a run needs no other handle.
+    /// Keeps the pipeline alive, so that a run can be awaited after all other handles are dropped.
     _pipeline: Arc<dyn Any + Send + Sync>,
 }
 
-/// Watches and cancels a run from elsewhere while its [`Run`] is awaited.
+/// Watches and cancels a run while its [`Run`] is awaited. It does not keep the pipeline alive.
 #[derive(Clone, Debug)]
 pub struct RunWatch {
     run: RunId,
+    /// Has the counters, and knows whether the run has ended.
     control: Arc<RunControl>,
+    /// The coordinator.
     cancel: Recipient<Cancel>,
 }
 
@@ -49,7 +52,7 @@ impl<I> Run<I> {
         }
     }
 
-    /// A handle that watches or cancels this run while it is awaited.
+    /// A handle that watches and cancels this run while it is awaited.
     pub fn watch(&self) -> RunWatch {
         self.watch.clone()
     }
@@ -67,8 +70,8 @@ impl<I> Run<I> {
         self.watch.events(every)
     }
 
-    /// Stops handing out ids, lets requests in flight finish within [`Config::drain`](crate::Config::drain), and commits what
-    /// was fetched. The report still comes.
+    /// Cancels the run: no more of its ids are handed out, and requests in flight may continue for
+    /// [`Config::drain`](crate::Config::drain). Their answers are committed, and the run still ends with a report.
     pub fn cancel(&self) {
         self.watch.cancel();
     }
@@ -98,8 +101,8 @@ impl RunWatch {
         self.control.recorder.progress()
     }
 
-    /// The counters now, after each `every` (at least a millisecond), and at the end of the run, which ends the stream. Poll it
-    /// inside an actix System or a tokio runtime with a timer.
+    /// A stream of the counters: now, once per `every` (at least a millisecond), and at the end of the run, which ends the stream.
+    /// Poll it inside an actix System or a tokio runtime with a timer.
     pub fn events(&self, every: Duration) -> impl Stream<Item = Progress> + Send + 'static + use<> {
         let every = every.max(Duration::from_millis(1));
         let first = Some((self.control.clone(), Duration::ZERO));
@@ -116,7 +119,7 @@ impl RunWatch {
         self.control.has_ended()
     }
 
-    /// The run's id in [messages](crate::ingest::messages).
+    /// Identifies the run in [messages](crate::ingest::messages).
     pub fn id(&self) -> RunId {
         self.run
     }

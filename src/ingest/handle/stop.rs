@@ -1,4 +1,4 @@
-//! How a run is stopped: first nothing new starts, then what is in flight is dropped.
+//! The stop signal of a run, with two steps: first no new request starts, later the requests in flight are dropped.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -6,20 +6,22 @@ use futures_util::FutureExt;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// Stops a run in two steps, with the drain in between.
+/// Stops a run in two steps. The time between them is the drain.
 #[derive(Debug, Default)]
 pub(crate) struct StopSignal {
+    /// Cancelled by the first step.
     stopping: CancellationToken,
+    /// Cancelled by the second step.
     aborted: CancellationToken,
 }
 
 impl StopSignal {
-    /// First step: no request starts any more, and fetchers that wait to start one give up.
+    /// The first step: no more attempts start, and fetchers that wait to start one return.
     pub(crate) fn stop(&self) {
         self.stopping.cancel();
     }
 
-    /// Second step: requests in flight are dropped.
+    /// The second step: requests in flight are dropped. It includes the first step.
     pub(crate) fn abort(&self) {
         self.stopping.cancel();
         self.aborted.cancel();
@@ -33,22 +35,22 @@ impl StopSignal {
         self.aborted.is_cancelled()
     }
 
-    /// Sleeps; `None` once the run is stopping.
+    /// Sleeps before a retry. `None` as soon as the run is stopping.
     pub(crate) async fn sleep(&self, time: Duration) -> Option<()> {
         self.stopping.run_until_cancelled(sleep(time)).await
     }
 
-    /// Waits for something that a request needs to start; `None` once the run is stopping.
+    /// Waits for something that an attempt needs to start. `None` as soon as the run is stopping.
     pub(crate) async fn unless_stopping<T>(&self, wanted: impl Future<Output = T>) -> Option<T> {
         self.stopping.run_until_cancelled(wanted).await
     }
 
-    /// Waits for something that started; `None` once the run is aborted.
+    /// Waits for an attempt that has started, or for room for its answer. `None` as soon as the run is aborted.
     pub(crate) async fn unless_aborted<T>(
         &self,
         mut wanted: Pin<&mut impl Future<Output = T>>,
     ) -> Option<T> {
-        // Most often it is there at once, and the token need not be watched.
+        // Most often it is ready at once. Then it is cheaper not to watch the token.
         match wanted.as_mut().now_or_never() {
             Some(at_once) => Some(at_once),
             None => self.aborted.run_until_cancelled(wanted).await,

@@ -1,4 +1,4 @@
-//! One attempt: an HTTP exchange under one deadline, with the redirects that it is sent on and the resend of a stale connection.
+//! One attempt: an HTTP exchange with one deadline. It includes redirects, and resends after stale connections.
 
 use std::{
     pin::pin,
@@ -21,38 +21,39 @@ use crate::ingest::{
         tally::Tally,
         target::{REDIRECTS_MAX, Target},
     },
-    limits::throttle::{Kind, Permit, Throttle},
+    limits::throttle::{Permit, RequestKind, Throttle},
 };
 
-/// Larger bodies are read only when the backlog has room for all of them. Many fetchers could otherwise hold a large body each.
+/// Of a larger body, only this much is read before the backlog has room for all of it. Otherwise many fetchers could each hold a
+/// large body.
 const SMALL_BODY: usize = 64 * 1024;
 
-/// What every attempt of a pipeline works with, and within which bounds.
+/// What an attempt uses, and its bounds.
 pub(super) struct Exchange<'a> {
     pub(super) connections: &'a ConnectionPool,
     pub(super) bodies: &'a BodyArena,
     pub(super) throttle: &'a Throttle,
     pub(super) backlog: &'a Backlog,
-    /// From connecting to the last byte, redirects included, waits of our own excluded.
+    /// The longest time from connecting to the last byte. It includes redirects and excludes waits of our own.
     pub(super) timeout: Duration,
     /// The largest body, in bytes.
     pub(super) max_body: usize,
 }
 
-/// What one request of an attempt led to.
+/// The result of one request of an attempt.
 enum AttemptStep {
-    /// A success, and its body as far as it is small.
+    /// A success. Of a large body, only the beginning has been read.
     Answer(Body),
-    /// The server names another place.
+    /// The server names another URL.
     Redirect { code: u16, target: Target },
-    /// The API asked meanwhile to be left alone. Nothing was sent.
+    /// A cool-down began while this request connected. Nothing was sent.
     Cooling,
-    /// The connection had been closed since its last answer. Nothing was answered.
+    /// The server had closed the kept connection. There was no answer.
     Stale,
 }
 
-/// Makes one attempt. `permit` is the right to start its first request; each further request takes a permit of its own, and the
-/// last one is left in `permit`.
+/// Makes one attempt. `permit` is the permit of its first request. Each further request takes a permit of its own; the last one is in
+/// `permit` when the attempt ends.
 pub(super) async fn attempt<'a>(
     exchange: &Exchange<'a>,
     target: &Target,
@@ -72,7 +73,7 @@ pub(super) async fn attempt<'a>(
                 let connection = slot.connect(target, reuse, tally).await?;
                 request(exchange, target, connection).await
             };
-            // Pinned here, since moving a large future copies it.
+            // Pinned here, because moving a large future would copy it.
             timeout_at(deadline, pin!(request))
                 .await
                 .map_err(is_late)??
@@ -82,7 +83,7 @@ pub(super) async fn attempt<'a>(
             AttemptStep::Cooling => {}
             AttemptStep::Stale => {
                 tally.resends += 1;
-                // Other idle connections may be closed, too; a new one is not.
+                // Other idle connections may be closed, too. A new one is not.
                 reuse = Reuse::Forbidden;
             }
             AttemptStep::Redirect { code, target } => {
@@ -93,12 +94,12 @@ pub(super) async fn attempt<'a>(
                 redirected_to = Some(target);
             }
         }
-        // A further request waits for a permit like any other. The place in flight is free meanwhile, or requests that wait for
-        // their second permit could hold all places.
+        // A further request needs a permit, too. The old permit is given back first. Otherwise requests that wait for their second
+        // permit could hold all permits, and wait for ever.
         *permit = None;
         *permit = Some(
             tally
-                .own_wait(exchange.throttle.acquire(Kind::Regular))
+                .own_wait(exchange.throttle.acquire(RequestKind::Regular))
                 .await,
         );
     };
@@ -120,33 +121,38 @@ pub(super) async fn attempt<'a>(
     Ok((exchange.bodies.store(body.into_bytes()), room))
 }
 
-/// Makes one request over a connection. A status other than success is known once the head is there, however its body ends.
+/// Makes one request over a connection. A status other than success counts as soon as the head is there, even if the body breaks off.
 async fn request(
     exchange: &Exchange<'_>,
     target: &Target,
     mut connection: PooledConnection,
 ) -> Result<AttemptStep, AttemptError> {
     if exchange.throttle.is_cooling() {
-        // The API asked to be left alone while this one connected.
+        // The cool-down began while this request connected.
         connection.release();
         return Ok(AttemptStep::Cooling);
     }
     let status = match connection.get(target).await {
+        Ok(status) => status,
         Err(ConnectionError::Stale) => return Ok(AttemptStep::Stale),
-        status => status?,
+        Err(error) => return Err(error.into()),
     };
     if status.is_success() {
         let mut body = Body::new(connection, exchange.max_body)?;
         body.read_until(SMALL_BODY).await?;
         return Ok(AttemptStep::Answer(body));
     }
-    let refused = refusal(target, status.as_u16(), connection.headers());
+    let step = step_without_body(target, status.as_u16(), connection.headers());
     discard(connection);
-    refused
+    step
 }
 
-/// What an answer other than a success means.
-fn refusal(target: &Target, code: u16, headers: &HeaderMap) -> Result<AttemptStep, AttemptError> {
+/// The result of a request whose answer is not a success: a redirect or an error.
+fn step_without_body(
+    target: &Target,
+    code: u16,
+    headers: &HeaderMap,
+) -> Result<AttemptStep, AttemptError> {
     if code < 200 {
         let why = format!("the server answered with HTTP status {code}, which was not asked for");
         return Err(AttemptError::Reset(why));

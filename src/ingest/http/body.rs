@@ -1,4 +1,4 @@
-//! Reads the body of an answer, within its bounds and into memory of its own.
+//! Reads the body of an answer, up to the largest size that is allowed.
 
 use std::time::Duration;
 
@@ -7,25 +7,31 @@ use tokio::time::timeout;
 
 use crate::ingest::http::{error::AttemptError, pool::PooledConnection};
 
-/// A small body of an error is read to its end, so that its connection can be used again. More bytes than this are not worth it.
+/// The body of an error is read to its end, so that the connection can be used again. For more bytes than this, a new connection is
+/// cheaper.
 const DISCARD_MAX: usize = 64 * 1024;
 
-/// Reading the body of an error for longer than this is not worth it either.
+/// If reading the body of an error takes longer than this, a new connection is cheaper.
 const DISCARD_TIME: Duration = Duration::from_millis(100);
 
-/// A body that is being read. Its parts are copied: as they come, each keeps alive the buffer that it was read into, which is much
-/// larger than most records.
+/// A body that is being read.
+///
+/// Its parts are copied into memory of its own. Each part that hyper returns keeps a whole read buffer alive, which is much larger
+/// than most records.
 pub(super) struct Body {
-    /// `None` at the end of the body, when the connection is free for others.
+    /// Where the rest of the body comes from. `None` once the body is whole: then the connection is back in the pool.
     connection: Option<PooledConnection>,
+    /// What was read so far.
     bytes: Vec<u8>,
-    /// The whole length, if the head named it.
+    /// The length of the whole body, if the head named it.
     announced: Option<usize>,
     /// The largest allowed length.
     limit: usize,
 }
 
 impl Body {
+    /// The body that follows the head that `connection` has read.
+    ///
     /// # Errors
     /// The announced length is over the limit.
     pub(super) fn new(connection: PooledConnection, limit: usize) -> Result<Self, AttemptError> {
@@ -43,7 +49,7 @@ impl Body {
         })
     }
 
-    /// Reads until `length` bytes are there, or all of them.
+    /// Reads until at least `length` bytes are there or the body is whole.
     pub(super) async fn read_until(&mut self, length: usize) -> Result<(), AttemptError> {
         while self.bytes.len() < length
             && let Some(connection) = &mut self.connection
@@ -71,7 +77,7 @@ impl Body {
             return Err(AttemptError::TooLarge { limit: self.limit });
         }
         if needed > self.bytes.capacity() {
-            // It doubles, but never takes more memory than the backlog counts for it.
+            // The buffer doubles, but never takes more memory than the backlog counts for it.
             let doubled =
                 (2 * self.bytes.capacity()).clamp(needed, self.expected_len().max(needed));
             self.bytes.reserve_exact(doubled - self.bytes.len());
@@ -84,7 +90,7 @@ impl Body {
         self.connection.is_none()
     }
 
-    /// The bytes that are there.
+    /// How many bytes were read so far.
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
     }
@@ -99,7 +105,7 @@ impl Body {
     }
 }
 
-/// Reads and drops the body of an error, in the background if need be.
+/// Reads and drops the body of an error, and gives the connection back to the pool. What takes longer continues in the background.
 pub(super) fn discard(connection: PooledConnection) {
     let mut reading = Box::pin(read_and_release(connection));
     if (&mut reading).now_or_never().is_none() {

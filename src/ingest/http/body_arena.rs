@@ -1,23 +1,24 @@
-//! Memory for the bodies that wait to be stored.
+//! Memory for the bodies that wait to be committed. Small bodies share blocks of memory.
 //!
-//! The thread that writes frees them. If each body had memory of its own, the allocator would make that thread and the arbiter wait
-//! for each other. So small bodies share a block, which is freed with the last of them.
+//! The arbiter allocates bodies, and the thread that writes them frees them. With an allocation for each body, these two threads
+//! would often wait for each other in the allocator. A shared block is freed only once, with the last of its bodies.
 
 use std::cell::RefCell;
 
 use bytes::{Bytes, BytesMut};
 
+/// The size of a shared block.
 const BLOCK: usize = 64 * 1024;
 
-/// Larger bodies have memory of their own.
+/// Larger bodies keep their own memory.
 const SMALL: usize = BLOCK / 16;
 
+/// Holds the block that small bodies are now copied into.
 #[derive(Default)]
 pub(super) struct BodyArena(RefCell<BytesMut>);
 
 impl BodyArena {
-    /// Copies a small body into a shared block. Keeps a large one, in memory that is not larger than the body: the bound on the
-    /// backlog counts the bytes of bodies.
+    /// Copies a small body into a shared block. Shrinks the memory of a large one to its length, because the backlog counts only that.
     pub(super) fn store(&self, body: Vec<u8>) -> Bytes {
         if body.len() > SMALL {
             return Bytes::from(body.into_boxed_slice());
@@ -36,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_comes_out_as_it_went_in_whatever_its_size() {
+    fn a_stored_body_has_the_same_bytes_whatever_its_size() {
         let arena = BodyArena::default();
         for size in [0, 1, SMALL, SMALL + 1, BLOCK, 3 * BLOCK] {
             let body: Vec<u8> = (0..size).map(|byte| byte as u8).collect();

@@ -1,4 +1,4 @@
-//! The client: tries a URL until there is an answer, with a permit for each request and a wait before each retry.
+//! The client: makes attempts for a URL until there is an answer. Each request takes a permit; before each retry there is a wait.
 
 use std::{cell::Cell, fmt::Display, pin::pin, rc::Rc, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::ingest::{
     limits::{
         backoff::RetryPolicy,
         signal::Signal,
-        throttle::{AttemptEnd, Kind, Throttle},
+        throttle::{AttemptEnd, RequestKind, Throttle},
     },
     outcome::{
         answer::Answer,
@@ -30,24 +30,26 @@ use crate::ingest::{
     stats::event::{Event, RequestEnd},
 };
 
-/// Fetches URLs as the settings say, and keeps connections between requests.
+/// Fetches URLs, and keeps connections open between requests.
 ///
-/// A client belongs to the arbiter that it was made on. Clones share connections, rate and limits, and so do all pipelines that
-/// are [given](crate::Builder::client) the same client.
+/// A client cannot leave its thread. Clones share connections, rate and limits. So do all pipelines that
+/// [use](crate::Builder::client) the same client.
 #[derive(Clone)]
-pub struct Client(Rc<Inner>);
+pub struct Client(Rc<ClientInner>);
 
-struct Inner {
+struct ClientInner {
     connections: ConnectionPool,
+    /// Memory for small bodies.
     bodies: BodyArena,
+    /// Decides when the next request of this client may start.
     throttle: Throttle,
-    /// For the requests that the client makes itself.
+    /// The settings of requests by [`Client::get`]. A pipeline passes its own settings.
     settings: RequestSettings,
-    /// The settings that every user of this client shares.
+    /// The settings that count for every user of this client. The builder compares them with the pipeline's.
     shared: SharedSettings,
 }
 
-/// How one user of a client wants its requests made.
+/// The settings of requests that may differ between the users of a client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestSettings {
     pub(crate) retry: RetryPolicy,
@@ -67,7 +69,7 @@ impl RequestSettings {
     }
 }
 
-/// The settings that all users of a client have in common.
+/// The settings that are the same for all users of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SharedSettings {
     /// Requests per second; 0 is no limit.
@@ -75,20 +77,20 @@ pub(crate) struct SharedSettings {
     pub(crate) adaptive: bool,
 }
 
-/// A URL to fetch.
-pub(crate) struct Request<'a, I> {
+/// What to fetch.
+pub(crate) struct FetchRequest<'a, I> {
     /// The id, for logs.
     pub(crate) id: &'a I,
     pub(crate) url: String,
     pub(crate) headers: &'a [(String, String)],
-    /// Whether a status says that there is no such record.
+    /// Whether an HTTP status means that there is no such record.
     pub(crate) is_absent: &'a dyn Fn(u16) -> bool,
 }
 
 impl Client {
     /// A client with at most `config.workers` connections.
     pub fn new(config: &Config) -> Self {
-        Self(Rc::new(Inner {
+        Self(Rc::new(ClientInner {
             connections: ConnectionPool::new(config.workers),
             bodies: BodyArena::default(),
             throttle: Throttle::new(config.rate, config.adaptive.then_some(config.workers)),
@@ -100,46 +102,53 @@ impl Client {
         }))
     }
 
+    /// The settings that are the same for all users of this client.
     pub(crate) fn shared_settings(&self) -> SharedSettings {
         self.0.shared
     }
 
-    /// Reads one document that is not a record, such as a list of ids.
+    /// Fetches one document that is not a record, such as a list of ids.
     ///
     /// # Errors
     /// The failure of the last attempt.
+    ///
+    /// # Panics
+    /// It runs outside an actix arbiter or another `LocalSet`.
     pub async fn get(&self, url: &str, headers: &[(String, String)]) -> Result<Bytes, Failure> {
-        let request = Request {
+        let request = FetchRequest {
             id: &url,
             url: url.to_owned(),
             headers,
             is_absent: &|_| false,
         };
         let settings = &self.0.settings;
-        let (backlog, control, attempts) = (Backlog::new(1), RunControl::default(), Cell::new(0));
+        let backlog = Backlog::new(1);
+        let control = RunControl::default();
+        let attempts = Cell::new(0);
         let answer = self
             .fetch(request, settings, &backlog, &control, &attempts)
             .await;
         let (kind, message) = match answer {
             Some(Answer::Body(body, _)) => return Ok(body),
             Some(Answer::Failed(kind, message)) => (kind, message),
-            // No status means absent here, and nothing stops this run.
+            // This cannot happen: no status means absent here, and this run is never stopped.
             Some(Answer::Absent) | None => (FailureKind::Status, "no answer".to_owned()),
         };
         Err(Failure::new(kind, message, attempts.get()))
     }
 
-    /// Tries until there is an answer; `None` if the run is stopped before. `attempts` counts the attempts begun, even if the
-    /// caller's code panics in between.
+    /// Makes attempts until there is an answer; `None` if the run is stopped before.
+    ///
+    /// `attempts` counts the attempts that began. It belongs to the caller, so that the count survives a panic in `is_absent`.
     pub(crate) async fn fetch<I: Display>(
         &self,
-        request: Request<'_, I>,
+        request: FetchRequest<'_, I>,
         settings: &RequestSettings,
         backlog: &Backlog,
         control: &RunControl,
         attempts: &Cell<u32>,
     ) -> Option<Answer> {
-        let Inner {
+        let ClientInner {
             connections,
             bodies,
             throttle,
@@ -161,10 +170,10 @@ impl Client {
         let mut being_retried = None;
         loop {
             let kind = match attempts.get() {
-                0 => Kind::Regular,
-                _ => Kind::Retry,
+                0 => RequestKind::Regular,
+                _ => RequestKind::Retry,
             };
-            // Large futures are pinned here, since moving one copies it.
+            // Large futures are pinned here, because moving one would copy it.
             let acquiring = pin!(throttle.acquire(kind));
             let mut permit = Some(control.wait_for_permit(acquiring).await?);
             let number = attempts.get() + 1;

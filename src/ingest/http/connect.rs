@@ -1,4 +1,4 @@
-//! Opens sockets: awc connects, with TLS for https.
+//! Connects sockets with awc, with TLS for https.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,15 +16,16 @@ use crate::ingest::http::{
     target::Target,
 };
 
-/// awc's own timeouts. An attempt has a deadline of its own, which is never longer.
+/// Timeouts of awc that must never take effect: the deadline of an attempt is never longer.
 const AWC_TIMEOUT: Duration = Duration::from_secs(3600);
 
 type ConnectService = RcService<Connect, BoxedSocket, ConnectError>;
 
-/// Connects to servers. The way for https is set up when the first https URL is asked for: reading the system's certificates takes
-/// time that plain HTTP need not spend.
+/// Connects to servers.
 pub(super) struct Connecting {
+    /// For http.
     plain: ConnectService,
+    /// For https. Made when the first https URL is requested, because reading the system's certificates takes time.
     tls: OnceCell<ConnectService>,
 }
 
@@ -36,13 +37,14 @@ impl Connecting {
         }
     }
 
+    /// Connects to the server of a target.
     pub(super) async fn connect(&self, target: &Target) -> Result<BoxedSocket, AttemptError> {
         let service = if target.is_https() {
             self.tls.get_or_try_init(with_tls).await?
         } else {
             &self.plain
         };
-        // awc's URLs are those of an older version of the `http` crate.
+        // awc uses the `Uri` of an older version of the `http` crate.
         let uri = target.uri().to_string().parse().map_err(|error| {
             AttemptError::Request(format!("`{}` is not a URL: {error}", target.uri()))
         })?;
@@ -76,8 +78,8 @@ where
     boxed::rc_service(service.map(|io| -> BoxedSocket { Box::new(io) }))
 }
 
-/// Trusts the system's certificates, or those in the PEM file that `SSL_CERT_FILE` names. The crypto provider belongs to this
-/// configuration alone; the process-wide one is the host's.
+/// Trusts the system's certificates, or those in the PEM file that `SSL_CERT_FILE` names. Sets no process-wide crypto provider,
+/// because that is the host's choice.
 fn tls_config() -> Result<rustls::ClientConfig, String> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = rustls::RootCertStore::empty();

@@ -1,14 +1,15 @@
-//! One HTTP/1.1 connection: hyper speaks the protocol over a socket that awc connected.
+//! One HTTP/1.1 connection: hyper implements the protocol, over a socket that awc connected.
 //!
-//! What hyper does of RFC 9112, so that nothing here has to:
+//! hyper applies these rules of RFC 9112 and RFC 9110:
 //!
-//! - 6.3, rule 1: an answer with status 204 or 304 has no body, whatever lengths its head names.
-//! - 6.3, rule 3 and 6.1: Transfer-Encoding goes before Content-Length. An HTTP/1.0 answer with Transfer-Encoding is an error.
-//! - 6.3, rule 5: differing Content-Lengths are an error, equal ones are taken for one.
-//! - 6.3, rule 8: without a length, the body ends with the connection.
-//! - 9.3: a connection is kept unless HTTP/1.0 or `Connection: close` ends it. `Connection: Upgrade` does not.
-//! - RFC 9110, 15.2: informational answers are skipped, whatever their heads say. 101 is given out; it ends the connection.
-//! - Bytes that come while nothing is asked, such as those behind the end of an answer, make the connection unusable.
+//! - 9112, 6.3, rule 1: an answer with status 204 or 304 has no body, whatever lengths its head names.
+//! - 9112, 6.3, rule 3, and 6.1: Transfer-Encoding overrides Content-Length. In an HTTP/1.0 answer, Transfer-Encoding is an error.
+//! - 9112, 6.3, rule 5: Content-Lengths that differ are an error. Equal ones count as one.
+//! - 9112, 6.3, rule 8: without a length, the body ends with the connection.
+//! - 9112, 9.3: HTTP/1.0 or `Connection: close` ends the connection after the answer. `Connection: Upgrade` does not.
+//! - 9110, 15.2: informational answers are skipped, whatever their heads say. 101 is returned as an answer, and ends the connection.
+//!
+//! hyper also closes a connection if bytes come that answer no request, such as bytes after the end of an answer.
 
 use std::{cell::Cell, future::poll_fn, mem, pin::Pin, rc::Rc};
 
@@ -29,45 +30,48 @@ use crate::ingest::http::{
     target::Target,
 };
 
-/// The largest head of an answer, and the largest part of a body that hyper gives out at once.
+/// The largest head of an answer, and the largest part of a body that hyper returns at once.
 const BUFFER_MAX: usize = 64 * 1024;
 
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("hn-ingest/", env!("CARGO_PKG_VERSION")));
 
-/// Without this header, a server may use any coding (RFC 9110, 12.5.3).
+/// Asks for a body without compression. Without this header, a server may use any coding (RFC 9110, 12.5.3).
 const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("identity");
 
 /// A connection to a server, and the answer that is being read from it.
 pub(super) struct Connection {
+    /// With `authority`: the origin that this is connected to.
     scheme: Option<Scheme>,
     authority: Option<Authority>,
     /// The `Host` header of every request.
     host: HeaderValue,
-    /// The headers of the answer while its body is read. Afterwards empty: the next request uses their memory.
+    /// The headers of the answer while its body is read. Afterwards they are empty, and the next request uses their memory.
     headers: HeaderMap,
-    /// Hands requests to hyper's task, which reads and writes the socket.
+    /// Sends requests to hyper's task, which reads and writes the socket.
     sender: SendRequest<String>,
     /// Whether a byte arrived since the last request was sent.
     has_read: Rc<Cell<bool>>,
-    /// Whether there was an answer on this connection.
+    /// Whether the server has answered a request on this connection.
     has_answered: bool,
-    /// The rest of the body. `None` while there is no answer, and at the end of the body.
+    /// The rest of the body. `None` before an answer and after the end of its body.
     body: Option<Incoming>,
-    /// Whether the body ends only with the connection, and none of it has come yet.
+    /// Whether the body has no length and none of it has come yet. If the connection now ends, the body counts as cut short.
     may_be_cut_short: bool,
-    /// Whether the answer named both kinds of length.
+    /// Whether the answer has both Transfer-Encoding and Content-Length.
     has_two_lengths: bool,
 }
 
 /// Why there is no answer, or only part of one.
 #[derive(Debug, Error)]
 pub(super) enum ConnectionError {
-    /// The server had closed the connection after an earlier answer: nothing of this answer came.
+    /// The server had closed the connection after an earlier answer. It has not begun to answer this request.
     #[error("the server closed the connection after an earlier answer")]
     Stale,
+    /// The connection ended before the first byte of a body without a length.
     #[error("the connection broke: the body was cut short")]
     CutShort,
+    /// The connection broke, or the answer is not HTTP.
     #[error("the connection broke: {}", with_causes(.0))]
     Http(#[from] hyper::Error),
 }
@@ -87,7 +91,7 @@ impl Connection {
             .handshake(Socket::new(io, buffer, has_read.clone()))
             .await
             .map_err(ConnectionError::Http)?;
-        // It ends when the sender is dropped or the connection is closed. Its error also reaches the request that it concerns.
+        // This task ends when the sender is dropped or the connection is closed. Its errors reach the request in flight, too.
         actix_rt::spawn(connection);
         let (scheme, authority) = target.origin();
         Ok(Self {
@@ -109,27 +113,27 @@ impl Connection {
         (self.scheme.as_ref(), self.authority.as_ref()) == target.origin()
     }
 
-    /// Whether another request can be made: after an answer, or because none was made yet.
+    /// Whether another request can be made: the last answer is complete, or no request was made yet.
     pub(super) fn is_reusable(&self) -> bool {
-        // RFC 9112, 6.1: after both kinds of length, the end of the answer cannot be trusted.
+        // RFC 9112, 6.1: after an answer with both kinds of length, the connection must be closed.
         self.body.is_none()
             && !self.has_two_lengths
             && (self.sender.is_ready() || !self.has_answered)
     }
 
-    /// Whether an idle connection was closed: by the server, or because it sent something that was not asked for.
+    /// Whether an idle connection is closed: the server closed it, or sent bytes that answer no request.
     pub(super) fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
 
-    /// Asks for a target of this server, and waits for the head of the answer.
+    /// Requests a target of this server, and waits for the head of the answer.
     pub(super) async fn get(&mut self, target: &Target) -> Result<StatusCode, ConnectionError> {
         let request = self.request(target);
         self.has_read.set(false);
         let (head, body) = match self.sender.send_request(request).await {
             Ok(response) => response.into_parts(),
-            // Either hyper had not begun to send the request, or the server had not begun to answer it (RFC 9112, 9.3.1). An
-            // answer that cannot be parsed is neither.
+            // hyper had not begun to send the request, or the server had not begun to answer it. So it may be sent again (RFC 9112,
+            // 9.3.1). An answer that cannot be parsed is not stale: bytes of it were read.
             Err(error) if self.has_answered && (error.is_canceled() || !self.has_read.get()) => {
                 return Err(ConnectionError::Stale);
             }
@@ -137,7 +141,7 @@ impl Connection {
         };
         let is_timeout = head.status == StatusCode::REQUEST_TIMEOUT;
         if self.has_answered && is_timeout && asks_to_close(&head.headers) {
-            // Some servers say this when they close an idle connection. It answers no request.
+            // Some servers send this when they close an idle connection. It is not the answer to this request.
             return Err(ConnectionError::Stale);
         }
         self.has_answered = true;
@@ -149,6 +153,7 @@ impl Connection {
         Ok(head.status)
     }
 
+    /// Makes the request for a target. The target's headers replace those that every request has.
     fn request(&mut self, target: &Target) -> Request<String> {
         // An empty string is an empty body.
         let mut request = Request::new(String::new());
@@ -190,22 +195,23 @@ impl Connection {
             if frame.is_none() || body.is_end_stream() {
                 self.body = None;
             }
-            // Trailers are of no use.
+            // Other frames are trailers, which are ignored.
             if let Some(Ok(part)) = frame.map(Frame::into_data) {
                 self.may_be_cut_short = false;
                 return Ok(Some(part));
             }
         }
         if self.may_be_cut_short {
-            // A server that closes the connection right after the head has died rather than answered with nothing.
+            // Without a length, this would be an empty body. But most likely the server died after the head.
             return Err(ConnectionError::CutShort);
         }
-        // The headers would keep alive the buffer that they were read into.
+        // Their values keep the buffer alive that they were read into.
         self.headers.clear();
         Ok(None)
     }
 }
 
+/// Whether the server closes the connection after this answer.
 fn asks_to_close(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::CONNECTION);
     values

@@ -1,4 +1,4 @@
-//! Why an attempt brought no body.
+//! The error of an attempt: why it brought no body.
 
 use std::{error::Error, time::Duration};
 
@@ -6,31 +6,37 @@ use thiserror::Error;
 
 use crate::ingest::outcome::failure::FailureKind;
 
-/// Why an attempt brought no body.
+/// Why an attempt brought no body. Its message becomes the message of the [`Failure`](crate::Failure).
 #[derive(Debug, Error)]
 pub(crate) enum AttemptError {
+    /// The attempt's deadline is over.
     #[error("no whole answer within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
+    /// No connection was made.
     #[error("cannot connect: {0}")]
     Connect(String),
-    /// The connection broke, or what came over it was not HTTP.
+    /// The connection broke, or the server sent something that is not HTTP.
     #[error("{0}")]
     Reset(String),
+    /// A status other than success.
     #[error("HTTP status {code}")]
     Status {
         code: u16,
         retry_after: Option<Duration>,
     },
+    /// A redirect that is not followed.
     #[error("HTTP status {code}, and the redirect is not followed: {why}")]
     Redirect { code: u16, why: String },
+    /// The body is larger than the setting `max_body`.
     #[error("the body is larger than {} bytes", .limit)]
     TooLarge { limit: usize },
-    /// Nothing was sent, and nothing ever can be.
+    /// The request cannot be sent at all, for example because its URL is invalid. Another attempt would not help.
     #[error("no such request can be sent: {0}")]
     Request(String),
 }
 
 impl AttemptError {
+    /// The kind of failure that the id has if this was its last attempt.
     pub(crate) fn kind(&self) -> FailureKind {
         match self {
             Self::Timeout(_) => FailureKind::Timeout,
@@ -42,7 +48,7 @@ impl AttemptError {
     }
 }
 
-/// An error and those of its causes that add something. For TLS, the reason is in the causes.
+/// The text of an error, followed by the texts of its causes unless they repeat it. For TLS errors, the reason is in the causes.
 pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,7 +1,7 @@
-//! The HTTP side: a client that tries a URL until there is an answer, and how one HTTP/1.1 exchange is made.
+//! HTTP: a client that requests a URL until there is an answer, and the attempts that it makes.
 //!
-//! hyper speaks the protocol, awc connects the sockets. What is here is what neither does: deadlines, permits, a pool of
-//! connections, bounded bodies, redirects, and what an answer means for its id.
+//! hyper implements HTTP/1.1, and awc connects the sockets. This room adds what neither does: deadlines, permits, a connection
+//! pool, bounds on bodies, redirects, and what an answer means for its id.
 
 pub(crate) mod client;
 mod attempt;

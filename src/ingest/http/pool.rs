@@ -1,4 +1,4 @@
-//! The connections that the fetchers of one arbiter share, kept open from request to request.
+//! The connection pool of a client: keeps connections open between requests and bounds their number.
 
 use std::{
     cell::{Cell, RefCell},
@@ -19,28 +19,32 @@ use crate::ingest::http::{
     tally::Tally, target::Target,
 };
 
-/// A server, or a machine in between, may forget a connection that was idle for longer.
+/// The longest time that a connection is kept idle. After that, a server or a router may have dropped it without a sign.
 const IDLE_MAX: Duration = Duration::from_secs(15);
 
 /// A bounded number of connections, idle ones included.
 pub(super) struct ConnectionPool {
+    /// Makes new connections.
     connecting: Connecting,
+    /// Shared by all sockets of the pool.
     read_buffer: Rc<ReadBuffer>,
-    /// One permit for each connection that may be in use.
+    /// Bounds the connections in use. An idle connection holds no permit; it is closed if a new connection needs its place.
     in_use: Arc<Semaphore>,
+    /// The connections that are kept for later requests.
     idle: Rc<IdleConnections>,
 }
 
-/// The right to use one connection.
+/// The right to use one connection of the pool.
 pub(super) struct PoolSlot<'a> {
     pool: &'a ConnectionPool,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-/// A connection that is in use. It is closed when this is dropped, unless it is [released](PooledConnection::release).
+/// A connection in use. Dropping it closes the connection; [releasing](PooledConnection::release) it keeps the connection.
 pub(super) struct PooledConnection {
-    /// Boxed, since it is moved often.
+    /// Boxed, because it is large and is moved often.
     connection: Box<Connection>,
+    /// Where `release` puts it.
     idle: Rc<IdleConnections>,
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -56,7 +60,7 @@ pub(super) enum Reuse {
 struct IdleConnections {
     /// With the time since when each is idle. The one that was used last is at the back.
     kept: RefCell<VecDeque<(Box<Connection>, Instant)>>,
-    /// Whether a task closes those that are idle for too long.
+    /// Whether the task runs that closes connections after [`IDLE_MAX`].
     is_sweeping: Cell<bool>,
 }
 
@@ -169,7 +173,7 @@ impl IdleConnections {
     }
 }
 
-/// Closes connections that were idle for too long, until there are none.
+/// Closes connections that were idle for longer than [`IDLE_MAX`]. Ends when no connection is left.
 async fn sweep(idle: Weak<IdleConnections>) {
     loop {
         sleep(IDLE_MAX).await;

@@ -1,10 +1,10 @@
-//! `Retry-After`: how long the API asks not to be asked again.
+//! Reads `Retry-After`: how long the API asks for no requests. `limits/throttle.rs` and `limits/backoff.rs` obey it.
 
 use std::time::{Duration, SystemTime};
 
 use hyper::{HeaderMap, header::RETRY_AFTER};
 
-/// Reads `Retry-After` of a 429 or 503: seconds or a date (RFC 9110, 10.2.3).
+/// Reads `Retry-After` of a 429 or 503, which is a number of seconds or a date (RFC 9110, 10.2.3). A date in the past is zero.
 pub(super) fn retry_after(code: u16, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     if !matches!(code, 429 | 503) {
         return None;
@@ -15,7 +15,7 @@ pub(super) fn retry_after(code: u16, headers: &HeaderMap, now: SystemTime) -> Op
 fn parse(value: &[u8], now: SystemTime) -> Option<Duration> {
     let value = str::from_utf8(value).ok()?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit into a number are longer than anything is waited for.
+        // A number that is too large for `u64` is longer than any wait that is obeyed.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(value).ok()?;

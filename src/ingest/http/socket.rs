@@ -1,4 +1,4 @@
-//! Lets hyper read from and write to the sockets that awc connects.
+//! Adapts the sockets that awc connects to the traits that hyper reads and writes through.
 
 use std::{
     cell::{Cell, RefCell},
@@ -12,18 +12,20 @@ use awc::BoxedSocket;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The most that one read takes.
+/// The most bytes of one read.
 const READ_MAX: usize = 32 * 1024;
 
-/// A connected socket that records whether anything was read.
+/// A connected socket that notes whether anything was read.
 pub(super) struct Socket {
     io: BoxedSocket,
+    /// Shared by all sockets of a pool.
     buffer: Rc<ReadBuffer>,
+    /// Set whenever a byte arrives. The connection reads and resets it.
     has_read: Rc<Cell<bool>>,
 }
 
-/// All sockets of an arbiter read into this buffer first. Reading straight into hyper's buffer, which is uninitialized memory, would
-/// need `unsafe`. Copying a record costs little.
+/// All sockets of a pool read into this buffer first, and the bytes are then copied into hyper's buffer. That is uninitialized
+/// memory, so a direct read would need `unsafe`. The copy costs little.
 pub(super) struct ReadBuffer(RefCell<Box<[u8]>>);
 
 impl Default for ReadBuffer {

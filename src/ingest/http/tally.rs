@@ -1,16 +1,19 @@
-//! What an attempt did and how long it took.
+//! The tally of an attempt: how long it took and what it counts.
 
 use std::{pin::pin, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-/// What an attempt did. It is kept outside the attempt, so that it is known even if the attempt is dropped.
+/// What an attempt counts and measures. The client keeps it outside the attempt's future, so that it survives if that is dropped.
 #[derive(Debug)]
 pub(super) struct Tally {
+    /// When the attempt began.
     began: Instant,
-    /// Time spent waiting for resources of our own: a permit, a connection of the pool, room in the backlog.
+    /// Time spent waiting for resources of this program: a permit, a place in the connection pool, room in the backlog. It counts
+    /// neither toward the latency nor toward the deadline.
     own_waits: Duration,
+    /// New connections that were made.
     pub(super) connections_opened: u32,
     /// Requests sent again because a kept connection had been closed.
     pub(super) resends: u32,
@@ -31,7 +34,7 @@ impl Tally {
         self.began.elapsed().saturating_sub(self.own_waits)
     }
 
-    /// Waits for a resource of our own, which takes no time from the deadline.
+    /// Waits for a resource of this program. The deadline moves by as much.
     pub(super) async fn own_wait<T>(&mut self, wanted: impl Future<Output = T>) -> T {
         let mut wanted = pin!(wanted);
         // Most often it is there at once, and the clock need not be read.
@@ -44,6 +47,7 @@ impl Tally {
         wanted
     }
 
+    /// The end of an attempt that may take `timeout`, waits of our own excluded.
     pub(super) fn deadline(&self, timeout: Duration) -> Instant {
         self.began + timeout + self.own_waits
     }

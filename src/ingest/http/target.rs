@@ -1,4 +1,4 @@
-//! What is asked for: a URL and headers, and where a redirect leads from there.
+//! The target of a request: its URL and headers, and the target that a redirect leads to.
 
 use bytes::Bytes;
 use hyper::{
@@ -10,14 +10,15 @@ use url::Url;
 
 use crate::ingest::http::error::AttemptError;
 
-/// A server is asked by at most this many redirects for one attempt.
+/// The most redirects that one attempt follows.
 pub(super) const REDIRECTS_MAX: u32 = 3;
 
-/// A URL that can be asked for, and the headers of the request.
+/// A URL that can be requested, and headers of the request.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
+    /// An absolute http or https URL.
     uri: Uri,
-    /// They go before the headers that every request has.
+    /// The headers that the source wants. They replace those that every request has.
     headers: HeaderMap,
 }
 
@@ -30,7 +31,7 @@ impl Target {
             let url = String::from_utf8_lossy(&url);
             AttemptError::Request(format!("`{url}` is not a URL to fetch: {why}"))
         };
-        // The URI shares the memory of the text.
+        // This makes no copy: the URI shares the memory of the text.
         let uri =
             Uri::from_maybe_shared(url.clone()).map_err(|error| refuse(&error.to_string()))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
@@ -61,12 +62,12 @@ impl Target {
         self.uri.scheme() == Some(&Scheme::HTTPS)
     }
 
-    /// Scheme, host and port: requests of one origin may share a connection.
+    /// Scheme, host and port. Targets with the same origin may share a connection.
     pub(super) fn origin(&self) -> (Option<&Scheme>, Option<&Authority>) {
         (self.uri.scheme(), self.uri.authority())
     }
 
-    /// The `Host` header: the URL's host, and its port unless that is the scheme's own.
+    /// The `Host` header: the URL's host, and its port unless that is the scheme's default.
     pub(super) fn host(&self) -> Result<HeaderValue, AttemptError> {
         let host = self.uri.host().unwrap_or_default();
         let default_port = if self.is_https() { 443 } else { 80 };
@@ -77,11 +78,11 @@ impl Target {
         header.map_err(|_| AttemptError::Request(format!("`{host}` cannot be sent as a host")))
     }
 
-    /// Where the `Location` of an answer with status `code` leads. Headers stay behind if it leads to another origin, since they
-    /// may hold secrets.
+    /// The target that the `Location` of an answer with status `code` names. It has no headers if its origin is another one, because
+    /// headers may hold secrets.
     ///
     /// # Errors
-    /// It names no place, or one that leaves https.
+    /// `Location` is no http or https URL, or it leads from https to http.
     pub(super) fn redirected(&self, code: u16, location: &[u8]) -> Result<Self, AttemptError> {
         let location = String::from_utf8_lossy(location);
         let refuse = |why: &str| AttemptError::Redirect {
@@ -108,7 +109,7 @@ impl Target {
         Ok(target)
     }
 
-    /// Why this redirect, which an answer with status `code` asked for, is not followed.
+    /// The error for one redirect too many. An answer with status `code` led to this target.
     pub(super) fn one_too_many(&self, code: u16) -> AttemptError {
         AttemptError::Redirect {
             code,
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_header_names_the_port_unless_it_is_the_schemes_own() {
+    fn the_host_header_names_the_port_unless_it_is_the_schemes_default() {
         for (url, expected) in [
             ("http://host/v0", "host"),
             ("http://host:80/", "host"),
@@ -144,15 +145,15 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_sent_is_refused_by_name() {
-        let long_ago = [("bad name".to_owned(), "x".to_owned())];
+    fn an_error_names_the_url_or_header_that_cannot_be_sent() {
+        let bad_name = [("bad name".to_owned(), "x".to_owned())];
         let bad_value = [("x-key".to_owned(), "a\nb".to_owned())];
         for (url, headers, culprit) in [
             ("", &[][..], "``"),
             ("no url at all", &[], "no url at all"),
             ("ftp://host/", &[], "neither http:// nor https://"),
             ("/relative", &[], "/relative"),
-            ("http://host/", &long_ago, "`bad name`"),
+            ("http://host/", &bad_name, "`bad name`"),
             ("http://host/", &bad_value, "`x-key`"),
         ] {
             let error = Target::new(url.to_owned(), headers).expect_err(url);
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_never_leaves_https_or_http() {
+    fn a_redirect_leads_neither_from_https_to_http_nor_to_another_scheme() {
         for (from, location) in [
             ("https://a/b", "http://a/b"),
             ("http://a/b", "file:///etc"),

@@ -1,20 +1,20 @@
-//! Whether an id is tried again, and how long it waits before. Pure.
+//! The retry policy: whether an id is tried again, and how long it waits first. Pure.
 
 use std::time::Duration;
 
 use crate::ingest::{config::Config, limits::signal::Signal};
 
-/// The longest `Retry-After` that is obeyed. An id fails if the API asks for more.
+/// The longest `Retry-After` that is obeyed. If the API asks for a longer time, the id fails.
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 
-/// How often an id is tried, and how long it waits in between.
+/// How many attempts an id has, and how long it waits between them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RetryPolicy {
-    /// Attempts of one id, the first included.
+    /// The most attempts of one id, the first included.
     pub(crate) attempts: u32,
     /// The longest wait before the second attempt; it doubles for each further one.
     pub(crate) backoff: Duration,
-    /// The cap of that doubling.
+    /// The longest wait, however often it doubled.
     pub(crate) backoff_max: Duration,
 }
 
@@ -27,17 +27,17 @@ impl RetryPolicy {
         }
     }
 
-    /// Whether attempt number `attempt` (from 1), which ended with `signal`, is followed by another.
+    /// Whether the id is tried again after attempt number `attempt` (from 1), which ended with `signal`.
     pub(crate) fn tries_again_after(&self, attempt: u32, signal: Signal) -> bool {
-        let asks_too_much = signal.retry_after() > Some(RETRY_AFTER_MAX);
-        attempt < self.attempts && signal != Signal::Served && !asks_too_much
+        let is_wait_too_long = signal.retry_after() > Some(RETRY_AFTER_MAX);
+        attempt < self.attempts && signal != Signal::Served && !is_wait_too_long
     }
 
-    /// How long to wait after attempt number `attempt`; `random` is from 0.0 up to 1.0.
+    /// How long to wait after attempt number `attempt`. `random` is from 0.0 to 1.0.
     ///
-    /// Full jitter: the wait is anything between nothing and the doubled backoff, so that fetchers that failed together do not
-    /// come back together (AWS Architecture Blog, "Exponential Backoff And Jitter"). A time that the server names is the least
-    /// wait, unless it is longer than [`RETRY_AFTER_MAX`].
+    /// This is full jitter: the wait is a random part of the doubled backoff. So fetchers that failed at the same time do not ask
+    /// again at the same time (AWS Architecture Blog, "Exponential Backoff And Jitter"). The wait is never shorter than the
+    /// `Retry-After` of the API, unless that is longer than [`RETRY_AFTER_MAX`].
     pub(crate) fn wait(&self, attempt: u32, signal: Signal, random: f64) -> Duration {
         let jittered = self.ceiling(attempt).mul_f64(random);
         let asked = signal
@@ -46,6 +46,7 @@ impl RetryPolicy {
         jittered.max(asked.unwrap_or_default())
     }
 
+    /// The longest wait after this attempt.
     fn ceiling(&self, attempt: u32) -> Duration {
         let doublings = attempt.saturating_sub(1).min(31);
         self.backoff
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_the_cap_and_jitter_takes_the_whole_range() {
+    fn waits_double_up_to_the_cap_and_jitter_uses_the_whole_range() {
         for (attempt, ceiling) in [(1, 1000), (2, 2000), (3, 3000), (4, 3000)] {
             for (random, expected) in [(0.0, 0), (0.5, ceiling / 2), (1.0, ceiling)] {
                 assert_eq!(

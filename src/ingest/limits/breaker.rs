@@ -1,15 +1,17 @@
-//! The circuit breaker of a run: is the API out? Pure.
+//! The circuit breaker of a run: decides whether the API is out. Pure.
 //!
 //! ```text
-//!            10 failed attempts in a row          and 3 s since the first of them
+//!            10 failed attempts in a row         and 3 s since the first of these
 //!   Closed ──────────────────────────► Suspect ───────────────────────────────► Open
 //!      ▲                                  │                                       │
-//!      └──────────────── any attempt that shows life (also 429) ──────────────────┘
+//!      └────────── any attempt that shows that the API works (also 429) ──────────┘
 //! ```
 //!
-//! While it is not closed, ids are handed out one at a time, as probes, and ids that fail are kept for later instead of being
-//! settled as failed. The breaker looks at attempts alone: time in which no attempt could be made, because the API asked to be
-//! left alone or because the pipeline was paused, does not count. Each run starts with a closed breaker.
+//! The coordinator acts on the state (`actors/coordinator/outage.rs`): while the breaker is open, it hands out one id at a time,
+//! as a probe, and keeps ids that fail for later. Usual circuit breakers call the state with probes half-open.
+//!
+//! The breaker's clock stands still while no attempt can be made: after the API asked for no requests, and while the pipeline is
+//! paused. Each run starts with a closed breaker.
 
 use std::time::Duration;
 
@@ -17,28 +19,28 @@ use tokio::time::Instant;
 
 use crate::ingest::limits::signal::Signal;
 
-/// Fewer failed attempts in a row than this prove nothing.
+/// Fewer failed attempts in a row may be the fault of their ids.
 const FAILURES_MIN: u32 = 10;
 
-/// An API that served nothing for this long is out. Shorter troubles are left to backoff.
+/// If all attempts fail for this long, the API is out. Backoff alone bridges shorter failures.
 const OPENS_AFTER: Duration = Duration::from_secs(3);
 
-/// Whether the API is taken to be out.
+/// What the breaker says about the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(crate) enum State {
-    /// The API serves, as far as is known.
+pub(crate) enum BreakerState {
+    /// The API works, or too few attempts have failed to say otherwise.
     #[default]
     Closed,
-    /// Enough attempts failed in a row to doubt the API, not yet for long enough.
+    /// Enough attempts failed in a row to doubt the API, but they began to fail too short a time ago.
     Suspect,
     /// The API is out.
     Open,
 }
 
-/// How many attempts failed in a row, and what that says about them.
+/// How many attempts failed in a row, up to the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) enum StreakLength {
-    /// The last attempt did not fail.
+    /// No attempt: the last one succeeded.
     #[default]
     None,
     /// Too few to doubt the API.
@@ -47,18 +49,21 @@ pub(crate) enum StreakLength {
     Long,
 }
 
-/// Counts attempts that failed in a row.
+/// Counts the attempts that failed in a row, and judges the API by them.
 #[derive(Debug)]
 pub(crate) struct Breaker {
-    /// Time in which attempts could be made.
+    /// Measures the time in which attempts could be made.
     clock: Clock,
-    /// The failures since the last sign of life.
+    /// The attempts that failed since the API last worked. `None` if the last one did not fail.
     streak: Option<Streak>,
-    state: State,
+    /// The judgement after the last attempt.
+    state: BreakerState,
 }
 
+/// Attempts that failed in a row.
 #[derive(Debug)]
 struct Streak {
+    /// How many there are.
     failures: u32,
     /// When the first of them ended, on the breaker's clock.
     began: Duration,
@@ -69,11 +74,11 @@ impl Breaker {
         Self {
             clock: Clock::new(now),
             streak: None,
-            state: State::Closed,
+            state: BreakerState::Closed,
         }
     }
 
-    /// Takes the end of an attempt into account. `quiet_until` is how long the API asked to be left alone, if it did. Returns
+    /// Takes the end of an attempt into account. `quiet_until` is the end of the throttle's cool-down, if there was one. Returns
     /// whether the state changed.
     pub(crate) fn record(
         &mut self,
@@ -95,20 +100,22 @@ impl Breaker {
         self.state != before
     }
 
-    fn judge(&self) -> State {
+    fn judge(&self) -> BreakerState {
         match &self.streak {
-            Some(streak) if streak.failures < FAILURES_MIN => State::Closed,
-            Some(streak) if self.clock.elapsed - streak.began < OPENS_AFTER => State::Suspect,
-            Some(_) => State::Open,
-            None => State::Closed,
+            Some(streak) if streak.failures < FAILURES_MIN => BreakerState::Closed,
+            Some(streak) if self.clock.elapsed - streak.began < OPENS_AFTER => {
+                BreakerState::Suspect
+            }
+            Some(_) => BreakerState::Open,
+            None => BreakerState::Closed,
         }
     }
 
-    pub(crate) fn state(&self) -> State {
+    pub(crate) fn state(&self) -> BreakerState {
         self.state
     }
 
-    /// How many of the last attempts failed in a row.
+    /// Whether no attempt, few attempts or many attempts have failed in a row.
     pub(crate) fn streak(&self) -> StreakLength {
         match &self.streak {
             None => StreakLength::None,
@@ -117,7 +124,7 @@ impl Breaker {
         }
     }
 
-    /// How long the API has served nothing.
+    /// How long all attempts have failed, on the breaker's clock.
     pub(crate) fn failing_for(&mut self, now: Instant) -> Duration {
         self.clock.advance(now);
         self.streak
@@ -125,19 +132,20 @@ impl Breaker {
             .map_or(Duration::ZERO, |streak| self.clock.elapsed - streak.began)
     }
 
-    /// For how much longer the API wants to be left alone.
+    /// How much of the cool-down is left.
     pub(crate) fn quiet_for(&self, now: Instant) -> Duration {
         self.clock
             .quiet_until
             .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
-    /// Nothing is handed out from now on.
+    /// Stops the clock: the coordinator hands out no ids during a pause.
     pub(crate) fn pause(&mut self, now: Instant) {
         self.clock.advance(now);
         self.clock.is_paused = true;
     }
 
+    /// Starts the clock again.
     pub(crate) fn resume(&mut self, now: Instant) {
         self.clock.advance(now);
         self.clock.is_paused = false;
@@ -147,10 +155,13 @@ impl Breaker {
 /// A clock that stands still while no attempt can be made.
 #[derive(Debug)]
 struct Clock {
+    /// The time that the clock shows.
     elapsed: Duration,
-    /// Up to when `elapsed` counts.
+    /// When `elapsed` was last brought up to date.
     seen: Instant,
+    /// The clock stands still until this time: the end of the throttle's cool-down.
     quiet_until: Option<Instant>,
+    /// Whether the clock stands still because the pipeline is paused.
     is_paused: bool,
 }
 
@@ -164,6 +175,7 @@ impl Clock {
         }
     }
 
+    /// Brings `elapsed` up to date.
     fn advance(&mut self, now: Instant) {
         let from = self
             .quiet_until
@@ -209,13 +221,13 @@ mod tests {
             }
         }
 
-        fn after(&mut self, time: Duration, signal: Signal) -> State {
+        fn after(&mut self, time: Duration, signal: Signal) -> BreakerState {
             self.now += time;
             self.breaker.record(self.now, signal, None);
             self.breaker.state()
         }
 
-        fn fail(&mut self, times: usize, every: Duration) -> State {
+        fn fail(&mut self, times: usize, every: Duration) -> BreakerState {
             for _ in 0..times {
                 self.after(every, Signal::Unreachable);
             }
@@ -226,11 +238,11 @@ mod tests {
     #[test]
     fn ten_failures_in_a_row_over_three_seconds_open_it() {
         let mut time = Timeline::new();
-        assert_eq!(time.fail(9, SECOND / 10), State::Closed);
-        assert_eq!(time.fail(1, SECOND / 10), State::Suspect);
-        assert_eq!(time.fail(1, SECOND), State::Suspect);
-        assert_eq!(time.fail(1, 2 * SECOND), State::Open);
-        assert_eq!(time.fail(1, SECOND / 10), State::Open);
+        assert_eq!(time.fail(9, SECOND / 10), BreakerState::Closed);
+        assert_eq!(time.fail(1, SECOND / 10), BreakerState::Suspect);
+        assert_eq!(time.fail(1, SECOND), BreakerState::Suspect);
+        assert_eq!(time.fail(1, 2 * SECOND), BreakerState::Open);
+        assert_eq!(time.fail(1, SECOND / 10), BreakerState::Open);
     }
 
     #[test]
@@ -246,31 +258,31 @@ mod tests {
     }
 
     #[test]
-    fn few_failures_over_a_long_time_prove_nothing() {
-        assert_eq!(Timeline::new().fail(9, 60 * SECOND), State::Closed);
+    fn few_failures_do_not_open_it_even_over_a_long_time() {
+        assert_eq!(Timeline::new().fail(9, 60 * SECOND), BreakerState::Closed);
     }
 
     #[test]
-    fn any_sign_of_life_closes_it_and_starts_the_count_anew() {
-        for life in [Signal::Served, TOO_MANY] {
+    fn an_attempt_that_shows_that_the_api_works_closes_it_and_resets_the_count() {
+        for signal in [Signal::Served, TOO_MANY] {
             let mut time = Timeline::new();
-            assert_eq!(time.fail(20, SECOND), State::Open);
-            assert_eq!(time.after(SECOND, life), State::Closed);
-            assert_eq!(time.fail(9, SECOND), State::Closed);
+            assert_eq!(time.fail(20, SECOND), BreakerState::Open);
+            assert_eq!(time.after(SECOND, signal), BreakerState::Closed);
+            assert_eq!(time.fail(9, SECOND), BreakerState::Closed);
         }
     }
 
     #[test]
-    fn an_attempt_that_says_nothing_changes_nothing() {
+    fn a_neutral_attempt_changes_nothing() {
         let mut time = Timeline::new();
         time.fail(9, SECOND);
-        assert_eq!(time.after(SECOND, Signal::Neutral), State::Closed);
-        assert_eq!(time.after(SECOND, unavailable()), State::Open);
-        assert_eq!(time.after(SECOND, Signal::Neutral), State::Open);
+        assert_eq!(time.after(SECOND, Signal::Neutral), BreakerState::Closed);
+        assert_eq!(time.after(SECOND, unavailable()), BreakerState::Open);
+        assert_eq!(time.after(SECOND, Signal::Neutral), BreakerState::Open);
     }
 
     #[test]
-    fn a_time_in_which_the_api_wants_no_requests_does_not_count() {
+    fn a_cool_down_does_not_count() {
         let mut time = Timeline::new();
         time.fail(15, SECOND / 100);
         let quiet_until = time.now + 600 * SECOND;
@@ -279,12 +291,15 @@ mod tests {
         assert_eq!(time.breaker.quiet_for(time.now), 600 * SECOND);
         time.now = quiet_until + 2 * SECOND;
         assert!(time.breaker.failing_for(time.now) < 3 * SECOND);
-        assert_eq!(time.after(Duration::ZERO, unavailable()), State::Suspect);
-        assert_eq!(time.after(SECOND, unavailable()), State::Open);
+        assert_eq!(
+            time.after(Duration::ZERO, unavailable()),
+            BreakerState::Suspect
+        );
+        assert_eq!(time.after(SECOND, unavailable()), BreakerState::Open);
     }
 
     #[test]
-    fn a_pause_does_not_count_even_together_with_a_quiet_time() {
+    fn a_pause_does_not_count_even_if_it_overlaps_a_cool_down() {
         let mut time = Timeline::new();
         time.fail(10, Duration::ZERO);
         let quiet_until = time.now + 10 * SECOND;
@@ -300,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn it_says_for_how_long_the_api_has_served_nothing() {
+    fn it_says_how_long_all_attempts_have_failed() {
         let mut time = Timeline::new();
         assert_eq!(time.breaker.failing_for(time.now), Duration::ZERO);
         time.fail(12, SECOND);

@@ -1,17 +1,18 @@
-//! "May one more request start now?", answered in one place: the throttle of a client.
+//! Decides when a client may start its next request. The throttle of the client decides it; the other files help.
 //!
-//! Every request takes a permit first: retries, redirects and resends too. Requests wait for permits in one queue, first come,
-//! first served. The request at its head waits for all of these:
+//! Every request takes a permit from the [throttle] first: first attempts, retries, redirects and resends. Requests wait for
+//! permits in one queue, first come, first served. The request at the head of the queue waits for all of these:
 //!
-//! - A **cool-down**: the API answered 429, or 503 with `Retry-After`. No request starts before the time it named.
-//! - The **rate** of the settings and, with `adaptive`, the [learned rate](adaptive): a [token bucket](rate).
-//! - The **in-flight limit**, with `adaptive`: no more requests are in flight than the API was [found to bear](adaptive).
+//! - The end of a **cool-down**. A cool-down begins when the API answers 429, or 503 with `Retry-After`. It lasts as long as the
+//!   API asked for; [ten minutes](backoff::RETRY_AFTER_MAX) is the longest time that is obeyed.
+//! - The **rate** of the settings and, with `adaptive`, the [learned rate](adaptive). A [token bucket](rate) keeps both.
+//! - The **in-flight limit**, with `adaptive`: the number of requests at once that the API was [found to accept](adaptive).
 //!
-//! A retry waits for the [retry budget](retry_budget) before it joins the queue, so that it holds up no first attempt.
+//! A retry first waits for the [retry budget](retry_budget) and then joins the queue, so that it delays no first attempt.
 //!
-//! What the end of an attempt says about the API is one [`Signal`]. The throttle, the [retry policy](backoff), the
-//! [circuit breaker](breaker) of the run and the metrics all read that signal. There is no timer: everything is updated when an
-//! attempt ends.
+//! When an attempt ends, one function turns its result into a [`Signal`](signal::Signal). The throttle, the
+//! [retry policy](backoff), the [circuit breaker](breaker) of the run and the metrics read that signal. No timer runs: the limits
+//! change only when an attempt ends.
 
 pub(crate) mod signal;
 pub(crate) mod throttle;

@@ -1,24 +1,25 @@
-//! At most so many requests per second: a token bucket whose rate may change. Pure.
+//! Limits how many requests start in a second: a token bucket whose rate may change. Pure.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// After a pause, this part of a second's requests may start at once. It makes up for timers, which are late by up to a
-/// millisecond, and is small enough that no second has visibly more requests than the rate allows.
+/// After a pause, this part of a second's requests may start at once. A burst makes up for timers that are up to a millisecond
+/// late. It is so small that no second has visibly more requests than the rate allows.
 const BURST_SECONDS: f64 = 0.05;
 
-/// A burst of one request cannot make up for a late timer, so it is two as soon as two are no more than this part of a second's
-/// requests.
+/// A burst of one request cannot make up for a late timer. So a burst is at least two requests, unless two are more than this part
+/// of a second's requests.
 const BURST_SECONDS_MAX: f64 = 0.1;
 
-/// A token bucket, kept as the time at which it is full again (the generic cell rate algorithm, GCRA).
+/// A token bucket. It stores one time: when the bucket is full again (the generic cell rate algorithm, GCRA).
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
     /// The rate of the settings, in requests per second.
     configured: Option<f64>,
-    /// A lower rate that the API was found to accept.
+    /// The rate that the API was found to accept. The lower of both counts.
     learned: Option<f64>,
+    /// When the bucket is full, if no more tokens are taken.
     full_at: Instant,
 }
 
@@ -32,15 +33,16 @@ impl RateLimiter {
         }
     }
 
-    /// Sets or lifts the learned rate.
+    /// Sets or removes the learned rate.
     pub(crate) fn set_learned(&mut self, learned: Option<f64>, now: Instant) {
         self.learned = learned;
         if let Some(rate) = self.rate() {
-            // What was taken at a lower rate is not waited for at a higher one.
+            // Tokens that were taken at a lower rate must not cause a long wait at a higher rate.
             self.full_at = self.full_at.min(now + burst_time(rate) + interval(rate));
         }
     }
 
+    /// The rate that counts; `None` is no limit.
     fn rate(&self) -> Option<f64> {
         match (self.configured, self.learned) {
             (Some(configured), Some(learned)) => Some(configured.min(learned)),
@@ -48,7 +50,7 @@ impl RateLimiter {
         }
     }
 
-    /// Takes a token if there is one; else says when the next one is there.
+    /// Takes a token. Without one, the error is the time at which the next one is there.
     pub(crate) fn take(&mut self, now: Instant) -> Result<(), Instant> {
         let Some(rate) = self.rate() else {
             return Ok(());
@@ -62,11 +64,12 @@ impl RateLimiter {
     }
 }
 
+/// The time between two requests at this rate.
 fn interval(rate: f64) -> Duration {
     Duration::from_secs_f64(1.0 / rate)
 }
 
-/// How long before the bucket is full a token may be taken: the time in which a burst's further requests come in.
+/// A token may be taken this long before the bucket is full. In this time the tokens of a burst, but for one, come in.
 fn burst_time(rate: f64) -> Duration {
     interval(rate).mul_f64(burst(rate) - 1.0)
 }
@@ -81,7 +84,8 @@ fn burst(rate: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Takes tokens for `time` as early as it can, as a queue of requests does with timers that tick in milliseconds.
+    /// Takes tokens for `time`, each as early as possible, like a queue of requests whose timers tick in milliseconds. Returns how
+    /// many it took.
     fn taken(limiter: &mut RateLimiter, start: Instant, time: Duration) -> u32 {
         let mut now = start;
         let mut taken = 0;
@@ -98,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn every_rate_is_kept_to_one_percent_and_its_burst() {
+    fn every_rate_is_kept_to_within_one_percent_and_a_burst() {
         for rate in [1, 7, 20, 39, 100, 999, 3000, 50_000] {
             let start = Instant::now();
             let mut limiter = RateLimiter::new(rate, start);
@@ -150,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_rises_is_not_held_back_by_what_was_taken_before() {
+    fn a_higher_rate_applies_at_once_whatever_was_taken_before() {
         let start = Instant::now();
         let mut limiter = RateLimiter::new(0, start);
         limiter.set_learned(Some(1.0), start);

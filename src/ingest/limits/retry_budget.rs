@@ -1,4 +1,4 @@
-//! While most attempts fail, retries are probes: the retry budget holds them to a part of the recent rate. Pure.
+//! The retry budget: limits retries to a share of all attempts while most attempts fail. Pure.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -6,39 +6,51 @@ use tokio::time::Instant;
 
 use crate::ingest::limits::signal::Signal;
 
-/// Attempts that are looked back on.
+/// How many of the last attempts are looked at.
 const WINDOW: usize = 100;
 
-/// The share of the recent rate of attempts that retries may have while the API fails widely. A fifth is what Finagle's and
-/// Linkerd's retry budgets use.
+/// While most attempts fail, retries start at this part of the recent rate of attempts. The retry budgets of Finagle and Linkerd
+/// use a fifth, too.
 const RETRY_SHARE: f64 = 0.2;
 
-/// The least rate of retries, per second, so that a recovery is soon seen.
+/// Retries per second that may always start, so that a recovery is seen soon.
 const RETRIES_PER_SECOND_MIN: f64 = 10.0;
 
-/// The last attempts, and the time of the next retry.
+/// Remembers the last attempts, and spaces retries while most of these failed.
 #[derive(Debug, Default)]
 pub(crate) struct RetryBudget {
-    /// When each attempt ended and whether it failed.
-    attempts: VecDeque<(Instant, bool)>,
+    /// At most [`WINDOW`] attempts, oldest first.
+    attempts: VecDeque<EndedAttempt>,
+    /// How many of them failed.
     failed: usize,
-    /// When the next retry may start, while there is a spacing.
+    /// The first time that no retry has reserved. `None` if no retry was ever spaced.
     next_retry: Option<Instant>,
 }
 
+/// When an attempt ended, and whether it failed.
+#[derive(Debug)]
+struct EndedAttempt {
+    at: Instant,
+    has_failed: bool,
+}
+
 impl RetryBudget {
+    /// Takes the end of an attempt into account.
     pub(crate) fn record(&mut self, signal: Signal, now: Instant) {
-        let failed = !matches!(signal, Signal::Served | Signal::Neutral);
-        self.attempts.push_back((now, failed));
-        self.failed += usize::from(failed);
+        let has_failed = !matches!(signal, Signal::Served | Signal::Neutral);
+        self.attempts.push_back(EndedAttempt {
+            at: now,
+            has_failed,
+        });
+        self.failed += usize::from(has_failed);
         if self.attempts.len() > WINDOW
-            && let Some((_, failed)) = self.attempts.pop_front()
+            && let Some(oldest) = self.attempts.pop_front()
         {
-            self.failed -= usize::from(failed);
+            self.failed -= usize::from(oldest.has_failed);
         }
     }
 
-    /// Reserves a time for a retry; `None` if it may start now.
+    /// Reserves the time at which a retry may start; `None` if retries are not spaced now.
     pub(crate) fn reserve(&mut self, now: Instant) -> Option<Instant> {
         let spacing = self.spacing(now)?;
         let reserved = self.next_retry.map_or(now, |next| next.max(now));
@@ -46,13 +58,13 @@ impl RetryBudget {
         Some(reserved)
     }
 
-    /// The time between two retries; `None` unless over half of the last [`WINDOW`] attempts failed.
+    /// The time between two retries; `None` unless more than half of the last [`WINDOW`] attempts failed.
     pub(crate) fn spacing(&self, now: Instant) -> Option<Duration> {
         if self.attempts.len() < WINDOW || self.failed * 2 <= WINDOW {
             return None;
         }
-        let (first, _) = self.attempts.front()?;
-        let recent_rate = WINDOW as f64 / (now - *first).as_secs_f64().max(0.001);
+        let oldest = self.attempts.front()?;
+        let recent_rate = WINDOW as f64 / (now - oldest.at).as_secs_f64().max(0.001);
         let rate = (recent_rate * RETRY_SHARE).max(RETRIES_PER_SECOND_MIN);
         Some(Duration::from_secs_f64(1.0 / rate))
     }
@@ -86,7 +98,7 @@ mod tests {
         assert!(!is_spaced(99, 0), "too few to tell");
         assert!(!is_spaced(50, 50));
         assert!(is_spaced(51, 49));
-        assert!(!is_spaced(100, 50), "the API is well again");
+        assert!(!is_spaced(100, 50), "the API has recovered");
     }
 
     #[test]
@@ -103,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn reserved_times_lie_a_spacing_apart_and_none_is_saved_up() {
+    fn reserved_times_are_one_spacing_apart_and_unused_ones_are_not_saved_up() {
         let failed = std::iter::repeat_n(Signal::Unreachable, 101);
         let (mut budget, now) = recorded(failed, Duration::from_millis(100));
         let spacing = budget.spacing(now).expect("it fails");

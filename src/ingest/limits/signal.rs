@@ -1,4 +1,4 @@
-//! What the end of one attempt says about the API: the one classification that everything in this room reads.
+//! What the end of one attempt says about the API. This is the only classification; the limits, the retries and the metrics read it.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use crate::ingest::http::error::AttemptError;
 /// What the end of one attempt says about the API, and so whether its id is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// The API answered for good: a success, or a refusal of this one request. The id is not tried again.
+    /// The answer is final: a success, or an error of this one request, such as 404. The id is not tried again.
     Served,
     /// The API asks for fewer requests (429) or cannot take more at the moment (503), perhaps until a time that it names.
     Refused {
         refusal: Refusal,
         retry_after: Option<Duration>,
     },
-    /// There was no usable answer: no connection, a broken one, no answer in time, or a 5xx.
+    /// There was no usable answer: no connection, a broken connection, no answer in time, or a 5xx status.
     Unreachable,
-    /// The attempt is worth another one and says nothing about the API: 408, 425.
+    /// The id is tried again, but the answer (408, 425) says nothing about the state of the API.
     Neutral,
 }
 
@@ -25,11 +25,12 @@ pub(crate) enum Signal {
 pub(crate) enum Refusal {
     /// 429: too many requests per time.
     TooManyRequests,
-    /// 503: too many requests at once, as most servers use it.
+    /// 503: most servers send it for too many requests at once.
     Unavailable,
 }
 
 impl Signal {
+    /// Classifies the result of an attempt.
     pub(crate) fn of<T>(result: &Result<T, AttemptError>) -> Self {
         let Err(error) = result else {
             return Self::Served;
@@ -40,7 +41,7 @@ impl Signal {
             }
             AttemptError::Status { code, retry_after } => Self::of_status(code, retry_after),
             AttemptError::Redirect { .. } | AttemptError::TooLarge { .. } => Self::Served,
-            // Nothing was sent.
+            // Nothing was sent, so nothing is known about the API. The client does not try such a request again.
             AttemptError::Request(_) => Self::Neutral,
         }
     }
@@ -62,7 +63,7 @@ impl Signal {
         }
     }
 
-    /// Whether the API answered at all, be it to ask for fewer requests.
+    /// Whether the attempt shows that the API works: it answered, or it asked for fewer requests (429).
     pub(crate) fn shows_life(self) -> bool {
         matches!(
             self,
@@ -79,7 +80,7 @@ impl Signal {
         !self.shows_life() && self != Self::Neutral
     }
 
-    /// The time for which the API asked not to be asked again.
+    /// How long the API asked for no requests.
     pub(crate) fn retry_after(self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => retry_after,

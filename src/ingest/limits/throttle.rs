@@ -1,4 +1,4 @@
-//! The throttle: one queue of requests that wait for a permit to start.
+//! The throttle: requests wait in its queue for a permit to start.
 
 use std::{cell::RefCell, time::Duration};
 
@@ -14,19 +14,19 @@ use crate::ingest::limits::{
     signal::{Refusal, Signal},
 };
 
-/// A retry that waits for its turn looks again this often whether the API has recovered.
+/// A retry that waits for the retry budget checks this often whether the API has recovered.
 const RECHECK: Duration = Duration::from_millis(100);
 
-/// From this attempt of an id on, its 429 stops all requests even while a rate is being learned: too few requests go through to
-/// learn from.
+/// With `adaptive`, a 429 for an id's first or second attempt stops no other request: a rate is learned from their answers. From
+/// this attempt on, a 429 stops all requests if no rate is known yet: too few requests succeed to learn one.
 const COOLS_FROM_ATTEMPT: u32 = 3;
 
-/// What a request is to the throttle.
+/// Whether a request has to wait for the retry budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// The first request for an id, or the next hop of an attempt.
+pub(crate) enum RequestKind {
+    /// It does not wait: the first request for an id, or a further request of an attempt (a redirect or a resend).
     Regular,
-    /// The first request of an id's second or later attempt.
+    /// It waits: the first request of an id's second or later attempt.
     Retry,
 }
 
@@ -34,51 +34,58 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AttemptEnd {
     pub(crate) signal: Signal,
-    /// The number of the attempt among those of its id, from 1.
+    /// The number of this attempt, counted per id from 1.
     pub(crate) attempt: u32,
     /// How long the attempt took, without waits of our own.
     pub(crate) took: Duration,
-    /// How long this id backs off. A refusal holds back all others as long.
+    /// How long this id waits before its next attempt. If the API refused the request, all other requests may have to wait as long.
     pub(crate) backoff: Duration,
 }
 
-/// Gives out permits to start requests. It belongs to one client; pipelines that share the client share it.
+/// Gives out permits to start requests. Each client has one. Pipelines that share a client share its throttle.
 #[derive(Debug)]
 pub(crate) struct Throttle {
-    /// The queue: tokio's mutex is fair. Whoever holds it is at the head.
+    /// The queue. Tokio's mutex is fair; the request that holds it is at the head.
     head: Mutex<()>,
-    /// Tells the head that what it waits for may have come earlier.
+    /// Wakes the request at the head: a request has ended, so the reason to wait may be gone.
     changed: Notify,
-    state: RefCell<State>,
+    /// All that decides whether a request may start. Never borrowed across an `await`.
+    state: RefCell<ThrottleState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct ThrottleState {
+    /// The end of the last cool-down, which may be over.
     cool_until: Option<Instant>,
+    /// How many requests may start in a second.
     rate: RateLimiter,
+    /// Limits retries while most attempts fail.
     retry_budget: RetryBudget,
+    /// Requests that hold a permit.
     in_flight: usize,
-    /// With the setting `adaptive` only.
+    /// Learns limits from the API's answers. `None` without the setting `adaptive`.
     adaptive: Option<AdaptiveLimits>,
-    /// The moment from which the adaptive limits count time.
+    /// The adaptive limits count time from here.
     epoch: Instant,
 }
 
-/// Why the head has to wait.
+/// What the request at the head of the queue waits for.
 enum Wait {
+    /// A cool-down or the rate: until this time.
     Until(Instant),
-    /// For a request to end.
+    /// The in-flight limit: until another request ends.
     ForRoom,
 }
 
 impl Throttle {
-    /// `rate` is in requests per second, 0 is no limit; `adaptive_ceiling` is the highest in-flight limit, if limits adapt.
+    /// `rate` is in requests per second; 0 is no limit. `adaptive_ceiling` is the highest in-flight limit; `None` if limits do not
+    /// adapt.
     pub(crate) fn new(rate: u32, adaptive_ceiling: Option<usize>) -> Self {
         let now = Instant::now();
         Self {
             head: Mutex::new(()),
             changed: Notify::new(),
-            state: RefCell::new(State {
+            state: RefCell::new(ThrottleState {
                 cool_until: None,
                 rate: RateLimiter::new(rate, now),
                 retry_budget: RetryBudget::default(),
@@ -89,9 +96,9 @@ impl Throttle {
         }
     }
 
-    /// Waits until a request may start.
-    pub(crate) async fn acquire(&self, kind: Kind) -> Permit<'_> {
-        if kind == Kind::Retry {
+    /// Waits until a request may start. A caller that stops waiting loses its place in the queue.
+    pub(crate) async fn acquire(&self, kind: RequestKind) -> Permit<'_> {
+        if kind == RequestKind::Retry {
             self.wait_for_retry_budget().await;
         }
         let _head = self.head.lock().await;
@@ -99,7 +106,7 @@ impl Throttle {
             let started = self.state.borrow_mut().start(Instant::now());
             match started {
                 Ok(()) => return Permit { throttle: self },
-                // Whether the time is over or something changed: look again.
+                // Check again, both when the time is over and when something changed.
                 Err(Wait::Until(time)) => _ = timeout_at(time, self.changed.notified()).await,
                 Err(Wait::ForRoom) => self.changed.notified().await,
             }
@@ -118,7 +125,7 @@ impl Throttle {
         }
     }
 
-    /// The end of the cool-down, if there is one.
+    /// The end of the last cool-down, which may be over. `None` if there was no cool-down.
     pub(crate) fn cool_until(&self) -> Option<Instant> {
         self.state.borrow().cool_until
     }
@@ -138,8 +145,8 @@ impl Throttle {
     }
 }
 
-impl State {
-    /// Lets a request start, or says what it waits for.
+impl ThrottleState {
+    /// Counts a request as started, or returns what it has to wait for.
     fn start(&mut self, now: Instant) -> Result<(), Wait> {
         if let Some(cool_until) = self.cool_until.filter(|until| *until > now) {
             return Err(Wait::Until(cool_until));
@@ -165,14 +172,14 @@ impl State {
         }
     }
 
-    /// Whether a refusal is meant for all requests, not only for this one.
+    /// Whether the end of an attempt begins a cool-down for all requests.
     fn cools_down(&self, end: &AttemptEnd) -> bool {
         match end.signal {
             Signal::Refused {
                 retry_after: Some(_),
                 ..
             } => true,
-            // While a rate is being learned, requests must go on, or there is nothing to learn from.
+            // While a rate is learned, requests must go on: their answers are what the rate is learned from.
             Signal::Refused {
                 refusal: Refusal::TooManyRequests,
                 ..
@@ -187,7 +194,9 @@ impl State {
     }
 }
 
-/// The right to have one request in flight. Dropped without [`finish`](Permit::finish), it says nothing about the API.
+/// The right to have one request in flight.
+///
+/// A permit that is dropped without [`finish`](Permit::finish) tells the throttle nothing about the API.
 #[derive(Debug)]
 #[must_use = "the request is in flight for as long as its permit lives"]
 pub(crate) struct Permit<'a> {
@@ -195,7 +204,7 @@ pub(crate) struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// The attempt has ended.
+    /// Takes the end of the attempt into account and gives the permit back.
     pub(crate) fn finish(self, end: &AttemptEnd) {
         self.throttle.state.borrow_mut().end(end, Instant::now());
     }
@@ -240,8 +249,8 @@ mod tests {
         }
     }
 
-    /// How long a permit has to be waited for.
-    async fn wait_for_permit(throttle: &Throttle, kind: Kind) -> Duration {
+    /// Takes a permit and gives it back. Returns how long it waited.
+    async fn wait_for_permit(throttle: &Throttle, kind: RequestKind) -> Duration {
         let began = Instant::now();
         let _permit = throttle.acquire(kind).await;
         began.elapsed()
@@ -252,10 +261,10 @@ mod tests {
         let throttle = Throttle::new(0, None);
         let mut permits = Vec::new();
         for _ in 0..10_000 {
-            permits.push(throttle.acquire(Kind::Regular).await);
+            permits.push(throttle.acquire(RequestKind::Regular).await);
         }
         assert_eq!(
-            wait_for_permit(&throttle, Kind::Retry).await,
+            wait_for_permit(&throttle, RequestKind::Retry).await,
             Duration::ZERO
         );
     }
@@ -266,13 +275,13 @@ mod tests {
         let began = Instant::now();
         for number in 0..1000 {
             let kind = if number % 2 == 0 {
-                Kind::Regular
+                RequestKind::Regular
             } else {
-                Kind::Retry
+                RequestKind::Retry
             };
             drop(throttle.acquire(kind).await);
         }
-        // A twentieth of a second's requests may come at once.
+        // The burst: a twentieth of a second's requests may start at once.
         assert!(began.elapsed() >= 10 * SECOND - SECOND / 20);
         assert!(began.elapsed() <= 10 * SECOND + SECOND / 100);
     }
@@ -281,35 +290,35 @@ mod tests {
     async fn no_request_starts_before_the_time_that_a_refusal_named() {
         for refusal in [Refusal::TooManyRequests, Refusal::Unavailable] {
             let throttle = Throttle::new(0, None);
-            let permit = throttle.acquire(Kind::Regular).await;
+            let permit = throttle.acquire(RequestKind::Regular).await;
             permit.finish(&refused(refusal, Some(7 * SECOND)));
             assert!(throttle.is_cooling());
-            let waited = wait_for_permit(&throttle, Kind::Regular).await;
+            let waited = wait_for_permit(&throttle, RequestKind::Regular).await;
             assert!((7 * SECOND..8 * SECOND).contains(&waited), "{waited:?}");
             assert!(!throttle.is_cooling());
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_429_without_a_time_holds_all_back_as_long_as_its_id_and_a_503_does_not() {
+    async fn a_429_without_retry_after_delays_all_requests_as_long_as_its_id_and_a_503_does_not() {
         let throttle = Throttle::new(0, None);
-        let permit = throttle.acquire(Kind::Regular).await;
+        let permit = throttle.acquire(RequestKind::Regular).await;
         permit.finish(&refused(Refusal::Unavailable, None));
         assert_eq!(
-            wait_for_permit(&throttle, Kind::Regular).await,
+            wait_for_permit(&throttle, RequestKind::Regular).await,
             Duration::ZERO
         );
-        let permit = throttle.acquire(Kind::Regular).await;
+        let permit = throttle.acquire(RequestKind::Regular).await;
         permit.finish(&refused(Refusal::TooManyRequests, None));
-        assert!(wait_for_permit(&throttle, Kind::Regular).await >= SECOND / 2);
+        assert!(wait_for_permit(&throttle, RequestKind::Regular).await >= SECOND / 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_shorter_cool_down_does_not_end_a_longer_one() {
         let throttle = Throttle::new(0, None);
         let permits = (
-            throttle.acquire(Kind::Regular).await,
-            throttle.acquire(Kind::Regular).await,
+            throttle.acquire(RequestKind::Regular).await,
+            throttle.acquire(RequestKind::Regular).await,
         );
         permits
             .0
@@ -317,21 +326,22 @@ mod tests {
         permits
             .1
             .finish(&refused(Refusal::TooManyRequests, Some(SECOND)));
-        assert!(wait_for_permit(&throttle, Kind::Regular).await >= 9 * SECOND);
+        assert!(wait_for_permit(&throttle, RequestKind::Regular).await >= 9 * SECOND);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_cool_down_that_begins_while_the_head_waits_for_the_rate_counts_for_it() {
+    async fn a_cool_down_delays_a_request_that_already_waits_for_the_rate() {
         let throttle = Throttle::new(1, None);
-        let permit = throttle.acquire(Kind::Regular).await;
-        let (waited, ()) = tokio::join!(wait_for_permit(&throttle, Kind::Regular), async {
+        let permit = throttle.acquire(RequestKind::Regular).await;
+        let (waited, ()) = tokio::join!(wait_for_permit(&throttle, RequestKind::Regular), async {
             sleep(SECOND / 2).await;
             permit.finish(&refused(Refusal::TooManyRequests, Some(5 * SECOND)));
         });
         assert!(waited >= SECOND / 2 + 5 * SECOND, "{waited:?}");
     }
 
-    /// Requests that wait for a permit, in this order. Each keeps the permit that it gets.
+    /// Puts `count` requests into the queue. Each writes its number to `order` when it gets its permit, and keeps the permit for a
+    /// second.
     async fn queue(
         throttle: &Rc<Throttle>,
         count: usize,
@@ -341,7 +351,7 @@ mod tests {
         for number in 0..count {
             let (throttle, order) = (throttle.clone(), order.clone());
             waiting.push(spawn_local(async move {
-                let permit = throttle.acquire(Kind::Regular).await;
+                let permit = throttle.acquire(RequestKind::Regular).await;
                 order.borrow_mut().push(number);
                 sleep(SECOND).await;
                 drop(permit);
@@ -351,13 +361,13 @@ mod tests {
         waiting
     }
 
-    /// A throttle that lets one request be in flight.
+    /// A throttle that allows one request in flight.
     fn one_at_a_time() -> Rc<Throttle> {
         Rc::new(Throttle::new(0, Some(1)))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn permits_are_given_in_the_order_in_which_they_were_asked_for() {
+    async fn requests_get_their_permits_in_the_order_in_which_they_asked() {
         let test = async {
             let (throttle, order) = (one_at_a_time(), Rc::default());
             for request in queue(&throttle, 5, &order).await {
@@ -369,11 +379,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_that_stops_waiting_holds_up_no_other() {
+    async fn a_request_that_stops_waiting_delays_no_other() {
         for stops in 0..3 {
             let test = async {
                 let (throttle, order) = (one_at_a_time(), Rc::default());
-                let permit = throttle.acquire(Kind::Regular).await;
+                let permit = throttle.acquire(RequestKind::Regular).await;
                 let requests = queue(&throttle, 3, &order).await;
                 requests[stops].abort();
                 yield_now().await;
@@ -391,7 +401,7 @@ mod tests {
     async fn one_request_may_always_be_in_flight() {
         let throttle = one_at_a_time();
         for _ in 0..100 {
-            let permit = throttle.acquire(Kind::Regular).await;
+            let permit = throttle.acquire(RequestKind::Regular).await;
             permit.finish(&refused(Refusal::Unavailable, None));
         }
         assert_eq!(throttle.in_flight_limit(), Some(1));
@@ -401,17 +411,17 @@ mod tests {
     async fn while_most_attempts_fail_retries_wait_and_first_attempts_do_not() {
         let throttle = Throttle::new(0, None);
         for _ in 0..100 {
-            let permit = throttle.acquire(Kind::Regular).await;
+            let permit = throttle.acquire(RequestKind::Regular).await;
             sleep(SECOND / 10).await;
             permit.finish(&end(Signal::Unreachable));
         }
         assert_eq!(
-            wait_for_permit(&throttle, Kind::Retry).await,
+            wait_for_permit(&throttle, RequestKind::Retry).await,
             Duration::ZERO
         );
         let (retry, regular) = tokio::join!(
-            wait_for_permit(&throttle, Kind::Retry),
-            wait_for_permit(&throttle, Kind::Regular)
+            wait_for_permit(&throttle, RequestKind::Retry),
+            wait_for_permit(&throttle, RequestKind::Regular)
         );
         assert!(retry >= SECOND / 10, "ten retries per second: {retry:?}");
         assert_eq!(regular, Duration::ZERO);
@@ -421,18 +431,18 @@ mod tests {
     async fn retries_stop_waiting_when_the_api_has_recovered() {
         let throttle = Throttle::new(0, None);
         for _ in 0..100 {
-            let permit = throttle.acquire(Kind::Regular).await;
+            let permit = throttle.acquire(RequestKind::Regular).await;
             permit.finish(&end(Signal::Unreachable));
         }
         let retries = async {
             for _ in 0..30 {
-                drop(throttle.acquire(Kind::Retry).await);
+                drop(throttle.acquire(RequestKind::Retry).await);
             }
         };
         let recovery = async {
             for _ in 0..100 {
                 throttle
-                    .acquire(Kind::Regular)
+                    .acquire(RequestKind::Regular)
                     .await
                     .finish(&end(Signal::Served));
             }
@@ -443,12 +453,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn while_a_rate_is_learned_429s_without_a_time_stop_nobody() {
+    async fn while_a_rate_is_learned_only_an_ids_third_429_stops_all_requests() {
         let throttle = Throttle::new(0, Some(16));
-        let permit = throttle.acquire(Kind::Regular).await;
+        let permit = throttle.acquire(RequestKind::Regular).await;
         permit.finish(&refused(Refusal::TooManyRequests, None));
         assert!(!throttle.is_cooling());
-        let permit = throttle.acquire(Kind::Regular).await;
+        let permit = throttle.acquire(RequestKind::Regular).await;
         permit.finish(&AttemptEnd {
             attempt: COOLS_FROM_ATTEMPT,
             ..refused(Refusal::TooManyRequests, None)

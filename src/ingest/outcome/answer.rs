@@ -1,4 +1,4 @@
-//! What one id's attempts brought, before and after it is decoded.
+//! The result for one id: the answer before it is decoded, and the outcome after.
 
 use bytes::Bytes;
 
@@ -7,24 +7,24 @@ use crate::ingest::{
     outcome::failure::{Failure, FailureKind},
 };
 
-/// What the attempts for one id brought.
+/// The result of all attempts for one id, before it is decoded.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// A whole body, and its share of the backlog.
+    /// A whole body, and its room in the backlog.
     Body(Bytes, BytesPermit),
-    /// The status alone says that there is no such record.
+    /// The HTTP status says that there is no such record.
     Absent,
     /// The last attempt failed, with this message.
     Failed(FailureKind, String),
 }
 
-/// How an id ended, as it is handed to a [`Sink`](crate::Sink) to be written. It counts once it is committed.
+/// How an id ended, as a [`Sink`](crate::Sink) writes it. It counts once it is committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome<R> {
     /// The record, fetched and decoded.
     Stored(R),
     /// The API says that there is no such record.
     Absent,
-    /// There is no record, or it could not be stored.
+    /// The record could not be fetched, decoded or stored.
     Failed(Failure),
 }

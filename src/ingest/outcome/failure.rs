@@ -18,7 +18,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure that cost `attempts` attempts.
+    /// A failure after `attempts` attempts.
     pub fn new(kind: FailureKind, message: impl Into<String>, attempts: u32) -> Self {
         Self {
             kind,
@@ -38,13 +38,13 @@ pub enum FailureKind {
     Connect,
     /// The connection broke, or its bytes were not HTTP.
     Reset,
-    /// An HTTP status other than success.
+    /// The API answered with an HTTP status other than success.
     Status,
     /// The body was larger than the limit.
     Body,
     /// The source could not decode the body.
     Decode,
-    /// Code of the source, the id or a fetcher panicked. (A panic in the sink is `Storage`.)
+    /// The code of the source, the id or a fetcher panicked. (A panic of the sink is `Storage`.)
     Panic,
     /// The database or the sink refused this record.
     Storage,
@@ -66,7 +66,7 @@ impl FailureKind {
         Self::Storage,
     ];
 
-    /// The name that databases and reports use.
+    /// The name that is used in databases and reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_is_found_again_by_its_name_and_its_index() {
+    fn every_kind_can_be_parsed_from_its_name_and_has_its_index_in_all() {
         assert_eq!(FailureKind::ALL.len(), FailureKind::COUNT);
         for (index, kind) in FailureKind::ALL.iter().copied().enumerate() {
             assert_eq!(kind.as_str().parse(), Ok(kind));

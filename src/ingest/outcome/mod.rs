@@ -1,4 +1,4 @@
-//! What becomes of an id and of a run. Pure data and arithmetic.
+//! How an id and a run end. Pure data and arithmetic.
 
 pub(crate) mod answer;
 pub(crate) mod failure;

@@ -1,4 +1,4 @@
-//! Panics of an embedder's code, turned into text.
+//! Turns panics of an embedder's code into text.
 
 use std::{
     any::Any,
@@ -6,7 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-/// The text that a panic carried.
+/// The message of a panic.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()
@@ -15,7 +15,7 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "a panic without a message".to_owned())
 }
 
-/// Displays an id. An embedder's `Display` may panic, which must not kill an actor.
+/// Displays an id for logs. The embedder's `Display` may panic; this catches the panic, which would otherwise kill an actor.
 pub(crate) struct DisplayId<'a, I>(pub(crate) &'a I);
 
 impl<I: Display> Display for DisplayId<'_, I> {
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_whose_display_panics_has_a_name_all_the_same() {
+    fn an_id_whose_display_panics_is_still_displayed() {
         assert_eq!(DisplayId(&Odd).to_string(), "<id whose Display panicked>");
         assert_eq!(DisplayId(&7).to_string(), "7");
     }

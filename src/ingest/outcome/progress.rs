@@ -16,7 +16,7 @@ pub struct Progress {
     pub absent: u64,
     /// Ids that are committed as failed.
     pub failed: u64,
-    /// Ids without a committed outcome, counted at the end of the run.
+    /// Ids without a committed outcome. Most of them are counted at the end of the run.
     pub not_attempted: u64,
     /// HTTP exchanges begun.
     pub attempts: u64,
@@ -24,33 +24,33 @@ pub struct Progress {
     pub retries: u64,
     /// Attempts answered with 429, too many requests.
     pub pushed_back: u64,
-    /// How long attempts took, without waits of our own.
+    /// How long attempts took, without the pipeline's own waits (for a permit, a connection or room in the backlog).
     pub latency: Latency,
     /// Connections opened.
     pub connections: u64,
-    /// Bytes of bodies received whole.
+    /// Bytes of bodies that were received completely.
     pub bytes: u64,
     /// Requests in flight at this moment.
     pub in_flight: u64,
     /// The most requests that were in flight at once.
     pub in_flight_peak: u64,
-    /// Ids at this moment whose first attempt failed and that are not settled yet.
+    /// Ids whose first attempt failed and that fetchers try again at this moment.
     pub being_retried: u64,
     /// Batches written because enough rows waited: a hundred, or [`Config::batch`](crate::Config::batch) if that is less.
     pub batches_full: u64,
     /// Batches written because their bodies reached 8 MiB.
     pub batches_heavy: u64,
-    /// Batches written because their first row had waited for [`Config::linger`](crate::Config::linger).
+    /// Batches written because a row had waited for [`Config::linger`](crate::Config::linger).
     pub batches_lingered: u64,
     /// Batches written because no more rows were coming.
     pub batches_last: u64,
     /// Time spent writing batches.
     pub commit_time: Duration,
-    /// The most rows that Storage held and had not committed yet.
+    /// The most uncommitted rows that Storage held at once.
     pub unsaved_peak: u64,
     /// Fetchers that died and were replaced.
     pub fetchers_replaced: u64,
-    /// Attempts that failed, by [`FailureKind::index`].
+    /// Attempts that failed, indexed by [`FailureKind::index`].
     pub(crate) attempts_failed: [u64; FailureKind::COUNT],
 }
 
@@ -66,7 +66,7 @@ impl Progress {
     }
 }
 
-/// How long attempts took, to two significant digits; all zero if there was none.
+/// How long attempts took, to two significant digits. All values are zero if there was no attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Latency {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::ingest::outcome::{failure::Failure, progress::Progress};
 
-/// A report lists this many failures; the others are only counted.
+/// A report lists at most this many failures. The others are only counted.
 pub const FAILURES_LISTED: usize = 100;
 
 /// How a run ended.
@@ -19,12 +19,12 @@ pub struct Report<I> {
     pub elapsed: Duration,
     /// Whether [`Run::cancel`](crate::Run::cancel) or a shutdown ended it.
     pub interrupted: bool,
-    /// Why nothing more could be committed, if that ended the run.
+    /// Why nothing more could be committed; `None` unless that ended the run.
     pub storage_lost: Option<String>,
-    /// How long the API had served nothing, if that ended the run. Pauses and times in which the API wanted no requests are not
-    /// counted.
+    /// How long all attempts had failed; `None` unless that ended the run. Pauses, and times in which the API asked for no requests,
+    /// are not included.
     pub outage: Option<Duration>,
-    /// The panic message of the list of ids, if a panic ended the list; the rest of the list is not attempted.
+    /// The message of a panic of the list of ids; `None` unless that ended the list. The rest of the list is not attempted.
     pub list_failed: Option<String>,
     /// The first failures, at most [`FAILURES_LISTED`].
     pub failures: Vec<FailedId<I>>,

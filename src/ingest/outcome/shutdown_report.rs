@@ -2,7 +2,7 @@
 
 use crate::ingest::outcome::progress::Progress;
 
-/// How the runs ended that [`Pipeline::shutdown`](crate::Pipeline::shutdown) stopped:
+/// How the runs ended that [`Pipeline::shutdown`](crate::Pipeline::shutdown) stopped. The counters are sums over all these runs:
 /// `requested = stored + absent + failed + not_attempted + undecided`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -17,10 +17,10 @@ pub struct ShutdownReport {
     pub absent: u64,
     /// Ids that are committed as failed.
     pub failed: u64,
-    /// Ids of which nothing was committed.
+    /// Ids without a committed outcome.
     pub not_attempted: u64,
-    /// Ids whose commit was still under way at the end of the bound: it may succeed or not. If this is 0, everything was done in
-    /// time. Otherwise these ids' runs give no report.
+    /// Ids whose commit was still under way when the time was over. It may succeed or not. If this is not 0, the run of these ids ends
+    /// without a report.
     pub undecided: u64,
 }
 
@@ -28,7 +28,7 @@ impl ShutdownReport {
     /// Adds a run that ended with a report.
     pub(crate) fn add_ended(&mut self, totals: &Progress) {
         self.runs += 1;
-        // A list may claim to hold more ids than fit into a number.
+        // A list may claim to hold so many ids that the sum does not fit into `u64`.
         for (sum, more) in [
             (&mut self.requested, totals.requested),
             (&mut self.stored, totals.stored),
@@ -40,8 +40,8 @@ impl ShutdownReport {
         }
     }
 
-    /// Adds a run that was left in the middle, while `in_storage` of its rows were on their way into the database.
-    pub(crate) fn add_left(&mut self, totals: &Progress, in_storage: u64) {
+    /// Adds a run that was abandoned at the end of the bound. `in_storage` of its rows may still be committed.
+    pub(crate) fn add_abandoned(&mut self, totals: &Progress, in_storage: u64) {
         self.add_ended(totals);
         self.undecided += in_storage;
         let counted = totals.settled() + totals.not_attempted + in_storage;
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_id_of_a_run_that_was_left_is_counted_once() {
+    fn every_id_of_an_abandoned_run_is_counted_once() {
         let totals = Progress {
             requested: 100,
             stored: 10,
@@ -63,7 +63,7 @@ mod tests {
             ..Progress::default()
         };
         let mut report = ShutdownReport::default();
-        report.add_left(&totals, 20);
+        report.add_abandoned(&totals, 20);
         assert_eq!((report.undecided, report.not_attempted), (20, 65));
         report.add_ended(&Progress {
             requested: u64::MAX,

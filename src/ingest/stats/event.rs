@@ -2,24 +2,37 @@
 
 use crate::ingest::outcome::failure::FailureKind;
 
-/// Events that are counted one by one or many at a time.
+/// The counters of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
+    /// An id was read from the list, or announced by the list's length.
     Requested,
+    /// An id was committed with its record.
     Stored,
+    /// An id was committed as absent.
     Absent,
+    /// An id was committed as failed.
     Failed,
+    /// It became certain that an id gets no outcome in this run.
     NotAttempted,
+    /// An attempt or a resend began.
     Attempt,
+    /// An attempt or a resend began that was not the first of its id.
     Retry,
+    /// An attempt was answered with 429.
     PushedBack,
+    /// A connection was opened.
     ConnectionOpened,
+    /// A byte of a body that was received completely.
     BodyBytes,
+    /// A fetcher died and was replaced.
     FetcherReplaced,
+    /// A microsecond that writing a batch took.
     CommitMicros,
 }
 
 impl Event {
+    /// How many counters there are.
     pub(super) const COUNT: usize = Self::CommitMicros as usize + 1;
 }
 
@@ -30,36 +43,37 @@ pub(crate) enum BatchTrigger {
     Rows,
     /// Enough bytes of bodies waited.
     Bytes,
-    /// The first row had waited for long enough.
+    /// A row had waited for the linger time.
     Linger,
     /// No more rows were coming.
     End,
 }
 
 impl BatchTrigger {
+    /// How many reasons there are.
     pub(super) const COUNT: usize = 4;
 }
 
-/// The values of the label `outcome` of requests, in the order of [`RequestEnd::index`].
+/// The values of the label `outcome` of the requests metric, in the order of [`RequestEnd::index`].
 pub(super) const REQUEST_ENDS: [&str; 7] = [
     "ok", "timeout", "connect", "reset", "status", "body", "dropped",
 ];
 
-/// How an HTTP exchange ended.
+/// How an attempt ended, for the requests metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestEnd {
     Ok,
     Failed(FailureKind),
-    /// The drain of a cancelled run cut it off.
+    /// It was dropped, because the run was aborted.
     Dropped,
 }
 
 impl RequestEnd {
-    /// Position among the values of the label `outcome`.
+    /// The position of its label value in [`REQUEST_ENDS`].
     pub(super) fn index(self) -> usize {
         match self {
             Self::Ok => 0,
-            // The kinds that an attempt can fail with are the first ones.
+            // An attempt can fail only with one of the first kinds, up to `Body`. Later kinds do not occur here.
             Self::Failed(kind) => 1 + kind.index().min(FailureKind::Body.index()),
             Self::Dropped => REQUEST_ENDS.len() - 1,
         }

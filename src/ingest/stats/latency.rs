@@ -1,4 +1,4 @@
-//! Records how long attempts took.
+//! The latency recorder: a histogram of how long attempts took.
 
 use std::{
     fmt,
@@ -10,19 +10,19 @@ use hdrhistogram::Histogram;
 
 use crate::ingest::outcome::progress::Latency;
 
-/// In microseconds: an hour, which is the longest timeout.
+/// The longest time that is recorded, in microseconds: an hour, which is the longest timeout.
 const LONGEST: u64 = 3_600_000_000;
 
-/// With two significant digits a histogram takes about 16 KiB.
+/// Significant digits. With two, a histogram takes about 16 KiB.
 const DIGITS: u8 = 2;
 
-/// The latencies of a run's attempts. The histogram is made at the first attempt, so that a run in the queue needs none.
+/// How long the attempts of a run took. The histogram is made at the first attempt, so that a run in the queue needs no memory for it.
 #[derive(Default)]
 pub(crate) struct LatencyRecorder(OnceLock<Option<Mutex<Histogram<u32>>>>);
 
 impl LatencyRecorder {
     pub(crate) fn record(&self, time: Duration) {
-        // These bounds are valid, so a histogram is always made.
+        // This returns `None` only if the bounds are invalid, which they are not.
         let new = || {
             Histogram::new_with_bounds(1, LONGEST, DIGITS)
                 .ok()

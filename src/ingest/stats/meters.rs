@@ -1,4 +1,4 @@
-//! One pipeline's metrics, as they are registered with the host's exporter.
+//! The meters of a pipeline: its metrics, registered with the recorder that the host has installed.
 
 use std::time::Duration;
 
@@ -13,11 +13,12 @@ use crate::ingest::stats::{
     },
 };
 
-/// One pipeline's metrics. They are registered once, so that no name is looked up while requests are made.
+/// The metrics of one pipeline. They are registered once, so that no name is looked up while requests are made.
 #[derive(Debug)]
 pub(crate) struct Meters {
     attempts: Counter,
     retries: Counter,
+    /// Indexed by [`RequestEnd::index`].
     requests: [Counter; REQUEST_ENDS.len()],
     attempt_seconds: Histogram,
     body_bytes: Counter,
@@ -27,9 +28,11 @@ pub(crate) struct Meters {
     ids_at_fetchers: Gauge,
     rows_waiting: Gauge,
     runs_waiting: Gauge,
+    /// Indexed by the trigger.
     batches: [Counter; BatchTrigger::COUNT],
     batch_rows: Histogram,
     commit_seconds: Histogram,
+    /// Stored, absent, failed, not attempted.
     settled: [Counter; 4],
     runs: Counter,
     fetchers_replaced: Counter,
@@ -120,7 +123,7 @@ impl Meters {
 }
 
 impl Drop for Meters {
-    /// A pipeline that was stopped in the middle of its work holds nothing any more.
+    /// A pipeline that was stopped before its runs ended holds no ids and no rows any more.
     fn drop(&mut self) {
         for gauge in [
             &self.ids_at_fetchers,
@@ -139,7 +142,7 @@ mod tests {
     use crate::ingest::outcome::failure::FailureKind;
 
     #[test]
-    fn label_values_stand_in_the_order_that_the_code_counts_by() {
+    fn label_values_are_in_the_order_of_the_counters() {
         let values = |metric: Metric| metric.label.map_or(&[][..], |(_, values)| values);
         assert_eq!(values(SETTLED).len(), 4);
         assert_eq!(values(QUEUE_DEPTH).len(), 3);

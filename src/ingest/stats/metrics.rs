@@ -1,6 +1,6 @@
 //! The metrics that a pipeline gives to the [`metrics`](https://docs.rs/metrics) facade.
 //!
-//! The host picks the exporter. Without one, a metric costs a look at a pointer.
+//! The host chooses the exporter. Without one, the metrics cost almost nothing.
 //!
 //! | name | kind | labels | meaning |
 //! |---|---|---|---|
@@ -20,9 +20,9 @@
 //! | `ingest_runs_total` | counter | | Runs that ended with a report |
 //! | `ingest_fetchers_replaced_total` | counter | | Fetchers that died and were replaced |
 //!
-//! Each has the label `pipeline` too, which is [`Builder::name`](crate::Builder::name). If two pipelines have the same name, their
-//! counters are added up and a gauge shows the last value of either. A pipeline uses the recorder that is installed when it starts.
-//! Documents that a [`Client`](crate::Client) reads for itself, such as lists of ids, are not counted.
+//! Each metric also has the label `pipeline`, which is [`Builder::name`](crate::Builder::name). If two pipelines have the same name,
+//! their counters are added up, and a gauge shows the last value of either. A pipeline uses the recorder that is installed when it
+//! starts. Documents that are fetched with [`Client::get`](crate::Client::get), such as lists of ids, are not counted.
 
 use std::array;
 
@@ -40,7 +40,7 @@ pub enum Kind {
     Counter,
     /// A number that rises and falls.
     Gauge,
-    /// Many values, of which an exporter makes buckets or quantiles.
+    /// Many values. An exporter makes buckets or quantiles from them.
     Histogram,
 }
 
@@ -51,7 +51,7 @@ pub struct Metric {
     pub name: &'static str,
     /// Its kind.
     pub kind: Kind,
-    /// Its label beside `pipeline` and all values of that label, if it has one.
+    /// Its label besides `pipeline`, with all values of that label, if it has one.
     pub label: Option<(&'static str, &'static [&'static str])>,
     /// What it counts or measures.
     pub meaning: &'static str,

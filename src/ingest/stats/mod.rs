@@ -1,4 +1,4 @@
-//! What is counted and measured. One call of the recorder counts an event for the run's report and for the exporter.
+//! Counters, latency and metrics. One call of the recorder counts an event for the run's report and for the exporter of metrics.
 
 pub(crate) mod event;
 pub(crate) mod recorder;

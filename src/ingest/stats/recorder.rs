@@ -1,4 +1,4 @@
-//! Counts what happens to a run. Each event is recorded by one call, for the run's report and for the exporter of metrics.
+//! The recorder of a run: counts each event with one call, for the run's report and for the exporter of metrics.
 
 use std::{
     array, fmt,
@@ -22,17 +22,24 @@ use crate::ingest::{
     },
 };
 
-/// Records one run. Its actors write, any thread may read.
+/// The counters of one run. Its actors write them, and any thread may read them.
 #[derive(Debug)]
 pub(crate) struct Recorder {
+    /// One counter per event, indexed by the event.
     counts: [AtomicU64; Event::COUNT],
+    /// Failed attempts, indexed by [`FailureKind::index`].
     attempts_failed: [AtomicU64; FailureKind::COUNT],
+    /// Written batches, indexed by their trigger.
     batches: [AtomicU64; BatchTrigger::COUNT],
+    /// How long attempts took.
     latency: LatencyRecorder,
-    in_flight: Level,
-    being_retried: Level,
+    /// Requests in flight.
+    in_flight: PeakGauge,
+    /// Ids that are being tried again.
+    being_retried: PeakGauge,
+    /// The most uncommitted rows that Storage held at once.
     unsaved_peak: AtomicU64,
-    /// The metrics of the pipeline that took the run; empty while the run waits in the queue's mailbox.
+    /// The metrics of the run's pipeline. Empty until the coordinator has received the run.
     meters: PipelineMeters,
 }
 
@@ -43,8 +50,8 @@ impl Default for Recorder {
             attempts_failed: array::from_fn(|_| AtomicU64::default()),
             batches: array::from_fn(|_| AtomicU64::default()),
             latency: LatencyRecorder::default(),
-            in_flight: Level::default(),
-            being_retried: Level::default(),
+            in_flight: PeakGauge::default(),
+            being_retried: PeakGauge::default(),
             unsaved_peak: AtomicU64::default(),
             meters: PipelineMeters::default(),
         }
@@ -52,7 +59,7 @@ impl Default for Recorder {
 }
 
 impl Recorder {
-    /// From now on the pipeline's metrics count what this counts.
+    /// From now on, events count for the pipeline's metrics, too.
     pub(crate) fn attach(&self, meters: Arc<Meters>) {
         // A run belongs to one pipeline, so this is called once.
         let _ = self.meters.0.set(meters);
@@ -62,19 +69,21 @@ impl Recorder {
         self.meters.0.get().map(Arc::as_ref)
     }
 
+    /// Adds `count` to the counter of an event.
     pub(crate) fn record(&self, event: Event, count: u64) {
-        // Pairs with the loads of `progress`: whoever sees an id settled also sees it requested.
+        // Pairs with the loads in `progress`: a thread that sees an id as settled also sees it as requested.
         self.counts[event as usize].fetch_add(count, Release);
         if let Some(counter) = self.meters().and_then(|meters| meters.counter(event)) {
             counter.increment(count);
         }
     }
 
+    /// The counter of an event.
     pub(crate) fn count(&self, event: Event) -> u64 {
         self.counts[event as usize].load(Acquire)
     }
 
-    /// An attempt begins; `number` is its number among those of its id, from 1.
+    /// An attempt begins. `number` counts the attempts of its id from 1.
     pub(crate) fn record_attempt(&self, number: u32) {
         self.record(Event::Attempt, 1);
         if number > 1 {
@@ -98,7 +107,7 @@ impl Recorder {
         }
     }
 
-    /// An attempt failed, which said `signal` about the API.
+    /// An attempt failed with this kind and this signal.
     pub(crate) fn record_failed_attempt(&self, kind: FailureKind, signal: Signal) {
         self.attempts_failed[kind.index()].fetch_add(1, Relaxed);
         if let Signal::Refused {
@@ -117,6 +126,7 @@ impl Recorder {
         }
     }
 
+    /// A batch was written.
     pub(crate) fn record_batch(&self, trigger: BatchTrigger, rows: usize, took: Duration) {
         self.batches[trigger as usize].fetch_add(1, Relaxed);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -126,7 +136,7 @@ impl Recorder {
         }
     }
 
-    /// Storage holds `waiting` rows for its next batch, and `unsaved` rows that are not committed.
+    /// Storage holds `waiting` rows for its next batches, and `unsaved` uncommitted rows, which include the batch being written.
     pub(crate) fn record_backlog(&self, waiting: usize, unsaved: usize) {
         self.unsaved_peak.fetch_max(unsaved as u64, Relaxed);
         if let Some(meters) = self.meters() {
@@ -134,6 +144,7 @@ impl Recorder {
         }
     }
 
+    /// The throttle now allows this many requests in flight.
     pub(crate) fn record_in_flight_limit(&self, limit: usize) {
         if let Some(meters) = self.meters() {
             meters.set_in_flight_limit(limit);
@@ -148,20 +159,20 @@ impl Recorder {
     }
 
     /// Counts a request as in flight until the guard is dropped.
-    pub(crate) fn hold_in_flight(&self) -> LevelGuard<'_> {
+    pub(crate) fn hold_in_flight(&self) -> PeakGaugeGuard<'_> {
         self.in_flight.hold(self.meters())
     }
 
     /// Counts an id as being tried again until the guard is dropped.
-    pub(crate) fn hold_being_retried(&self) -> LevelGuard<'_> {
+    pub(crate) fn hold_being_retried(&self) -> PeakGaugeGuard<'_> {
         self.being_retried.hold(None)
     }
 
     /// All counters at this moment.
     pub(crate) fn progress(&self) -> Progress {
         let batches = |trigger: BatchTrigger| self.batches[trigger as usize].load(Relaxed);
-        // Ids are counted as requested before they are settled. Read in the opposite order, no more of them can seem settled
-        // than requested.
+        // Ids are counted first as requested, then as settled. These counters are read in the opposite order, so that never more ids
+        // seem settled than requested.
         let settled = [
             Event::Stored,
             Event::Absent,
@@ -201,41 +212,43 @@ impl Recorder {
 
 /// A number that goes up and down and remembers its peak.
 #[derive(Debug, Default)]
-struct Level {
+struct PeakGauge {
     now: AtomicU64,
     peak: AtomicU64,
 }
 
-impl Level {
-    fn hold<'a>(&'a self, meters: Option<&'a Meters>) -> LevelGuard<'a> {
+impl PeakGauge {
+    /// Raises the number by one until the guard is dropped. With `meters`, also raises the metric of requests in flight.
+    fn hold<'a>(&'a self, meters: Option<&'a Meters>) -> PeakGaugeGuard<'a> {
         let now = self.now.fetch_add(1, Relaxed) + 1;
         self.peak.fetch_max(now, Relaxed);
         if let Some(meters) = meters {
             meters.add_in_flight(1.0);
         }
-        LevelGuard {
-            level: self,
+        PeakGaugeGuard {
+            gauge: self,
             meters,
         }
     }
 }
 
-/// Holds a level up by one.
+/// Lowers the gauge by one when it is dropped.
 #[derive(Debug)]
-pub(crate) struct LevelGuard<'a> {
-    level: &'a Level,
+pub(crate) struct PeakGaugeGuard<'a> {
+    gauge: &'a PeakGauge,
     meters: Option<&'a Meters>,
 }
 
-impl Drop for LevelGuard<'_> {
+impl Drop for PeakGaugeGuard<'_> {
     fn drop(&mut self) {
-        self.level.now.fetch_sub(1, Relaxed);
+        self.gauge.now.fetch_sub(1, Relaxed);
         if let Some(meters) = self.meters {
             meters.add_in_flight(-1.0);
         }
     }
 }
 
+/// Set once. Without a `Debug` that would print every metric.
 #[derive(Default)]
 struct PipelineMeters(OnceLock<Arc<Meters>>);
 
@@ -272,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_remembers_its_peak_and_comes_down_again() {
+    fn a_gauge_remembers_its_peak_and_falls_again() {
         let recorder = Recorder::default();
         let held = (recorder.hold_in_flight(), recorder.hold_in_flight());
         drop(held);

@@ -1,4 +1,4 @@
-//! The coordinator's commands from outside: start, cancel, pause, resume, shut down.
+//! The messages that a host sends to the coordinator: start, cancel, get progress, pause, resume, shut down.
 
 use actix::{ActorContext, AsyncContext, Context, Handler, ResponseFuture};
 use tokio::{sync::oneshot, time::Instant};
@@ -15,27 +15,27 @@ use crate::ingest::{
 };
 
 impl<I: Id> Coordinator<I> {
-    /// Ends the run under way: hands out nothing more. It is over when the requests in flight are settled.
+    /// Hands out no more ids of the run under way. The run ends when its requests in flight are settled.
     fn interrupt(&mut self, ctx: &mut Context<Self>) {
         let mut waiting = self.run.as_mut().and_then(RunLedger::interrupt);
         Self::cancel_timer(&mut waiting, ctx);
         self.finish_if_done(ctx);
     }
 
-    /// A shutdown's bound is over: what is not done is left.
-    fn leave_the_rest(&mut self, ctx: &mut Context<Self>) {
+    /// The time for a shutdown is over: abandons the runs that have not ended, and stops.
+    fn abandon_runs(&mut self, ctx: &mut Context<Self>) {
         let Some(mut drain) = self.drain.take() else {
             return;
         };
         if let Some(run) = self.run.take() {
             run.control.stop.abort();
-            drain.add_left(&run.control.recorder.progress(), run.in_storage());
+            drain.add_abandoned(&run.control.recorder.progress(), run.in_storage());
         }
         for StartRun { start, .. } in &self.queue {
             let recorder = &start.control.recorder;
             recorder.record(Event::Requested, start.ids.remaining().unwrap_or(0));
             start.control.stop.abort();
-            drain.add_left(&recorder.progress(), 0);
+            drain.add_abandoned(&recorder.progress(), 0);
         }
         drain.finish();
         ctx.stop();
@@ -47,7 +47,7 @@ impl<I: Id> Handler<StartRun<I>> for Coordinator<I> {
 
     fn handle(&mut self, start_run: StartRun<I>, ctx: &mut Self::Context) {
         if self.drain.is_some() {
-            // Dropping it tells whoever waits for the report that there will be none.
+            // This drops the sender of the report, so the caller gets the error `PipelineStopped`.
             return;
         }
         start_run.start.control.recorder.attach(self.meters.clone());
@@ -74,7 +74,7 @@ impl<I: Id> Handler<Cancel> for Coordinator<I> {
 
     fn handle(&mut self, Cancel(id): Cancel, ctx: &mut Self::Context) {
         let Some(run) = self.run.as_mut().filter(|run| run.run == id) else {
-            // A run in the queue has nothing under way, so it ends at once.
+            // A run in the queue has no requests in flight, so it ends at once.
             let queued = self.queue.iter().position(|queued| queued.start.run == id);
             if let Some(queued) = queued.and_then(|index| self.queue.remove(index)) {
                 queued.start.control.stop.stop();
@@ -145,10 +145,10 @@ impl<I: Id> Handler<Shutdown> for Coordinator<I> {
             let control = run.control.clone();
             let for_requests = Drain::time_for_requests(within);
             ctx.run_later(for_requests, move |_, _| control.stop.abort());
-            ctx.run_later(within, Self::leave_the_rest);
+            ctx.run_later(within, Self::abandon_runs);
             self.interrupt(ctx);
         } else {
-            // Nothing is under way, so the shutdown is complete.
+            // No run is under way, so the shutdown is complete.
             self.begin_next(ctx);
         }
         Box::pin(async { report.await.map_err(|_| PipelineStopped) })

@@ -1,4 +1,4 @@
-//! A shutdown under way: how long requests may go on, and who waits for its report.
+//! A shutdown under way: how long requests may continue, and the report that its callers get.
 
 use std::time::Duration;
 
@@ -9,19 +9,20 @@ use crate::ingest::outcome::{progress::Progress, shutdown_report::ShutdownReport
 /// Collects the report of a shutdown.
 #[derive(Default)]
 pub(super) struct Drain {
+    /// The sums over the runs that have ended so far.
     report: ShutdownReport,
-    /// One for each caller of shutdown.
+    /// The callers that wait for the report: a shutdown can be requested more than once.
     listeners: Vec<oneshot::Sender<ShutdownReport>>,
 }
 
 impl Drain {
-    /// How long requests in flight may go on if the whole shutdown may take `within`: three quarters of it. What they bring is
-    /// committed in the rest.
+    /// How long requests in flight may continue if the whole shutdown may take `within`: three quarters of it. The rest is for
+    /// committing their answers.
     pub(super) fn time_for_requests(within: Duration) -> Duration {
         within / 4 * 3
     }
 
-    /// The report will be sent to the receiver, too.
+    /// Adds a caller. The report is sent to the receiver that this returns.
     pub(super) fn listen(&mut self) -> oneshot::Receiver<ShutdownReport> {
         let (sender, receiver) = oneshot::channel();
         self.listeners.push(sender);
@@ -33,11 +34,12 @@ impl Drain {
         self.report.add_ended(totals);
     }
 
-    /// A run is left, while `in_storage` of its rows are on their way into the database.
-    pub(super) fn add_left(&mut self, totals: &Progress, in_storage: usize) {
-        self.report.add_left(totals, in_storage as u64);
+    /// A run is abandoned. `in_storage` of its rows may still be committed.
+    pub(super) fn add_abandoned(&mut self, totals: &Progress, in_storage: usize) {
+        self.report.add_abandoned(totals, in_storage as u64);
     }
 
+    /// Sends the report to all callers.
     pub(super) fn finish(self) {
         for listener in self.listeners {
             // The caller may have stopped waiting.

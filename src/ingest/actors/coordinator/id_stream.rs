@@ -1,4 +1,4 @@
-//! The ids of a run, read one by one. They come from the host's code, whose panics stay here.
+//! The list or stream of a run's ids. It is the host's code; its panics are caught here.
 
 use std::{
     fmt,
@@ -10,17 +10,18 @@ use futures_util::{FutureExt, Stream, StreamExt};
 
 use crate::ingest::outcome::panics::panic_message;
 
-/// A list of ids that is read only as fast as its ids are fetched.
+/// The ids of a run. They are read one by one, only as fast as they are fetched.
 pub(crate) struct IdStream<I>(Pin<Box<dyn Stream<Item = I> + Send>>);
 
-/// What the stream gave.
+/// The result of polling the stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Polled<I> {
     Id(I),
-    /// There is no id yet.
+    /// The next id is not there yet.
     Pending,
+    /// There are no more ids.
     End,
-    /// The stream panicked with this message. It gives nothing more.
+    /// The stream panicked with this message. It must not be polled again.
     Panicked(String),
 }
 
@@ -29,7 +30,7 @@ impl<I> IdStream<I> {
         Self(Box::pin(ids.fuse()))
     }
 
-    /// The next id, if there is one now.
+    /// Polls the stream once, without waiting.
     pub(crate) fn poll_now(&mut self) -> Polled<I> {
         match catch_unwind(AssertUnwindSafe(|| self.0.next().now_or_never())) {
             Ok(Some(Some(id))) => Polled::Id(id),
@@ -39,7 +40,7 @@ impl<I> IdStream<I> {
         }
     }
 
-    /// Waits for the next id; gives the stream back with it.
+    /// Waits for the next id. Takes the stream, and returns it with the result.
     pub(crate) async fn wait(mut self) -> (Self, Polled<I>) {
         let polled = match AssertUnwindSafe(self.0.next()).catch_unwind().await {
             Ok(Some(id)) => Polled::Id(id),

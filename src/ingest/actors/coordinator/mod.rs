@@ -1,5 +1,7 @@
-//! The coordinator: gives a run's ids to the fetchers, passes their answers to Storage, counts an id once it is committed, and ends
-//! the run.
+//! The coordinator: gives the ids of a run to the fetchers, passes their answers to Storage, counts committed ids, and ends the run.
+//!
+//! `run_ledger` knows where each id of the run is, and `slots` which ids each fetcher holds. `commands` handles the host's messages,
+//! and `outage` decides what happens while the API is out. This file connects them.
 
 mod run_ledger;
 mod slots;
@@ -40,15 +42,16 @@ use crate::ingest::{
     stats::{event::Event, meters::Meters},
 };
 
+/// Why a run ended that lost its Storage, for its report.
 const STORAGE_DIED: &str = "the storage actor died";
 
-/// Starts a fetcher for a slot.
+/// Starts a fetcher with this number, which sends its answers to this coordinator.
 pub(crate) type StartFetcher<I> =
     Box<dyn FnMut(usize, &Addr<Coordinator<I>>) -> Recipient<Fetch<I>>>;
 
-/// The actor behind a [`Pipeline`](crate::Pipeline). The messages that it takes are in [`messages`](crate::ingest::messages).
+/// The actor behind a [`Pipeline`](crate::Pipeline). See [`messages`](crate::ingest::messages) for the messages that it handles.
 pub struct Coordinator<I: Id> {
-    /// Fills a slot at the start, and again when its fetcher has died.
+    /// Starts the fetchers, and later replaces dead ones.
     start_fetcher: StartFetcher<I>,
     /// How many fetchers there are.
     workers: usize,
@@ -56,48 +59,51 @@ pub struct Coordinator<I: Id> {
     slots: Slots<I>,
     /// How long requests in flight may go on after a cancel.
     drain_time: Duration,
-    /// How long an API that is out is waited for.
+    /// How long a run waits for an API that is out.
     outage_timeout: Duration,
     storage: StorageRecipients<I>,
-    /// For failures that the coordinator itself has written; fetchers take their own permits.
+    /// Has room for failures that the coordinator keeps before it passes them to Storage. For answers, fetchers take the permits.
     backlog: Backlog,
+    /// Whether Storage died. Then every run ends at once.
     is_storage_gone: bool,
     /// The run under way.
     run: Option<RunLedger<I>>,
-    /// The runs that wait for it.
+    /// The runs that wait until it ends, first come, first served.
     queue: VecDeque<StartRun<I>>,
+    /// Whether the host paused the pipeline. Then no id is handed out.
     is_paused: bool,
-    /// While a shutdown is under way.
+    /// The shutdown under way.
     drain: Option<Drain>,
-    /// While the API is out.
+    /// The outage under way.
     outage: Option<Outage>,
-    /// Before this time no id is handed out as a probe.
+    /// No probe is handed out before this time.
     next_probe: Option<Instant>,
-    /// Hands out the next probe.
+    /// Hands out the next probe at that time.
     probe_timer: Option<SpawnHandle>,
-    /// Watches the circuit breaker of the run under way.
+    /// Waits for changes of the run's circuit breaker.
     breaker_watch: Option<SpawnHandle>,
+    /// The pipeline's metrics. Each run's recorder gets them, too.
     meters: Arc<Meters>,
-    /// Dropped with this actor; ends the thread of a pipeline that has one of its own.
+    /// Dropped with this actor, which stops the pipeline's own arbiter, if it has one.
     _arbiter: PipelineArbiter,
 }
 
-/// The API is out, and the run waits for it.
+/// An outage of the API: the run waits until the API works again or the outage timeout is over.
 #[derive(Debug)]
 struct Outage {
-    /// How long the API had served nothing when the wait began.
+    /// How long all attempts had failed when the wait began.
     failing_before: Duration,
-    /// Ends the run; `None` during a pause.
+    /// Ends the run at the outage timeout. `None` during a pause.
     timer: Option<SpawnHandle>,
 }
 
-/// Where the coordinator reaches Storage.
+/// Storage, as the coordinator sends messages to it.
 pub(crate) struct StorageRecipients<I: Id> {
     pub(crate) save: Recipient<Save<I>>,
     pub(crate) flush: Recipient<Flush>,
 }
 
-/// What a coordinator is made of, beside its settings.
+/// What the builder gives to a coordinator, besides the settings.
 pub(crate) struct Parts<I: Id> {
     pub(crate) start_fetcher: StartFetcher<I>,
     pub(crate) storage: StorageRecipients<I>,
@@ -131,7 +137,7 @@ impl<I: Id> Coordinator<I> {
         }
     }
 
-    /// Takes the next run from the queue. Without one, a shutdown is complete.
+    /// Begins the next run of the queue. If there is none, completes a shutdown that is under way. Returns whether a run began.
     fn begin_next(&mut self, ctx: &mut Context<Self>) -> bool {
         let Some(start_run) = self.queue.pop_front() else {
             if let Some(drain) = self.drain.take() {
@@ -151,12 +157,13 @@ impl<I: Id> Coordinator<I> {
         true
     }
 
-    /// Hands out ids while there is room, and ends the run if it is done. `freed` is a fetcher that may have room.
+    /// Hands out ids while fetchers have room, and ends the run if it is done. `freed` is a fetcher that may have room.
     fn proceed(&mut self, freed: usize, ctx: &mut Context<Self>) {
         self.hand_out(freed, ctx);
         self.finish_if_done(ctx);
     }
 
+    /// Hands out ids while fetchers have room. `freed` is a fetcher that may have room.
     fn hand_out(&mut self, freed: usize, ctx: &mut Context<Self>) {
         while let Some(slot) = self.slot_for_next_id(freed, ctx) {
             let is_probe = self.is_probing();
@@ -174,7 +181,7 @@ impl<I: Id> Coordinator<I> {
         }
     }
 
-    /// A fetcher with room, if an id may be handed out now.
+    /// A fetcher with room; `None` if no id may be handed out now.
     fn slot_for_next_id(&mut self, freed: usize, ctx: &mut Context<Self>) -> Option<usize> {
         if self.is_paused || (self.is_probing() && !self.may_probe(ctx)) {
             return None;
@@ -182,6 +189,7 @@ impl<I: Id> Coordinator<I> {
         self.slots.with_most_room(freed)
     }
 
+    /// Gives an id to a fetcher.
     fn give(&mut self, slot: usize, id: I) {
         let Some(run) = &self.run else { return };
         let control = run.control.clone();
@@ -190,6 +198,7 @@ impl<I: Id> Coordinator<I> {
         }
     }
 
+    /// The wait for the list's next id is over.
     fn list_is_back(&mut self, ids: IdStream<I>, polled: Polled<I>, ctx: &mut Context<Self>) {
         if let Some(run) = &mut self.run {
             run.list_is_back(ids, polled);
@@ -197,7 +206,7 @@ impl<I: Id> Coordinator<I> {
         }
     }
 
-    /// An id ended with a panic. Its failure has no share of the backlog yet.
+    /// An id ended with a panic. Its failure waits in the ledger until the backlog has room for it.
     fn save_panicked(&mut self, id: I, message: String, attempts: u32) {
         if let Some(run) = &mut self.run {
             let failure = Save {
@@ -213,7 +222,7 @@ impl<I: Id> Coordinator<I> {
         }
     }
 
-    /// Passes an answer to Storage, unless it is kept because the API seems to be out.
+    /// Passes an answer to Storage, or keeps it because the API may be out.
     fn save(&mut self, fetched: Fetched<I>) {
         let Some(run) = &self.run else { return };
         let Some(answer) = fetched.answer else {
@@ -233,6 +242,7 @@ impl<I: Id> Coordinator<I> {
         }
     }
 
+    /// Passes an answer to Storage.
     fn hand_over(&mut self, save: Save<I>) {
         let Some(run) = &mut self.run else { return };
         if run.has_lost_storage() {
@@ -243,7 +253,7 @@ impl<I: Id> Coordinator<I> {
         }
     }
 
-    /// Ends the run if all of it is done, and then those behind it that have nothing to wait for either.
+    /// Ends the run if it is done. Then begins the next run, and ends that one, too, if it is done already.
     fn finish_if_done(&mut self, ctx: &mut Context<Self>) {
         while self.is_done() {
             if let Some(run) = self.run.take() {
@@ -260,7 +270,7 @@ impl<I: Id> Coordinator<I> {
         }
     }
 
-    /// Whether every id of the run under way is settled or never will be. Tells Storage not to linger once no more rows are coming.
+    /// Whether every id of the run under way is settled or never will be. Sends `Flush` to Storage when no more rows are coming.
     fn is_done(&mut self) -> bool {
         self.decide_failures();
         let held = self.slots.held();
@@ -285,7 +295,7 @@ impl<I: Id> Coordinator<I> {
 }
 
 impl<I: Id> Drop for Coordinator<I> {
-    /// However this actor ends, its fetchers do not go on for a run that nobody counts.
+    /// Drops the requests in flight, because no actor counts their answers any more.
     fn drop(&mut self) {
         if let Some(run) = &self.run {
             run.control.stop.abort();
@@ -318,8 +328,8 @@ impl<I: Id> Handler<Fetched<I>> for Coordinator<I> {
 impl<I: Id> Handler<FetcherGone> for Coordinator<I> {
     type Result = ();
 
-    /// The id that the fetcher worked on is settled as failed, since it may be what killed the fetcher. The ids behind it go to
-    /// other fetchers.
+    /// Replaces the fetcher. The id that it worked on is settled as failed, because that id may have killed the fetcher. The other
+    /// ids that it held are handed out again.
     fn handle(&mut self, FetcherGone { slot }: FetcherGone, ctx: &mut Self::Context) {
         let fetcher = (self.start_fetcher)(slot, &ctx.address());
         let mut held = self.slots.replace(slot, fetcher);

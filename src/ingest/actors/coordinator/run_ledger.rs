@@ -1,4 +1,4 @@
-//! The ledger of the run under way: where each of its ids is.
+//! The ledger of the run under way: knows where each id of the run is, and counts the ids.
 
 use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
 
@@ -20,66 +20,75 @@ use crate::ingest::{
     stats::event::Event,
 };
 
-/// While the API is out, probes take ids from the list only until this many are kept for later: memory stays bounded.
+/// While the API is out, probes take ids from the list only until this many ids are deferred. This bounds the memory of the ledger.
 const DEFERRED_MAX: usize = 1000;
 
-/// Every id of the run is in one place at a time: still in the list, `ready`, at a fetcher, `undecided`, `decided`, `deferred`, in
-/// Storage, or counted as settled or not attempted.
+/// The state of a run. Each of its ids is in one place at a time: unread in the list, `ready`, at a fetcher, `undecided`, `decided`,
+/// `deferred`, in Storage, or counted as settled or not attempted.
 pub(super) struct RunLedger<I: Id> {
+    /// Identifies the run in messages.
     pub(super) run: RunId,
+    /// The stop signal, the recorder and the circuit breaker of the run.
     pub(super) control: Arc<RunControl>,
-    /// Where the report goes.
+    /// Sends the report to the caller.
     report: oneshot::Sender<Report<I>>,
+    /// When the run began.
     began: Instant,
     /// The ids that were not read yet.
     list: List<I>,
-    /// How many of those the list announced by its length. They are already counted as requested.
+    /// How many ids the list still has, by its own account. They are already counted as requested. 0 if the list does not know.
     announced: u64,
-    /// Ids that were read and wait for a fetcher: one that was waited for, or those that a dead fetcher held.
+    /// Ids that were read and wait for a fetcher: an id that the list was slow to give, and ids that a dead fetcher held.
     ready: VecDeque<I>,
-    /// Failures during the present streak of failed attempts. Whether the API or the id is at fault is seen at its end.
+    /// Failures of the present streak of failed attempts. When the streak ends, it is decided whether the API or the ids are at
+    /// fault.
     undecided: Vec<Save<I>>,
-    /// Whether that streak was long enough to doubt the API.
+    /// Whether that streak is long enough to doubt the API.
     is_streak_long: bool,
-    /// Failures that are their ids' own, and wait for room in the backlog.
+    /// Failures whose ids are at fault. They wait for room in the backlog.
     decided: VecDeque<Save<I>>,
-    /// Ids that failed while the API seemed to be out. They are tried again, last of all or as probes.
+    /// Ids that failed because the API was out. They are tried again: as probes, or after all other ids.
     deferred: VecDeque<I>,
     /// Rows that Storage holds and has not committed.
     in_storage: usize,
-    /// Whether Storage was told that no more rows are coming.
+    /// Whether Storage got the message that no more rows are coming.
     is_flushed: bool,
+    /// Whether a cancel or a shutdown stops the run.
     is_interrupted: bool,
-    /// Why nothing more can be committed.
+    /// Why nothing more can be committed, if that ends the run.
     storage_lost: Option<String>,
-    /// How long the API had served nothing when the run gave it up.
+    /// How long all attempts had failed, if that ends the run.
     outage: Option<Duration>,
-    /// The panic message of the list.
+    /// The panic message of the list, if a panic ended the list.
     list_failed: Option<String>,
     /// The first failures, for the report.
     failures: Vec<FailedId<I>>,
-    /// Tells the run's handles that it has ended, however this ledger is dropped.
+    /// When this is dropped with the ledger, the run's handles learn that the run has ended.
     _ended: DropGuard,
 }
 
 /// Where the unread ids are.
 enum List<I> {
+    /// The ledger holds the list.
     Here(IdStream<I>),
-    /// Its next id is being waited for; the stream comes back with it.
+    /// The list waits for its next id, and comes back with it. The handle cancels the wait.
     Awaited(Option<SpawnHandle>),
+    /// There are no unread ids.
     Ended,
 }
 
-/// What the coordinator can do next for the run.
+/// What the coordinator does next to hand out an id.
 pub(super) enum Next<I> {
+    /// Gives this id to a fetcher.
     Give(I),
-    /// There is no id yet: wait for the stream's next one.
+    /// Waits for the list's next id, and returns the list with [`RunLedger::list_is_back`].
     Await(IdStream<I>),
+    /// Nothing: there is no id to hand out now.
     Nothing,
 }
 
 impl<I: Id> RunLedger<I> {
-    /// `storage_lost` says why nothing can be committed, if that is known already.
+    /// Begins a run. `storage_lost` says why nothing can be committed, if that is known already.
     pub(super) fn new(start_run: StartRun<I>, storage_lost: Option<String>) -> Self {
         let StartRun { start, report } = start_run;
         let Start {
@@ -113,7 +122,7 @@ impl<I: Id> RunLedger<I> {
         }
     }
 
-    /// The next id to hand out; as a probe, if the API seems to be out.
+    /// The next id to hand out. `is_probe` says that the API may be out and this id tests it.
     pub(super) fn next(&mut self, is_probe: bool) -> Next<I> {
         if self.is_stopping() {
             return Next::Nothing;
@@ -125,7 +134,7 @@ impl<I: Id> RunLedger<I> {
             return self.next_deferred();
         }
         let List::Here(ids) = &mut self.list else {
-            // An id that is waited for may take long; a deferred one is at hand.
+            // The list may need long for its next id. A deferred id is there now.
             return self.next_deferred();
         };
         match ids.poll_now() {
@@ -152,12 +161,12 @@ impl<I: Id> RunLedger<I> {
         self.deferred.pop_front().map_or(Next::Nothing, Next::Give)
     }
 
-    /// The list's next id is being waited for by `waiting`.
+    /// The task `waiting` waits for the list's next id.
     pub(super) fn await_list(&mut self, waiting: SpawnHandle) {
         self.list = List::Awaited(Some(waiting));
     }
 
-    /// The list is back, with an id or at its end.
+    /// The wait for the list's next id is over.
     pub(super) fn list_is_back(&mut self, ids: IdStream<I>, polled: Polled<I>) {
         match polled {
             Polled::Id(id) => {
@@ -170,13 +179,14 @@ impl<I: Id> RunLedger<I> {
         }
     }
 
-    /// The ids that the list still holds are not attempted.
+    /// The list panicked. The ids that it still holds are not attempted.
     fn lose_list(&mut self, why: String) {
         warn!("the list of ids panicked: {why}; the ids that it still holds are not attempted");
         self.list_failed = Some(why);
         self.list = List::Ended;
     }
 
+    /// Counts an id as requested, unless it was counted when the run began.
     fn count_read(&mut self) {
         if self.announced > 0 {
             self.announced -= 1;
@@ -185,12 +195,12 @@ impl<I: Id> RunLedger<I> {
         }
     }
 
-    /// Takes back ids that waited behind the one that their fetcher died of.
+    /// Takes back ids that waited at a fetcher that died.
     pub(super) fn take_back(&mut self, ids: VecDeque<I>) {
         self.ready.extend(ids);
     }
 
-    /// Whether the list may hold ids that were never handed out.
+    /// Whether the list may hold unread ids.
     fn has_unread_ids(&self) -> bool {
         match &self.list {
             List::Here(ids) => self.announced > 0 || ids.remaining().is_none(),
@@ -199,46 +209,47 @@ impl<I: Id> RunLedger<I> {
         }
     }
 
-    /// Whether ids may be handed out that never were before.
+    /// Whether unread ids may still be handed out.
     pub(super) fn expects_more_ids(&self) -> bool {
         self.has_unread_ids() && !self.is_stopping()
     }
 
-    /// Keeps an id that failed while the API seemed to be out.
+    /// Keeps an id that failed because the API is out, to try it again later.
     pub(super) fn defer(&mut self, id: I) {
         self.deferred.push_back(id);
     }
 
-    /// Keeps a failure until it is known whether the API or the id is at fault. `is_streak_long` says whether so many attempts
-    /// failed in a row that it may be the API. A failure that waits holds no room in the backlog.
+    /// Keeps a failure until it is known whether the API or the id is at fault. `is_streak_long` says whether enough attempts failed
+    /// in a row to doubt the API. The failure gives its room in the backlog back: it may wait for long.
     pub(super) fn keep_undecided(&mut self, failure: Save<I>, is_streak_long: bool) {
         self.is_streak_long |= is_streak_long;
         self.undecided.push(failure.without_permit());
     }
 
+    /// How many failures are undecided.
     pub(super) fn undecided(&self) -> usize {
         self.undecided.len()
     }
 
-    /// Whether the undecided failures came in a streak long enough to doubt the API.
+    /// Whether the streak of the undecided failures is long enough to doubt the API.
     pub(super) fn is_streak_long(&self) -> bool {
         self.is_streak_long
     }
 
-    /// The undecided failures are the API's: their ids are tried again.
+    /// The API is at fault for the undecided failures. Their ids are tried again.
     pub(super) fn blame_the_api(&mut self) {
         self.is_streak_long = false;
         let ids = self.undecided.drain(..).map(|failure| failure.id);
         self.deferred.extend(ids);
     }
 
-    /// The undecided failures are their ids' own.
+    /// The ids are at fault for the undecided failures. They are committed as failed.
     pub(super) fn blame_the_ids(&mut self) {
         self.is_streak_long = false;
         self.decided.extend(self.undecided.drain(..));
     }
 
-    /// Has a failure written as soon as there is room for it in the backlog.
+    /// Queues a failure that is passed to Storage as soon as the backlog has room for it.
     pub(super) fn queue_decided(&mut self, failure: Save<I>) {
         self.decided.push_back(failure);
     }
@@ -251,13 +262,13 @@ impl<I: Id> RunLedger<I> {
         self.decided.pop_front()
     }
 
-    /// The API was out for too long: requests in flight are dropped.
+    /// Ends the run because the API was out for too long. Requests in flight are dropped.
     pub(super) fn give_up(&mut self, out_for: Duration) {
         self.outage.get_or_insert(out_for);
         self.control.stop.abort();
     }
 
-    /// Hands out nothing more. Returns the wait for the list, which is to be cancelled.
+    /// Hands out no more ids. Returns the task that waits for the list, which the caller cancels.
     pub(super) fn interrupt(&mut self) -> Option<SpawnHandle> {
         self.is_interrupted = true;
         self.control.stop.stop();
@@ -271,7 +282,7 @@ impl<I: Id> RunLedger<I> {
         self.is_interrupted
     }
 
-    /// Nothing more can be committed. What was to be counts as not attempted.
+    /// Nothing more can be committed. Rows that are not committed count as not attempted.
     pub(super) fn lose_storage(&mut self, why: String) {
         self.control.stop.abort();
         self.storage_lost.get_or_insert(why);
@@ -315,12 +326,12 @@ impl<I: Id> RunLedger<I> {
         }
     }
 
-    /// Whether nothing is handed out any more, even if there are ids.
+    /// Whether no more ids are handed out, even if there are some.
     fn is_stopping(&self) -> bool {
         self.is_interrupted || self.storage_lost.is_some() || self.outage.is_some()
     }
 
-    /// Whether rows are still to come from this ledger: ids to hand out, or failures to decide and to write.
+    /// Whether more rows may come: there are ids to hand out, or failures that are not passed to Storage yet.
     pub(super) fn has_more(&self) -> bool {
         let has_failures = !self.undecided.is_empty() || !self.decided.is_empty();
         let has_ids = !self.ready.is_empty()
@@ -329,12 +340,12 @@ impl<I: Id> RunLedger<I> {
         has_failures || (has_ids && !self.is_stopping())
     }
 
-    /// Whether Storage is still to be told that no more rows are coming. True once for each time that it must be told.
+    /// Whether Storage must get the message that no more rows are coming. Returns `true` only once until more rows come.
     pub(super) fn needs_flush(&mut self) -> bool {
         self.in_storage > 0 && !mem::replace(&mut self.is_flushed, true)
     }
 
-    /// Ends the run: counts the ids that were never settled and sends the report. Returns the totals.
+    /// Ends the run: counts the ids that were never handed out, and sends the report. Returns the totals.
     pub(super) fn finish(self) -> Progress {
         let kept = self.ready.len() + self.deferred.len();
         self.count_not_attempted(self.announced + kept as u64);
@@ -349,7 +360,7 @@ impl<I: Id> RunLedger<I> {
             failures: self.failures,
         };
         let totals = report.totals.clone();
-        // The host may have dropped the run's handle.
+        // This fails if the host has dropped the run's handle.
         let _ = self.report.send(report);
         totals
     }

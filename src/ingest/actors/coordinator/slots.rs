@@ -1,4 +1,4 @@
-//! The coordinator's account of its fetchers: which ids each of them holds, and which one has room.
+//! The slots of the coordinator: which ids each fetcher holds, and which fetcher has room.
 
 use std::{
     collections::VecDeque,
@@ -12,18 +12,19 @@ use crate::ingest::{
     handle::control::RunControl, messages::Fetch, outcome::panics::panic_message, source::Id,
 };
 
-/// A fixed number of fetchers. Each holds up to `holds_max` ids: the one in flight and those in its mailbox.
+/// The fetchers of a pipeline, one per slot. Their number does not change.
 pub(super) struct Slots<I: Id> {
     slots: Vec<Slot<I>>,
+    /// The most ids that one fetcher holds: the id in flight and those in its mailbox.
     holds_max: usize,
-    /// Ids that all fetchers together hold.
+    /// The number of ids that all fetchers together hold.
     held: usize,
 }
 
+/// A fetcher and its ids.
 struct Slot<I: Id> {
     fetcher: Recipient<Fetch<I>>,
-    /// Copies of the ids that the fetcher holds, in the order in which it works on them. They are what is left of an id when its
-    /// fetcher dies.
+    /// Copies of the ids that the fetcher holds, in the order in which it works on them. They survive when the fetcher dies.
     holds: VecDeque<I>,
 }
 
@@ -48,13 +49,15 @@ impl<I: Id> Slots<I> {
         self.slots.push(Slot { fetcher, holds });
     }
 
-    /// Ids that all fetchers together hold.
+    /// The number of ids that all fetchers together hold.
     pub(super) fn held(&self) -> usize {
         self.held
     }
 
-    /// The fetcher that holds the fewest ids, so that no id waits at one while another is idle; `None` if all are full. `freed` is
-    /// a fetcher that has just given an id back: if it has all the room there is, no other needs to be looked at.
+    /// The fetcher that holds the fewest ids, so that no id waits at one fetcher while another is idle. `None` if all are full.
+    ///
+    /// `freed` is a fetcher that may have room. If only this fetcher has room, the others are not searched, which would be slow with
+    /// thousands of fetchers.
     pub(super) fn with_most_room(&self, freed: usize) -> Option<usize> {
         let room = self.slots.len() * self.holds_max - self.held;
         let room_of = |slot: &Slot<I>| self.holds_max - slot.holds.len();
@@ -74,6 +77,10 @@ impl<I: Id> Slots<I> {
             .map(|(index, _)| index)
     }
 
+    /// Gives an id to the fetcher in a slot.
+    ///
+    /// # Errors
+    /// The id cannot be copied.
     pub(super) fn give(
         &mut self,
         slot: usize,
@@ -94,14 +101,14 @@ impl<I: Id> Slots<I> {
         Ok(())
     }
 
-    /// The fetcher has given back the id that it held longest.
+    /// The fetcher is done with the id that it held longest.
     pub(super) fn release(&mut self, slot: usize) {
         if self.slots[slot].holds.pop_front().is_some() {
             self.held -= 1;
         }
     }
 
-    /// Puts another fetcher in a dead one's place; returns the ids that the dead one held.
+    /// Replaces a dead fetcher. Returns the ids that the dead one held, the one that it worked on first.
     pub(super) fn replace(&mut self, slot: usize, fetcher: Recipient<Fetch<I>>) -> VecDeque<I> {
         let slot = &mut self.slots[slot];
         slot.fetcher = fetcher;

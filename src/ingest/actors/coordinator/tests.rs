@@ -1,5 +1,5 @@
-//! The coordinator among made-up fetchers and storages: some die, which the real ones are built not to do, and some find the API
-//! out.
+//! Tests of the coordinator with test actors instead of fetchers and Storage. Some of them die, which the real ones are built not
+//! to do.
 
 use std::sync::{
     Arc, Mutex,
@@ -25,18 +25,18 @@ const POISON: i64 = 14;
 /// Starting one more fetcher kills the coordinator.
 const FETCHERS_MAX: usize = 100;
 
-/// Answers `absent` at once, as long as the API is there; stops at one id, and panics at another.
+/// A fetcher that answers at once, as its script says. It stops at one id and panics at another.
 struct MortalFetcher {
     slot: usize,
-    api: Api,
+    api: ApiScript,
     answers: Recipient<Fetched<i64>>,
     death: Recipient<FetcherGone>,
 }
 
-/// Says how an attempt for an id ends. It is asked once for each id that is handed out.
-type Api = Arc<Mutex<dyn FnMut(i64) -> Signal + Send>>;
+/// Decides how an attempt for an id ends. Called once for each id that is handed out.
+type ApiScript = Arc<Mutex<dyn FnMut(i64) -> Signal + Send>>;
 
-fn healthy() -> Api {
+fn healthy() -> ApiScript {
     Arc::new(Mutex::new(|_| Signal::Served))
 }
 
@@ -77,7 +77,7 @@ impl Handler<Fetch<i64>> for MortalFetcher {
     }
 }
 
-/// Says of everything at once that it is committed; dies at the first answer if it is mortal.
+/// A Storage that reports every answer as committed at once. If it is mortal, it dies at the first answer.
 struct InstantStorage {
     committed: Recipient<Committed<i64>>,
     death: Recipient<StorageGone>,
@@ -119,15 +119,15 @@ impl Handler<Flush> for InstantStorage {
     fn handle(&mut self, _: Flush, _: &mut Self::Context) {}
 }
 
-/// A coordinator among made-up actors.
-struct Pipeline {
+/// A coordinator with test actors.
+struct TestPipeline {
     config: Config,
-    api: Api,
+    api: ApiScript,
     has_mortal_storage: bool,
     fetchers_started: Arc<AtomicUsize>,
 }
 
-impl Pipeline {
+impl TestPipeline {
     fn new(workers: usize, mailbox: usize) -> Self {
         Self {
             config: Config {
@@ -187,7 +187,7 @@ impl Pipeline {
         })
     }
 
-    /// Starts all runs at once; gives their reports, or `None` for a run that ended without one.
+    /// Starts all runs at once. Returns their reports, with `None` for a run that ended without one.
     fn ingest(&self, runs: Vec<Vec<i64>>) -> Vec<Option<Report<i64>>> {
         actix_rt::System::new().block_on(async {
             let coordinator = self.start();
@@ -216,8 +216,8 @@ impl Pipeline {
 }
 
 #[test]
-fn a_dead_coordinator_is_an_error_to_whoever_waits_for_a_report() {
-    let pipeline = Pipeline::new(2, 1);
+fn a_dead_coordinator_is_an_error_to_every_caller_that_waits_for_a_report() {
+    let pipeline = TestPipeline::new(2, 1);
     let reports = pipeline.ingest(vec![vec![DEADLY; 2 * FETCHERS_MAX], vec![100]]);
     assert_eq!(pipeline.fetchers_started(), FETCHERS_MAX + 1);
     assert!(reports.iter().all(Option::is_none));
@@ -227,7 +227,7 @@ fn a_dead_coordinator_is_an_error_to_whoever_waits_for_a_report() {
 fn ten_thousand_runs_that_are_over_at_once_need_no_deep_stack() {
     let mut runs = vec![vec![100]];
     runs.extend(std::iter::repeat_n(vec![], 10_000));
-    assert_eq!(Pipeline::new(1, 0).reports(runs).len(), 10_001);
+    assert_eq!(TestPipeline::new(1, 0).reports(runs).len(), 10_001);
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_dead_fetcher_is_replaced_and_costs_only_the_id_it_worked_on() {
     for deadly in [DEADLY, POISON] {
         for mailbox in [0, 1, 5] {
             let ids: Vec<i64> = (100..200).chain([deadly]).chain(200..300).collect();
-            let pipeline = Pipeline::new(4, mailbox);
+            let pipeline = TestPipeline::new(4, mailbox);
             let report = &pipeline.reports(vec![ids])[0];
             let totals = &report.totals;
             assert_eq!(
@@ -255,9 +255,9 @@ fn a_dead_fetcher_is_replaced_and_costs_only_the_id_it_worked_on() {
 }
 
 #[test]
-fn a_pool_whose_fetchers_all_die_goes_on_and_the_next_run_finds_it_whole() {
+fn the_next_run_has_all_fetchers_even_if_they_all_died_in_the_last_one() {
     let deadly = vec![DEADLY, POISON, DEADLY, POISON, DEADLY, POISON, DEADLY];
-    let reports = Pipeline::new(3, 1).reports(vec![deadly, (100..200).collect()]);
+    let reports = TestPipeline::new(3, 1).reports(vec![deadly, (100..200).collect()]);
     assert_eq!(
         (reports[0].totals.failed, reports[0].totals.not_attempted),
         (7, 0)
@@ -270,9 +270,9 @@ fn a_pool_whose_fetchers_all_die_goes_on_and_the_next_run_finds_it_whole() {
 
 #[test]
 fn a_dead_storage_ends_runs_in_order_instead_of_hanging_them() {
-    let pipeline = Pipeline {
+    let pipeline = TestPipeline {
         has_mortal_storage: true,
-        ..Pipeline::new(3, 1)
+        ..TestPipeline::new(3, 1)
     };
     for report in pipeline.reports(vec![(100..200).collect(), (200..300).collect()]) {
         assert_eq!(
@@ -298,21 +298,21 @@ fn fails_between(from: usize, to: usize) -> impl FnMut(i64) -> Signal + Send + '
 
 #[test]
 fn a_single_attempt_that_fails_while_the_api_serves_others_is_its_ids_own_failure() {
-    let pipeline = Pipeline::new(4, 1).with_api(fails_between(50, 53));
+    let pipeline = TestPipeline::new(4, 1).with_api(fails_between(50, 53));
     let report = &pipeline.reports(vec![(100..300).collect()])[0];
     assert_eq!((report.totals.absent, report.totals.failed), (197, 3));
 }
 
 #[test]
-fn ids_that_fail_in_a_row_while_the_api_seems_out_are_asked_for_again() {
-    let pipeline = Pipeline::new(4, 1).with_api(fails_between(50, 65));
+fn ids_that_fail_in_a_long_streak_are_fetched_again() {
+    let pipeline = TestPipeline::new(4, 1).with_api(fails_between(50, 65));
     let report = &pipeline.reports(vec![(100..300).collect()])[0];
     assert_eq!((report.totals.absent, report.totals.failed), (200, 0));
 }
 
 #[test]
 fn a_dead_api_costs_no_id_even_with_a_single_attempt_each() {
-    let mut pipeline = Pipeline::new(4, 1).with_api(|_| Signal::Unreachable);
+    let mut pipeline = TestPipeline::new(4, 1).with_api(|_| Signal::Unreachable);
     pipeline.config.outage_patience = Duration::from_millis(100);
     let report = &pipeline.reports(vec![(100..10_000).collect()])[0];
     assert_eq!(
@@ -327,16 +327,16 @@ fn a_dead_api_costs_no_id_even_with_a_single_attempt_each() {
 }
 
 #[test]
-fn a_few_ids_against_a_dead_api_fail_at_once_since_there_is_nothing_to_save() {
-    let pipeline = Pipeline::new(4, 4).with_api(|_| Signal::Unreachable);
+fn the_last_few_ids_of_a_run_fail_without_a_wait_when_the_api_is_dead() {
+    let pipeline = TestPipeline::new(4, 4).with_api(|_| Signal::Unreachable);
     let report = &pipeline.reports(vec![(100..120).collect()])[0];
     assert_eq!((report.totals.failed, report.outage), (20, None));
 }
 
 #[test]
-fn an_id_that_fails_while_nothing_else_is_in_flight_is_settled_without_waiting_for_the_next_one() {
+fn an_id_that_fails_while_no_other_is_in_flight_is_settled_without_a_wait_for_the_next_id() {
     actix_rt::System::new().block_on(async {
-        let coordinator = Pipeline::new(4, 1)
+        let coordinator = TestPipeline::new(4, 1)
             .with_api(|_| Signal::Unreachable)
             .start();
         let (ids, stream) = tokio::sync::mpsc::unbounded_channel();

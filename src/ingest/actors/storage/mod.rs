@@ -1,4 +1,4 @@
-//! Storage: collects answers into batches, has each batch written on a blocking thread, and reports it after the commit.
+//! Storage: collects answers into batches, writes each batch on a blocking thread, and reports it after the commit.
 
 pub(crate) mod writer;
 
@@ -21,38 +21,40 @@ use crate::ingest::{
     stats::event::BatchTrigger,
 };
 
-/// While nothing is being written, this many rows are worth a transaction. What comes meanwhile makes the next batch, so a slow
-/// disk gets larger ones.
+/// While no batch is being written, this many rows are written at once. Rows that come meanwhile make the next batch, so a slow disk
+/// gets larger batches.
 ///
-/// Larger first batches are slower where all cores are busy: the thread that writes takes a core from the arbiter, or from an API
-/// on the same machine, for longer than the requests in flight keep the others busy.
+/// A larger number is slower where all cores are busy. A batch that takes long keeps a core from the arbiter, or from an API on the
+/// same machine, until the requests in flight run out.
 const ROWS_WORTH_WRITING: usize = 100;
 
+/// The actor.
 pub(crate) struct Storage<S, K>
 where
     S: Source,
     K: Sink<Id = S::Id, Record = S::Record>,
 {
-    /// Shared with the blocking thread that writes. `None` only while this actor is dropped.
+    /// Writes batches; shared with the blocking thread. `None` only while this actor is dropped.
     writer: Option<Arc<Writer<S, K>>>,
     /// The most rows of one batch.
     rows_max: usize,
-    /// How long rows may wait that are too few to be written.
+    /// How long a batch with few rows waits for more.
     linger: Duration,
+    /// The coordinator, for reports of commits.
     coordinator: Recipient<Committed<S::Id>>,
-    /// Told when this actor is dropped.
+    /// The coordinator. It gets this message when the actor is dropped.
     death: Recipient<StorageGone>,
     /// Rows that wait for their batch, oldest first.
     waiting: VecDeque<Save<S::Id>>,
-    /// The bytes of their bodies.
+    /// The bytes of the bodies of these rows.
     waiting_bytes: usize,
-    /// Writes the waiting rows when they have lingered.
+    /// Writes the waiting rows at the end of the linger time.
     linger_timer: Option<SpawnHandle>,
     /// Rows of the batch that is being written. There is one batch at a time, since SQLite has one writer.
     being_written: usize,
     /// Whether no more rows are coming before the waiting ones are committed.
     is_flushing: bool,
-    /// The run that can commit nothing more; its rows are dropped.
+    /// A run for which nothing more can be committed. Its rows are dropped.
     lost: Option<RunId>,
 }
 
@@ -83,6 +85,7 @@ where
         }
     }
 
+    /// Writes a batch if there is a reason to. Otherwise starts the linger timer.
     fn write_if_due(&mut self, ctx: &mut Context<Self>) {
         if self.being_written > 0 || self.waiting.is_empty() {
             return;
@@ -103,6 +106,7 @@ where
         }
     }
 
+    /// Writes the next batch on a blocking thread, and reports it afterwards.
     fn write(&mut self, trigger: BatchTrigger, ctx: &mut Context<Self>) {
         if let Some(timer) = self.linger_timer.take() {
             ctx.cancel_future(timer);
@@ -126,7 +130,7 @@ where
             control
                 .recorder
                 .record_batch(trigger, rows, began.elapsed());
-            // The permits are given back here, on the arbiter: the fetchers that wait for them live here.
+            // The permits are given back here, on the arbiter, because the fetchers that wait for them run here.
             let (committed, _permit) = written.unwrap_or_else(|error| {
                 let committed = Committed {
                     lost: Some(format!("writing a batch panicked: {error}")),
@@ -154,6 +158,7 @@ where
         self.waiting.drain(..rows).collect()
     }
 
+    /// Reports a batch to the coordinator. If the database is lost, drops the rows that wait.
     fn report(&mut self, committed: Committed<S::Id>) {
         if let Some(why) = &committed.lost {
             warn!("storage is lost, nothing more is committed: {why}");
@@ -180,7 +185,7 @@ where
     fn drop(&mut self) {
         self.death.do_send(StorageGone);
         let writer = mem::take(&mut self.writer);
-        // SQLite's last connection to close writes the log back into the file, which would block the arbiter.
+        // The last connection that closes writes SQLite's log back into the database file. That would block the arbiter.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn_blocking(move || drop(writer));
         }

@@ -1,5 +1,5 @@
-//! Writes one batch, on a blocking thread: decodes the bodies, then commits all rows in one transaction. Only when a row is at
-//! fault does it commit row by row.
+//! The writer: decodes the bodies of a batch and commits all rows in one transaction, on a blocking thread. If a row is at fault, it
+//! commits row by row.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -27,31 +27,33 @@ use crate::{
     store::{BUSY_WAIT_MAX, ErrorClass, Pool, StoreConnection},
 };
 
-/// The first wait for a busy database. Each further wait is twice as long.
+/// The first wait for a busy database. Each further wait is twice as long, up to [`BUSY_WAIT_STEP_MAX`].
 const BUSY_WAIT_FIRST: Duration = Duration::from_millis(10);
 
-/// No single wait for a busy database is longer, so that an aborted run is noticed in time.
+/// The longest single wait for a busy database. After each wait, the writer checks whether the run was aborted.
 const BUSY_WAIT_STEP_MAX: Duration = Duration::from_secs(1);
 
+/// Writes batches.
 pub(crate) struct Writer<S, K: Sink> {
+    /// The database.
     pub(crate) pool: Pool<K::Connection>,
-    /// The database that was opened. Each commit first checks that no other has taken its place.
+    /// Identifies the database that was opened. Each commit first checks that no other database has taken its place.
     pub(crate) identity: <K::Connection as StoreConnection>::Identity,
     /// Decodes bodies.
     pub(crate) source: Arc<S>,
     /// Writes the tables.
     pub(crate) sink: Arc<K>,
-    /// Says that the pool is closed. It is the last field, because fields are dropped in order.
+    /// Tells the pipeline's handle that the pool is closed. Fields are dropped in order, so this must be the last one.
     pub(crate) _closed: DropGuard,
 }
 
-/// A row of a source's id and record.
-type Row<S> = Settled<<S as Source>::Id, <S as Source>::Record>;
+/// A decoded answer, as the sink writes it.
+type SettledRow<S> = Settled<<S as Source>::Id, <S as Source>::Record>;
 
 /// Why rows were not committed.
 #[derive(Debug, PartialEq, Eq)]
 enum CommitError {
-    /// One of the rows is at fault, or the sink's code on it. The others may commit without it.
+    /// One of the rows is at fault, or the sink's code panicked on it. The other rows may commit without it.
     Row(String),
     /// The database is at fault. No row can be committed.
     Lost(String),
@@ -59,6 +61,7 @@ enum CommitError {
 
 /// Why one transaction did not commit.
 struct TransactionError {
+    /// What the writer does about it.
     class: ErrorClass,
     message: String,
 }
@@ -68,10 +71,10 @@ where
     S: Source,
     K: Sink<Id = S::Id, Record = S::Record>,
 {
-    /// Writes a batch. When this returns, everything that it counts is committed.
+    /// Writes a batch. When this returns, all rows that it counts are committed.
     ///
-    /// Also returns the batch's permits, for the arbiter to give back. Given back on this thread, they would wake the arbiter once
-    /// for each fetcher that waits for room.
+    /// It also returns the permits of the batch, which the caller drops on the arbiter. Dropped on this thread, they would wake the
+    /// arbiter once for each fetcher that waits for room.
     pub(crate) fn write(
         &self,
         run: RunId,
@@ -95,8 +98,8 @@ where
         (committed, permit)
     }
 
-    /// The row of an answer, and the number of attempts that the answer took.
-    fn decode(&self, save: Save<S::Id>, batch_permit: &mut BatchPermit) -> (Row<S>, u32) {
+    /// Decodes an answer. Returns the row, and the number of attempts that the answer took.
+    fn decode(&self, save: Save<S::Id>, batch_permit: &mut BatchPermit) -> (SettledRow<S>, u32) {
         let Save {
             id,
             answer,
@@ -112,7 +115,7 @@ where
             Answer::Failed(kind, message) => failed(kind, message),
             Answer::Body(body, permit) => {
                 batch_permit.add_bytes(permit);
-                // The text of a `DecodeError` is the embedder's code too.
+                // The embedder's code also makes the text of a `DecodeError`, so it may panic, too.
                 let decoded = catch_unwind(AssertUnwindSafe(|| {
                     self.source
                         .decode(&id, &body)
@@ -132,10 +135,11 @@ where
         (Settled::new(id, outcome, received_at), attempts)
     }
 
-    /// Commits each row by itself. A row that is at fault is committed as failed. If that is refused too, the id has no outcome.
+    /// Commits each row in a transaction of its own. A row that is at fault is committed as failed. If that fails, too, its id has no
+    /// outcome.
     fn write_one_by_one(
         &self,
-        rows: Vec<Row<S>>,
+        rows: Vec<SettledRow<S>>,
         attempts: &[u32],
         control: &RunControl,
         committed: &mut Committed<S::Id>,
@@ -165,17 +169,18 @@ where
                 }
             }
         }
+        // If the database refuses even the failure of every id, the rows are not at fault.
         if count > 1 && committed.refused == count {
             committed.lost = Some(format!("nothing can be written: {last_refusal}"));
         }
     }
 
-    /// Commits all rows or nothing. Waits for a busy database for up to a minute, unless the run is aborted.
-    fn commit(&self, rows: &[Row<S>], control: &RunControl) -> Result<(), CommitError> {
+    /// Commits all rows or none. Waits for a busy database for up to a minute, or until the run is aborted.
+    fn commit(&self, rows: &[SettledRow<S>], control: &RunControl) -> Result<(), CommitError> {
         let began = Instant::now();
         let mut wait = BUSY_WAIT_FIRST;
         loop {
-            // A panic leaves its connection inside a transaction. The closure owns the connection, so the pool discards it.
+            // A panic leaves its connection inside a transaction. The connection is dropped during the panic, so the pool discards it.
             let result = catch_unwind(AssertUnwindSafe(|| self.try_commit(rows)));
             let TransactionError { class, message } = match result {
                 Ok(Ok(())) => return Ok(()),
@@ -202,7 +207,7 @@ where
     }
 
     /// One transaction of all rows.
-    fn try_commit(&self, rows: &[Row<S>]) -> Result<(), TransactionError> {
+    fn try_commit(&self, rows: &[SettledRow<S>]) -> Result<(), TransactionError> {
         let lost = |message| TransactionError {
             class: ErrorClass::Lost,
             message,

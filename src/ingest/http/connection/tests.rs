@@ -1,4 +1,4 @@
-//! What hyper and this connection understand of the bytes of a server.
+//! Tests how hyper and this connection interpret the bytes of a server.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn read_request(server: &mut DuplexStream) -> String {
     String::from_utf8(request).expect("text")
 }
 
-/// Makes a request: the status and the body, or why there is none.
+/// Makes a request. Returns the status and the body, or the error.
 async fn get(connection: &mut Connection) -> String {
     let answer = async {
         let status = connection.get(&target()).await?;
@@ -47,7 +47,7 @@ async fn get(connection: &mut Connection) -> String {
     }
 }
 
-/// The answer to a request, and whether the connection can be used for another one.
+/// Answers a request with `bytes`. Returns the answer as it was received, and whether the connection can be used again.
 async fn answer_to(bytes: &[u8], then_closes: bool) -> (String, bool) {
     let (mut connection, mut server) = connect().await;
     let serve = async {
@@ -87,7 +87,7 @@ async fn a_connection_that_was_not_used_yet_is_kept() {
 }
 
 #[actix_rt::test]
-async fn an_answer_is_framed_as_rfc_9112_has_it() {
+async fn an_answer_is_framed_as_rfc_9112_requires() {
     const OPEN: bool = false;
     const CLOSES: bool = true;
     let many = format!(
@@ -167,9 +167,9 @@ async fn an_answer_is_framed_as_rfc_9112_has_it() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// What a second request meets if the server sends `before` while the connection is idle, or `after` once it was asked, and
-/// then closes the connection. Also whether the connection is known to be closed afterwards.
-async fn second(before: &str, after: &str) -> (String, bool) {
+/// Makes two requests. After the first, the server sends `before` while the connection is idle, sends `after` as the second answer,
+/// and closes the connection. Returns the second answer, and whether the connection is known to be closed afterwards.
+async fn second_answer(before: &str, after: &str) -> (String, bool) {
     let (mut connection, mut server) = connect().await;
     let serve = async {
         read_request(&mut server).await;
@@ -184,7 +184,7 @@ async fn second(before: &str, after: &str) -> (String, bool) {
         if before.is_empty() {
             read_request(&mut server).await;
         }
-        // It fails where the connection was closed because of what came before.
+        // This fails if the connection was closed because of the bytes before.
         let _ = server.write_all(after.as_bytes()).await;
         drop(server);
     };
@@ -203,7 +203,7 @@ async fn only_a_kept_connection_without_a_byte_of_an_answer_is_stale() {
         ("", "", STALE),
         ("", TIMED_OUT, STALE),
         ("", "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n", "408"),
-        // What comes while the connection is idle closes it, before the request is sent.
+        // Bytes that come while the connection is idle close it before the request is sent.
         (TIMED_OUT, "", STALE),
         ("!", "", STALE),
         ("", "HTTP/1.1 2", "broke: connection closed before message completed"),
@@ -212,7 +212,7 @@ async fn only_a_kept_connection_without_a_byte_of_an_answer_is_stale() {
     ];
     let mut wrong = String::new();
     for (before, after, answer) in table {
-        let received = second(before, after).await;
+        let received = second_answer(before, after).await;
         if received != (answer.to_owned(), true) {
             wrong.push_str(&format!("{before:?} {after:?}: {received:?}\n"));
         }

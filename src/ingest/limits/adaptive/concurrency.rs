@@ -1,7 +1,7 @@
-//! How many requests may be in flight, learned from how attempts end. Pure: there is no clock and no timer in here.
+//! The in-flight limit: how many requests may be in flight, learned from how attempts end. Pure: the caller passes the time.
 //!
-//! The aim is the most answers per second. What the server refuses or fails to answer lowers the limit. Whether another limit
-//! would bring more answers is tried out: for a moment the limit is higher or lower, and it stays there if more answers came.
+//! The aim is the most answers per second. Refusals and failures lower the limit. Trials find a better limit: for a moment the
+//! limit is higher or lower, and it stays so if more answers came.
 //!
 //! ```text
 //!                        a trial is due
@@ -13,68 +13,75 @@
 //!     │   │      else: take the old limit, and
 //!     │   │      try the other direction later
 //!     │   │
-//!     │   └─ most attempts are answered again: back to the limit from before
+//!     │   └─ most attempts are answered again: back to the limit before the failures
 //!     │
 //!     └─ most attempts fail: half the limit ─▶ ┌────────────┐
 //!                                              │ Recovering │ ── they still fail: half the limit again
 //!                                              └────────────┘
-//!   In any state, refusals lower the limit to what the server bore. Then the state is Steady, and the next trial goes up.
+//!   In any state, refusals lower the limit to what the server accepted. Then the state is Steady, and the next trial goes up.
 //! ```
 //!
-//! Attempts are judged in windows of 100 ms or more. While a window is open, each refusal in it lowers the limit by one at
-//! once: otherwise one waiting request after the other would be sent into the place that was just refused.
+//! Attempts are judged in windows of 100 ms or more. While a window is open, each refusal lowers the limit by one at once.
+//! Otherwise each refused request would make room for a waiting one, which would be refused, too.
 //!
-//! An attempt that began before the limit was last set says nothing about the limit of now, and is left out.
+//! An attempt that began before the limit was last set says nothing about the present limit, and is not counted.
 //!
 //! The numbers below were chosen by simulation: the servers of the tests and 260 variations of them (latency, number of
-//! fetchers, strictness, chance). Each number was changed alone; where that made a difference, the comment says so.
+//! fetchers, strictness, chance). Each number was changed alone. Where that made a difference, the comment says so.
 
 use std::time::Duration;
 
 use super::lowering_test::LoweringTest;
 use crate::ingest::limits::signal::{Refusal, Signal};
 
-/// The first limit: the default number of fetchers. With more fetchers the limit is raised from here by trials. Starting at
-/// the ceiling would be quicker on a healthy server by some tenths of a second, but on one whose latency grows with load, 256
-/// requests at once take so long that nothing is learned for many seconds. With 8 a large number of fetchers is reached too
-/// late; with 32 a server that is fastest with 8 loses 4 % more.
+/// The first limit: the default number of fetchers. Trials raise it if there are more fetchers.
+///
+/// On a healthy server, a start at the ceiling would save some tenths of a second. But if latency grows with load, 256 requests at
+/// once take so long that nothing is learned for many seconds. With 8, a large number of fetchers is reached too late. With 32, a
+/// server that is fastest with 8 loses 4 % more answers.
 const INITIAL_LIMIT: usize = 16;
 
-/// A window lasts at least this long, and holds at least this many attempts: fewer are a matter of chance, and a short run with
-/// a few failures is not slowed down. With 10 attempts, chance costs some servers a tenth or more.
+/// A window lasts at least this long.
 const WINDOW_TIME: Duration = Duration::from_millis(100);
+
+/// A window holds at least this many attempts. Fewer depend too much on chance (with 10, some servers lose a tenth of their answers
+/// or more), and a few failures must not slow down a short run.
 const WINDOW_ATTEMPTS: u32 = 20;
 
-/// Trials compare the answers per second of samples of this size. With 50, chance decides too often; with 200, slow servers
-/// wait too long for a better limit.
+/// Trials compare the answers per second of samples of this size. With 50, chance decides too often. With 200, slow servers wait
+/// too long for a better limit.
 const SAMPLE_ANSWERS: u32 = 100;
 
 /// A sample that is older than this may contain a pause, or a server that has changed.
 const SAMPLE_STALE_AFTER: Duration = Duration::from_secs(10);
 
-/// A trial succeeds if it brings this much more. From 0.02 to 0.05 it makes no difference; with 0.08 the limit stays too
-/// far from the best one.
+/// A trial succeeds if its answers per second grow by more than this part. Values from 0.02 to 0.05 make no difference. With 0.08,
+/// the limit stays too far from the best one.
 const GAIN: f64 = 0.05;
 
-/// A trial that loses or gains this much is decided before its sample is full. Without the early end of bad trials, a server
-/// whose latency grows with load loses 5 % more. A clear gain of 0.2 is as good as one of 0.4.
+/// A trial that loses more than this is ended before its sample is full. Without this, a server whose latency grows with load
+/// loses 5 % more answers.
 const CLEAR_LOSS: f64 = 0.15;
+
+/// A trial that gains more than this is ended before its sample is full, and the next step is large. 0.2 is as good.
 const CLEAR_GAIN: f64 = 0.4;
 
-/// A trial multiplies or divides the limit by this. The large step is for when the limit is far from right: at the start and
-/// after a clear gain. It takes 16 to 1024 in three trials. The small step finds the best limit to within a few
-/// percent of the answers per second.
+/// A trial multiplies or divides the limit by this when the limit is far from the best one: at the start and after a clear gain.
+/// Three such trials raise 16 to 1024.
 const LARGE_STEP: f64 = 4.0;
+
+/// All other trials multiply or divide the limit by this. It finds the best answers per second to within a few percent.
 const SMALL_STEP: f64 = 1.25;
 
-/// The time from a trial without success to the next. It doubles with each failed trial, since a trial costs up to a fifth of
-/// the answers while it lasts; a success sets it back. First intervals of one
-/// or two seconds and longest ones of 16 or 60 do equally well; longer ones disturb the server less.
+/// The time from a failed trial to the next trial. It doubles with each failed trial, because a trial costs up to a fifth of the
+/// answers while it lasts. A success resets it. One second is as good, but disturbs the server more.
 const TRIAL_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The longest time from a failed trial to the next. 16 seconds are as good, but disturb the server more.
 const TRIAL_INTERVAL_MAX: Duration = Duration::from_secs(60);
 
-/// After failures, the limit from before is taken up again, but no more often than this: if the server fails again so soon,
-/// that limit may be the reason. Without this pause, a server whose latency grew beyond the timeout loses a tenth.
+/// After failures, the limit returns to its value before them, but no more often than this: if the server fails again so soon,
+/// that limit may be the reason. Without this pause, a server whose latency grew beyond the timeout loses a tenth of its answers.
 const RECOVER_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The in-flight limit. `now` is the time since any fixed moment.
@@ -82,55 +89,62 @@ const RECOVER_INTERVAL: Duration = Duration::from_secs(10);
 pub(super) struct ConcurrencyLimit {
     /// The highest limit: the number of fetchers.
     ceiling: usize,
+    /// The limit. While a window is open, refusals lower it further: see [`limit`](Self::limit).
     limit: usize,
-    state: State,
-    /// What has ended since the last judgement.
+    /// Whether a trial or a recovery is under way.
+    state: ConcurrencyState,
+    /// The attempts that ended since the last judgement.
     window: Window,
-    /// What the present limit brings.
+    /// The answers that the present limit brought.
     sample: Sample,
-    /// The next trial: when, whether it goes up, by which factor, and how long to wait after it if it fails.
+    /// When the next trial may begin.
     next_trial: Duration,
+    /// Whether the next trial raises the limit.
     upwards: bool,
+    /// The factor of the next trial.
     step: f64,
+    /// How long to wait after the next trial, if it fails.
     trial_interval: Duration,
-    /// From when on the limit from before a failure may be taken up again.
+    /// From this time on, the limit may return to its value before a failure.
     may_recover_from: Duration,
-    /// Whether a lower limit brings fewer refusals.
+    /// Tests whether a lower limit brings fewer refusals.
     lowering_test: LoweringTest,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum State {
+enum ConcurrencyState {
+    /// The limit is kept until the next trial.
     Steady,
-    /// Another limit is tried out.
+    /// Another limit is tried.
     Trial {
         /// The limit before.
         from: usize,
         /// The answers per second before.
         goodput: f64,
     },
-    /// Most attempts failed. The first good window leads back to this limit.
-    Recovering {
-        to: usize,
-    },
+    /// Most attempts failed. After the first good window, the limit is `to` again.
+    Recovering { to: usize },
 }
 
 /// The attempts that ended within a span of time.
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
     started: Duration,
+    /// Attempts that were served.
     served: u32,
-    /// How long the served ones took, all together.
+    /// The sum of the times that these took.
     served_took: Duration,
-    /// 503, confirmed by an attempt that was served meanwhile.
+    /// 503s after which an attempt was served that had begun before them. So the server was working.
     refused: u32,
-    /// 503, of which it is not yet known whether the server served others meanwhile. If not, it is out, and they say nothing
-    /// about a number of requests.
+    /// The other 503s. The server may be out; then they say nothing about the number of requests in flight.
     unconfirmed: u32,
+    /// When the last 503 came.
     last_refused: Duration,
+    /// 429s.
     limited: u32,
+    /// Attempts without a usable answer.
     unreachable: u32,
-    /// At least half of the limit was in flight. If not, it is not the limit that holds requests back.
+    /// Whether more than half of the limit was in flight. Otherwise something else than the limit holds requests back.
     is_limit_used: bool,
 }
 
@@ -167,7 +181,8 @@ impl Window {
         }
     }
 
-    /// Decides what the unconfirmed refusals mean, once an attempt that began at `began` was served.
+    /// An attempt that began at `began` was served. It confirms the refusals if it began before the last of them. Otherwise the server
+    /// was out until then, and nothing before `began` counts.
     fn confirm_refusals(&mut self, began: Duration) {
         if began <= self.last_refused {
             self.refused += std::mem::take(&mut self.unconfirmed);
@@ -176,6 +191,7 @@ impl Window {
         }
     }
 
+    /// How many attempts ended, without unconfirmed and neutral ones.
     fn ended(&self) -> u32 {
         self.served + self.refused + self.limited + self.unreachable
     }
@@ -189,11 +205,15 @@ impl Window {
 /// Served attempts that began after the limit was set.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sample {
+    /// When the limit was set.
     since: Duration,
-    /// When the first of them ended. Time counts from here; this one does not.
+    /// When the first attempt ended. The sample's time starts here, so this attempt itself is not counted.
     first_ended: Option<Duration>,
+    /// The time from then to the end of the last attempt.
     lasted: Duration,
+    /// The attempts after the first.
     served: u32,
+    /// The sum of the times that these took.
     served_took: Duration,
 }
 
@@ -234,7 +254,7 @@ impl ConcurrencyLimit {
         Self {
             ceiling,
             limit,
-            state: State::Steady,
+            state: ConcurrencyState::Steady,
             window: Window::default(),
             sample: Sample::default(),
             next_trial: Duration::ZERO,
@@ -256,13 +276,15 @@ impl ConcurrencyLimit {
         self.limit.saturating_sub(refused as usize).max(least)
     }
 
-    /// Raises the limit to the ceiling, because refusals turned out not to depend on it.
+    /// Raises the limit to the ceiling, because refusals do not depend on it.
     pub(super) fn raise_to_ceiling(&mut self, now: Duration) {
         self.set(now, self.ceiling);
     }
 
     /// Takes the end of an attempt into account. `took` is how long the attempt took, `in_flight` how many requests were in
-    /// flight when it ended, itself included. Returns `false` if it is now clear that a lower limit brings no fewer refusals.
+    /// flight when it ended, itself included.
+    ///
+    /// Returns whether lowering the limit helps: `false` if it is now clear that a lower limit brings no fewer refusals.
     #[must_use]
     pub(super) fn record(
         &mut self,
@@ -288,7 +310,7 @@ impl ConcurrencyLimit {
         } else if window.refused > 0 {
             return self.on_refusals(now, &window);
         } else if window.limited > 0 || !window.is_limit_used {
-            // It is a rate, or a lack of ids, that holds requests back: nothing can be learned about their number.
+            // A rate or a lack of ids holds requests back, so nothing can be learned about the number in flight.
             self.stop_trial(now);
         } else {
             self.on_success(now);
@@ -304,18 +326,18 @@ impl ConcurrencyLimit {
             return self.double_trial_interval();
         }
         let recover_to = match self.state {
-            State::Recovering { to } => Some(to),
+            ConcurrencyState::Recovering { to } => Some(to),
             _ if now >= self.may_recover_from => Some(self.limit),
             _ => None,
         };
         self.set(now, self.limit / 2);
         match recover_to {
-            Some(to) => self.state = State::Recovering { to },
+            Some(to) => self.state = ConcurrencyState::Recovering { to },
             None => self.plan_trial(now, true, SMALL_STEP),
         }
     }
 
-    /// Some attempts were refused while others were served.
+    /// Some attempts were refused while others were served. Returns whether lowering the limit helps.
     fn on_refusals(&mut self, now: Duration, window: &Window) -> bool {
         let share = f64::from(window.refused) / f64::from(window.ended());
         let limit = self.limit as f64;
@@ -325,39 +347,39 @@ impl ConcurrencyLimit {
         {
             return false;
         }
-        // The limit has already been lowered by one for each refusal. That is too low if requests were refused again and again
-        // in the same place; how many were being served on average is known, too.
+        // Two estimates of what the server accepts. The first: the limit less one for each refusal. It is too low if one place in
+        // flight was refused several times. The second: how many requests were being served on average.
         let time = now.saturating_sub(window.started).as_secs_f64();
         let served_at_once = (window.served_took.as_secs_f64() / time).ceil() as usize;
         let not_refused = self.limit.saturating_sub(window.refused as usize);
-        let mut bearable = not_refused.max(served_at_once).min(self.limit);
+        let mut accepted = not_refused.max(served_at_once).min(self.limit);
         if let Some(from) = self.trial_from() {
-            bearable = bearable.max(from);
+            accepted = accepted.max(from);
             self.double_trial_interval();
-        } else if bearable <= self.limit / 2 {
+        } else if accepted <= self.limit / 2 {
             // The server has changed.
             self.trial_interval = TRIAL_INTERVAL;
         }
-        self.set(now, bearable);
+        self.set(now, accepted);
         self.plan_trial(now + self.trial_interval, true, SMALL_STEP);
         true
     }
 
-    /// All is well, and it is the limit that holds requests back.
+    /// No attempt was refused, most were served, and the limit holds requests back.
     fn on_success(&mut self, now: Duration) {
         match self.state {
-            State::Recovering { to } => {
+            ConcurrencyState::Recovering { to } => {
                 self.may_recover_from = now + RECOVER_INTERVAL;
                 self.set(now, to);
             }
-            State::Trial { from, goodput } => self.judge_trial(now, from, goodput),
-            State::Steady if self.sample.lasted > SAMPLE_STALE_AFTER => {
+            ConcurrencyState::Trial { from, goodput } => self.judge_trial(now, from, goodput),
+            ConcurrencyState::Steady if self.sample.lasted > SAMPLE_STALE_AFTER => {
                 self.sample = Sample::since(now);
             }
-            State::Steady if now >= self.next_trial && self.sample.is_full() => {
+            ConcurrencyState::Steady if now >= self.next_trial && self.sample.is_full() => {
                 self.start_trial(now);
             }
-            State::Steady => {}
+            ConcurrencyState::Steady => {}
         }
     }
 
@@ -372,7 +394,7 @@ impl ConcurrencyLimit {
         if self.limit == from {
             self.reverse_direction(now);
         } else {
-            self.state = State::Trial { from, goodput };
+            self.state = ConcurrencyState::Trial { from, goodput };
         }
     }
 
@@ -384,7 +406,7 @@ impl ConcurrencyLimit {
             return;
         }
         if gain > GAIN {
-            self.state = State::Steady;
+            self.state = ConcurrencyState::Steady;
             self.trial_interval = TRIAL_INTERVAL;
             let step = if gain > CLEAR_GAIN {
                 LARGE_STEP
@@ -398,15 +420,16 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// A trial brought nothing: the next one goes the other way.
+    /// A trial brought no gain: the next one goes in the other direction.
     fn reverse_direction(&mut self, now: Duration) {
         let upwards = !self.upwards && self.limit < self.ceiling;
         self.plan_trial(now + self.trial_interval, upwards, SMALL_STEP);
         self.double_trial_interval();
     }
 
+    /// Ends a trial without a result.
     fn stop_trial(&mut self, now: Duration) {
-        if let State::Trial { from, .. } = self.state {
+        if let ConcurrencyState::Trial { from, .. } = self.state {
             self.set(now, from);
             self.plan_trial(now + self.trial_interval, self.upwards, SMALL_STEP);
         }
@@ -422,17 +445,17 @@ impl ConcurrencyLimit {
         self.trial_interval = (self.trial_interval * 2).min(TRIAL_INTERVAL_MAX);
     }
 
-    /// The lower limit from which a trial went up.
+    /// The limit before the trial, if the trial raised it.
     fn trial_from(&self) -> Option<usize> {
         match self.state {
-            State::Trial { from, .. } if from < self.limit => Some(from),
+            ConcurrencyState::Trial { from, .. } if from < self.limit => Some(from),
             _ => None,
         }
     }
 
     fn set(&mut self, now: Duration, limit: usize) {
         self.limit = limit.clamp(1, self.ceiling);
-        self.state = State::Steady;
+        self.state = ConcurrencyState::Steady;
         self.sample = Sample::since(now);
         self.window = Window::since(now);
     }

@@ -1,40 +1,40 @@
-//! How many requests may start in a second, learned from 429.
+//! The learned rate: how many requests may start in a second, learned from 429. Pure: the caller passes the time.
 //!
-//! Until the first 429 there is no limit. Then the rate is what the server accepted during the last second, less a little. It
-//! grows while no more 429s come, slowly at first and then faster, so that a server that recovers is used again. A rate that
-//! the requests do not reach for a while is forgotten. Pure: there is no clock and no timer in here.
+//! There is no limit until the first 429. Then the rate is a little less than what the server accepted during the last second. It
+//! grows while no more 429s come: slowly at first, then faster, so that a server that recovers is used again. If requests do not
+//! reach the rate for a while, the rate is forgotten.
 
 use std::{collections::VecDeque, time::Duration};
 
-/// The rate is taken from what was accepted in this span. One second is the span that most servers count in.
+/// The rate is computed from what was accepted in this span, because most servers count requests per second.
 const LOOK_BACK: Duration = Duration::from_secs(1);
 
-/// The look-back moves on in steps of this length, so that it needs ten numbers and not one per request.
+/// The look-back moves in steps of this length. So it needs ten numbers instead of one per request.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// Fewer attempts than this within the look-back teach no rate: a short run that meets a few 429s is not slowed down.
+/// No rate is learned from fewer attempts within the look-back, so that a few 429s do not slow down a short run.
 const MIN_ATTEMPTS: u32 = 20;
 
-/// The new rate, as a part of what was accepted: just below what the server bears.
+/// The new rate, as a part of what was accepted: just below what the server accepts.
 const BELOW_ACCEPTED: f64 = 0.98;
 
-/// One slice lowers the rate to no less than this part. After a burst, a server that counts whole seconds accepts nothing for
-/// a while; what it accepted then is far less than what it bears. Without this bound, the rate then starts at a quarter.
+/// One slice lowers the rate to no less than this part. A server that counts whole seconds accepts nothing for a while after a
+/// burst, which is far less than what it accepts on average. Without this bound, the rate then starts at a quarter of that.
 const LOWEST_CUT: f64 = 0.5;
 
-/// However little was accepted, one request may start per second.
+/// One request per second may always start, however little was accepted.
 const MIN_RATE: f64 = 1.0;
 
-/// Growth per second right after a 429. It doubles every second up to `GROWTH_MAX`, so that a server that recovered is used
-/// again within about five seconds. Between 0.01 and 0.03 the answers of a steady server stay the same; 0.03 costs 6 % more
-/// refusals and follows a recovery sooner.
+/// Growth per second right after a 429. It doubles every second up to `GROWTH_MAX`, so that a server that recovered is fully used
+/// within about five seconds. From 0.01 to 0.03, the answers per second of a steady server are the same. 0.03 costs 6 % more
+/// refusals than 0.01 and follows a recovery sooner.
 const GROWTH_MIN: f64 = 0.03;
 const GROWTH_MAX: f64 = 0.5;
 
-/// The rate counts as reached, and may grow, if at least this part of it was asked for.
+/// The rate counts as reached, and may grow, if at least this part of it was used.
 const REACHED: f64 = 0.7;
 
-/// A rate that was not reached for this long limits nothing any more.
+/// A rate that was not reached for this long is forgotten.
 const FORGET_AFTER: Duration = Duration::from_secs(10);
 
 /// The learned rate. `now` is the time since any fixed moment.
@@ -42,17 +42,19 @@ const FORGET_AFTER: Duration = Duration::from_secs(10);
 pub(super) struct LearnedRate {
     /// Requests per second; `None` while nothing has been learned.
     rate: Option<f64>,
-    /// By which part the rate grows in a second at the moment.
+    /// The part by which the rate now grows per second.
     growth: f64,
     /// When the requests last came close to the rate.
     last_reached: Duration,
-    /// When the current slice began, and what happened in it.
+    /// When the current slice began.
     slice_started: Duration,
+    /// What has ended in the current slice. Its `lasted` is set when it is closed.
     slice: Slice,
-    /// The slices of the look-back, oldest first.
+    /// The closed slices of the look-back, oldest first.
     recent: VecDeque<Slice>,
 }
 
+/// The attempts that ended within a short span of time.
 #[derive(Clone, Copy, Debug, Default)]
 struct Slice {
     lasted: Duration,
@@ -97,11 +99,12 @@ impl LearnedRate {
         if lasted >= SLICE {
             self.slice_started = now;
             let slice = std::mem::take(&mut self.slice);
-            self.close(now, Slice { lasted, ..slice });
+            self.close_slice(now, Slice { lasted, ..slice });
         }
     }
 
-    fn close(&mut self, now: Duration, slice: Slice) {
+    /// Adds a slice to the look-back and adjusts the rate.
+    fn close_slice(&mut self, now: Duration, slice: Slice) {
         self.recent.push_back(slice);
         let mut sum = self.look_back();
         while let Some(oldest) = self.recent.front()
@@ -111,14 +114,14 @@ impl LearnedRate {
             sum = self.look_back();
         }
         let seconds = sum.lasted.as_secs_f64();
-        let asked = f64::from(sum.attempts()) / seconds;
+        let requested = f64::from(sum.attempts()) / seconds;
         if slice.refused > 0 {
-            // If nothing at all is accepted, the server is out or has banned us: that says nothing about a rate.
+            // If nothing is accepted, the server is out or has banned this client. That says nothing about a rate.
             if sum.accepted > 0 && (self.rate.is_some() || sum.attempts() >= MIN_ATTEMPTS) {
-                self.lower(now, f64::from(sum.accepted) / seconds, asked);
+                self.lower(now, f64::from(sum.accepted) / seconds, requested);
             }
         } else if let Some(rate) = self.rate {
-            if asked >= rate * REACHED {
+            if requested >= rate * REACHED {
                 self.last_reached = now;
                 self.grow(rate, slice.lasted);
             } else if now.saturating_sub(self.last_reached) > FORGET_AFTER {
@@ -130,8 +133,9 @@ impl LearnedRate {
         }
     }
 
-    fn lower(&mut self, now: Duration, accepted: f64, asked: f64) {
-        let before = self.rate.unwrap_or(asked);
+    /// `accepted` and `requested` are per second.
+    fn lower(&mut self, now: Duration, accepted: f64, requested: f64) {
+        let before = self.rate.unwrap_or(requested);
         let rate = (accepted * BELOW_ACCEPTED).clamp(before * LOWEST_CUT, before);
         self.rate = Some(rate.max(MIN_RATE));
         self.growth = GROWTH_MIN;
@@ -139,12 +143,13 @@ impl LearnedRate {
     }
 
     fn grow(&mut self, rate: f64, time: Duration) {
-        // A slice is long if little ended in it. That must not let the rate leap.
+        // A slice is long if few attempts ended in it. A long slice must not raise the rate far.
         let seconds = time.as_secs_f64().min(1.0);
         self.rate = Some(rate * (1.0 + self.growth * seconds));
         self.growth = (self.growth * (1.0 + seconds)).min(GROWTH_MAX);
     }
 
+    /// The sum of the slices of the look-back.
     fn look_back(&self) -> Slice {
         self.recent.iter().fold(Slice::default(), Slice::add)
     }

@@ -1,36 +1,40 @@
-//! Does asking for less bring fewer refusals?
+//! Tests whether a lower limit brings fewer refusals.
 //!
-//! Some servers refuse for reasons that have nothing to do with us. A limit that is lowered for such refusals would only
-//! fall and fall. So the share of refused attempts is noted when the lowering starts; if it is about the same after the
-//! limit has fallen to half, then lowering does not help.
+//! Some servers refuse requests for reasons that no limit of ours changes. Each such refusal would lower the limit further. So
+//! the share of refused attempts is noted when the limit begins to fall. If the share is about the same when the limit has fallen
+//! to half, lowering the limit does not help.
 
 use std::time::Duration;
 
 /// The share is compared once the limit has fallen to this part of where it started.
 const FALLEN_TO: f64 = 0.5;
 
-/// A share that is at least this part of the first one counts as "about the same". If refusals did depend on the limit, half
-/// the limit would bring at most half of them; three quarters leaves room for chance on both sides.
+/// A share that is at least this part of the first one counts as "about the same". If refusals depended on the limit, half the
+/// limit would bring at most half of them. Three quarters leave room for chance on both sides.
 const SAME_SHARE: f64 = 0.75;
 
-/// A comparison starts anew after this time, because the server may have changed meanwhile. Five or ten seconds do as well for
-/// the in-flight limit; two are too short for rare refusals. The rate needs longer to fall to half.
+/// A comparison starts again after this time, because the server may have changed meanwhile. For the in-flight limit, five or ten
+/// seconds are as good, and two are too short if refusals are rare. The rate needs longer to fall to half.
 const STALE_AFTER: Duration = Duration::from_secs(15);
 
+/// Compares the share of refused attempts at a lowered limit with the share before.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LoweringTest {
+    /// The comparison under way.
     started: Option<Started>,
 }
 
+/// What was measured when the comparison started.
 #[derive(Clone, Copy, Debug)]
 struct Started {
     at: Duration,
     limit: f64,
+    /// The share of refused attempts.
     share: f64,
 }
 
 impl LoweringTest {
-    /// To be called when attempts were refused: with the limit that they met, and the share of them among all attempts.
+    /// Call this when attempts were refused. `limit` is the limit at that time, and `share` the share of refused attempts.
     ///
     /// `settle` is how long the share still contains refusals from before the limit was lowered.
     pub(super) fn shows_no_help(

@@ -1,13 +1,13 @@
-//! How much to ask of an API, learned from how its attempts end. Pure: there is no clock and no timer in here.
+//! The adaptive limits: how many requests an API accepts, learned from how attempts end. Pure: the caller passes the time.
 //!
 //! There are two limits, because servers have two kinds of limits:
 //!
-//! - [`ConcurrencyLimit`]: how many requests are in flight. 503, failures and growing latency lower it.
-//! - [`LearnedRate`]: how many requests start in a second. 429 lowers it.
+//! - [`ConcurrencyLimit`]: how many requests may be in flight. 503, failures and growing latency lower it.
+//! - [`LearnedRate`]: how many requests may start in a second. 429 lowers it.
 //!
-//! A 503 does not say what it is about. It is first taken for a matter of requests in flight; if that does not help, of
-//! requests per second (nginx, for example, answers 503 to those too unless told otherwise); and if that does not help either,
-//! for something that we cannot change:
+//! A 503 does not say which limit was reached. First it is taken for too many requests in flight. If fewer in flight do not help,
+//! it is taken for too many requests per second (nginx, for example, answers these with 503 by default). If fewer per second do
+//! not help either, it is taken for something that this program cannot change:
 //!
 //! ```text
 //!   TooManyInFlight ── lowering the limit does not help ──▶ TooManyPerSecond ── lowering the rate does not help ──▶ Unrelated
@@ -27,15 +27,15 @@ use std::time::Duration;
 use self::{concurrency::ConcurrencyLimit, learned_rate::LearnedRate, lowering_test::LoweringTest};
 use crate::ingest::limits::signal::{Refusal, Signal};
 
-/// How long 503 is taken for a matter of requests per second. Long enough to find that rate and to use it; short enough for a
-/// wrong verdict not to matter in a long run.
+/// How long 503 is taken for too many requests per second. This is long enough to find the rate and to use it, and short enough
+/// that a wrong verdict costs little of a long run.
 const PER_SECOND_FOR: Duration = Duration::from_secs(30);
 
-/// How long 503 is ignored. To find out again costs answers, because both limits are lowered for it; so that is done rarely.
+/// How long 503 is ignored. To test it again, both limits must be lowered, which costs answers. So it is tested rarely.
 const UNRELATED_FOR: Duration = Duration::from_secs(300);
 
-/// The rate looks back one second, so after two seconds it sees only attempts at a lowered rate. A verdict before that is often
-/// wrong, and then thousands of requests are refused.
+/// A verdict on the rate needs this long. The rate looks back one second, so after two seconds it sees only attempts at the lowered
+/// rate. An earlier verdict is often wrong, and then thousands of requests are refused.
 const RATE_SETTLES: Duration = Duration::from_secs(2);
 
 /// What a 503 is taken for.
@@ -46,15 +46,18 @@ enum Meaning {
     Unrelated,
 }
 
-/// Both limits, fed with the end of every attempt. `now` is the time since any fixed moment.
+/// Both limits. They learn from the end of every attempt. `now` is the time since any fixed moment.
 #[derive(Clone, Debug)]
 pub(crate) struct AdaptiveLimits {
+    /// The limit on requests in flight.
     concurrency: ConcurrencyLimit,
+    /// The limit on requests per second.
     rate: LearnedRate,
-    /// What a 503 is taken for, and until when (unless it is `TooManyInFlight`).
+    /// What a 503 is taken for.
     meaning: Meaning,
+    /// From this time on, a 503 is taken for `TooManyInFlight` again.
     meaning_until: Duration,
-    /// Whether a lower rate brings fewer 503s.
+    /// Tests whether a lower rate brings fewer 503s.
     rate_test: LoweringTest,
 }
 
@@ -124,6 +127,7 @@ impl AdaptiveLimits {
         }
     }
 
+    /// Whether it is now clear that a lower rate brings no fewer 503s.
     fn rate_is_no_help(&mut self, now: Duration) -> bool {
         let share = self.rate.refused_share();
         self.rate
@@ -131,6 +135,7 @@ impl AdaptiveLimits {
             .is_some_and(|rate| self.rate_test.shows_no_help(now, rate, share, RATE_SETTLES))
     }
 
+    /// Takes 503 for another problem from now on, for `time`.
     fn take_503_for(&mut self, meaning: Meaning, now: Duration, time: Duration) {
         self.meaning = meaning;
         self.meaning_until = now + time;

@@ -1,4 +1,4 @@
-//! The rules against made-up servers, on a clock that the simulation advances.
+//! Tests of the adaptive limits against simulated servers, in simulated time.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -18,10 +18,10 @@ const REFUSED_503: Signal = Signal::Refused {
 const CEILING: usize = 64;
 const STEP: Duration = Duration::from_millis(1);
 const BACKOFF: Duration = Duration::from_millis(500);
-const LASTS: Duration = Duration::from_secs(30);
+const SIMULATED_TIME: Duration = Duration::from_secs(30);
 
-/// One request, as a server sees it.
-struct Request {
+/// One request, as the simulated server sees it.
+struct SimulatedRequest {
     starts: Duration,
     /// Requests in flight, this one included.
     in_flight: usize,
@@ -29,8 +29,8 @@ struct Request {
     last_second: usize,
 }
 
-/// How a request ends, and how long that takes.
-type Server = fn(Request) -> (Signal, Duration);
+/// Returns how a request ends and how long it takes.
+type Server = fn(SimulatedRequest) -> (Signal, Duration);
 
 struct NamedServer {
     name: &'static str,
@@ -84,7 +84,7 @@ fn served(millis: u64) -> (Signal, Duration) {
     (Signal::Served, ms(millis))
 }
 
-fn refuse_past(most: usize, request: &Request) -> (Signal, Duration) {
+fn refuse_past(most: usize, request: &SimulatedRequest) -> (Signal, Duration) {
     if request.in_flight <= most {
         served(20)
     } else {
@@ -92,13 +92,13 @@ fn refuse_past(most: usize, request: &Request) -> (Signal, Duration) {
     }
 }
 
-/// A tenth of all requests, chosen by a hash of when and with how many others they start.
-fn is_unlucky(request: &Request) -> bool {
+/// Chooses a tenth of all requests, by a hash of their time and of the number in flight.
+fn is_unlucky(request: &SimulatedRequest) -> bool {
     let seed = request.starts.as_millis() as u64 * 64 + request.in_flight as u64;
     (seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32).is_multiple_of(10)
 }
 
-struct Outcome {
+struct SimulationResult {
     answers: u32,
     /// 429 and 503.
     refusals: u32,
@@ -112,7 +112,7 @@ struct InFlight {
     signal: Signal,
 }
 
-fn adaptive(server: Server) -> Outcome {
+fn adaptive(server: Server) -> SimulationResult {
     simulate(server, Some(AdaptiveLimits::new(CEILING)), CEILING)
 }
 
@@ -120,15 +120,19 @@ fn fixed(server: Server, fetchers: usize) -> u32 {
     simulate(server, None, fetchers).answers
 }
 
-/// Fetchers that ask again at once after an answer, and after a backoff otherwise.
-fn simulate(server: Server, mut limits: Option<AdaptiveLimits>, fetchers: usize) -> Outcome {
+/// Simulates fetchers: each makes its next request at once after an answer, and after a backoff otherwise.
+fn simulate(
+    server: Server,
+    mut limits: Option<AdaptiveLimits>,
+    fetchers: usize,
+) -> SimulationResult {
     let (mut answers, mut refusals) = (0, 0);
     let mut in_flight: Vec<InFlight> = Vec::new();
     let mut backing_off: Vec<Duration> = Vec::new();
     let mut accepted: VecDeque<Duration> = VecDeque::new();
     let mut next_start = Duration::ZERO;
     let mut now = Duration::ZERO;
-    while now < LASTS {
+    while now < SIMULATED_TIME {
         now += STEP;
         while let Some(index) = in_flight.iter().position(|request| request.ends <= now) {
             let count = in_flight.len();
@@ -162,7 +166,7 @@ fn simulate(server: Server, mut limits: Option<AdaptiveLimits>, fetchers: usize)
                 let earliest = next_start.max(now.saturating_sub(STEP));
                 next_start = earliest + Duration::from_secs_f64(1.0 / rate);
             }
-            let (signal, takes) = server(Request {
+            let (signal, takes) = server(SimulatedRequest {
                 starts: now,
                 in_flight: in_flight.len() + 1,
                 last_second: accepted.len(),
@@ -177,7 +181,7 @@ fn simulate(server: Server, mut limits: Option<AdaptiveLimits>, fetchers: usize)
             });
         }
     }
-    Outcome {
+    SimulationResult {
         answers,
         refusals,
         limit: limits
@@ -188,11 +192,11 @@ fn simulate(server: Server, mut limits: Option<AdaptiveLimits>, fetchers: usize)
 }
 
 #[test]
-fn goodput_is_within_a_tenth_of_the_best_fixed_number_on_every_kind_of_server() {
+fn answers_are_within_a_tenth_of_the_best_fixed_limit_on_every_kind_of_server() {
     for NamedServer { name, server } in SERVERS {
         let best = [1, 2, 4, 8, 16, 32, 64].map(|fetchers| fixed(server, fetchers));
         let best = best.into_iter().max().expect("seven numbers");
-        let Outcome {
+        let SimulationResult {
             answers, refusals, ..
         } = adaptive(server);
         assert!(
@@ -233,7 +237,7 @@ fn a_handful_of_attempts_changes_nothing() {
 }
 
 #[test]
-fn while_requests_wait_a_refused_place_is_not_offered_to_the_next_one() {
+fn each_refusal_lowers_the_limit_at_once_so_that_no_waiting_request_takes_its_place() {
     let mut limits = AdaptiveLimits::new(16);
     for refused in 1..=8 {
         limits.record(ms(1), REFUSED_503, ms(1), 17 - refused);
@@ -242,7 +246,7 @@ fn while_requests_wait_a_refused_place_is_not_offered_to_the_next_one() {
 }
 
 #[test]
-fn refusals_while_no_other_request_is_served_lower_nothing() {
+fn refusals_lower_no_limit_while_no_other_request_is_served() {
     let mut limits = AdaptiveLimits::new(16);
     for window in 0..3 {
         let start = ms(200) * window;
@@ -332,7 +336,7 @@ fn requests_that_time_out_past_a_number_in_flight_are_not_sent() {
 }
 
 #[test]
-fn a_server_that_bears_more_than_before_is_asked_more() {
+fn the_limit_rises_when_the_server_accepts_more_than_before() {
     let outcome = adaptive(|request| match request.starts.as_secs() {
         ..10 => refuse_past(8, &request),
         _ => refuse_past(40, &request),
@@ -341,7 +345,7 @@ fn a_server_that_bears_more_than_before_is_asked_more() {
 }
 
 #[test]
-fn a_server_that_bears_a_higher_rate_than_before_is_asked_more() {
+fn the_rate_rises_when_the_server_accepts_a_higher_one_than_before() {
     let outcome = adaptive(
         |request| match (request.starts.as_secs(), request.last_second) {
             (..10, 200..) | (_, 1000..) => (REFUSED_429, ms(1)),
