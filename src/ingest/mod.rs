@@ -28,6 +28,7 @@ mod handle;
 mod stats;
 mod builder;
 
+#[cfg(feature = "cli")]
 pub(crate) use self::outcome::panics::panic_message;
 pub use self::{
     actors::coordinator::Coordinator,

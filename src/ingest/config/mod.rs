@@ -9,6 +9,7 @@ pub use self::{
     settings::SETTINGS,
     values::Config,
 };
+#[cfg(feature = "cli")]
 pub(crate) use self::{
     setting::{number, put},
     settings::WORKERS_MAX,
