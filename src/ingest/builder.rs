@@ -275,6 +275,7 @@ where
             closed,
         } = self;
         let backlog = Backlog::new(config.batch);
+        let cool_down = client.cool_down();
         let shared = Rc::new(FetcherResources {
             source,
             client,
@@ -300,6 +301,7 @@ where
                     flush: storage.recipient(),
                 },
                 backlog,
+                cool_down,
                 meters,
                 arbiter,
             };

@@ -49,9 +49,9 @@ impl RunControl {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records the end of an attempt in the breaker. `quiet_until` is the end of the throttle's cool-down, if there was one.
-    pub(crate) fn record_signal(&self, signal: Signal, quiet_until: Option<Instant>) {
-        if self.breaker().record(Instant::now(), signal, quiet_until) {
+    /// Records the end of an attempt in the breaker.
+    pub(crate) fn record_signal(&self, signal: Signal) {
+        if self.breaker().record(Instant::now(), signal) {
             self.breaker_changed.notify_one();
         }
     }

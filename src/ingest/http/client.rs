@@ -19,6 +19,7 @@ use crate::ingest::{
     },
     limits::{
         backoff::RetryPolicy,
+        cool_down::SharedCoolDown,
         signal::Signal,
         throttle::{AttemptEnd, RequestKind, Throttle},
     },
@@ -100,6 +101,11 @@ impl Client {
                 adaptive: config.adaptive,
             },
         }))
+    }
+
+    /// The cool-down of all requests of this client.
+    pub(crate) fn cool_down(&self) -> SharedCoolDown {
+        self.0.throttle.cool_down()
     }
 
     /// The settings that are the same for all users of this client.
@@ -205,7 +211,7 @@ impl Client {
                     recorder.record_in_flight_limit(limit);
                 }
             }
-            control.record_signal(signal, throttle.cool_until());
+            control.record_signal(signal);
             let error = match tried {
                 Ok((body, permit)) => {
                     recorder.record_attempt_end(RequestEnd::Ok, took);

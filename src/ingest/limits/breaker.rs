@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::ingest::limits::signal::Signal;
+use crate::ingest::limits::{cool_down::SharedCoolDown, signal::Signal};
 
 /// Fewer failed attempts in a row may be the fault of their ids.
 const FAILURES_MIN: u32 = 10;
@@ -78,16 +78,14 @@ impl Breaker {
         }
     }
 
-    /// Takes the end of an attempt into account. `quiet_until` is the end of the throttle's cool-down, if there was one. Returns
-    /// whether the state changed.
-    pub(crate) fn record(
-        &mut self,
-        now: Instant,
-        signal: Signal,
-        quiet_until: Option<Instant>,
-    ) -> bool {
+    /// From now on the time of these cool-downs does not count.
+    pub(crate) fn leave_out(&mut self, cool_down: SharedCoolDown) {
+        self.clock.cool_down = cool_down;
+    }
+
+    /// Takes the end of an attempt into account. Returns whether the state changed.
+    pub(crate) fn record(&mut self, now: Instant, signal: Signal) -> bool {
         self.clock.advance(now);
-        self.clock.quiet_until = quiet_until;
         if signal.shows_life() {
             self.streak = None;
         } else if signal.is_failure() {
@@ -134,9 +132,8 @@ impl Breaker {
 
     /// How much of the cool-down is left.
     pub(crate) fn quiet_for(&self, now: Instant) -> Duration {
-        self.clock
-            .quiet_until
-            .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+        let ends_at = self.clock.cool_down.ends_at(now);
+        ends_at.map_or(Duration::ZERO, |ends_at| ends_at - now)
     }
 
     /// Stops the clock: the coordinator hands out no ids during a pause.
@@ -159,8 +156,8 @@ struct Clock {
     elapsed: Duration,
     /// When `elapsed` was last brought up to date.
     seen: Instant,
-    /// The clock stands still until this time: the end of the throttle's cool-down.
-    quiet_until: Option<Instant>,
+    /// The clock stands still during it.
+    cool_down: SharedCoolDown,
     /// Whether the clock stands still because the pipeline is paused.
     is_paused: bool,
 }
@@ -170,18 +167,20 @@ impl Clock {
         Self {
             elapsed: Duration::ZERO,
             seen: now,
-            quiet_until: None,
+            cool_down: SharedCoolDown::default(),
             is_paused: false,
         }
     }
 
     /// Brings `elapsed` up to date.
     fn advance(&mut self, now: Instant) {
-        let from = self
-            .quiet_until
-            .map_or(self.seen, |until| until.max(self.seen));
         if !self.is_paused {
-            self.elapsed += now.saturating_duration_since(from);
+            let passed = now.saturating_duration_since(self.seen);
+            let quiet = self
+                .cool_down
+                .last()
+                .map_or(Duration::ZERO, |last| last.overlap(self.seen, now));
+            self.elapsed += passed.saturating_sub(quiet);
         }
         self.seen = self.seen.max(now);
     }
@@ -209,21 +208,25 @@ mod tests {
     /// A breaker on a clock that the test moves.
     struct Timeline {
         breaker: Breaker,
+        cool_down: SharedCoolDown,
         now: Instant,
     }
 
     impl Timeline {
         fn new() -> Self {
-            let now = Instant::now();
+            let (now, cool_down) = (Instant::now(), SharedCoolDown::default());
+            let mut breaker = Breaker::new(now);
+            breaker.leave_out(cool_down.clone());
             Self {
-                breaker: Breaker::new(now),
+                breaker,
+                cool_down,
                 now,
             }
         }
 
         fn after(&mut self, time: Duration, signal: Signal) -> BreakerState {
             self.now += time;
-            self.breaker.record(self.now, signal, None);
+            self.breaker.record(self.now, signal);
             self.breaker.state()
         }
 
@@ -286,8 +289,8 @@ mod tests {
         let mut time = Timeline::new();
         time.fail(15, SECOND / 100);
         let quiet_until = time.now + 600 * SECOND;
-        time.breaker
-            .record(time.now, unavailable(), Some(quiet_until));
+        time.cool_down.extend(time.now, quiet_until);
+        time.after(Duration::ZERO, unavailable());
         assert_eq!(time.breaker.quiet_for(time.now), 600 * SECOND);
         time.now = quiet_until + 2 * SECOND;
         assert!(time.breaker.failing_for(time.now) < 3 * SECOND);
@@ -299,12 +302,21 @@ mod tests {
     }
 
     #[test]
+    fn a_cool_down_that_another_run_caused_does_not_count_either() {
+        let mut time = Timeline::new();
+        time.fail(10, Duration::ZERO);
+        time.now += SECOND;
+        time.cool_down.extend(time.now, time.now + 60 * SECOND);
+        time.now += 61 * SECOND;
+        assert_eq!(time.breaker.failing_for(time.now), 2 * SECOND);
+    }
+
+    #[test]
     fn a_pause_does_not_count_even_if_it_overlaps_a_cool_down() {
         let mut time = Timeline::new();
         time.fail(10, Duration::ZERO);
-        let quiet_until = time.now + 10 * SECOND;
-        time.breaker
-            .record(time.now, unavailable(), Some(quiet_until));
+        time.cool_down.extend(time.now, time.now + 10 * SECOND);
+        time.after(Duration::ZERO, unavailable());
         time.now += 5 * SECOND;
         time.breaker.pause(time.now);
         time.now += 100 * SECOND;

@@ -16,6 +16,7 @@
 
 pub(crate) mod signal;
 pub(crate) mod throttle;
+pub(crate) mod cool_down;
 pub(crate) mod rate;
 pub(crate) mod adaptive;
 pub(crate) mod retry_budget;

@@ -34,6 +34,14 @@ struct EndedAttempt {
     has_failed: bool,
 }
 
+/// A time that is reserved for one retry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reserved {
+    pub(crate) at: Instant,
+    /// The time until the next retry may start.
+    pub(crate) spacing: Duration,
+}
+
 impl RetryBudget {
     /// Takes the end of an attempt into account.
     pub(crate) fn record(&mut self, signal: Signal, now: Instant) {
@@ -51,11 +59,16 @@ impl RetryBudget {
     }
 
     /// Reserves the time at which a retry may start; `None` if retries are not spaced now.
-    pub(crate) fn reserve(&mut self, now: Instant) -> Option<Instant> {
+    pub(crate) fn reserve(&mut self, now: Instant) -> Option<Reserved> {
         let spacing = self.spacing(now)?;
-        let reserved = self.next_retry.map_or(now, |next| next.max(now));
-        self.next_retry = Some(reserved + spacing);
-        Some(reserved)
+        let at = self.next_retry.map_or(now, |next| next.max(now));
+        self.next_retry = Some(at + spacing);
+        Some(Reserved { at, spacing })
+    }
+
+    /// Gives back a reserved time that was not used.
+    pub(crate) fn give_back(&mut self, spacing: Duration) {
+        self.next_retry = self.next_retry.and_then(|next| next.checked_sub(spacing));
     }
 
     /// The time between two retries; `None` unless more than half of the last [`WINDOW`] attempts failed.
@@ -73,6 +86,10 @@ impl RetryBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(reserved: Option<Reserved>) -> Option<Instant> {
+        reserved.map(|reserved| reserved.at)
+    }
 
     fn recorded(
         signals: impl IntoIterator<Item = Signal>,
@@ -119,10 +136,10 @@ mod tests {
         let failed = std::iter::repeat_n(Signal::Unreachable, 101);
         let (mut budget, now) = recorded(failed, Duration::from_millis(100));
         let spacing = budget.spacing(now).expect("it fails");
-        assert_eq!(budget.reserve(now), Some(now));
-        assert_eq!(budget.reserve(now), Some(now + spacing));
-        assert_eq!(budget.reserve(now), Some(now + 2 * spacing));
+        assert_eq!(at(budget.reserve(now)), Some(now));
+        assert_eq!(at(budget.reserve(now)), Some(now + spacing));
+        assert_eq!(at(budget.reserve(now)), Some(now + 2 * spacing));
         let later = now + Duration::from_secs(60);
-        assert_eq!(budget.reserve(later), Some(later));
+        assert_eq!(at(budget.reserve(later)), Some(later));
     }
 }

@@ -9,6 +9,7 @@ use tokio::{
 
 use crate::ingest::limits::{
     adaptive::AdaptiveLimits,
+    cool_down::SharedCoolDown,
     rate::RateLimiter,
     retry_budget::RetryBudget,
     signal::{Refusal, Signal},
@@ -55,8 +56,8 @@ pub(crate) struct Throttle {
 
 #[derive(Debug)]
 struct ThrottleState {
-    /// The end of the last cool-down, which may be over.
-    cool_until: Option<Instant>,
+    /// No request starts during it.
+    cool_down: SharedCoolDown,
     /// How many requests may start in a second.
     rate: RateLimiter,
     /// Limits retries while most attempts fail.
@@ -86,7 +87,7 @@ impl Throttle {
             head: Mutex::new(()),
             changed: Notify::new(),
             state: RefCell::new(ThrottleState {
-                cool_until: None,
+                cool_down: SharedCoolDown::default(),
                 rate: RateLimiter::new(rate, now),
                 retry_budget: RetryBudget::default(),
                 in_flight: 0,
@@ -116,23 +117,29 @@ impl Throttle {
     async fn wait_for_retry_budget(&self) {
         let reserved = self.state.borrow_mut().retry_budget.reserve(Instant::now());
         let Some(reserved) = reserved else { return };
+        let mut reservation = RetryReservation {
+            throttle: self,
+            spacing: reserved.spacing,
+            is_used: false,
+        };
         loop {
             let now = Instant::now();
-            if now >= reserved || self.state.borrow().retry_budget.spacing(now).is_none() {
+            if now >= reserved.at || self.state.borrow().retry_budget.spacing(now).is_none() {
+                reservation.is_used = true;
                 return;
             }
-            sleep_until(reserved.min(now + RECHECK)).await;
+            sleep_until(reserved.at.min(now + RECHECK)).await;
         }
     }
 
-    /// The end of the last cool-down, which may be over. `None` if there was no cool-down.
-    pub(crate) fn cool_until(&self) -> Option<Instant> {
-        self.state.borrow().cool_until
+    /// The cool-down, for the circuit breakers of the runs on this throttle.
+    pub(crate) fn cool_down(&self) -> SharedCoolDown {
+        self.state.borrow().cool_down.clone()
     }
 
     pub(crate) fn is_cooling(&self) -> bool {
-        self.cool_until()
-            .is_some_and(|until| until > Instant::now())
+        let state = self.state.borrow();
+        state.cool_down.ends_at(Instant::now()).is_some()
     }
 
     /// How many requests may be in flight; `None` if any number may.
@@ -148,7 +155,7 @@ impl Throttle {
 impl ThrottleState {
     /// Counts a request as started, or returns what it has to wait for.
     fn start(&mut self, now: Instant) -> Result<(), Wait> {
-        if let Some(cool_until) = self.cool_until.filter(|until| *until > now) {
+        if let Some(cool_until) = self.cool_down.ends_at(now) {
             return Err(Wait::Until(cool_until));
         }
         if let Some(adaptive) = &self.adaptive
@@ -168,7 +175,7 @@ impl ThrottleState {
             self.rate.set_learned(adaptive.learned_rate(), now);
         }
         if self.cools_down(end) {
-            self.cool_until = self.cool_until.max(Some(now + end.backoff));
+            self.cool_down.extend(now, now + end.backoff);
         }
     }
 
@@ -190,6 +197,23 @@ impl ThrottleState {
                 None => true,
             },
             _ => false,
+        }
+    }
+}
+
+/// A time that a retry waits for. A retry that stops waiting gives it back, so that others need not wait behind it.
+struct RetryReservation<'a> {
+    throttle: &'a Throttle,
+    /// How much time the reservation takes.
+    spacing: Duration,
+    is_used: bool,
+}
+
+impl Drop for RetryReservation<'_> {
+    fn drop(&mut self) {
+        if !self.is_used {
+            let mut state = self.throttle.state.borrow_mut();
+            state.retry_budget.give_back(self.spacing);
         }
     }
 }
@@ -425,6 +449,21 @@ mod tests {
         );
         assert!(retry >= SECOND / 10, "ten retries per second: {retry:?}");
         assert_eq!(regular, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retries_that_stop_waiting_hold_up_no_later_ones() {
+        let throttle = Throttle::new(0, None);
+        for _ in 0..100 {
+            let permit = throttle.acquire(RequestKind::Regular).await;
+            sleep(SECOND / 10).await;
+            permit.finish(&end(Signal::Unreachable));
+        }
+        let waiting = (0..50).map(|_| throttle.acquire(RequestKind::Retry));
+        let all = futures_util::future::join_all(waiting);
+        assert!(tokio::time::timeout(SECOND / 100, all).await.is_err());
+        let waited = wait_for_permit(&throttle, RequestKind::Retry).await;
+        assert!(waited <= SECOND / 5, "{waited:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -36,6 +36,7 @@ use crate::ingest::{
     actors::arbiter::PipelineArbiter,
     backlog::{Backlog, RowPermit},
     config::Config,
+    limits::cool_down::SharedCoolDown,
     messages::{Committed, Fetch, Fetched, FetcherGone, Flush, Save, StartRun, StorageGone},
     outcome::{answer::Answer, failure::FailureKind},
     source::Id,
@@ -64,6 +65,8 @@ pub struct Coordinator<I: Id> {
     storage: StorageRecipients<I>,
     /// Has room for failures that the coordinator keeps before it passes them to Storage. For answers, fetchers take the permits.
     backlog: Backlog,
+    /// The cool-down of the client, for the circuit breakers of the runs.
+    cool_down: SharedCoolDown,
     /// Whether Storage died. Then every run ends at once.
     is_storage_gone: bool,
     /// The run under way.
@@ -108,6 +111,7 @@ pub(crate) struct Parts<I: Id> {
     pub(crate) start_fetcher: StartFetcher<I>,
     pub(crate) storage: StorageRecipients<I>,
     pub(crate) backlog: Backlog,
+    pub(crate) cool_down: SharedCoolDown,
     pub(crate) meters: Meters,
     pub(crate) arbiter: PipelineArbiter,
 }
@@ -123,6 +127,7 @@ impl<I: Id> Coordinator<I> {
             outage_timeout: config.outage_patience,
             storage: parts.storage,
             backlog: parts.backlog,
+            cool_down: parts.cool_down,
             is_storage_gone: false,
             run: None,
             queue: VecDeque::new(),
@@ -149,9 +154,12 @@ impl<I: Id> Coordinator<I> {
         self.meters.set_runs_waiting(self.queue.len());
         let storage_lost = self.is_storage_gone.then(|| STORAGE_DIED.to_owned());
         let run = RunLedger::new(start_run, storage_lost);
+        let mut breaker = run.control.breaker();
+        breaker.leave_out(self.cool_down.clone());
         if self.is_paused {
-            run.control.breaker().pause(Instant::now());
+            breaker.pause(Instant::now());
         }
+        drop(breaker);
         self.run = Some(run);
         self.watch_breaker(ctx);
         true

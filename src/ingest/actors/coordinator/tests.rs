@@ -60,7 +60,7 @@ impl Handler<Fetch<i64>> for MortalFetcher {
             _ => {}
         }
         let signal = (self.api.lock().expect("the API"))(id);
-        control.record_signal(signal, None);
+        control.record_signal(signal);
         let answer = match signal {
             Signal::Served => Answer::Absent,
             _ => Answer::Failed(FailureKind::Connect, "refused".to_owned()),
@@ -180,6 +180,7 @@ impl TestPipeline {
                     flush: storage.recipient(),
                 },
                 backlog: Backlog::new(500),
+                cool_down: SharedCoolDown::default(),
                 meters: Meters::new("test"),
                 arbiter: PipelineArbiter::current(),
             };

@@ -50,6 +50,8 @@ where
     waiting_bytes: usize,
     /// Writes the waiting rows at the end of the linger time.
     linger_timer: Option<SpawnHandle>,
+    /// Whether the waiting rows have lingered, and are only waiting for the batch that is being written.
+    has_lingered: bool,
     /// Rows of the batch that is being written. There is one batch at a time, since SQLite has one writer.
     being_written: usize,
     /// Whether no more rows are coming before the waiting ones are committed.
@@ -79,35 +81,47 @@ where
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             linger_timer: None,
+            has_lingered: false,
             being_written: 0,
             is_flushing: false,
             lost: None,
         }
     }
 
-    /// Writes a batch if there is a reason to. Otherwise starts the linger timer.
+    /// Writes a batch if there is a reason to and none is being written. Otherwise the waiting rows linger.
     fn write_if_due(&mut self, ctx: &mut Context<Self>) {
-        if self.being_written > 0 || self.waiting.is_empty() {
+        if self.waiting.is_empty() {
             return;
         }
-        if self.waiting.len() >= self.rows_max.min(ROWS_WORTH_WRITING) {
-            self.write(BatchTrigger::Rows, ctx);
-        } else if self.waiting_bytes >= BATCH_BYTES {
-            self.write(BatchTrigger::Bytes, ctx);
-        } else if self.is_flushing {
-            self.write(BatchTrigger::End, ctx);
-        } else if self.linger_timer.is_none() {
+        if let Some(trigger) = self.due_trigger().filter(|_| self.being_written == 0) {
+            self.write(trigger, ctx);
+        } else if self.linger_timer.is_none() && !self.has_lingered {
             self.linger_timer = Some(ctx.run_later(self.linger, |storage, ctx| {
                 storage.linger_timer = None;
-                if storage.being_written == 0 && !storage.waiting.is_empty() {
-                    storage.write(BatchTrigger::Linger, ctx);
-                }
+                storage.has_lingered = true;
+                storage.write_if_due(ctx);
             }));
+        }
+    }
+
+    /// The reason to write the waiting rows, if there is one.
+    fn due_trigger(&self) -> Option<BatchTrigger> {
+        if self.waiting.len() >= self.rows_max.min(ROWS_WORTH_WRITING) {
+            Some(BatchTrigger::Rows)
+        } else if self.waiting_bytes >= BATCH_BYTES {
+            Some(BatchTrigger::Bytes)
+        } else if self.is_flushing {
+            Some(BatchTrigger::End)
+        } else if self.has_lingered {
+            Some(BatchTrigger::Linger)
+        } else {
+            None
         }
     }
 
     /// Writes the next batch on a blocking thread, and reports it afterwards.
     fn write(&mut self, trigger: BatchTrigger, ctx: &mut Context<Self>) {
+        self.has_lingered = false;
         if let Some(timer) = self.linger_timer.take() {
             ctx.cancel_future(timer);
         }

@@ -1,0 +1,89 @@
+//! The cool-down: the time in which the API wants no requests.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// A span of time in which no request starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CoolDown {
+    pub(crate) from: Instant,
+    pub(crate) until: Instant,
+}
+
+impl CoolDown {
+    /// How much of the time between `from` and `until` it covers.
+    pub(crate) fn overlap(&self, from: Instant, until: Instant) -> Duration {
+        let until = until.min(self.until);
+        until.saturating_duration_since(from.max(self.from))
+    }
+}
+
+/// The last cool-down of a throttle. The throttle sets it; the circuit breakers of all runs on that throttle read it, since time in
+/// which no request starts says nothing about the API.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SharedCoolDown(Arc<Mutex<Option<CoolDown>>>);
+
+impl SharedCoolDown {
+    fn lock(&self) -> MutexGuard<'_, Option<CoolDown>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last cool-down, which may be over. `None` if there was none.
+    pub(crate) fn last(&self) -> Option<CoolDown> {
+        *self.lock()
+    }
+
+    /// Begins a cool-down, or makes the present one longer.
+    pub(crate) fn extend(&self, now: Instant, until: Instant) {
+        let mut last = self.lock();
+        let from = match *last {
+            Some(present) if present.until > now => {
+                *last = Some(CoolDown {
+                    from: present.from,
+                    until: present.until.max(until),
+                });
+                return;
+            }
+            _ => now,
+        };
+        *last = Some(CoolDown { from, until });
+    }
+
+    /// The end of the present cool-down, if there is one.
+    pub(crate) fn ends_at(&self, now: Instant) -> Option<Instant> {
+        let last = self.last()?;
+        (last.until > now).then_some(last.until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_shorter_cool_down_does_not_end_a_longer_one() {
+        let (cool_down, now) = (SharedCoolDown::default(), Instant::now());
+        cool_down.extend(now, now + 9 * SECOND);
+        cool_down.extend(now + SECOND, now + 2 * SECOND);
+        assert_eq!(cool_down.ends_at(now), Some(now + 9 * SECOND));
+        assert_eq!(cool_down.ends_at(now + 9 * SECOND), None);
+        assert_eq!(cool_down.last().map(|last| last.from), Some(now));
+    }
+
+    #[test]
+    fn a_cool_down_after_the_last_one_is_another_one() {
+        let (cool_down, now) = (SharedCoolDown::default(), Instant::now());
+        cool_down.extend(now, now + SECOND);
+        cool_down.extend(now + 5 * SECOND, now + 6 * SECOND);
+        let last = cool_down.last().expect("a cool-down");
+        assert_eq!(last.from, now + 5 * SECOND);
+        assert_eq!(last.overlap(now, now + 10 * SECOND), SECOND);
+        assert_eq!(last.overlap(now, now + 2 * SECOND), Duration::ZERO);
+    }
+}
