@@ -56,6 +56,7 @@ pub struct Item {
 /// Why a body is not the requested item. The last text of each variant is the beginning of the body: at most 80 printable
 /// characters.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ItemError {
     /// There is no body.
     #[error("the body is empty")]

@@ -25,6 +25,7 @@ const HOLES: usize = 20;
 
 /// What the database holds, read from one snapshot.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Status {
     /// The stored items.
     pub items: Items,
@@ -42,6 +43,7 @@ pub struct Status {
 
 /// The stored items.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Items {
     /// How many.
     pub count: i64,
@@ -55,6 +57,7 @@ pub struct Items {
 
 /// How many items there are of a type.
 #[derive(Clone, Debug, Queryable, Serialize)]
+#[non_exhaustive]
 pub struct TypeCount {
     /// The type. `None` for items without one.
     #[serde(rename = "type")]
@@ -65,6 +68,7 @@ pub struct TypeCount {
 
 /// The item with the smallest or the largest id.
 #[derive(Clone, Copy, Debug, Queryable, Serialize)]
+#[non_exhaustive]
 pub struct OutermostItem {
     /// The item's number.
     pub id: i64,
@@ -74,6 +78,7 @@ pub struct OutermostItem {
 
 /// Which ids are settled, and which are not.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct CoverageStatus {
     /// Rows in the table `coverage`.
     pub ranges: u64,
@@ -91,6 +96,7 @@ pub struct CoverageStatus {
 
 /// Gaps below and between covered ranges.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Holes {
     /// How many.
     pub count: u64,
@@ -102,6 +108,7 @@ pub struct Holes {
 
 /// Ids whose last fetch failed.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Failures {
     /// How many.
     pub count: i64,
@@ -111,6 +118,7 @@ pub struct Failures {
 
 /// Failures of one kind.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct FailuresOfKind {
     /// The kind's name.
     pub kind: String,
@@ -122,6 +130,7 @@ pub struct FailuresOfKind {
 
 /// One failure.
 #[derive(Clone, Debug, Queryable, Serialize)]
+#[non_exhaustive]
 pub struct FailureExample {
     /// The id.
     pub id: i64,
@@ -136,6 +145,7 @@ pub struct FailureExample {
 /// A row of the table `runs`.
 #[derive(Clone, Debug, Queryable, Serialize)]
 #[allow(missing_docs)]
+#[non_exhaustive]
 pub struct RunRow {
     pub id: i64,
     pub command: String,

@@ -489,7 +489,7 @@ fn a_hanging_request_is_in_flight_until_its_client_leaves() {
 
 #[test]
 fn endless_replies_end_when_the_client_leaves() {
-    let blanks = (Reply::endless_body(), "\r\n\r\n20\r\n    ");
+    let blanks = (Reply::endless_body(), "\r\n\r\n400\r\n    ");
     let headers = (Reply::endless_headers(), "Scripted\r\nx-endless: and");
     for (reply, start) in [blanks, headers] {
         let server = serving(reply);

@@ -85,3 +85,44 @@ fn with_a_single_attempt_each_an_api_that_is_down_for_a_while_costs_no_id() {
     fixture.check_report(&report);
     assert_eq!((report.totals.stored, report.totals.failed), (5000, 0));
 }
+
+#[test]
+fn an_api_that_asks_for_more_time_again_and_again_is_out() {
+    let mut fixture = Fixture::new();
+    fixture.config.workers = 16;
+    fixture.config.attempts = 100;
+    fixture.config.outage_patience = Duration::from_millis(500);
+    fixture
+        .server
+        .otherwise(|_| Reply::status(503).header("retry-after", "1"));
+    let report = fixture.ingest(1..=200);
+    fixture.check_report(&report);
+    assert!(
+        report
+            .outage
+            .is_some_and(|out_for| out_for >= Duration::from_secs(3))
+    );
+    assert_eq!(report.totals.failed, 0);
+}
+
+#[test]
+fn failures_in_a_list_that_stays_open_are_not_left_undecided() {
+    let mut fixture = Fixture::new();
+    fixture.config.attempts = 1;
+    for id in 1..=12 {
+        fixture.on(id, [Reply::status(502), Reply::json("{}")]);
+    }
+    in_system(async {
+        let pipeline = fixture.pipeline().await;
+        let (ids, stream) = tokio::sync::mpsc::unbounded_channel();
+        let stream = futures_util::stream::unfold(stream, |mut stream| async {
+            stream.recv().await.map(|id| (id, stream))
+        });
+        let run = pipeline.run_stream(stream);
+        (1..=12).for_each(|id| ids.send(id).unwrap());
+        eventually("all ids are settled", || run.progress().settled() == 12).await;
+        drop(ids);
+        let report = run.await.unwrap();
+        assert_eq!(report.totals.stored, 12, "they were asked for again");
+    });
+}

@@ -10,6 +10,7 @@ const LISTED: usize = 100;
 
 /// What was checked, and what was found.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct Verified {
     /// How much was checked.
     pub checked: Checked,
@@ -21,6 +22,7 @@ pub struct Verified {
 
 /// How much was checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Checked {
     /// Rows in the table `items`.
     pub items: u64,
@@ -96,6 +98,7 @@ pub enum Note {
 
 /// A range that is empty, or that overlaps or touches an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct BadRange {
     /// The range as it is stored.
     #[serde(flatten)]
@@ -106,6 +109,7 @@ pub struct BadRange {
 
 /// A field that is not the JSON that its column holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct BadField {
     /// The item's number.
     pub id: i64,
@@ -117,6 +121,7 @@ pub struct BadField {
 
 /// A comment whose parent is not the item that lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Queryable, Serialize)]
+#[non_exhaustive]
 pub struct MovedKid {
     /// The comment's number.
     pub id: i64,
@@ -128,6 +133,7 @@ pub struct MovedKid {
 
 /// The first hundred findings of a kind, and how many there are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Listed<T> {
     /// How many there are. For ranges of ids, the number of ids.
     pub count: u64,

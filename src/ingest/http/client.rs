@@ -115,6 +115,9 @@ impl Client {
 
     /// Fetches one document that is not a record, such as a list of ids.
     ///
+    /// # Panics
+    /// Outside an actix System (a tokio `LocalSet`), where connections cannot be driven.
+    ///
     /// # Errors
     /// The failure of the last attempt.
     ///

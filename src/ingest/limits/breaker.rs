@@ -13,7 +13,7 @@
 //! The breaker's clock stands still while no attempt can be made: after the API asked for no requests, and while the pipeline is
 //! paused. Each run starts with a closed breaker.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use tokio::time::Instant;
 
@@ -88,7 +88,9 @@ impl Breaker {
         self.clock.advance(now);
         if signal.shows_life() {
             self.streak = None;
+            self.clock.left_out = Duration::ZERO;
         } else if signal.is_failure() {
+            self.clock.count_a_cool_down_that_did_not_help(now);
             let began = self.clock.elapsed;
             let streak = self.streak.get_or_insert(Streak { failures: 0, began });
             streak.failures += 1;
@@ -158,6 +160,8 @@ struct Clock {
     seen: Instant,
     /// The clock stands still during it.
     cool_down: SharedCoolDown,
+    /// How long cool-downs have kept the clock still since it last counted them.
+    left_out: Duration,
     /// Whether the clock stands still because the pipeline is paused.
     is_paused: bool,
 }
@@ -168,7 +172,16 @@ impl Clock {
             elapsed: Duration::ZERO,
             seen: now,
             cool_down: SharedCoolDown::default(),
+            left_out: Duration::ZERO,
             is_paused: false,
+        }
+    }
+
+    /// An attempt failed. If that was after the cool-down, the API was out all the time: waiting as it asked did not help. Without
+    /// this, an API that always asks for more time would never count as out.
+    fn count_a_cool_down_that_did_not_help(&mut self, now: Instant) {
+        if self.cool_down.ends_at(now).is_none() {
+            self.elapsed += mem::take(&mut self.left_out);
         }
     }
 
@@ -181,6 +194,7 @@ impl Clock {
                 .last()
                 .map_or(Duration::ZERO, |last| last.overlap(self.seen, now));
             self.elapsed += passed.saturating_sub(quiet);
+            self.left_out += quiet;
         }
         self.seen = self.seen.max(now);
     }
@@ -295,10 +309,20 @@ mod tests {
         time.now = quiet_until + 2 * SECOND;
         assert!(time.breaker.failing_for(time.now) < 3 * SECOND);
         assert_eq!(
-            time.after(Duration::ZERO, unavailable()),
-            BreakerState::Suspect
+            time.after(Duration::ZERO, Signal::Served),
+            BreakerState::Closed
         );
-        assert_eq!(time.after(SECOND, unavailable()), BreakerState::Open);
+    }
+
+    #[test]
+    fn a_cool_down_after_which_the_api_still_fails_counts_after_all() {
+        let mut time = Timeline::new();
+        time.fail(10, Duration::ZERO);
+        time.cool_down.extend(time.now, time.now + 2 * SECOND);
+        assert_eq!(time.after(SECOND, unavailable()), BreakerState::Suspect);
+        assert_eq!(time.breaker.failing_for(time.now), Duration::ZERO);
+        assert_eq!(time.after(2 * SECOND, unavailable()), BreakerState::Open);
+        assert_eq!(time.breaker.failing_for(time.now), 3 * SECOND);
     }
 
     #[test]

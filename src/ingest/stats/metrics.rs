@@ -35,6 +35,7 @@ use crate::ingest::stats::event::REQUEST_ENDS;
 
 /// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// A number that only rises.
     Counter,
@@ -46,6 +47,7 @@ pub enum Kind {
 
 /// One line of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Metric {
     /// Its name.
     pub name: &'static str,

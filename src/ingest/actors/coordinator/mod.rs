@@ -81,6 +81,8 @@ pub struct Coordinator<I: Id> {
     outage: Option<Outage>,
     /// No probe is handed out before this time.
     next_probe: Option<Instant>,
+    /// The time from the next probe to the one after it.
+    probe_wait: Duration,
     /// Hands out the next probe at that time.
     probe_timer: Option<SpawnHandle>,
     /// Waits for changes of the run's circuit breaker.
@@ -135,6 +137,7 @@ impl<I: Id> Coordinator<I> {
             drain: None,
             outage: None,
             next_probe: None,
+            probe_wait: outage::PROBE_WAIT_MIN,
             probe_timer: None,
             breaker_watch: None,
             meters: Arc::new(parts.meters),
@@ -168,15 +171,17 @@ impl<I: Id> Coordinator<I> {
     /// Hands out ids while fetchers have room, and ends the run if it is done. `freed` is a fetcher that may have room.
     fn proceed(&mut self, freed: usize, ctx: &mut Context<Self>) {
         self.hand_out(freed, ctx);
+        if self.decide_failures() {
+            self.hand_out(freed, ctx);
+        }
         self.finish_if_done(ctx);
     }
 
     /// Hands out ids while fetchers have room. `freed` is a fetcher that may have room.
     fn hand_out(&mut self, freed: usize, ctx: &mut Context<Self>) {
         while let Some(slot) = self.slot_for_next_id(freed, ctx) {
-            let is_probe = self.is_probing();
             let Some(run) = &mut self.run else { return };
-            match run.next(is_probe) {
+            match run.next() {
                 Next::Give(id) => self.give(slot, id),
                 Next::Await(ids) => {
                     let next = wrap_future::<_, Self>(ids.wait());

@@ -10,7 +10,7 @@ use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use log::warn;
 use tokio::time::Instant;
 
-use super::{Coordinator, Outage, run_ledger::RunLedger};
+use super::{Coordinator, Outage};
 use crate::ingest::{
     limits::breaker::{BreakerState, StreakLength},
     messages::Save,
@@ -18,8 +18,11 @@ use crate::ingest::{
     source::Id,
 };
 
-/// The shortest time between two probes.
-const PROBE_EVERY: Duration = Duration::from_millis(250);
+/// The time between the first two probes. It grows by half from probe to probe, up to [`PROBE_WAIT_MAX`].
+pub(super) const PROBE_WAIT_MIN: Duration = Duration::from_millis(250);
+
+/// The longest time between two probes: a recovery is noticed so soon.
+const PROBE_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// When this many failures are undecided, ids are handed out only as probes. This bounds the memory that the failures take.
 const UNDECIDED_MAX: usize = 1000;
@@ -63,11 +66,13 @@ impl<I: Id> Coordinator<I> {
                 });
                 self.start_outage_timer(ctx);
             }
-            BreakerState::Closed if self.outage.is_some() => {
-                warn!("the API answers again");
+            BreakerState::Closed => {
+                if self.outage.is_some() {
+                    warn!("the API answers again");
+                }
                 self.forget_outage(ctx);
             }
-            _ => {}
+            BreakerState::Suspect | BreakerState::Open => {}
         }
     }
 
@@ -112,14 +117,18 @@ impl<I: Id> Coordinator<I> {
         Self::cancel_timer(&mut self.probe_timer, ctx);
         self.outage = None;
         self.next_probe = None;
+        self.probe_wait = PROBE_WAIT_MIN;
     }
 
-    /// Whether ids are handed out only as probes: while the API is out, and while it may be out and many failures are undecided.
+    /// Whether ids are handed out only as probes: while the API is out, and while it may be out and enough ids have failed.
     pub(super) fn is_probing(&self) -> bool {
-        let undecided = self.run.as_ref().map_or(0, RunLedger::undecided);
-        match self.breaker_state() {
+        let Some(run) = &self.run else { return false };
+        if self.outage.is_none() && !run.expects_more_ids() {
+            return false;
+        }
+        match run.control.breaker().state() {
             BreakerState::Closed => false,
-            BreakerState::Suspect => undecided >= UNDECIDED_MAX,
+            BreakerState::Suspect => run.undecided() >= UNDECIDED_MAX || run.has_deferred(),
             BreakerState::Open => true,
         }
     }
@@ -140,7 +149,8 @@ impl<I: Id> Coordinator<I> {
             }
             return false;
         }
-        self.next_probe = Some(now + PROBE_EVERY);
+        self.next_probe = Some(now + self.probe_wait);
+        self.probe_wait = (self.probe_wait * 3 / 2).min(PROBE_WAIT_MAX);
         true
     }
 
@@ -154,12 +164,16 @@ impl<I: Id> Coordinator<I> {
         let Some(run) = &mut self.run else {
             return Some(save);
         };
-        let is_worth_waiting = is_out || run.expects_more_ids();
+        let is_left_to_the_next_run = run.is_interrupted() && streak == StreakLength::Long;
+        let is_worth_waiting = is_out || is_left_to_the_next_run || run.expects_more_ids();
         if streak == StreakLength::None || !is_worth_waiting || !may_be_the_apis_fault(&save.answer)
         {
             return Some(save);
         }
-        if is_out {
+        if is_out && !run.can_defer() {
+            return Some(save);
+        }
+        if is_out || is_left_to_the_next_run {
             run.defer(save.id);
         } else {
             run.keep_undecided(save, streak == StreakLength::Long);
@@ -171,24 +185,29 @@ impl<I: Id> Coordinator<I> {
     ///
     /// - The API is at fault if an outage began, or if a long streak of failed attempts ended. These ids are tried again.
     /// - The ids are at fault if a short streak ended.
-    /// - The ids also count as at fault if no more ids are to be handed out, because a run does not wait for its last few ids; and
-    ///   if nothing is in flight whose end could decide it.
-    pub(super) fn decide_failures(&mut self) {
-        let state = self.breaker_state();
+    /// - If nothing is in flight whose end could decide it, the length of the streak decides.
+    /// - If no more ids are to be handed out, the ids count as at fault, because a run does not wait for its last few ids. After a
+    ///   cancel they do not if the streak was long: then they are left to the next run.
+    ///
+    /// Returns whether ids are to be tried again.
+    pub(super) fn decide_failures(&mut self) -> bool {
+        let mut has_ids_to_try_again = false;
+        let is_out = self.outage.is_some() && self.breaker_state() == BreakerState::Open;
         let is_idle = self.slots.held() == 0;
         if let Some(run) = self.run.as_mut().filter(|run| run.undecided() > 0) {
-            let has_streak = run.control.breaker().streak() != StreakLength::None;
-            if self.outage.is_some() && state == BreakerState::Open {
-                run.blame_the_api();
-            } else if !run.expects_more_ids() {
+            let has_ended = run.control.breaker().streak() == StreakLength::None;
+            let is_long = run.is_streak_long();
+            let is_left_to_the_next_run = run.is_interrupted() && is_long;
+            let is_last = !run.expects_more_ids() && !is_left_to_the_next_run;
+            if !is_out && (is_last || ((has_ended || is_idle) && !is_long)) {
                 run.blame_the_ids();
-            } else if !has_streak && run.is_streak_long() {
+            } else if is_out || has_ended || is_idle || is_left_to_the_next_run {
                 run.blame_the_api();
-            } else if !has_streak || (is_idle && state == BreakerState::Closed) {
-                run.blame_the_ids();
+                has_ids_to_try_again = true;
             }
         }
         self.hand_over_decided();
+        has_ids_to_try_again
     }
 
     /// Passes decided failures to Storage while the backlog has room for them.

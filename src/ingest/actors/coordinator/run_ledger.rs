@@ -20,8 +20,9 @@ use crate::ingest::{
     stats::event::Event,
 };
 
-/// While the API is out, probes take ids from the list only until this many ids are deferred. This bounds the memory of the ledger.
-const DEFERRED_MAX: usize = 1000;
+/// When this many ids are kept for later, a further id that fails in an outage is settled as failed: memory stays bounded, and a long
+/// range of ids that always fail does not hide the ids behind it. Probes need hours to get so far.
+const DEFERRED_MAX: usize = 2000;
 
 /// The state of a run. Each of its ids is in one place at a time: unread in the list, `ready`, at a fetcher, `undecided`, `decided`,
 /// `deferred`, in Storage, or counted as settled or not attempted.
@@ -122,16 +123,13 @@ impl<I: Id> RunLedger<I> {
         }
     }
 
-    /// The next id to hand out. `is_probe` says that the API may be out and this id tests it.
-    pub(super) fn next(&mut self, is_probe: bool) -> Next<I> {
+    /// The next id to hand out.
+    pub(super) fn next(&mut self) -> Next<I> {
         if self.is_stopping() {
             return Next::Nothing;
         }
         if let Some(id) = self.ready.pop_front() {
             return Next::Give(id);
-        }
-        if is_probe && self.deferred.len() >= DEFERRED_MAX {
-            return self.next_deferred();
         }
         let List::Here(ids) = &mut self.list else {
             // The list may need long for its next id. A deferred id is there now.
@@ -214,7 +212,16 @@ impl<I: Id> RunLedger<I> {
         self.has_unread_ids() && !self.is_stopping()
     }
 
-    /// Keeps an id that failed because the API is out, to try it again later.
+    /// Whether one more id can be kept for later.
+    pub(super) fn can_defer(&self) -> bool {
+        self.deferred.len() < DEFERRED_MAX
+    }
+
+    pub(super) fn has_deferred(&self) -> bool {
+        !self.deferred.is_empty()
+    }
+
+    /// Keeps an id for later that failed while the API seemed to be out.
     pub(super) fn defer(&mut self, id: I) {
         self.deferred.push_back(id);
     }
@@ -387,9 +394,9 @@ mod tests {
     }
 
     /// Hands out ids until there is none at hand.
-    fn hand_out(ledger: &mut RunLedger<i64>, is_probe: bool) -> Vec<i64> {
+    fn hand_out(ledger: &mut RunLedger<i64>) -> Vec<i64> {
         let mut ids = Vec::new();
-        while let Next::Give(id) = ledger.next(is_probe) {
+        while let Next::Give(id) = ledger.next() {
             ids.push(id);
         }
         ids
@@ -419,7 +426,7 @@ mod tests {
     fn a_list_that_knows_its_length_is_counted_at_once_and_only_once() {
         let mut ledger = ledger(Start::list(1..=3));
         assert_eq!(ledger.control.recorder.progress().requested, 3);
-        assert_eq!(hand_out(&mut ledger, false), [1, 2, 3]);
+        assert_eq!(hand_out(&mut ledger), [1, 2, 3]);
         assert!(!ledger.has_more());
         assert_eq!(ledger.control.recorder.progress().requested, 3);
     }
@@ -433,7 +440,7 @@ mod tests {
         });
         let mut ledger = ledger(Start::stream(ids));
         assert_eq!(ledger.control.recorder.progress().requested, 0);
-        assert_eq!(hand_out(&mut ledger, false), [1, 0]);
+        assert_eq!(hand_out(&mut ledger), [1, 0]);
         assert_eq!(ledger.control.recorder.progress().requested, 2);
     }
 
@@ -442,26 +449,24 @@ mod tests {
         let mut ledger = ledger(Start::list(1..=2));
         ledger.defer(20);
         ledger.take_back(VecDeque::from([10, 11]));
-        assert_eq!(hand_out(&mut ledger, false), [10, 11, 1, 2, 20]);
+        assert_eq!(hand_out(&mut ledger), [10, 11, 1, 2, 20]);
     }
 
     #[test]
-    fn probes_take_new_ids_until_a_thousand_are_deferred() {
+    fn two_thousand_ids_can_be_kept_for_later() {
         let mut ledger = ledger(Start::list(0..5000));
-        (0..DEFERRED_MAX as i64 - 1).for_each(|id| ledger.defer(-1 - id));
-        let Next::Give(new) = ledger.next(true) else {
-            panic!("an id");
-        };
-        assert_eq!(new, 0);
-        ledger.defer(new);
-        assert!(matches!(ledger.next(true), Next::Give(-1)));
-        assert!(matches!(ledger.next(false), Next::Give(1)));
+        (0..2000).for_each(|id| {
+            assert!(ledger.can_defer());
+            ledger.defer(-1 - id);
+        });
+        assert!(!ledger.can_defer());
+        assert!(matches!(ledger.next(), Next::Give(0)), "new ids come first");
     }
 
     #[test]
     fn failures_are_the_apis_or_their_ids_as_is_decided() {
         let mut ledger = ledger(Start::list([]));
-        assert!(matches!(ledger.next(false), Next::Nothing));
+        assert!(matches!(ledger.next(), Next::Nothing));
         for id in 1..=4 {
             let failure = failure(&ledger, id);
             ledger.keep_undecided(failure, id == 2);
@@ -473,7 +478,7 @@ mod tests {
         assert!(!ledger.is_streak_long());
         ledger.blame_the_ids();
         assert_eq!(ledger.undecided(), 0);
-        assert_eq!(hand_out(&mut ledger, false), [1, 2]);
+        assert_eq!(hand_out(&mut ledger), [1, 2]);
         let decided = std::iter::from_fn(|| ledger.take_decided());
         assert_eq!(decided.map(|save| save.id).collect::<Vec<_>>(), [3, 4]);
         assert!(!ledger.has_more());
@@ -483,7 +488,7 @@ mod tests {
     fn a_run_ends_with_every_id_counted_wherever_it_is() {
         let mut ledger = ledger(Start::list(1..=100));
         for _ in 0..10 {
-            ledger.next(false);
+            ledger.next();
         }
         ledger.count_handed_over();
         ledger.count_handed_over();
@@ -519,7 +524,7 @@ mod tests {
     fn after_an_interruption_nothing_is_handed_out() {
         let mut ledger = ledger(Start::list(1..=3));
         ledger.interrupt();
-        assert!(matches!(ledger.next(false), Next::Nothing));
+        assert!(matches!(ledger.next(), Next::Nothing));
         assert!(!ledger.has_more() && !ledger.expects_more_ids());
         let totals = ledger.finish();
         assert_eq!(totals.not_attempted, 3);

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::ingest::{
-    limits::signal::Signal,
-    messages::Start,
+    limits::{breaker::StreakLength, signal::Signal},
+    messages::{Cancel, Start},
     outcome::{failure::Failure, report::Report},
 };
 
@@ -352,4 +352,41 @@ fn an_id_that_fails_while_no_other_is_in_flight_is_settled_without_a_wait_for_th
             tokio::task::yield_now().await;
         }
     });
+}
+
+#[test]
+fn ids_that_failed_in_a_long_streak_are_left_to_the_next_run_by_a_cancel() {
+    actix_rt::System::new().block_on(async {
+        let coordinator = TestPipeline::new(4, 1)
+            .with_api(|_| Signal::Unreachable)
+            .start();
+        let start = Start::list(100..100_100);
+        let run = start.run();
+        let control = start.control.clone();
+        let (report, reported) = oneshot::channel();
+        coordinator.do_send(StartRun { start, report });
+        while control.breaker().streak() != StreakLength::Long {
+            tokio::task::yield_now().await;
+        }
+        coordinator.do_send(Cancel(run));
+        let totals = reported.await.expect("a report").totals;
+        assert_eq!((totals.failed, totals.not_attempted), (0, 100_000));
+    });
+}
+
+#[test]
+fn a_range_of_ids_that_always_fail_does_not_hide_the_ids_behind_it() {
+    let pipeline = TestPipeline::new(4, 1).with_api(|id| {
+        if (100..600).contains(&id) {
+            Signal::Unreachable
+        } else {
+            Signal::Served
+        }
+    });
+    let report = &pipeline.reports(vec![(20..2000).collect()])[0];
+    let totals = &report.totals;
+    assert_eq!(
+        (totals.absent, totals.failed, totals.not_attempted),
+        (1480, 500, 0)
+    );
 }
