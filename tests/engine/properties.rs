@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use hn_ingest::{Config, test_util::Reply};
+use hn_ingest::{Config, FailureKind, test_util::Reply};
 use proptest::{collection::vec, option, prelude::*};
 
 use crate::{
@@ -246,8 +246,21 @@ fn run_and_check(case: &Case, timeout: Duration, check_outcomes: bool) {
         return;
     }
     assert_eq!(totals.not_attempted, 0);
+    // Ten failed attempts in a row make the run doubt the API.
+    let failed_attempts: u64 = FailureKind::ALL
+        .iter()
+        .map(|kind| totals.attempts_failed(*kind))
+        .sum();
+    let may_have_doubted_the_api = failed_attempts >= 10;
     for (id, script) in (1..).zip(&case.scripts) {
-        let (ExpectedOutcome { outcome, kind }, attempts) = expected(script, case.attempts);
+        let (mut expected, mut attempts) = expected(script, case.attempts);
+        let hits = fixture.hits(id) as u32;
+        if hits > attempts && may_have_doubted_the_api {
+            // The id failed in a long streak of failed attempts and was asked for again: the last reply decides.
+            expected = script[script.len().min(hits as usize) - 1].outcome();
+            attempts = hits;
+        }
+        let ExpectedOutcome { outcome, kind } = expected;
         let kind = kind.map_or("kind IS NULL".to_owned(), |kind| format!("kind = '{kind}'"));
         let rows = fixture.count_rows(&format!(
             "outcomes WHERE id = {id} AND outcome = '{outcome}' AND {kind}"
