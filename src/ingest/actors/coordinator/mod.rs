@@ -171,9 +171,6 @@ impl<I: Id> Coordinator<I> {
     /// Hands out ids while fetchers have room, and ends the run if it is done. `freed` is a fetcher that may have room.
     fn proceed(&mut self, freed: usize, ctx: &mut Context<Self>) {
         self.hand_out(freed, ctx);
-        if self.decide_failures() {
-            self.hand_out(freed, ctx);
-        }
         self.finish_if_done(ctx);
     }
 
@@ -268,7 +265,13 @@ impl<I: Id> Coordinator<I> {
 
     /// Ends the run if it is done. Then begins the next run, and ends that one, too, if it is done already.
     fn finish_if_done(&mut self, ctx: &mut Context<Self>) {
-        while self.is_done() {
+        loop {
+            while self.decide_failures() {
+                self.hand_out(0, ctx);
+            }
+            if !self.is_done() {
+                return;
+            }
             if let Some(run) = self.run.take() {
                 let totals = run.finish();
                 if let Some(drain) = &mut self.drain {
@@ -285,7 +288,6 @@ impl<I: Id> Coordinator<I> {
 
     /// Whether every id of the run under way is settled or never will be. Sends `Flush` to Storage when no more rows are coming.
     fn is_done(&mut self) -> bool {
-        self.decide_failures();
         let held = self.slots.held();
         self.meters.set_ids_at_fetchers(held);
         let Some(run) = &mut self.run else {
