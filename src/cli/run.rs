@@ -1,6 +1,6 @@
 //! One run of a command: it is recorded in the table `runs`, driven to its end, and reported.
 
-use std::time::Duration;
+use std::time::SystemTime;
 
 use diesel::connection::SimpleConnection;
 use futures_util::Stream;
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     hn::{HnSink, runs, top_items},
-    ingest::{Builder, PipelineStopped, Report, Run},
+    ingest::{Builder, GaveUp, PipelineStopped, Report, Run},
     store::sqlite::while_locked,
 };
 
@@ -66,13 +66,16 @@ impl Session<'_> {
                 });
             }
         };
-        if report.storage_lost.is_none() {
-            // The file may have been deleted after the last commit, and that commit with it.
-            let file = self.database_file.as_ref();
-            report.storage_lost = file.and_then(|file| file.check().err());
+        // The file may have been deleted after the last commit, and that commit with it.
+        if let Some(file) = &self.database_file
+            && let Err(why) = file.check()
+        {
+            report.gave_up.get_or_insert(GaveUp::StorageLost(why));
         }
         self.record_end(row, &report);
-        print_why_it_could_not_go_on(&report);
+        if let Some(why) = &report.gave_up {
+            print_message(format_args!("{why}; {}", next_step(why)));
+        }
         Ok(FinishedRun {
             command,
             row,
@@ -159,7 +162,7 @@ impl FinishedRun {
 }
 
 fn exit_status(report: &Report<i64>, signal: Option<u8>) -> ExitStatus {
-    if report.storage_lost.is_some() || report.outage.is_some() {
+    if report.gave_up.is_some() {
         ExitStatus::CouldNotGoOn
     } else if let Some(signal) = signal {
         ExitStatus::Interrupted { signal }
@@ -170,16 +173,20 @@ fn exit_status(report: &Report<i64>, signal: Option<u8>) -> ExitStatus {
     }
 }
 
-fn print_why_it_could_not_go_on(report: &Report<i64>) {
-    if let Some(outage) = report.outage {
-        let outage = humantime::format_duration(Duration::from_secs(outage.as_secs()));
-        print_message(format_args!(
-            "the API has been out for {outage}; what the report calls stored is safe, so run the rest again when the API is back"
-        ));
-    }
-    if let Some(why) = &report.storage_lost {
-        print_message(format_args!(
-            "nothing more can be stored: {why}; what the report calls stored is safe, so mend this and run the rest again"
-        ));
+/// What the user can do about a run that could not go on.
+fn next_step(why: &GaveUp) -> String {
+    match why {
+        GaveUp::ApiOut { .. } => "what the report calls stored is safe, so run the rest again when the API is back".to_owned(),
+        GaveUp::ApiRefuses { .. } => "these ids are left to the next run. Open the API's address in a browser: if it refuses this machine \
+            or shows a page to log in, settle that first, and run the rest again with a lower --rate. If the ids are at fault, \
+            --max-refusals 0 goes on past them"
+            .to_owned(),
+        GaveUp::ApiAsksToWait { wait, .. } => {
+            let back = humantime::format_rfc3339_seconds(SystemTime::now() + *wait);
+            format!(
+                "what the report calls stored is safe, so run the rest again from {back} on, or let a run wait with a longer --outage-patience"
+            )
+        }
+        _ => "what the report calls stored is safe, so mend this and run the rest again".to_owned(),
     }
 }

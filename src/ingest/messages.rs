@@ -47,7 +47,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use actix::Message;
@@ -62,7 +62,10 @@ use crate::ingest::{
     handle::control::RunControl,
     limits::breaker::StreakLength,
     outcome::{
-        answer::Answer, failure::Failure, progress::Progress, report::Report,
+        answer::{AnsweredId, NotAnswered},
+        failure::Failure,
+        progress::Progress,
+        report::Report,
         shutdown_report::ShutdownReport,
     },
 };
@@ -183,17 +186,9 @@ pub(crate) struct Fetch<I> {
 pub(crate) struct Fetched<I> {
     /// The number of the fetcher.
     pub(crate) slot: usize,
-    pub(crate) id: I,
-    /// `None` if the run was stopped before there was an answer.
-    pub(crate) answer: Option<Answer>,
-    /// Attempts made.
-    pub(crate) attempts: u32,
-    /// When the answer was received.
-    pub(crate) received_at: SystemTime,
+    pub(crate) result: Result<AnsweredId<I>, NotAnswered>,
     /// How many attempts of the run had failed in a row when the last attempt of this id ended.
     pub(crate) streak: StreakLength,
-    /// The row's room in the backlog.
-    pub(crate) permit: RowPermit,
 }
 
 /// A fetcher died. There are no answers for the ids that it held.
@@ -209,22 +204,23 @@ pub(crate) struct FetcherGone {
 #[rtype(result = "()")]
 pub(crate) struct Save<I> {
     pub(crate) run: RunId,
-    pub(crate) id: I,
-    pub(crate) answer: Answer,
-    pub(crate) attempts: u32,
-    pub(crate) received_at: SystemTime,
     pub(crate) control: Arc<RunControl>,
-    /// The row's room in the backlog, given back after the commit.
-    pub(crate) permit: RowPermit,
+    pub(crate) row: NumberedRow<I>,
 }
 
-impl<I> Save<I> {
-    /// The same message without its room in the backlog, which is given back.
-    pub(crate) fn without_permit(self) -> Self {
-        Self {
-            permit: RowPermit::default(),
-            ..self
-        }
+/// An answered id with its place among the answers of the run.
+#[derive(Debug)]
+pub(crate) struct NumberedRow<I> {
+    /// How many answers of the run the coordinator got before this one.
+    pub(crate) number: u64,
+    pub(crate) answered: AnsweredId<I>,
+}
+
+impl<I> NumberedRow<I> {
+    /// The same row without its room in the backlog, which is given back.
+    pub(crate) fn without_permit(mut self) -> Self {
+        self.answered.permit = RowPermit::default();
+        self
     }
 }
 
@@ -246,8 +242,12 @@ pub(crate) struct Committed<I> {
     pub(crate) stored: usize,
     pub(crate) absent: usize,
     pub(crate) failed: Vec<(I, Failure)>,
+    /// Bodies that the source could not decode, as failures. They are not committed: the coordinator decides what becomes of them.
+    pub(crate) undecodable: Vec<NumberedRow<I>>,
     /// Ids whose failure could not be committed either.
     pub(crate) refused: usize,
+    /// The number of the last row that is stored or absent.
+    pub(crate) last_served: Option<u64>,
     /// Why nothing more can be committed. Storage has dropped all other rows of the run.
     pub(crate) lost: Option<String>,
 }
@@ -260,13 +260,15 @@ impl<I> Committed<I> {
             stored: 0,
             absent: 0,
             failed: Vec::new(),
+            undecodable: Vec::new(),
             refused: 0,
+            last_served: None,
             lost: None,
         }
     }
 
     /// How many rows this reports.
     pub(crate) fn rows(&self) -> usize {
-        self.stored + self.absent + self.failed.len() + self.refused
+        self.stored + self.absent + self.failed.len() + self.undecodable.len() + self.refused
     }
 }

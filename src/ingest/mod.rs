@@ -44,7 +44,7 @@ pub use self::{
         answer::Outcome,
         failure::{Failure, FailureKind, UnknownKind},
         progress::{Latency, Progress},
-        report::{FAILURES_LISTED, FailedId, Report},
+        report::{FAILURES_LISTED, FailedId, GaveUp, Report},
         shutdown_report::ShutdownReport,
     },
     sink::{Settled, Sink},

@@ -1,6 +1,9 @@
 //! Faults of the API: which kind of failure they are, how often they are tried again, and how fast. Rate and requests in flight.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
 
 use hn_ingest::test_util::{Latch, Reply};
 use serde_json::{Value, json};
@@ -225,12 +228,50 @@ fn a_retry_after_is_waited_for_past_the_longest_backoff() {
 }
 
 #[test]
-fn a_retry_after_beyond_ten_minutes_fails_its_id_at_once() {
+fn a_wait_beyond_the_patience_ends_the_run_and_the_message_says_when_to_come_back() {
     let sandbox = Sandbox::new();
     let api = Api::new();
     api.item(1, [Reply::status(429).header("retry-after", "601")]);
-    let report = sandbox.ingest(&api, &["items", "1"]).exits(1).report();
-    assert_eq!(failures(&report), json!([[1, "status", 1]]));
+    let finished = sandbox.ingest(&api, &["items", "1"]).exits(3);
+    assert_eq!(finished.report()["not_attempted"], 1);
+    let message = "the API asks for no requests for the next 10m 1s";
+    assert!(finished.stderr.contains(message), "{finished:?}");
+    let when = "run the rest again from 2";
+    assert!(finished.stderr.contains(when), "{finished:?}");
+    assert_eq!(sandbox.db("hn.db").count("failures"), 0);
+}
+
+fn any_story(path: &str) -> Reply {
+    Reply::json(story(id_of(path).unwrap(), 1))
+}
+
+#[test]
+fn a_ban_ends_a_backfill_and_the_next_one_asks_for_the_refused_ids_again() {
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
+    api.0.on("/v0/maxitem.json", [Reply::json("500")]);
+    let requests = AtomicUsize::new(0);
+    api.0
+        .otherwise(move |path| match requests.fetch_add(1, Ordering::Relaxed) {
+            0..50 => any_story(path),
+            _ => Reply::status(403),
+        });
+    let finished = sandbox.ingest(&api, &["backfill"]).exits(3);
+    let report = finished.report();
+    assert_eq!(
+        (&report["stored"], &report["failed"]),
+        (&json!(50), &json!(0))
+    );
+    for part in [
+        "HTTP status 403",
+        "left to the next run",
+        "--max-refusals 0",
+    ] {
+        assert!(finished.stderr.contains(part), "{finished:?}");
+    }
+    api.0.otherwise(any_story);
+    let report = sandbox.ingest(&api, &["backfill"]).exits(0).report();
+    assert_eq!(report["stored"], 450);
 }
 
 #[test]

@@ -1,17 +1,20 @@
 //! How an API that refuses or fails is treated, and what an outage costs.
 
 use std::{
-    sync::OnceLock,
-    time::{Duration, Instant},
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
 };
 
 use hn_ingest::{
-    FailureKind,
+    Client, FailureKind, GaveUp,
     test_util::{Latch, Reply},
 };
 
 use crate::{
-    fixture::Fixture,
+    fixture::{Fixture, out_for},
     support::{eventually, in_system},
 };
 
@@ -57,15 +60,114 @@ fn no_request_is_made_before_the_time_that_the_api_named() {
 }
 
 #[test]
-fn a_retry_after_of_an_hour_fails_its_id_and_holds_up_the_others_only_briefly() {
-    let fixture = Fixture::new();
+fn a_wait_that_is_longer_than_the_patience_ends_the_run_and_fails_no_id() {
+    let in_an_hour = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3600));
+    for (status, retry_after, attempts) in
+        [(429, "3600", 4), (503, "3600", 1), (503, &in_an_hour, 4)]
+    {
+        let mut fixture = Fixture::new();
+        fixture.config.attempts = attempts;
+        fixture.on(
+            50,
+            [Reply::status(status).header("retry-after", retry_after)],
+        );
+        let report = fixture.ingest(1..=5000);
+        fixture.check_report(&report);
+        assert_eq!(report.totals.failed, 0);
+        assert!(report.totals.not_attempted > 4000, "{:?}", report.totals);
+        let Some(GaveUp::ApiAsksToWait { wait, .. }) = report.gave_up else {
+            panic!("{report:?}");
+        };
+        assert!(wait > Duration::from_secs(3500), "{wait:?}");
+    }
+}
+
+#[test]
+fn until_the_time_that_the_api_named_later_runs_and_other_pipelines_make_no_request_either() {
+    let mut fixture = Fixture::new();
+    fixture.config.workers = 1;
     fixture.on(1, [Reply::status(429).header("retry-after", "3600")]);
-    let began = Instant::now();
-    let report = fixture.ingest(1..=100);
+    in_system(async {
+        let client = Client::new(&fixture.config);
+        let first = fixture.builder().client(client.clone()).start().await;
+        let second = fixture.builder().client(client).start().await;
+        for pipeline in [&first.unwrap(), &second.unwrap()] {
+            let report = pipeline.run(1..=10).await.unwrap();
+            assert_eq!(report.totals.not_attempted, 10);
+            assert!(matches!(report.gave_up, Some(GaveUp::ApiAsksToWait { .. })));
+        }
+    });
+    assert_eq!(fixture.request_times().len(), 1);
+}
+
+#[test]
+fn an_api_that_refuses_everybody_ends_the_run_and_leaves_the_refused_ids_to_the_next_one() {
+    let portal = || Reply::body("<html>Please log in</html>").header("content-type", "text/html");
+    let replies: [(fn() -> Reply, FailureKind); 3] = [
+        (|| Reply::status(403), FailureKind::Status),
+        (portal, FailureKind::Decode),
+        (|| Reply::json("x".repeat(2_000_000)), FailureKind::Body),
+    ];
+    for (refusal, kind) in replies {
+        for workers in [1, 64] {
+            let mut fixture = Fixture::new();
+            fixture.config.workers = workers;
+            fixture.config.max_body = 1_000_000;
+            let requests = AtomicUsize::new(0);
+            fixture
+                .server
+                .otherwise(move |_| match requests.fetch_add(1, Ordering::Relaxed) {
+                    0..50 => Reply::json("{}"),
+                    _ => refusal(),
+                });
+            let report = fixture.ingest(10_001..=12_000);
+            fixture.check_report(&report);
+            assert_eq!((report.totals.stored, report.totals.failed), (50, 0));
+            let Some(GaveUp::ApiRefuses {
+                ids, last_failure, ..
+            }) = report.gave_up
+            else {
+                panic!("{report:?}");
+            };
+            assert!(ids >= 100);
+            assert_eq!(last_failure.kind, kind);
+            fixture.server.otherwise(|_| Reply::json("{}"));
+            assert_eq!(fixture.ingest(10_001..=12_000).totals.stored, 2000);
+        }
+    }
+}
+
+#[test]
+fn answers_404_end_no_run() {
+    let fixture = Fixture::new();
+    fixture.server.otherwise(|_| Reply::status(404));
+    let report = fixture.ingest(1..=1000);
+    assert_eq!((report.totals.failed, report.gave_up), (1000, None));
+}
+
+#[test]
+fn a_short_list_against_a_dead_api_fails_no_id_if_there_are_enough_to_doubt_the_api() {
+    let mut fixture = Fixture::new();
+    fixture.config.attempts = 1;
+    fixture.server.go_down();
+    let report = fixture.ingest(1..=500);
     fixture.check_report(&report);
-    assert_eq!((report.totals.stored, report.totals.failed), (99, 1));
-    assert_eq!(report.totals.retries, 0);
-    assert!(began.elapsed() < Duration::from_secs(60));
+    assert_eq!(
+        (report.totals.failed, report.totals.not_attempted),
+        (0, 500)
+    );
+    assert!(report.gave_up.is_some());
+}
+
+#[test]
+fn a_server_that_accepts_connections_and_closes_them_is_out() {
+    let mut fixture = Fixture::new();
+    fixture.config.outage_patience = Duration::from_millis(100);
+    fixture.server.otherwise(|_| Reply::raw(""));
+    let report = fixture.ingest(1..=20_000);
+    fixture.check_report(&report);
+    assert_eq!(report.totals.failed, 0);
+    assert!(out_for(&report).unwrap() >= Duration::from_secs(3));
 }
 
 #[test]
@@ -117,7 +219,7 @@ fn an_outage_is_waited_for_and_fails_only_few_ids() {
     fixture.server.otherwise(down_for(Duration::from_secs(6)));
     let report = fixture.ingest(1..=2000);
     fixture.check_report(&report);
-    assert_eq!((report.totals.not_attempted, report.outage), (0, None));
+    assert_eq!((report.totals.not_attempted, report.gave_up), (0, None));
     assert!(report.totals.failed < 100, "{:?}", report.totals);
 }
 
@@ -130,7 +232,7 @@ fn an_outage_that_outlasts_the_patience_ends_the_run_with_a_report() {
     fixture.server.otherwise(|_| Reply::status(502));
     let report = fixture.ingest(1..=2000);
     fixture.check_report(&report);
-    assert!(report.outage.unwrap() >= Duration::from_secs(3));
+    assert!(out_for(&report).unwrap() >= Duration::from_secs(3));
     assert!(report.totals.not_attempted > 1900, "{:?}", report.totals);
 }
 
@@ -146,7 +248,7 @@ fn an_outage_is_noticed_while_every_id_is_still_being_retried() {
     let report = fixture.ingest(1..=2000);
     fixture.check_report(&report);
     assert_eq!(report.totals.not_attempted, 2000);
-    assert!(report.outage.is_some() && began.elapsed() < Duration::from_secs(60));
+    assert!(out_for(&report).is_some() && began.elapsed() < Duration::from_secs(60));
 }
 
 #[test]
@@ -156,7 +258,7 @@ fn a_few_ids_fail_against_a_dead_api_without_waiting_for_an_outage() {
     let began = Instant::now();
     let report = fixture.ingest(1..=8);
     fixture.check_report(&report);
-    assert_eq!((report.totals.failed, report.outage), (8, None));
+    assert_eq!((report.totals.failed, report.gave_up), (8, None));
     // An outage begins after three seconds. The attempts take milliseconds.
     let took = began.elapsed();
     assert!(took < Duration::from_secs(3), "{took:?}");

@@ -15,7 +15,7 @@ use diesel::{
     sql_types::{BigInt, Nullable, Text},
 };
 use hn_ingest::{
-    Builder, Config, DecodeError, Outcome, Pipeline, Report, Settled, Sink, Source,
+    Builder, Config, DecodeError, GaveUp, Outcome, Pipeline, Report, Settled, Sink, Source,
     test_util::{Latch, Reply, ScriptedServer},
 };
 use tempfile::TempDir;
@@ -236,6 +236,22 @@ impl Fixture {
                 "{outcome}, in the database and in the report: {totals:?}"
             );
         }
+    }
+}
+
+/// How long all attempts had failed, if that ended the run.
+pub(crate) fn out_for(report: &Report<i64>) -> Option<Duration> {
+    match report.gave_up {
+        Some(GaveUp::ApiOut { failing_for, .. }) => Some(failing_for),
+        _ => None,
+    }
+}
+
+/// Why nothing more could be stored, if that ended the run.
+pub(crate) fn storage_lost(report: &Report<i64>) -> Option<&str> {
+    match &report.gave_up {
+        Some(GaveUp::StorageLost(why)) => Some(why),
+        _ => None,
     }
 }
 

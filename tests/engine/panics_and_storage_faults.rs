@@ -12,7 +12,7 @@ use hn_ingest::test_util::Reply;
 use crate::{
     fixture::{
         Fixture, PANICS_ALWAYS, PANICS_IN_DECODE, PANICS_IN_URL, PANICS_IN_WRITE,
-        VIOLATES_A_CONSTRAINT, failure,
+        VIOLATES_A_CONSTRAINT, failure, storage_lost,
     },
     support::in_system,
 };
@@ -39,7 +39,7 @@ fn a_panic_or_a_bad_row_costs_only_its_id() {
             "{id}"
         );
         assert_eq!(failure(&report, id), (kind, 1));
-        assert_eq!(report.storage_lost, None);
+        assert_eq!(report.gave_up, None);
         assert_eq!(fixture.count_rows("notes"), 19);
     }
 }
@@ -50,7 +50,7 @@ fn an_id_whose_failure_cannot_be_written_is_not_attempted_and_costs_no_other() {
     let report = fixture.ingest_list(with_harmless_ids(PANICS_ALWAYS));
     fixture.check_report(&report);
     assert_eq!((report.totals.stored, report.totals.not_attempted), (19, 1));
-    assert_eq!(report.storage_lost, None);
+    assert_eq!(report.gave_up, None);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn the_writer_waits_for_a_locked_database_even_without_a_busy_timeout() {
         run.await.unwrap()
     });
     fixture.check_report(&report);
-    assert_eq!((report.totals.stored, report.storage_lost), (50, None));
+    assert_eq!((report.totals.stored, report.gave_up), (50, None));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_full_disk_ends_the_run_with_a_report_and_a_later_run_goes_on() {
             .unwrap()
     });
     fixture.check_report(&report);
-    let why = report.storage_lost.clone().unwrap();
+    let why = storage_lost(&report).unwrap();
     assert!(why.contains("full"), "{why}");
     assert!(
         report.totals.stored > 0 && report.totals.not_attempted > 900,
@@ -163,7 +163,7 @@ fn a_deleted_database_file_takes_no_more_records() {
         pipeline.run(6..=50).await.unwrap()
     });
     assert_eq!((report.totals.stored, report.totals.not_attempted), (0, 45));
-    assert!(report.storage_lost.unwrap().contains("is gone"));
+    assert!(storage_lost(&report).unwrap().contains("is gone"));
 }
 
 #[test]
@@ -185,5 +185,5 @@ fn a_run_that_lost_its_storage_does_not_wait_for_hanging_requests() {
             .unwrap()
     });
     assert_eq!((report.totals.stored, report.totals.not_attempted), (0, 20));
-    assert!(report.storage_lost.is_some());
+    assert!(storage_lost(&report).is_some());
 }

@@ -205,7 +205,7 @@ impl Bench {
             }
         };
         let broken = match report {
-            Ok(report) => report.storage_lost,
+            Ok(report) => report.gave_up.map(|why| why.to_string()),
             Err(error) => Some(error.to_string()),
         };
         StepEnd {

@@ -6,12 +6,15 @@ use actix::{Actor, AtomicResponse, Context, Handler, Recipient, WrapFuture};
 use futures_util::FutureExt;
 
 use crate::ingest::{
-    backlog::{Backlog, RowPermit},
+    backlog::Backlog,
     handle::control::RunControl,
     http::client::{Client, FetchRequest, RequestSettings},
     limits::breaker::StreakLength,
     messages::{Fetch, Fetched, FetcherGone},
-    outcome::{answer::Answer, failure::FailureKind, panics::panic_message},
+    outcome::{
+        answer::{Answer, AnsweredId, NotAnswered},
+        panics::panic_message,
+    },
     source::Source,
 };
 
@@ -75,82 +78,63 @@ impl<S: Source> Handler<Fetch<S::Id>> for Fetcher<S> {
         let shared = self.shared.clone();
         let answers = self.answers.clone();
         let work = async move {
-            let FetchResult {
-                answer,
-                attempts,
-                received_at,
-                streak,
-                permit,
-            } = fetch_answer(&shared, &id, &control).await;
+            let (result, streak) = fetch_answer(&shared, id, &control).await;
             answers.do_send(Fetched {
                 slot,
-                id,
-                answer,
-                attempts,
-                received_at,
+                result,
                 streak,
-                permit,
             });
         };
         AtomicResponse::new(Box::pin(work.into_actor(self)))
     }
 }
 
-/// The fields of [`Fetched`] that depend on the request.
-struct FetchResult {
-    answer: Option<Answer>,
-    attempts: u32,
-    received_at: SystemTime,
-    streak: StreakLength,
-    permit: RowPermit,
-}
-
-/// Gets the answer for an id, and room for it in the backlog. A panic in the source's code becomes the answer `Failed`.
+/// Gets the answer for an id, and room for it in the backlog. A panic in the source's code becomes the answer `Failed`. Also returns how
+/// many attempts of the run had failed in a row after the last one for this id.
 async fn fetch_answer<S: Source>(
     shared: &FetcherResources<S>,
-    id: &S::Id,
+    id: S::Id,
     control: &RunControl,
-) -> FetchResult {
+) -> (Result<AnsweredId<S::Id>, NotAnswered>, StreakLength) {
     let attempts_begun = Cell::new(0);
-    let fetching = pin!(async {
-        let headers = shared.source.headers();
-        let request = FetchRequest {
-            id,
-            url: shared.source.url(id),
-            headers: &headers,
-            is_absent: &|status| shared.source.is_absent(status),
-        };
-        let backlog = &shared.backlog;
-        shared
-            .client
-            .fetch(request, &shared.settings, backlog, control, &attempts_begun)
-            .await
-    });
-    let fetched = AssertUnwindSafe(fetching).catch_unwind().await;
-    let mut answer = fetched.unwrap_or_else(|panic| {
+    let fetched = {
+        let fetching = pin!(async {
+            let headers = shared.source.headers();
+            let request = FetchRequest {
+                id: &id,
+                url: shared.source.url(&id),
+                headers: &headers,
+                is_absent: &|status| shared.source.is_absent(status),
+            };
+            let backlog = &shared.backlog;
+            shared
+                .client
+                .fetch(request, &shared.settings, backlog, control, &attempts_begun)
+                .await
+        });
+        AssertUnwindSafe(fetching).catch_unwind().await
+    };
+    let fetched = fetched.unwrap_or_else(|panic| {
         attempts_begun.set(attempts_begun.get().max(1));
-        let message = format!("the source panicked: {}", panic_message(&*panic));
-        Some(Answer::Failed(FailureKind::Panic, message))
+        let panic = panic_message(&*panic);
+        Ok(Answer::panicked(format!("the source panicked: {panic}")))
     });
-    // Taken before the wait for room, which may be long.
+    // Both are taken before the wait for room, which may be long.
     let received_at = SystemTime::now();
     let streak = control.breaker().streak();
-    let mut permit = RowPermit::default();
-    if answer.is_some() {
-        match control
-            .stop
-            .unless_aborted(pin!(shared.backlog.acquire_row()))
-            .await
-        {
-            Some(acquired) => permit = acquired,
-            None => answer = None,
-        }
-    }
-    FetchResult {
+    let attempts = attempts_begun.get();
+    let answer = match fetched {
+        Ok(answer) => answer,
+        Err(why) => return (Err(why), streak),
+    };
+    let acquiring = pin!(shared.backlog.acquire_row());
+    let acquired = control.stop.unless_aborted(acquiring).await;
+    let answered = acquired.map(|permit| AnsweredId {
+        id,
         answer,
-        attempts: attempts_begun.get(),
+        attempts,
         received_at,
-        streak,
         permit,
-    }
+    });
+    (answered.ok_or(NotAnswered::Stopped), streak)
 }

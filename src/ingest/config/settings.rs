@@ -44,6 +44,7 @@ const WAIT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600
 const OUTAGE_PATIENCE: RangeInclusive<Duration> =
     Duration::ZERO..=Duration::from_secs(30 * 24 * 3600);
 const RATE: RangeInclusive<u32> = 0..=1_000_000;
+const MAX_REFUSALS: RangeInclusive<usize> = 0..=100_000;
 const BATCH: RangeInclusive<usize> = 1..=10_000;
 const MAX_BODY: RangeInclusive<u64> = 1..=1 << 30;
 
@@ -164,6 +165,14 @@ pub const SETTINGS: &[Setting<Config>] = &[
             )
         },
     },
+    Setting {
+        name: "max_refusals",
+        variable: "INGEST_MAX_REFUSALS",
+        allowed: "0 (no limit) to 100000",
+        meaning: "Ids that may fail in a row before the run ends; 0 is no limit",
+        show: |config| config.max_refusals.to_string(),
+        set: |config, text| put(&mut config.max_refusals, number(text, &MAX_REFUSALS)),
+    },
 ];
 
 fn duration(text: &str, range: &RangeInclusive<Duration>) -> Option<Duration> {
@@ -245,6 +254,7 @@ mod tests {
             ("batch", ["1", "10000"], ["0", "10001"]),
             ("max_body", ["1B", "1GiB"], ["0B", "1025MiB"]),
             ("drain", ["0s", "1h"], ["0", "3601s"]),
+            ("max_refusals", ["0", "100000"], ["-1", "100001"]),
         ] {
             for text in good {
                 assert!(accepts(name, text), "{name} {text}");

@@ -59,7 +59,15 @@ pub struct Config {
     /// How long a run waits for an API that is out before it ends.
     ///
     /// Too low: a restart of the API ends the run. Too high: the run waits long for an API that does not come back.
+    ///
+    /// If the API asks for no requests, for longer than this and than ten seconds, the run ends at once.
     pub outage_patience: Duration,
+    /// The run ends when this many ids fail in a row, none stored or absent in between, while the API answers; 0 is never. Answers 404
+    /// and 410 do not count.
+    ///
+    /// These ids count as not attempted. Too low: a range of ids that the API refuses ends the run. Too high: many requests are
+    /// wasted on an API that refuses them all, and memory holds so many failures.
+    pub max_refusals: usize,
 }
 
 impl Default for Config {
@@ -78,6 +86,7 @@ impl Default for Config {
             max_body: 8 * 1024 * 1024,
             drain: Duration::from_secs(5),
             outage_patience: Duration::from_secs(600),
+            max_refusals: 100,
         }
     }
 }

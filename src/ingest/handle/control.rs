@@ -12,6 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::ingest::{
     handle::stop::StopSignal,
+    http::error::AttemptError,
     limits::{breaker::Breaker, signal::Signal},
     stats::recorder::Recorder,
 };
@@ -25,6 +26,8 @@ pub(crate) struct RunControl {
     pub(crate) recorder: Recorder,
     /// Decides whether the API is out. The client records each attempt in it, and the coordinator acts on its state.
     breaker: Mutex<Breaker>,
+    /// The error of the last attempt that counts toward an outage, for messages.
+    last_error: Mutex<String>,
     /// Wakes the coordinator when the breaker's state changed.
     breaker_changed: Notify,
     /// Cancelled when the run has ended, with a report or with its pipeline.
@@ -37,6 +40,7 @@ impl Default for RunControl {
             stop: StopSignal::default(),
             recorder: Recorder::default(),
             breaker: Mutex::new(Breaker::new(Instant::now())),
+            last_error: Mutex::default(),
             breaker_changed: Notify::new(),
             ended: CancellationToken::new(),
         }
@@ -49,8 +53,18 @@ impl RunControl {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The error of the last attempt that counts toward an outage. Empty if there was none.
+    pub(crate) fn last_error(&self) -> MutexGuard<'_, String> {
+        self.last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Records the end of an attempt in the breaker.
-    pub(crate) fn record_signal(&self, signal: Signal) {
+    pub(crate) fn record_signal(&self, signal: Signal, error: Option<&AttemptError>) {
+        if let Some(error) = error.filter(|_| signal.is_failure()) {
+            *self.last_error() = error.to_string();
+        }
         if self.breaker().record(Instant::now(), signal) {
             self.breaker_changed.notify_one();
         }

@@ -38,6 +38,8 @@ pub(super) struct Exchange<'a> {
     pub(super) timeout: Duration,
     /// The largest body, in bytes.
     pub(super) max_body: usize,
+    /// The longest cool-down that a further request waits for.
+    pub(super) patience: Duration,
 }
 
 /// The result of one request of an attempt.
@@ -97,11 +99,11 @@ pub(super) async fn attempt<'a>(
         // A further request needs a permit, too. The old permit is given back first. Otherwise requests that wait for their second
         // permit could hold all permits, and wait for ever.
         *permit = None;
-        *permit = Some(
-            tally
-                .own_wait(exchange.throttle.acquire(RequestKind::Regular))
-                .await,
-        );
+        let acquiring = exchange
+            .throttle
+            .acquire(RequestKind::Regular, exchange.patience);
+        let acquired = tally.own_wait(acquiring).await;
+        *permit = Some(acquired.map_err(AttemptError::AskedToWait)?);
     };
     let mut room;
     if body.is_whole() {

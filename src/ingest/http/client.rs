@@ -19,12 +19,12 @@ use crate::ingest::{
     },
     limits::{
         backoff::RetryPolicy,
-        cool_down::SharedCoolDown,
+        cool_down::{AskedToWait, SharedCoolDown},
         signal::Signal,
         throttle::{AttemptEnd, RequestKind, Throttle},
     },
     outcome::{
-        answer::Answer,
+        answer::{Answer, NotAnswered},
         failure::{Failure, FailureKind},
         panics::DisplayId,
     },
@@ -58,6 +58,8 @@ pub(crate) struct RequestSettings {
     pub(crate) timeout: Duration,
     /// The largest body, in bytes.
     pub(crate) max_body: usize,
+    /// A request that would have to wait longer for the end of a cool-down is not made.
+    pub(crate) patience: Duration,
 }
 
 impl RequestSettings {
@@ -66,6 +68,7 @@ impl RequestSettings {
             retry: RetryPolicy::new(config),
             timeout: config.timeout,
             max_body: usize::try_from(config.max_body).unwrap_or(usize::MAX),
+            patience: config.outage_patience,
         }
     }
 }
@@ -138,15 +141,18 @@ impl Client {
             .fetch(request, settings, &backlog, &control, &attempts)
             .await;
         let (kind, message) = match answer {
-            Some(Answer::Body(body, _)) => return Ok(body),
-            Some(Answer::Failed(kind, message)) => (kind, message),
+            Ok(Answer::Body(body, _)) => return Ok(body),
+            Ok(Answer::Failed { kind, message, .. }) => (kind, message),
+            Err(NotAnswered::AskedToWait(asked)) => (FailureKind::Status, asked.to_string()),
             // This cannot happen: no status means absent here, and this run is never stopped.
-            Some(Answer::Absent) | None => (FailureKind::Status, "no answer".to_owned()),
+            Ok(Answer::Absent) | Err(NotAnswered::Stopped) => {
+                (FailureKind::Status, "no answer".to_owned())
+            }
         };
         Err(Failure::new(kind, message, attempts.get()))
     }
 
-    /// Makes attempts until there is an answer; `None` if the run is stopped before.
+    /// Makes attempts until there is an answer.
     ///
     /// `attempts` counts the attempts that began. It belongs to the caller, so that the count survives a panic in `is_absent`.
     pub(crate) async fn fetch<I: Display>(
@@ -156,7 +162,7 @@ impl Client {
         backlog: &Backlog,
         control: &RunControl,
         attempts: &Cell<u32>,
-    ) -> Option<Answer> {
+    ) -> Result<Answer, NotAnswered> {
         let ClientInner {
             connections,
             bodies,
@@ -166,7 +172,7 @@ impl Client {
         let recorder = &control.recorder;
         let target = match Target::new(request.url, request.headers) {
             Ok(target) => target,
-            Err(error) => return Some(failed(&error)),
+            Err(error) => return Ok(failed(&error)),
         };
         let exchange = Exchange {
             connections,
@@ -175,6 +181,7 @@ impl Client {
             backlog,
             timeout: settings.timeout,
             max_body: settings.max_body,
+            patience: settings.patience,
         };
         let mut being_retried = None;
         loop {
@@ -183,8 +190,10 @@ impl Client {
                 _ => RequestKind::Retry,
             };
             // Large futures are pinned here, because moving one would copy it.
-            let acquiring = pin!(throttle.acquire(kind));
-            let mut permit = Some(control.wait_for_permit(acquiring).await?);
+            let acquiring = pin!(throttle.acquire(kind, settings.patience));
+            let acquired = control.wait_for_permit(acquiring).await;
+            let acquired = acquired.ok_or(NotAnswered::Stopped)?;
+            let mut permit = Some(acquired.map_err(NotAnswered::AskedToWait)?);
             let number = attempts.get() + 1;
             attempts.set(number);
             recorder.record_attempt(number);
@@ -199,7 +208,7 @@ impl Client {
             let took = tally.took();
             let Some(tried) = tried else {
                 recorder.record_attempt_end(RequestEnd::Dropped, took);
-                return None;
+                return Err(NotAnswered::Stopped);
             };
             let signal = Signal::of(&tried);
             let backoff = settings.retry.wait(number, signal, fastrand::f64());
@@ -214,12 +223,12 @@ impl Client {
                     recorder.record_in_flight_limit(limit);
                 }
             }
-            control.record_signal(signal);
+            control.record_signal(signal, tried.as_ref().err());
             let error = match tried {
                 Ok((body, permit)) => {
                     recorder.record_attempt_end(RequestEnd::Ok, took);
                     recorder.record(Event::BodyBytes, body.len() as u64);
-                    return Some(Answer::Body(body, permit));
+                    return Ok(Answer::Body(body, permit));
                 }
                 Err(error) => error,
             };
@@ -227,23 +236,34 @@ impl Client {
             if let AttemptError::Status { code, .. } = error
                 && (request.is_absent)(code)
             {
-                return Some(Answer::Absent);
+                return Ok(Answer::Absent);
             }
             recorder.record_failed_attempt(error.kind(), signal);
+            if let AttemptError::AskedToWait(asked) = error {
+                return Err(NotAnswered::AskedToWait(asked));
+            }
+            if let Some(rest) = signal.retry_after() {
+                AskedToWait::check(rest, settings.patience).map_err(NotAnswered::AskedToWait)?;
+            }
             let is_unsendable = matches!(error, AttemptError::Request(_));
             if is_unsendable || !settings.retry.tries_again_after(number, signal) {
-                return Some(failed(&error));
+                return Ok(failed(&error));
             }
             being_retried.get_or_insert_with(|| recorder.hold_being_retried());
             debug!(
                 "{}: attempt {number} failed: {error}; trying again in {backoff:.1?}",
                 DisplayId(request.id)
             );
-            control.stop.sleep(backoff).await?;
+            let slept = control.stop.sleep(backoff).await;
+            slept.ok_or(NotAnswered::Stopped)?;
         }
     }
 }
 
 fn failed(error: &AttemptError) -> Answer {
-    Answer::Failed(error.kind(), error.to_string())
+    Answer::Failed {
+        kind: error.kind(),
+        message: error.to_string(),
+        blame: Signal::blame(error),
+    }
 }

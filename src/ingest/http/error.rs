@@ -4,7 +4,7 @@ use std::{error::Error, time::Duration};
 
 use thiserror::Error;
 
-use crate::ingest::outcome::failure::FailureKind;
+use crate::ingest::{limits::cool_down::AskedToWait, outcome::failure::FailureKind};
 
 /// Why an attempt brought no body. Its message becomes the message of the [`Failure`](crate::Failure).
 #[derive(Debug, Error)]
@@ -30,6 +30,9 @@ pub(crate) enum AttemptError {
     /// The body is larger than the setting `max_body`.
     #[error("the body is larger than {} bytes", .limit)]
     TooLarge { limit: usize },
+    /// The API asked for no requests, for longer than the caller waits.
+    #[error("{0}")]
+    AskedToWait(AskedToWait),
     /// The request cannot be sent at all, for example because its URL is invalid. Another attempt would not help.
     #[error("no such request can be sent: {0}")]
     Request(String),
@@ -40,9 +43,12 @@ impl AttemptError {
     pub(crate) fn kind(&self) -> FailureKind {
         match self {
             Self::Timeout(_) => FailureKind::Timeout,
-            Self::Connect(_) | Self::Request(_) => FailureKind::Connect,
+            Self::Connect(_) => FailureKind::Connect,
+            Self::Request(_) => FailureKind::Request,
             Self::Reset(_) => FailureKind::Reset,
-            Self::Status { .. } | Self::Redirect { .. } => FailureKind::Status,
+            Self::Status { .. } | Self::Redirect { .. } | Self::AskedToWait(_) => {
+                FailureKind::Status
+            }
             Self::TooLarge { .. } => FailureKind::Body,
         }
     }

@@ -4,9 +4,6 @@ use std::time::Duration;
 
 use crate::ingest::{config::Config, limits::signal::Signal};
 
-/// The longest `Retry-After` that is obeyed. If the API asks for a longer time, the id fails.
-pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
-
 /// How many attempts an id has, and how long it waits between them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RetryPolicy {
@@ -29,21 +26,17 @@ impl RetryPolicy {
 
     /// Whether the id is tried again after attempt number `attempt` (from 1), which ended with `signal`.
     pub(crate) fn tries_again_after(&self, attempt: u32, signal: Signal) -> bool {
-        let is_wait_too_long = signal.retry_after() > Some(RETRY_AFTER_MAX);
-        attempt < self.attempts && signal != Signal::Served && !is_wait_too_long
+        attempt < self.attempts && signal != Signal::Served
     }
 
     /// How long to wait after attempt number `attempt`. `random` is from 0.0 to 1.0.
     ///
     /// This is full jitter: the wait is a random part of the doubled backoff. So fetchers that failed at the same time do not ask
     /// again at the same time (AWS Architecture Blog, "Exponential Backoff And Jitter"). The wait is never shorter than the
-    /// `Retry-After` of the API, unless that is longer than [`RETRY_AFTER_MAX`].
+    /// `Retry-After` of the API.
     pub(crate) fn wait(&self, attempt: u32, signal: Signal, random: f64) -> Duration {
         let jittered = self.ceiling(attempt).mul_f64(random);
-        let asked = signal
-            .retry_after()
-            .filter(|asked| *asked <= RETRY_AFTER_MAX);
-        jittered.max(asked.unwrap_or_default())
+        jittered.max(signal.retry_after().unwrap_or_default())
     }
 
     /// The longest wait after this attempt.
@@ -97,14 +90,11 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_obeyed_past_the_cap_up_to_ten_minutes() {
-        assert!(POLICY.tries_again_after(1, refused(Some(600))));
-        assert_eq!(
-            POLICY.wait(1, refused(Some(600)), 0.9),
-            Duration::from_secs(600)
-        );
-        assert!(!POLICY.tries_again_after(1, refused(Some(601))));
-        assert!(POLICY.wait(1, refused(Some(601)), 1.0) <= POLICY.backoff);
+    fn retry_after_is_obeyed_past_the_cap() {
+        let hour = 3600;
+        assert!(POLICY.tries_again_after(1, refused(Some(hour))));
+        let wait = POLICY.wait(1, refused(Some(hour)), 0.9);
+        assert_eq!(wait, Duration::from_secs(hour));
     }
 
     #[test]

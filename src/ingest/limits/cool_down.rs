@@ -1,11 +1,35 @@
 //! The cool-down: the time in which the API wants no requests.
+//!
+//! A run waits until it is over, unless it is longer than the run's patience.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use thiserror::Error;
 use tokio::time::Instant;
+
+/// The longest cool-down that every run waits for, whatever its patience: so long may be ordinary backoff.
+const SHORT: Duration = Duration::from_secs(10);
+
+/// The API asked for no requests, for longer than a run waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the API asks for no requests for the next {}", humantime::format_duration(Duration::from_secs(.rest.as_secs())))]
+pub(crate) struct AskedToWait {
+    /// How much of that time is left.
+    pub(crate) rest: Duration,
+}
+
+impl AskedToWait {
+    /// Refuses a wait of `rest` if it is longer than `patience`.
+    pub(crate) fn check(rest: Duration, patience: Duration) -> Result<(), Self> {
+        if rest > patience.max(SHORT) {
+            return Err(Self { rest });
+        }
+        Ok(())
+    }
+}
 
 /// A span of time in which no request starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,6 +29,17 @@ pub(crate) enum Refusal {
     Unavailable,
 }
 
+/// Whose fault it may be that an id failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// The id, or code that was called for it. Other ids are not concerned.
+    Id,
+    /// The id, or an API that refuses everybody at the moment: it answered, but not with the record.
+    Refusal,
+    /// The id, or an API that is out: there was no usable answer.
+    Outage,
+}
+
 impl Signal {
     /// Classifies the result of an attempt.
     pub(crate) fn of<T>(result: &Result<T, AttemptError>) -> Self {
@@ -42,7 +53,7 @@ impl Signal {
             AttemptError::Status { code, retry_after } => Self::of_status(code, retry_after),
             AttemptError::Redirect { .. } | AttemptError::TooLarge { .. } => Self::Served,
             // Nothing was sent, so nothing is known about the API. The client does not try such a request again.
-            AttemptError::Request(_) => Self::Neutral,
+            AttemptError::Request(_) | AttemptError::AskedToWait(_) => Self::Neutral,
         }
     }
 
@@ -60,6 +71,26 @@ impl Signal {
             501 | 505 => Self::Served,
             500..=599 => Self::Unreachable,
             _ => Self::Served,
+        }
+    }
+
+    /// Whose fault it may be that an id failed with this error, if this was its last attempt.
+    pub(crate) fn blame(error: &AttemptError) -> Blame {
+        match error {
+            AttemptError::Request(_) => Blame::Id,
+            AttemptError::Status {
+                code: 404 | 410, ..
+            } => Blame::Id,
+            AttemptError::Status {
+                code, retry_after, ..
+            } if Self::of_status(*code, *retry_after).is_failure() => Blame::Outage,
+            AttemptError::Timeout(_) | AttemptError::Connect(_) | AttemptError::Reset(_) => {
+                Blame::Outage
+            }
+            AttemptError::Status { .. }
+            | AttemptError::Redirect { .. }
+            | AttemptError::TooLarge { .. }
+            | AttemptError::AskedToWait(_) => Blame::Refusal,
         }
     }
 
@@ -147,6 +178,19 @@ mod tests {
             let error: Result<(), _> = Err(AttemptError::Status { code, retry_after });
             assert_eq!(Signal::of(&error).retry_after(), retry_after, "{code}");
         }
+    }
+
+    #[test]
+    fn a_failed_id_is_itself_to_blame_or_an_api_that_refuses_or_is_out() {
+        let blame = |code| match status(code) {
+            Err(error) => Signal::blame(&error),
+            Ok(()) => unreachable!("it is an error"),
+        };
+        assert_eq!([404, 410].map(blame), [Blame::Id; 2]);
+        assert_eq!([401, 403, 429, 451, 501].map(blame), [Blame::Refusal; 5]);
+        assert_eq!([500, 502, 503, 522, 599].map(blame), [Blame::Outage; 5]);
+        let error = AttemptError::Reset("closed".into());
+        assert_eq!(Signal::blame(&error), Blame::Outage);
     }
 
     #[test]

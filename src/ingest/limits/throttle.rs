@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::ingest::limits::{
     adaptive::AdaptiveLimits,
-    cool_down::SharedCoolDown,
+    cool_down::{AskedToWait, SharedCoolDown},
     rate::RateLimiter,
     retry_budget::RetryBudget,
     signal::{Refusal, Signal},
@@ -76,6 +76,8 @@ enum Wait {
     Until(Instant),
     /// The in-flight limit: until another request ends.
     ForRoom,
+    /// A cool-down that is longer than the request waits.
+    TooLong(AskedToWait),
 }
 
 impl Throttle {
@@ -98,15 +100,23 @@ impl Throttle {
     }
 
     /// Waits until a request may start. A caller that stops waiting loses its place in the queue.
-    pub(crate) async fn acquire(&self, kind: RequestKind) -> Permit<'_> {
+    ///
+    /// # Errors
+    /// A cool-down is longer than `patience`. The caller need not wait for its place in the queue then.
+    pub(crate) async fn acquire(
+        &self,
+        kind: RequestKind,
+        patience: Duration,
+    ) -> Result<Permit<'_>, AskedToWait> {
         if kind == RequestKind::Retry {
             self.wait_for_retry_budget().await;
         }
         let _head = self.head.lock().await;
         loop {
-            let started = self.state.borrow_mut().start(Instant::now());
+            let started = self.state.borrow_mut().start(Instant::now(), patience);
             match started {
-                Ok(()) => return Permit { throttle: self },
+                Ok(()) => return Ok(Permit { throttle: self }),
+                Err(Wait::TooLong(asked)) => return Err(asked),
                 // Check again, both when the time is over and when something changed.
                 Err(Wait::Until(time)) => _ = timeout_at(time, self.changed.notified()).await,
                 Err(Wait::ForRoom) => self.changed.notified().await,
@@ -154,8 +164,9 @@ impl Throttle {
 
 impl ThrottleState {
     /// Counts a request as started, or returns what it has to wait for.
-    fn start(&mut self, now: Instant) -> Result<(), Wait> {
+    fn start(&mut self, now: Instant, patience: Duration) -> Result<(), Wait> {
         if let Some(cool_until) = self.cool_down.ends_at(now) {
+            AskedToWait::check(cool_until - now, patience).map_err(Wait::TooLong)?;
             return Err(Wait::Until(cool_until));
         }
         if let Some(adaptive) = &self.adaptive
@@ -254,6 +265,13 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    const PATIENCE: Duration = Duration::from_secs(600);
+
+    async fn take_permit(throttle: &Throttle, kind: RequestKind) -> Permit<'_> {
+        let permit = throttle.acquire(kind, PATIENCE).await;
+        permit.expect("no cool-down is longer than the patience")
+    }
+
     fn end(signal: Signal) -> AttemptEnd {
         AttemptEnd {
             signal,
@@ -276,7 +294,7 @@ mod tests {
     /// Takes a permit and gives it back. Returns how long it waited.
     async fn wait_for_permit(throttle: &Throttle, kind: RequestKind) -> Duration {
         let began = Instant::now();
-        let _permit = throttle.acquire(kind).await;
+        let _permit = take_permit(throttle, kind).await;
         began.elapsed()
     }
 
@@ -285,7 +303,7 @@ mod tests {
         let throttle = Throttle::new(0, None);
         let mut permits = Vec::new();
         for _ in 0..10_000 {
-            permits.push(throttle.acquire(RequestKind::Regular).await);
+            permits.push(take_permit(&throttle, RequestKind::Regular).await);
         }
         assert_eq!(
             wait_for_permit(&throttle, RequestKind::Retry).await,
@@ -303,7 +321,7 @@ mod tests {
             } else {
                 RequestKind::Retry
             };
-            drop(throttle.acquire(kind).await);
+            drop(take_permit(&throttle, kind).await);
         }
         // The burst: a twentieth of a second's requests may start at once.
         assert!(began.elapsed() >= 10 * SECOND - SECOND / 20);
@@ -314,7 +332,7 @@ mod tests {
     async fn no_request_starts_before_the_time_that_a_refusal_named() {
         for refusal in [Refusal::TooManyRequests, Refusal::Unavailable] {
             let throttle = Throttle::new(0, None);
-            let permit = throttle.acquire(RequestKind::Regular).await;
+            let permit = take_permit(&throttle, RequestKind::Regular).await;
             permit.finish(&refused(refusal, Some(7 * SECOND)));
             assert!(throttle.is_cooling());
             let waited = wait_for_permit(&throttle, RequestKind::Regular).await;
@@ -324,15 +342,40 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_request_does_not_wait_for_a_cool_down_that_is_longer_than_its_patience() {
+        let throttle = Throttle::new(0, None);
+        let refusal = refused(Refusal::TooManyRequests, Some(3600 * SECOND));
+        take_permit(&throttle, RequestKind::Regular)
+            .await
+            .finish(&refusal);
+        let asked = throttle.acquire(RequestKind::Regular, PATIENCE).await;
+        assert_eq!(asked.expect_err("an hour").rest, 3600 * SECOND);
+        sleep(3000 * SECOND).await;
+        let waited = wait_for_permit(&throttle, RequestKind::Regular).await;
+        assert!((600 * SECOND..601 * SECOND).contains(&waited), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_patience_still_waits_for_a_short_cool_down() {
+        let throttle = Throttle::new(0, None);
+        let refusal = refused(Refusal::Unavailable, Some(10 * SECOND));
+        take_permit(&throttle, RequestKind::Regular)
+            .await
+            .finish(&refusal);
+        let waited = throttle.acquire(RequestKind::Regular, Duration::ZERO);
+        assert!(waited.await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_429_without_retry_after_delays_all_requests_as_long_as_its_id_and_a_503_does_not() {
         let throttle = Throttle::new(0, None);
-        let permit = throttle.acquire(RequestKind::Regular).await;
+        let permit = take_permit(&throttle, RequestKind::Regular).await;
         permit.finish(&refused(Refusal::Unavailable, None));
         assert_eq!(
             wait_for_permit(&throttle, RequestKind::Regular).await,
             Duration::ZERO
         );
-        let permit = throttle.acquire(RequestKind::Regular).await;
+        let permit = take_permit(&throttle, RequestKind::Regular).await;
         permit.finish(&refused(Refusal::TooManyRequests, None));
         assert!(wait_for_permit(&throttle, RequestKind::Regular).await >= SECOND / 2);
     }
@@ -341,8 +384,8 @@ mod tests {
     async fn a_shorter_cool_down_does_not_end_a_longer_one() {
         let throttle = Throttle::new(0, None);
         let permits = (
-            throttle.acquire(RequestKind::Regular).await,
-            throttle.acquire(RequestKind::Regular).await,
+            take_permit(&throttle, RequestKind::Regular).await,
+            take_permit(&throttle, RequestKind::Regular).await,
         );
         permits
             .0
@@ -356,7 +399,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_cool_down_delays_a_request_that_already_waits_for_the_rate() {
         let throttle = Throttle::new(1, None);
-        let permit = throttle.acquire(RequestKind::Regular).await;
+        let permit = take_permit(&throttle, RequestKind::Regular).await;
         let (waited, ()) = tokio::join!(wait_for_permit(&throttle, RequestKind::Regular), async {
             sleep(SECOND / 2).await;
             permit.finish(&refused(Refusal::TooManyRequests, Some(5 * SECOND)));
@@ -375,7 +418,7 @@ mod tests {
         for number in 0..count {
             let (throttle, order) = (throttle.clone(), order.clone());
             waiting.push(spawn_local(async move {
-                let permit = throttle.acquire(RequestKind::Regular).await;
+                let permit = take_permit(&throttle, RequestKind::Regular).await;
                 order.borrow_mut().push(number);
                 sleep(SECOND).await;
                 drop(permit);
@@ -407,7 +450,7 @@ mod tests {
         for stops in 0..3 {
             let test = async {
                 let (throttle, order) = (one_at_a_time(), Rc::default());
-                let permit = throttle.acquire(RequestKind::Regular).await;
+                let permit = take_permit(&throttle, RequestKind::Regular).await;
                 let requests = queue(&throttle, 3, &order).await;
                 requests[stops].abort();
                 yield_now().await;
@@ -425,7 +468,7 @@ mod tests {
     async fn one_request_may_always_be_in_flight() {
         let throttle = one_at_a_time();
         for _ in 0..100 {
-            let permit = throttle.acquire(RequestKind::Regular).await;
+            let permit = take_permit(&throttle, RequestKind::Regular).await;
             permit.finish(&refused(Refusal::Unavailable, None));
         }
         assert_eq!(throttle.in_flight_limit(), Some(1));
@@ -435,7 +478,7 @@ mod tests {
     async fn while_most_attempts_fail_retries_wait_and_first_attempts_do_not() {
         let throttle = Throttle::new(0, None);
         for _ in 0..100 {
-            let permit = throttle.acquire(RequestKind::Regular).await;
+            let permit = take_permit(&throttle, RequestKind::Regular).await;
             sleep(SECOND / 10).await;
             permit.finish(&end(Signal::Unreachable));
         }
@@ -455,11 +498,11 @@ mod tests {
     async fn retries_that_stop_waiting_hold_up_no_later_ones() {
         let throttle = Throttle::new(0, None);
         for _ in 0..100 {
-            let permit = throttle.acquire(RequestKind::Regular).await;
+            let permit = take_permit(&throttle, RequestKind::Regular).await;
             sleep(SECOND / 10).await;
             permit.finish(&end(Signal::Unreachable));
         }
-        let waiting = (0..50).map(|_| throttle.acquire(RequestKind::Retry));
+        let waiting = (0..50).map(|_| take_permit(&throttle, RequestKind::Retry));
         let all = futures_util::future::join_all(waiting);
         assert!(tokio::time::timeout(SECOND / 100, all).await.is_err());
         let waited = wait_for_permit(&throttle, RequestKind::Retry).await;
@@ -470,18 +513,17 @@ mod tests {
     async fn retries_stop_waiting_when_the_api_has_recovered() {
         let throttle = Throttle::new(0, None);
         for _ in 0..100 {
-            let permit = throttle.acquire(RequestKind::Regular).await;
+            let permit = take_permit(&throttle, RequestKind::Regular).await;
             permit.finish(&end(Signal::Unreachable));
         }
         let retries = async {
             for _ in 0..30 {
-                drop(throttle.acquire(RequestKind::Retry).await);
+                drop(take_permit(&throttle, RequestKind::Retry).await);
             }
         };
         let recovery = async {
             for _ in 0..100 {
-                throttle
-                    .acquire(RequestKind::Regular)
+                take_permit(&throttle, RequestKind::Regular)
                     .await
                     .finish(&end(Signal::Served));
             }
@@ -494,10 +536,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn while_a_rate_is_learned_only_an_ids_third_429_stops_all_requests() {
         let throttle = Throttle::new(0, Some(16));
-        let permit = throttle.acquire(RequestKind::Regular).await;
+        let permit = take_permit(&throttle, RequestKind::Regular).await;
         permit.finish(&refused(Refusal::TooManyRequests, None));
         assert!(!throttle.is_cooling());
-        let permit = throttle.acquire(RequestKind::Regular).await;
+        let permit = take_permit(&throttle, RequestKind::Regular).await;
         permit.finish(&AttemptEnd {
             attempt: COOLS_FROM_ATTEMPT,
             ..refused(Refusal::TooManyRequests, None)

@@ -1,11 +1,36 @@
 //! The result for one id: the answer before it is decoded, and the outcome after.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 
 use crate::ingest::{
-    backlog::BytesPermit,
+    backlog::{BytesPermit, RowPermit},
+    limits::{cool_down::AskedToWait, signal::Blame},
     outcome::failure::{Failure, FailureKind},
 };
+
+/// An id with the result of all attempts for it.
+#[derive(Debug)]
+pub(crate) struct AnsweredId<I> {
+    pub(crate) id: I,
+    pub(crate) answer: Answer,
+    /// Attempts made.
+    pub(crate) attempts: u32,
+    /// When the answer was received.
+    pub(crate) received_at: SystemTime,
+    /// The row's room in the backlog, given back after the commit.
+    pub(crate) permit: RowPermit,
+}
+
+/// Why an id has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotAnswered {
+    /// The run was stopped first.
+    Stopped,
+    /// The API asked for no requests, for longer than the run waits.
+    AskedToWait(AskedToWait),
+}
 
 /// The result of all attempts for one id, before it is decoded.
 #[derive(Debug)]
@@ -14,8 +39,23 @@ pub(crate) enum Answer {
     Body(Bytes, BytesPermit),
     /// The HTTP status says that there is no such record.
     Absent,
-    /// The last attempt failed, with this message.
-    Failed(FailureKind, String),
+    /// There is no record, because the last attempt failed or the source's code panicked.
+    Failed {
+        kind: FailureKind,
+        message: String,
+        blame: Blame,
+    },
+}
+
+impl Answer {
+    /// Code that was called for this id panicked.
+    pub(crate) fn panicked(message: String) -> Self {
+        Self::Failed {
+            kind: FailureKind::Panic,
+            message,
+            blame: Blame::Id,
+        }
+    }
 }
 
 /// How an id ended, as a [`Sink`](crate::Sink) writes it. It counts once it is committed.

@@ -44,6 +44,8 @@ pub enum FailureKind {
     Body,
     /// The source could not decode the body.
     Decode,
+    /// The request cannot be sent: its URL or one of its headers is invalid.
+    Request,
     /// The code of the source, the id or a fetcher panicked. (A panic of the sink is `Storage`.)
     Panic,
     /// The database or the sink refused this record.
@@ -52,7 +54,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// How many kinds there are.
-    pub(crate) const COUNT: usize = 8;
+    pub(crate) const COUNT: usize = 9;
 
     /// Every kind.
     pub const ALL: &[Self] = &[
@@ -62,6 +64,7 @@ impl FailureKind {
         Self::Status,
         Self::Body,
         Self::Decode,
+        Self::Request,
         Self::Panic,
         Self::Storage,
     ];
@@ -75,6 +78,7 @@ impl FailureKind {
             Self::Status => "status",
             Self::Body => "body",
             Self::Decode => "decode",
+            Self::Request => "request",
             Self::Panic => "panic",
             Self::Storage => "storage",
         }
@@ -95,7 +99,7 @@ impl fmt::Display for FailureKind {
 /// A text that names no failure kind.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
-    "`{0}` is not a failure kind; the kinds are timeout, connect, reset, status, body, decode, panic, storage"
+    "`{0}` is not a failure kind; the kinds are timeout, connect, reset, status, body, decode, request, panic, storage"
 )]
 pub struct UnknownKind(String);
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use thiserror::Error;
 
 use crate::ingest::outcome::{failure::Failure, progress::Progress};
 
@@ -19,15 +20,50 @@ pub struct Report<I> {
     pub elapsed: Duration,
     /// Whether [`Run::cancel`](crate::Run::cancel) or a shutdown ended it.
     pub interrupted: bool,
-    /// Why nothing more could be committed; `None` unless that ended the run.
-    pub storage_lost: Option<String>,
-    /// How long all attempts had failed; `None` unless that ended the run. Pauses, and times in which the API asked for no requests,
-    /// are not included.
-    pub outage: Option<Duration>,
+    /// Why the run could not go on; `None` unless that ended it.
+    pub gave_up: Option<GaveUp>,
     /// The message of a panic of the list of ids; `None` unless that ended the list. The rest of the list is not attempted.
     pub list_failed: Option<String>,
     /// The first failures, at most [`FAILURES_LISTED`].
     pub failures: Vec<FailedId<I>>,
+}
+
+/// Why a run could not go on. What the report calls stored is committed; the ids that are not attempted can be run again later.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum GaveUp {
+    /// Nothing more could be committed, for this reason.
+    #[error("nothing more can be stored: {0}")]
+    StorageLost(String),
+    /// No attempt brought an answer, for longer than [`Config::outage_patience`](crate::Config::outage_patience).
+    #[error("the API has been out for {}: {last_error}", whole_seconds(*.failing_for))]
+    #[non_exhaustive]
+    ApiOut {
+        /// How long all attempts had failed. Pauses, and times in which the API asked for no requests, are not included.
+        failing_for: Duration,
+        /// How the last of them failed.
+        last_error: String,
+    },
+    /// The API refused [`Config::max_refusals`](crate::Config::max_refusals) ids in a row. These ids count as not attempted.
+    #[error("the API refused all of the last {ids} ids: {last_failure}")]
+    #[non_exhaustive]
+    ApiRefuses {
+        /// How many ids it refused in a row.
+        ids: usize,
+        /// How the last of them failed.
+        last_failure: Failure,
+    },
+    /// The API asked for no requests, for longer than [`Config::outage_patience`](crate::Config::outage_patience).
+    #[error("the API asks for no requests for the next {}", whole_seconds(*.wait))]
+    #[non_exhaustive]
+    ApiAsksToWait {
+        /// How long it asks to wait.
+        wait: Duration,
+    },
+}
+
+fn whole_seconds(duration: Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(duration.as_secs()))
 }
 
 /// An id that failed.

@@ -79,7 +79,7 @@ impl<I: Id> Handler<Cancel> for Coordinator<I> {
             if let Some(queued) = queued.and_then(|index| self.queue.remove(index)) {
                 queued.start.control.stop.stop();
                 self.meters.set_runs_waiting(self.queue.len());
-                let totals = RunLedger::new(queued, None).finish();
+                let totals = RunLedger::new(queued, self.max_refusals).finish();
                 if let Some(drain) = &mut self.drain {
                     drain.add_ended(&totals);
                 }

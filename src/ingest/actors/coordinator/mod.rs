@@ -1,12 +1,15 @@
 //! The coordinator: gives the ids of a run to the fetchers, passes their answers to Storage, counts committed ids, and ends the run.
 //!
-//! `run_ledger` knows where each id of the run is, and `slots` which ids each fetcher holds. `commands` handles the host's messages,
-//! and `outage` decides what happens while the API is out. This file connects them.
+//! `run_ledger` knows where each id of the run is, `kept_failures` which failures may be the API's fault, and `slots` which ids each
+//! fetcher holds. `commands` handles the host's messages, and `outage` decides what happens while the API is out or refuses every id.
+//! This file connects them.
 
 mod run_ledger;
+mod kept_failures;
 mod slots;
 pub(crate) mod id_stream;
 mod commands;
+mod outage_watch;
 mod outage;
 pub(crate) mod drain;
 
@@ -29,6 +32,7 @@ use tokio::time::Instant;
 use self::{
     drain::Drain,
     id_stream::{IdStream, Polled},
+    outage_watch::OutageWatch,
     run_ledger::{Next, RunLedger},
     slots::{CannotCopy, Slots},
 };
@@ -36,15 +40,22 @@ use crate::ingest::{
     actors::arbiter::PipelineArbiter,
     backlog::{Backlog, RowPermit},
     config::Config,
-    limits::cool_down::SharedCoolDown,
-    messages::{Committed, Fetch, Fetched, FetcherGone, Flush, Save, StartRun, StorageGone},
-    outcome::{answer::Answer, failure::FailureKind},
+    limits::{breaker::StreakLength, cool_down::SharedCoolDown, signal::Blame},
+    messages::{
+        Committed, Fetch, Fetched, FetcherGone, Flush, NumberedRow, Save, StartRun, StorageGone,
+    },
+    outcome::{
+        answer::{Answer, AnsweredId, NotAnswered},
+        report::GaveUp,
+    },
     source::Id,
     stats::{event::Event, meters::Meters},
 };
 
 /// Why a run ended that lost its Storage, for its report.
-const STORAGE_DIED: &str = "the storage actor died";
+fn storage_died() -> GaveUp {
+    GaveUp::StorageLost("the storage actor died".to_owned())
+}
 
 /// Starts a fetcher with this number, which sends its answers to this coordinator.
 pub(crate) type StartFetcher<I> =
@@ -62,6 +73,8 @@ pub struct Coordinator<I: Id> {
     drain_time: Duration,
     /// How long a run waits for an API that is out.
     outage_timeout: Duration,
+    /// A run ends when the API refuses so many ids in a row.
+    max_refusals: usize,
     storage: StorageRecipients<I>,
     /// Has room for failures that the coordinator keeps before it passes them to Storage. For answers, fetchers take the permits.
     backlog: Backlog,
@@ -77,29 +90,14 @@ pub struct Coordinator<I: Id> {
     is_paused: bool,
     /// The shutdown under way.
     drain: Option<Drain>,
-    /// The outage under way.
-    outage: Option<Outage>,
-    /// No probe is handed out before this time.
-    next_probe: Option<Instant>,
-    /// The time from the next probe to the one after it.
-    probe_wait: Duration,
-    /// Hands out the next probe at that time.
-    probe_timer: Option<SpawnHandle>,
+    /// The outage of the API under way, if there is one.
+    outage: OutageWatch,
     /// Waits for changes of the run's circuit breaker.
     breaker_watch: Option<SpawnHandle>,
     /// The pipeline's metrics. Each run's recorder gets them, too.
     meters: Arc<Meters>,
     /// Dropped with this actor, which stops the pipeline's own arbiter, if it has one.
     _arbiter: PipelineArbiter,
-}
-
-/// An outage of the API: the run waits until the API works again or the outage timeout is over.
-#[derive(Debug)]
-struct Outage {
-    /// How long all attempts had failed when the wait began.
-    failing_before: Duration,
-    /// Ends the run at the outage timeout. `None` during a pause.
-    timer: Option<SpawnHandle>,
 }
 
 /// Storage, as the coordinator sends messages to it.
@@ -127,6 +125,7 @@ impl<I: Id> Coordinator<I> {
             slots: Slots::new(config.mailbox),
             drain_time: config.drain,
             outage_timeout: config.outage_patience,
+            max_refusals: config.max_refusals,
             storage: parts.storage,
             backlog: parts.backlog,
             cool_down: parts.cool_down,
@@ -135,10 +134,7 @@ impl<I: Id> Coordinator<I> {
             queue: VecDeque::new(),
             is_paused: false,
             drain: None,
-            outage: None,
-            next_probe: None,
-            probe_wait: outage::PROBE_WAIT_MIN,
-            probe_timer: None,
+            outage: OutageWatch::default(),
             breaker_watch: None,
             meters: Arc::new(parts.meters),
             _arbiter: parts.arbiter,
@@ -155,8 +151,10 @@ impl<I: Id> Coordinator<I> {
             return false;
         };
         self.meters.set_runs_waiting(self.queue.len());
-        let storage_lost = self.is_storage_gone.then(|| STORAGE_DIED.to_owned());
-        let run = RunLedger::new(start_run, storage_lost);
+        let mut run = RunLedger::new(start_run, self.max_refusals);
+        if self.is_storage_gone {
+            run.give_up(storage_died());
+        }
         let mut breaker = run.control.breaker();
         breaker.leave_out(self.cool_down.clone());
         if self.is_paused {
@@ -193,7 +191,11 @@ impl<I: Id> Coordinator<I> {
 
     /// A fetcher with room; `None` if no id may be handed out now.
     fn slot_for_next_id(&mut self, freed: usize, ctx: &mut Context<Self>) -> Option<usize> {
-        if self.is_paused || (self.is_probing() && !self.may_probe(ctx)) {
+        let run = self.run.as_ref()?;
+        if self.is_paused || run.kept.is_refused_too_often() {
+            return None;
+        }
+        if self.is_probing() && !self.may_probe(ctx) {
             return None;
         }
         self.slots.with_most_room(freed)
@@ -219,47 +221,61 @@ impl<I: Id> Coordinator<I> {
     /// An id ended with a panic. Its failure waits in the ledger until the backlog has room for it.
     fn save_panicked(&mut self, id: I, message: String, attempts: u32) {
         if let Some(run) = &mut self.run {
-            let failure = Save {
-                run: run.run,
+            run.kept.queue_decided(AnsweredId {
                 id,
-                answer: Answer::Failed(FailureKind::Panic, message),
+                answer: Answer::panicked(message),
                 attempts,
                 received_at: SystemTime::now(),
-                control: run.control.clone(),
                 permit: RowPermit::default(),
-            };
-            run.queue_decided(failure);
+            });
         }
     }
 
-    /// Passes an answer to Storage, or keeps it because the API may be out.
-    fn save(&mut self, fetched: Fetched<I>) {
-        let Some(run) = &self.run else { return };
-        let Some(answer) = fetched.answer else {
-            return run.count_not_attempted(1);
+    /// Passes an answer to Storage, or keeps it because the API may be at fault.
+    fn settle(&mut self, result: Result<AnsweredId<I>, NotAnswered>, streak: StreakLength) {
+        let Some(run) = &mut self.run else { return };
+        let row = match result {
+            Ok(answered) => run.number(answered),
+            Err(why) => {
+                run.count_not_attempted(1);
+                if let NotAnswered::AskedToWait(asked) = why {
+                    run.give_up(GaveUp::ApiAsksToWait { wait: asked.rest });
+                }
+                return;
+            }
         };
-        let save = Save {
-            run: run.run,
-            id: fetched.id,
-            answer,
-            attempts: fetched.attempts,
-            received_at: fetched.received_at,
-            control: run.control.clone(),
-            permit: fetched.permit,
-        };
-        if let Some(save) = self.unless_the_api_is_at_fault(save, fetched.streak) {
-            self.hand_over(save);
+        match row.answered.answer {
+            Answer::Failed {
+                blame: Blame::Outage,
+                ..
+            } => self.keep_out(row, streak),
+            Answer::Failed {
+                blame: Blame::Refusal,
+                ..
+            } => run.keep_refused(row),
+            _ => self.hand_over(row),
         }
     }
 
     /// Passes an answer to Storage.
-    fn hand_over(&mut self, save: Save<I>) {
+    fn hand_over(&mut self, row: NumberedRow<I>) {
         let Some(run) = &mut self.run else { return };
         if run.has_lost_storage() {
             run.count_not_attempted(1);
         } else {
             run.count_handed_over();
-            self.storage.save.do_send(save);
+            self.storage.save.do_send(Save {
+                run: run.run,
+                control: run.control.clone(),
+                row,
+            });
+        }
+    }
+
+    /// Lets Storage write the waiting rows without lingering.
+    fn flush(&mut self) {
+        if self.run.as_mut().is_some_and(RunLedger::needs_flush) {
+            self.storage.flush.do_send(Flush);
         }
     }
 
@@ -290,16 +306,12 @@ impl<I: Id> Coordinator<I> {
     fn is_done(&mut self) -> bool {
         let held = self.slots.held();
         self.meters.set_ids_at_fetchers(held);
-        let Some(run) = &mut self.run else {
-            return false;
-        };
-        if held > 0 || run.has_more() {
+        if held > 0 || self.run.as_ref().is_none_or(RunLedger::has_ids) {
             return false;
         }
-        if run.needs_flush() {
-            self.storage.flush.do_send(Flush);
-        }
-        run.in_storage() == 0
+        self.flush();
+        let run = self.run.as_ref();
+        run.is_some_and(|run| run.in_storage() == 0 && !run.kept.has_failures())
     }
 
     fn cancel_timer(timer: &mut Option<SpawnHandle>, ctx: &mut Context<Self>) {
@@ -333,9 +345,13 @@ impl<I: Id> Handler<Fetched<I>> for Coordinator<I> {
     type Result = ();
 
     fn handle(&mut self, fetched: Fetched<I>, ctx: &mut Self::Context) {
-        let slot = fetched.slot;
+        let Fetched {
+            slot,
+            result,
+            streak,
+        } = fetched;
         self.slots.release(slot);
-        self.save(fetched);
+        self.settle(result, streak);
         self.proceed(slot, ctx);
     }
 }
@@ -371,9 +387,9 @@ impl<I: Id> Handler<Committed<I>> for Coordinator<I> {
         let lost = committed.lost.take();
         run.count_committed(committed);
         if let Some(why) = lost {
-            run.lose_storage(why);
+            run.give_up(GaveUp::StorageLost(why));
         }
-        self.finish_if_done(ctx);
+        self.proceed(0, ctx);
     }
 }
 
@@ -383,7 +399,7 @@ impl<I: Id> Handler<StorageGone> for Coordinator<I> {
     fn handle(&mut self, _: StorageGone, ctx: &mut Self::Context) {
         self.is_storage_gone = true;
         if let Some(run) = &mut self.run {
-            run.lose_storage(STORAGE_DIED.to_owned());
+            run.give_up(storage_died());
         }
         self.finish_if_done(ctx);
     }

@@ -1,31 +1,31 @@
 //! The ledger of the run under way: knows where each id of the run is, and counts the ids.
 
-use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
+use std::{collections::VecDeque, mem, sync::Arc};
 
 use actix::SpawnHandle;
 use log::{info, warn};
 use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::DropGuard;
 
-use super::id_stream::{IdStream, Polled};
+use super::{
+    id_stream::{IdStream, Polled},
+    kept_failures::KeptFailures,
+};
 use crate::ingest::{
     handle::control::RunControl,
-    messages::{Committed, RunId, Save, Start, StartRun},
+    messages::{Committed, NumberedRow, RunId, Start, StartRun},
     outcome::{
+        answer::AnsweredId,
         panics::DisplayId,
         progress::Progress,
-        report::{FAILURES_LISTED, FailedId, Report},
+        report::{FAILURES_LISTED, FailedId, GaveUp, Report},
     },
     source::Id,
     stats::event::Event,
 };
 
-/// When this many ids are kept for later, a further id that fails in an outage is settled as failed: memory stays bounded, and a long
-/// range of ids that always fail does not hide the ids behind it. Probes need hours to get so far.
-const DEFERRED_MAX: usize = 2000;
-
-/// The state of a run. Each of its ids is in one place at a time: unread in the list, `ready`, at a fetcher, `undecided`, `decided`,
-/// `deferred`, in Storage, or counted as settled or not attempted.
+/// The state of a run. Each of its ids is in one place at a time: unread in the list, `ready`, at a fetcher, `kept`, in Storage, or
+/// counted as settled or not attempted.
 pub(super) struct RunLedger<I: Id> {
     /// Identifies the run in messages.
     pub(super) run: RunId,
@@ -41,25 +41,18 @@ pub(super) struct RunLedger<I: Id> {
     announced: u64,
     /// Ids that were read and wait for a fetcher: an id that the list was slow to give, and ids that a dead fetcher held.
     ready: VecDeque<I>,
-    /// Failures of the present streak of failed attempts. When the streak ends, it is decided whether the API or the ids are at
-    /// fault.
-    undecided: Vec<Save<I>>,
-    /// Whether that streak is long enough to doubt the API.
-    is_streak_long: bool,
-    /// Failures whose ids are at fault. They wait for room in the backlog.
-    decided: VecDeque<Save<I>>,
-    /// Ids that failed because the API was out. They are tried again: as probes, or after all other ids.
-    deferred: VecDeque<I>,
+    /// Failures that are not passed to Storage yet, and ids that are tried again later.
+    pub(super) kept: KeptFailures<I>,
+    /// How many ids were answered.
+    answers: u64,
     /// Rows that Storage holds and has not committed.
     in_storage: usize,
     /// Whether Storage got the message that no more rows are coming.
     is_flushed: bool,
     /// Whether a cancel or a shutdown stops the run.
     is_interrupted: bool,
-    /// Why nothing more can be committed, if that ends the run.
-    storage_lost: Option<String>,
-    /// How long all attempts had failed, if that ends the run.
-    outage: Option<Duration>,
+    /// Why the run cannot go on, if that ends it.
+    gave_up: Option<GaveUp>,
     /// The panic message of the list, if a panic ended the list.
     list_failed: Option<String>,
     /// The first failures, for the report.
@@ -89,8 +82,8 @@ pub(super) enum Next<I> {
 }
 
 impl<I: Id> RunLedger<I> {
-    /// Begins a run. `storage_lost` says why nothing can be committed, if that is known already.
-    pub(super) fn new(start_run: StartRun<I>, storage_lost: Option<String>) -> Self {
+    /// Begins a run, which ends when the API refuses `max_refusals` ids in a row.
+    pub(super) fn new(start_run: StartRun<I>, max_refusals: usize) -> Self {
         let StartRun { start, report } = start_run;
         let Start {
             run,
@@ -109,14 +102,11 @@ impl<I: Id> RunLedger<I> {
             list: List::Here(ids),
             announced,
             ready: VecDeque::new(),
-            undecided: Vec::new(),
-            is_streak_long: false,
-            decided: VecDeque::new(),
-            deferred: VecDeque::new(),
+            kept: KeptFailures::new(max_refusals),
+            answers: 0,
             in_storage: 0,
             is_flushed: false,
-            storage_lost,
-            outage: None,
+            gave_up: None,
             list_failed: None,
             failures: Vec::new(),
             _ended: ended,
@@ -156,7 +146,7 @@ impl<I: Id> RunLedger<I> {
     }
 
     fn next_deferred(&mut self) -> Next<I> {
-        self.deferred.pop_front().map_or(Next::Nothing, Next::Give)
+        self.kept.take_deferred().map_or(Next::Nothing, Next::Give)
     }
 
     /// The task `waiting` waits for the list's next id.
@@ -212,67 +202,36 @@ impl<I: Id> RunLedger<I> {
         self.has_unread_ids() && !self.is_stopping()
     }
 
-    /// Whether one more id can be kept for later.
-    pub(super) fn can_defer(&self) -> bool {
-        self.deferred.len() < DEFERRED_MAX
+    /// Gives an answered id its number.
+    pub(super) fn number(&mut self, answered: AnsweredId<I>) -> NumberedRow<I> {
+        self.answers += 1;
+        NumberedRow {
+            number: self.answers,
+            answered,
+        }
     }
 
-    pub(super) fn has_deferred(&self) -> bool {
-        !self.deferred.is_empty()
-    }
-
-    /// Keeps an id for later that failed while the API seemed to be out.
-    pub(super) fn defer(&mut self, id: I) {
-        self.deferred.push_back(id);
-    }
-
-    /// Keeps a failure until it is known whether the API or the id is at fault. `is_streak_long` says whether enough attempts failed
-    /// in a row to doubt the API. The failure gives its room in the backlog back: it may wait for long.
-    pub(super) fn keep_undecided(&mut self, failure: Save<I>, is_streak_long: bool) {
-        self.is_streak_long |= is_streak_long;
-        self.undecided.push(failure.without_permit());
-    }
-
-    /// How many failures are undecided.
-    pub(super) fn undecided(&self) -> usize {
-        self.undecided.len()
-    }
-
-    /// Whether the streak of the undecided failures is long enough to doubt the API.
-    pub(super) fn is_streak_long(&self) -> bool {
-        self.is_streak_long
-    }
-
-    /// The API is at fault for the undecided failures. Their ids are tried again.
-    pub(super) fn blame_the_api(&mut self) {
-        self.is_streak_long = false;
-        let ids = self.undecided.drain(..).map(|failure| failure.id);
-        self.deferred.extend(ids);
-    }
-
-    /// The ids are at fault for the undecided failures. They are committed as failed.
-    pub(super) fn blame_the_ids(&mut self) {
-        self.is_streak_long = false;
-        self.decided.extend(self.undecided.drain(..));
-    }
-
-    /// Queues a failure that is passed to Storage as soon as the backlog has room for it.
-    pub(super) fn queue_decided(&mut self, failure: Save<I>) {
-        self.decided.push_back(failure);
-    }
-
-    pub(super) fn has_decided(&self) -> bool {
-        !self.decided.is_empty()
-    }
-
-    pub(super) fn take_decided(&mut self) -> Option<Save<I>> {
-        self.decided.pop_front()
-    }
-
-    /// Ends the run because the API was out for too long. Requests in flight are dropped.
-    pub(super) fn give_up(&mut self, out_for: Duration) {
-        self.outage.get_or_insert(out_for);
+    /// Ends the run because it cannot go on. Requests in flight are dropped. The first reason goes into the report.
+    pub(super) fn give_up(&mut self, why: GaveUp) {
         self.control.stop.abort();
+        let mut not_attempted = self.kept.drop_undecided();
+        if let GaveUp::StorageLost(_) = why {
+            not_attempted += self.kept.drop_decided() + mem::take(&mut self.in_storage);
+        }
+        self.count_not_attempted(not_attempted as u64);
+        self.gave_up.get_or_insert(why);
+    }
+
+    /// Ends the run because the API refuses every id.
+    pub(super) fn give_up_refused(&mut self) {
+        if let (ids, Some(last_failure)) = self.kept.refusals() {
+            self.give_up(GaveUp::ApiRefuses { ids, last_failure });
+        }
+    }
+
+    /// Whether the run has ended early because it could not go on.
+    pub(super) fn has_given_up(&self) -> bool {
+        self.gave_up.is_some()
     }
 
     /// Hands out no more ids. Returns the task that waits for the list, which the caller cancels.
@@ -289,17 +248,8 @@ impl<I: Id> RunLedger<I> {
         self.is_interrupted
     }
 
-    /// Nothing more can be committed. Rows that are not committed count as not attempted.
-    pub(super) fn lose_storage(&mut self, why: String) {
-        self.control.stop.abort();
-        self.storage_lost.get_or_insert(why);
-        let failures = self.undecided.drain(..).count() + self.decided.drain(..).count();
-        let lost = failures + mem::take(&mut self.in_storage);
-        self.count_not_attempted(lost as u64);
-    }
-
     pub(super) fn has_lost_storage(&self) -> bool {
-        self.storage_lost.is_some()
+        matches!(self.gave_up, Some(GaveUp::StorageLost(_)))
     }
 
     /// Rows that Storage holds and has not committed.
@@ -325,6 +275,12 @@ impl<I: Id> RunLedger<I> {
         recorder.record(Event::Failed, committed.failed.len() as u64);
         recorder.record(Event::NotAttempted, committed.refused as u64);
         self.in_storage -= committed.rows();
+        for row in committed.undecodable {
+            self.keep_refused(row);
+        }
+        if let Some(number) = committed.last_served {
+            self.kept.served(number);
+        }
         for (id, failure) in committed.failed {
             info!("{}: failed: {failure}", DisplayId(&id));
             if self.failures.len() < FAILURES_LISTED {
@@ -333,18 +289,30 @@ impl<I: Id> RunLedger<I> {
         }
     }
 
-    /// Whether no more ids are handed out, even if there are some.
-    fn is_stopping(&self) -> bool {
-        self.is_interrupted || self.storage_lost.is_some() || self.outage.is_some()
+    /// Keeps a failure of an id that the API refused. A run that gave up leaves the id to the next run.
+    pub(super) fn keep_refused(&mut self, row: NumberedRow<I>) {
+        if self.has_given_up() {
+            self.count_not_attempted(1);
+        } else {
+            self.kept.keep_refused(row);
+        }
     }
 
-    /// Whether more rows may come: there are ids to hand out, or failures that are not passed to Storage yet.
-    pub(super) fn has_more(&self) -> bool {
-        let has_failures = !self.undecided.is_empty() || !self.decided.is_empty();
-        let has_ids = !self.ready.is_empty()
-            || !self.deferred.is_empty()
-            || !matches!(self.list, List::Ended);
-        has_failures || (has_ids && !self.is_stopping())
+    /// Whether there is an id to hand out now. There may be one later, even if there is none now.
+    pub(super) fn has_ids_at_hand(&self) -> bool {
+        self.has_ids() && !matches!(self.list, List::Awaited(_))
+    }
+
+    /// Whether no more ids are handed out, even if there are some.
+    fn is_stopping(&self) -> bool {
+        self.is_interrupted || self.has_given_up()
+    }
+
+    /// Whether there are ids to hand out.
+    pub(super) fn has_ids(&self) -> bool {
+        let has_ids =
+            !self.ready.is_empty() || self.kept.deferred() > 0 || !matches!(self.list, List::Ended);
+        has_ids && !self.is_stopping()
     }
 
     /// Whether Storage must get the message that no more rows are coming. Returns `true` only once until more rows come.
@@ -354,15 +322,14 @@ impl<I: Id> RunLedger<I> {
 
     /// Ends the run: counts the ids that were never handed out, and sends the report. Returns the totals.
     pub(super) fn finish(self) -> Progress {
-        let kept = self.ready.len() + self.deferred.len();
+        let kept = self.ready.len() + self.kept.deferred();
         self.count_not_attempted(self.announced + kept as u64);
         self.control.recorder.record_run_end();
         let report = Report {
             totals: self.control.recorder.progress(),
             elapsed: self.began.elapsed(),
             interrupted: self.is_interrupted,
-            storage_lost: self.storage_lost,
-            outage: self.outage,
+            gave_up: self.gave_up,
             list_failed: self.list_failed,
             failures: self.failures,
         };
@@ -390,7 +357,7 @@ mod tests {
 
     fn ledger(start: Start<i64>) -> RunLedger<i64> {
         let (report, _) = oneshot::channel();
-        RunLedger::new(StartRun { start, report }, None)
+        RunLedger::new(StartRun { start, report }, 100)
     }
 
     /// Hands out ids until there is none at hand.
@@ -402,15 +369,16 @@ mod tests {
         ids
     }
 
-    fn failure(ledger: &RunLedger<i64>, id: i64) -> Save<i64> {
-        Save {
-            run: ledger.run,
-            id,
-            answer: Answer::Failed(FailureKind::Connect, "refused".to_owned()),
-            attempts: 1,
-            received_at: SystemTime::now(),
-            control: ledger.control.clone(),
-            permit: RowPermit::default(),
+    fn refused(number: u64, id: i64) -> NumberedRow<i64> {
+        NumberedRow {
+            number,
+            answered: AnsweredId {
+                id,
+                answer: Answer::panicked("refused".to_owned()),
+                attempts: 1,
+                received_at: SystemTime::now(),
+                permit: RowPermit::default(),
+            },
         }
     }
 
@@ -427,7 +395,7 @@ mod tests {
         let mut ledger = ledger(Start::list(1..=3));
         assert_eq!(ledger.control.recorder.progress().requested, 3);
         assert_eq!(hand_out(&mut ledger), [1, 2, 3]);
-        assert!(!ledger.has_more());
+        assert!(!ledger.has_ids());
         assert_eq!(ledger.control.recorder.progress().requested, 3);
     }
 
@@ -447,41 +415,9 @@ mod tests {
     #[test]
     fn ids_of_a_dead_fetcher_come_first_and_deferred_ones_last() {
         let mut ledger = ledger(Start::list(1..=2));
-        ledger.defer(20);
+        ledger.kept.defer(20);
         ledger.take_back(VecDeque::from([10, 11]));
         assert_eq!(hand_out(&mut ledger), [10, 11, 1, 2, 20]);
-    }
-
-    #[test]
-    fn two_thousand_ids_can_be_kept_for_later() {
-        let mut ledger = ledger(Start::list(0..5000));
-        (0..2000).for_each(|id| {
-            assert!(ledger.can_defer());
-            ledger.defer(-1 - id);
-        });
-        assert!(!ledger.can_defer());
-        assert!(matches!(ledger.next(), Next::Give(0)), "new ids come first");
-    }
-
-    #[test]
-    fn failures_are_the_apis_or_their_ids_as_is_decided() {
-        let mut ledger = ledger(Start::list([]));
-        assert!(matches!(ledger.next(), Next::Nothing));
-        for id in 1..=4 {
-            let failure = failure(&ledger, id);
-            ledger.keep_undecided(failure, id == 2);
-            if id == 2 {
-                assert!(ledger.is_streak_long() && ledger.has_more());
-                ledger.blame_the_api();
-            }
-        }
-        assert!(!ledger.is_streak_long());
-        ledger.blame_the_ids();
-        assert_eq!(ledger.undecided(), 0);
-        assert_eq!(hand_out(&mut ledger), [1, 2]);
-        let decided = std::iter::from_fn(|| ledger.take_decided());
-        assert_eq!(decided.map(|save| save.id).collect::<Vec<_>>(), [3, 4]);
-        assert!(!ledger.has_more());
     }
 
     #[test]
@@ -499,12 +435,11 @@ mod tests {
             ..Committed::nothing(ledger.run)
         });
         ledger.take_back(VecDeque::from([3, 4]));
-        ledger.defer(5);
-        let undecided = failure(&ledger, 6);
-        ledger.keep_undecided(undecided, false);
+        ledger.kept.defer(5);
+        ledger.keep_refused(refused(4, 6));
         // Of the ten that were read, four are still at fetchers: they come back without an answer.
         ledger.count_not_attempted(3);
-        ledger.lose_storage("the disk is full".to_owned());
+        ledger.give_up(GaveUp::StorageLost("the disk is full".to_owned()));
         let totals = ledger.finish();
         assert_eq!((totals.stored, totals.failed), (1, 1));
         assert_adds_up(&totals);
@@ -525,7 +460,7 @@ mod tests {
         let mut ledger = ledger(Start::list(1..=3));
         ledger.interrupt();
         assert!(matches!(ledger.next(), Next::Nothing));
-        assert!(!ledger.has_more() && !ledger.expects_more_ids());
+        assert!(!ledger.has_ids() && !ledger.expects_more_ids());
         let totals = ledger.finish();
         assert_eq!(totals.not_attempted, 3);
         assert_adds_up(&totals);

@@ -13,7 +13,10 @@ use super::*;
 use crate::ingest::{
     limits::{breaker::StreakLength, signal::Signal},
     messages::{Cancel, Start},
-    outcome::{failure::Failure, report::Report},
+    outcome::{
+        failure::{Failure, FailureKind},
+        report::Report,
+    },
 };
 
 /// The fetcher that gets this id stops.
@@ -60,19 +63,27 @@ impl Handler<Fetch<i64>> for MortalFetcher {
             _ => {}
         }
         let signal = (self.api.lock().expect("the API"))(id);
-        control.record_signal(signal);
+        control.record_signal(signal, None);
+        let failed = |kind, blame| Answer::Failed {
+            kind,
+            message: "refused".to_owned(),
+            blame,
+        };
         let answer = match signal {
             Signal::Served => Answer::Absent,
-            _ => Answer::Failed(FailureKind::Connect, "refused".to_owned()),
+            Signal::Neutral => failed(FailureKind::Status, Blame::Refusal),
+            _ => failed(FailureKind::Connect, Blame::Outage),
         };
         self.answers.do_send(Fetched {
             slot: self.slot,
-            id,
-            answer: Some(answer),
-            attempts: 1,
-            received_at: SystemTime::now(),
+            result: Ok(AnsweredId {
+                id,
+                answer,
+                attempts: 1,
+                received_at: SystemTime::now(),
+                permit: RowPermit::default(),
+            }),
             streak: control.breaker().streak(),
-            permit: RowPermit::default(),
         });
     }
 }
@@ -102,12 +113,16 @@ impl Handler<Save<i64>> for InstantStorage {
             return ctx.stop();
         }
         let mut committed = Committed::nothing(save.run);
-        match save.answer {
-            Answer::Failed(kind, message) => {
-                let failure = Failure::new(kind, message, save.attempts);
-                committed.failed.push((save.id, failure));
+        let answered = save.row.answered;
+        match answered.answer {
+            Answer::Failed { kind, message, .. } => {
+                let failure = Failure::new(kind, message, answered.attempts);
+                committed.failed.push((answered.id, failure));
             }
-            _ => committed.absent = 1,
+            _ => {
+                committed.absent = 1;
+                committed.last_served = Some(save.row.number);
+            }
         }
         self.committed.do_send(committed);
     }
@@ -280,7 +295,7 @@ fn a_dead_storage_ends_runs_in_order_instead_of_hanging_them() {
             (report.totals.requested, report.totals.not_attempted),
             (100, 100)
         );
-        assert_eq!(report.storage_lost.as_deref(), Some(STORAGE_DIED));
+        assert_eq!(report.gave_up, Some(storage_died()));
     }
 }
 
@@ -320,18 +335,17 @@ fn a_dead_api_costs_no_id_even_with_a_single_attempt_each() {
         (report.totals.failed, report.totals.not_attempted),
         (0, 9900)
     );
-    assert!(
-        report
-            .outage
-            .is_some_and(|out_for| out_for >= Duration::from_secs(3))
-    );
+    let Some(GaveUp::ApiOut { failing_for, .. }) = &report.gave_up else {
+        panic!("{report:?}");
+    };
+    assert!(*failing_for >= Duration::from_secs(3));
 }
 
 #[test]
 fn the_last_few_ids_of_a_run_fail_without_a_wait_when_the_api_is_dead() {
     let pipeline = TestPipeline::new(4, 4).with_api(|_| Signal::Unreachable);
     let report = &pipeline.reports(vec![(100..120).collect()])[0];
-    assert_eq!((report.totals.failed, report.outage), (20, None));
+    assert_eq!((report.totals.failed, &report.gave_up), (20, &None));
 }
 
 #[test]
@@ -376,17 +390,76 @@ fn ids_that_failed_in_a_long_streak_are_left_to_the_next_run_by_a_cancel() {
 
 #[test]
 fn a_range_of_ids_that_always_fail_does_not_hide_the_ids_behind_it() {
-    let pipeline = TestPipeline::new(4, 1).with_api(|id| {
+    let mut pipeline = TestPipeline::new(4, 1).with_api(|id| {
         if (100..600).contains(&id) {
             Signal::Unreachable
         } else {
             Signal::Served
         }
     });
+    pipeline.config.max_refusals = 0;
     let report = &pipeline.reports(vec![(20..2000).collect()])[0];
     let totals = &report.totals;
     assert_eq!(
         (totals.absent, totals.failed, totals.not_attempted),
         (1480, 500, 0)
     );
+}
+
+/// Refuses the attempts from number `from` (counted from 0) on, except those that `serves` picks.
+fn refuses_from(
+    from: usize,
+    serves: fn(usize) -> bool,
+) -> impl FnMut(i64) -> Signal + Send + 'static {
+    let mut attempts = 0..;
+    move |_| {
+        let attempt = attempts.next().expect("a number");
+        if attempt < from || serves(attempt) {
+            Signal::Served
+        } else {
+            Signal::Neutral
+        }
+    }
+}
+
+#[test]
+fn a_run_that_is_refused_again_and_again_ends_and_leaves_these_ids_to_the_next_run() {
+    for workers in [1, 4, 64] {
+        let pipeline = TestPipeline::new(workers, 0).with_api(refuses_from(50, |_| false));
+        let report = &pipeline.reports(vec![(100..20_100).collect()])[0];
+        let totals = &report.totals;
+        assert_eq!(
+            (totals.absent, totals.failed, totals.not_attempted),
+            (50, 0, 19_950)
+        );
+        assert!(totals.attempts <= 150 + workers as u64, "{totals:?}");
+        let Some(GaveUp::ApiRefuses { ids, last_failure }) = &report.gave_up else {
+            panic!("{report:?}");
+        };
+        assert!((100..100 + workers).contains(ids), "{ids}");
+        assert_eq!(last_failure.kind, FailureKind::Status);
+    }
+}
+
+#[test]
+fn ids_that_are_refused_while_others_are_served_are_settled_as_failed() {
+    let pipeline = TestPipeline::new(4, 1).with_api(refuses_from(0, |attempt| attempt % 90 == 0));
+    let report = &pipeline.reports(vec![(100..1000).collect()])[0];
+    assert_eq!((report.totals.absent, report.totals.failed), (10, 890));
+    assert_eq!(report.gave_up, None);
+}
+
+#[test]
+fn fewer_refused_ids_than_end_a_run_are_settled_at_its_end() {
+    let pipeline = TestPipeline::new(4, 1).with_api(refuses_from(0, |_| false));
+    let report = &pipeline.reports(vec![(100..199).collect()])[0];
+    assert_eq!((report.totals.failed, &report.gave_up), (99, &None));
+}
+
+#[test]
+fn without_a_limit_every_refused_id_is_settled_as_failed() {
+    let mut pipeline = TestPipeline::new(4, 1).with_api(refuses_from(0, |_| false));
+    pipeline.config.max_refusals = 0;
+    let report = &pipeline.reports(vec![(100..1100).collect()])[0];
+    assert_eq!((report.totals.failed, &report.gave_up), (1000, &None));
 }

@@ -185,9 +185,9 @@ where
 }
 
 fn body_bytes<I>(save: &Save<I>) -> usize {
-    match &save.answer {
+    match &save.row.answered.answer {
         Answer::Body(body, _) => body.len(),
-        Answer::Absent | Answer::Failed(..) => 0,
+        Answer::Absent | Answer::Failed { .. } => 0,
     }
 }
 

@@ -13,11 +13,12 @@ use tokio_util::sync::DropGuard;
 
 use crate::{
     ingest::{
-        backlog::BatchPermit,
+        backlog::{BatchPermit, RowPermit},
         handle::control::RunControl,
-        messages::{Committed, RunId, Save},
+        limits::signal::Blame,
+        messages::{Committed, NumberedRow, RunId, Save},
         outcome::{
-            answer::{Answer, Outcome},
+            answer::{Answer, AnsweredId, Outcome},
             failure::{Failure, FailureKind},
             panics::{DisplayId, panic_message},
         },
@@ -49,6 +50,15 @@ pub(crate) struct Writer<S, K: Sink> {
 
 /// A decoded answer, as the sink writes it.
 type SettledRow<S> = Settled<<S as Source>::Id, <S as Source>::Record>;
+
+/// What the writer remembers of an answer besides its row.
+#[derive(Clone, Copy)]
+struct RowOrigin {
+    /// The number of the answer in its run.
+    number: u64,
+    /// How many attempts it took.
+    attempts: u32,
+}
 
 /// Why rows were not committed.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,37 +92,57 @@ where
         batch: Vec<Save<S::Id>>,
     ) -> (Committed<S::Id>, BatchPermit) {
         let mut permit = BatchPermit::default();
-        let (rows, attempts): (Vec<_>, Vec<_>) = batch
-            .into_iter()
-            .map(|save| self.decode(save, &mut permit))
-            .unzip();
         let mut committed = Committed::nothing(run);
+        let mut rows = Vec::with_capacity(batch.len());
+        let mut origins = Vec::with_capacity(batch.len());
+        for Save { row, .. } in batch {
+            let origin = RowOrigin {
+                number: row.number,
+                attempts: row.answered.attempts,
+            };
+            match self.decode(row, &mut permit) {
+                Ok(row) => {
+                    rows.push(row);
+                    origins.push(origin);
+                }
+                Err(undecodable) => committed.undecodable.push(undecodable),
+            }
+        }
         match self.commit(&rows, control) {
-            Ok(()) => rows.into_iter().for_each(|row| committed.count(row)),
+            Ok(()) => {
+                for (row, origin) in rows.into_iter().zip(origins) {
+                    committed.count(row, origin);
+                }
+            }
             Err(CommitError::Lost(why)) => committed.lost = Some(why),
             Err(CommitError::Row(why)) => {
                 debug!("a batch of {} is written row by row: {why}", rows.len());
-                self.write_one_by_one(rows, &attempts, control, &mut committed);
+                self.write_one_by_one(rows, &origins, control, &mut committed);
             }
         }
         (committed, permit)
     }
 
-    /// Decodes an answer. Returns the row, and the number of attempts that the answer took.
-    fn decode(&self, save: Save<S::Id>, batch_permit: &mut BatchPermit) -> (SettledRow<S>, u32) {
-        let Save {
+    /// Decodes an answer. `Err` is a failure that the coordinator decides about: a body that the source could not decode may come from
+    /// something else than the API, such as the login page of a network.
+    fn decode(
+        &self,
+        row: NumberedRow<S::Id>,
+        batch_permit: &mut BatchPermit,
+    ) -> Result<SettledRow<S>, NumberedRow<S::Id>> {
+        let NumberedRow { number, answered } = row;
+        let AnsweredId {
             id,
             answer,
             received_at,
             attempts,
             permit,
-            ..
-        } = save;
+        } = answered;
         let failed = |kind, message| Outcome::Failed(Failure::new(kind, message, attempts));
         batch_permit.add_row(permit);
         let outcome = match answer {
             Answer::Absent => Outcome::Absent,
-            Answer::Failed(kind, message) => failed(kind, message),
+            Answer::Failed { kind, message, .. } => failed(kind, message),
             Answer::Body(body, permit) => {
                 batch_permit.add_bytes(permit);
                 // The embedder's code also makes the text of a `DecodeError`, so it may panic, too.
@@ -124,7 +154,20 @@ where
                 match decoded {
                     Ok(Ok(Some(record))) => Outcome::Stored(record),
                     Ok(Ok(None)) => Outcome::Absent,
-                    Ok(Err(message)) => failed(FailureKind::Decode, message),
+                    Ok(Err(message)) => {
+                        let answered = AnsweredId {
+                            id,
+                            answer: Answer::Failed {
+                                kind: FailureKind::Decode,
+                                message,
+                                blame: Blame::Refusal,
+                            },
+                            attempts,
+                            received_at,
+                            permit: RowPermit::default(),
+                        };
+                        return Err(NumberedRow { number, answered });
+                    }
                     Err(panic) => failed(
                         FailureKind::Panic,
                         format!("decoding panicked: {}", panic_message(&*panic)),
@@ -132,7 +175,7 @@ where
                 }
             }
         };
-        (Settled::new(id, outcome, received_at), attempts)
+        Ok(Settled::new(id, outcome, received_at))
     }
 
     /// Commits each row in a transaction of its own. A row that is at fault is committed as failed. If that fails, too, its id has no
@@ -140,21 +183,21 @@ where
     fn write_one_by_one(
         &self,
         rows: Vec<SettledRow<S>>,
-        attempts: &[u32],
+        origins: &[RowOrigin],
         control: &RunControl,
         committed: &mut Committed<S::Id>,
     ) {
         let count = rows.len();
         let mut last_refusal = String::new();
-        for (mut row, &attempts) in rows.into_iter().zip(attempts) {
+        for (mut row, &origin) in rows.into_iter().zip(origins) {
             let mut result = self.commit(std::slice::from_ref(&row), control);
             if let Err(CommitError::Row(message)) = result {
-                let failure = Failure::new(FailureKind::Storage, message, attempts);
+                let failure = Failure::new(FailureKind::Storage, message, origin.attempts);
                 row.outcome = Outcome::Failed(failure);
                 result = self.commit(std::slice::from_ref(&row), control);
             }
             match result {
-                Ok(()) => committed.count(row),
+                Ok(()) => committed.count(row, origin),
                 Err(CommitError::Row(why)) => {
                     warn!(
                         "{}: its failure cannot be recorded either: {why}",
@@ -223,11 +266,12 @@ where
 }
 
 impl<I> Committed<I> {
-    fn count<R>(&mut self, row: Settled<I, R>) {
+    fn count<R>(&mut self, row: Settled<I, R>, origin: RowOrigin) {
         match row.outcome {
             Outcome::Stored(_) => self.stored += 1,
             Outcome::Absent => self.absent += 1,
-            Outcome::Failed(failure) => self.failed.push((row.id, failure)),
+            Outcome::Failed(failure) => return self.failed.push((row.id, failure)),
         }
+        self.last_served = self.last_served.max(Some(origin.number));
     }
 }

@@ -1,0 +1,298 @@
+//! The failures that a run keeps until it is clear whether the API or their ids are at fault. Pure.
+//!
+//! | the failure | the API is at fault if | otherwise |
+//! |---|---|---|
+//! | out: there was no usable answer ([`Blame::Outage`]) | an outage begins, or a long streak of failed attempts ends. Then the id is tried again | it counts as refused |
+//! | refused: an answer without the record ([`Blame::Refusal`]) | `max_refusals` ids fail in a row. Then the run ends, and the id is not attempted | a later id is stored or absent, or there are no more ids. Then the id is settled as failed |
+//!
+//! [`Blame::Outage`]: crate::ingest::limits::signal::Blame::Outage
+//! [`Blame::Refusal`]: crate::ingest::limits::signal::Blame::Refusal
+
+use std::{collections::VecDeque, mem};
+
+use crate::ingest::{
+    messages::NumberedRow,
+    outcome::{
+        answer::{Answer, AnsweredId},
+        failure::Failure,
+    },
+};
+
+/// When this many ids are kept for later, a further id that fails in an outage is settled as failed: memory stays bounded, and a long
+/// range of ids that always fail does not hide the ids behind it. Probes need hours to get so far.
+const DEFERRED_MAX: usize = 2000;
+
+/// See the [module](self).
+pub(super) struct KeptFailures<I> {
+    /// Failures without a usable answer, of the present streak of failed attempts.
+    out: Vec<NumberedRow<I>>,
+    /// Whether that streak is long enough to doubt the API.
+    is_streak_long: bool,
+    /// Refused ids, in the order of their answers. No id was stored or absent after the first of them.
+    refused: VecDeque<NumberedRow<I>>,
+    /// How many ids were refused in a row. Some may be settled already.
+    refused_in_a_row: usize,
+    /// The run ends when so many ids are refused in a row; 0 is never.
+    max_refusals: usize,
+    /// Failures whose ids are at fault. They wait for room in the backlog.
+    decided: VecDeque<AnsweredId<I>>,
+    /// Ids that failed because the API was out. They are tried again: as probes, or after all other ids.
+    deferred: VecDeque<I>,
+}
+
+impl<I> KeptFailures<I> {
+    pub(super) fn new(max_refusals: usize) -> Self {
+        Self {
+            out: Vec::new(),
+            is_streak_long: false,
+            refused: VecDeque::new(),
+            refused_in_a_row: 0,
+            max_refusals,
+            decided: VecDeque::new(),
+            deferred: VecDeque::new(),
+        }
+    }
+
+    /// Keeps a failure without a usable answer. `is_streak_long` says whether enough attempts failed in a row to doubt the API.
+    pub(super) fn keep_out(&mut self, row: NumberedRow<I>, is_streak_long: bool) {
+        self.is_streak_long |= is_streak_long;
+        self.out.push(row.without_permit());
+    }
+
+    /// How many failures without a usable answer are kept.
+    pub(super) fn out(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Whether the streak of these failures is long enough to doubt the API.
+    pub(super) fn is_streak_long(&self) -> bool {
+        self.is_streak_long
+    }
+
+    /// The API is at fault for the failures without a usable answer. Their ids are tried again.
+    pub(super) fn blame_outage(&mut self) {
+        self.is_streak_long = false;
+        let ids = self.out.drain(..).map(|row| row.answered.id);
+        self.deferred.extend(ids);
+    }
+
+    /// The API is not out, so its failures without a usable answer count as refused.
+    pub(super) fn rule_out_outage(&mut self) {
+        self.is_streak_long = false;
+        for row in mem::take(&mut self.out) {
+            self.keep_refused(row);
+        }
+    }
+
+    /// Keeps a failure of an id that the API refused.
+    pub(super) fn keep_refused(&mut self, row: NumberedRow<I>) {
+        let row = row.without_permit();
+        if self.max_refusals == 0 {
+            return self.decided.push_back(row.answered);
+        }
+        self.refused_in_a_row += 1;
+        let place = self
+            .refused
+            .partition_point(|kept| kept.number < row.number);
+        self.refused.insert(place, row);
+    }
+
+    /// The id of answer `number` is stored or absent. Ids that were refused before it are at fault themselves.
+    pub(super) fn served(&mut self, number: u64) {
+        let before = self.refused.partition_point(|kept| kept.number < number);
+        let at_fault = self.refused.drain(..before);
+        self.decided.extend(at_fault.map(|row| row.answered));
+        self.refused_in_a_row = self.refused.len();
+    }
+
+    /// Refused ids need not wait for a later id any more: they are settled as failed.
+    pub(super) fn settle_refused(&mut self) {
+        let refused = self.refused.drain(..).map(|row| row.answered);
+        self.decided.extend(refused);
+    }
+
+    /// Whether so many ids were refused in a row that the run ends, unless one that is not committed yet breaks the row.
+    pub(super) fn is_refused_too_often(&self) -> bool {
+        self.max_refusals > 0 && self.refused_in_a_row >= self.max_refusals
+    }
+
+    /// How many ids were refused in a row, and how the last of them failed.
+    pub(super) fn refusals(&self) -> (usize, Option<Failure>) {
+        let last = self.refused.back().map(|row| &row.answered);
+        let failure = last.and_then(|last| match &last.answer {
+            Answer::Failed { kind, message, .. } => {
+                Some(Failure::new(*kind, message.as_str(), last.attempts))
+            }
+            Answer::Body(..) | Answer::Absent => None,
+        });
+        (self.refused_in_a_row, failure)
+    }
+
+    /// Keeps an id for later that failed while the API was out.
+    pub(super) fn defer(&mut self, id: I) {
+        self.deferred.push_back(id);
+    }
+
+    /// Whether one more id can be kept for later.
+    pub(super) fn can_defer(&self) -> bool {
+        self.deferred.len() < DEFERRED_MAX
+    }
+
+    /// How many ids are kept for later.
+    pub(super) fn deferred(&self) -> usize {
+        self.deferred.len()
+    }
+
+    pub(super) fn take_deferred(&mut self) -> Option<I> {
+        self.deferred.pop_front()
+    }
+
+    /// Queues a failure that is passed to Storage as soon as the backlog has room for it.
+    pub(super) fn queue_decided(&mut self, failure: AnsweredId<I>) {
+        self.decided.push_back(failure);
+    }
+
+    pub(super) fn has_decided(&self) -> bool {
+        !self.decided.is_empty()
+    }
+
+    pub(super) fn take_decided(&mut self) -> Option<AnsweredId<I>> {
+        self.decided.pop_front()
+    }
+
+    /// Drops the failures that are not decided. Returns how many there were.
+    pub(super) fn drop_undecided(&mut self) -> usize {
+        self.out.drain(..).count() + self.refused.drain(..).count()
+    }
+
+    /// Drops the decided failures. Returns how many there were.
+    pub(super) fn drop_decided(&mut self) -> usize {
+        self.decided.drain(..).count()
+    }
+
+    /// Whether failures are kept that are neither settled nor to be tried again.
+    pub(super) fn has_failures(&self) -> bool {
+        self.out() > 0 || self.has_refused() || self.has_decided()
+    }
+
+    pub(super) fn has_refused(&self) -> bool {
+        !self.refused.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::ingest::{backlog::RowPermit, limits::signal::Blame, outcome::failure::FailureKind};
+
+    /// A failure of the id with the same number.
+    fn failure(number: u64) -> NumberedRow<u64> {
+        NumberedRow {
+            number,
+            answered: AnsweredId {
+                id: number,
+                answer: Answer::Failed {
+                    kind: FailureKind::Status,
+                    message: format!("HTTP status 403 for {number}"),
+                    blame: Blame::Refusal,
+                },
+                attempts: 1,
+                received_at: SystemTime::now(),
+                permit: RowPermit::default(),
+            },
+        }
+    }
+
+    fn decided(kept: &mut KeptFailures<u64>) -> Vec<u64> {
+        std::iter::from_fn(|| kept.take_decided())
+            .map(|failure| failure.id)
+            .collect()
+    }
+
+    fn deferred(kept: &mut KeptFailures<u64>) -> Vec<u64> {
+        std::iter::from_fn(|| kept.take_deferred()).collect()
+    }
+
+    #[test]
+    fn ids_that_fail_in_a_long_streak_are_tried_again_and_those_of_a_short_one_are_not() {
+        let mut kept = KeptFailures::new(100);
+        kept.keep_out(failure(1), false);
+        kept.keep_out(failure(2), true);
+        assert!(kept.is_streak_long() && kept.has_failures());
+        kept.blame_outage();
+        kept.keep_out(failure(3), false);
+        assert!(!kept.is_streak_long());
+        kept.rule_out_outage();
+        kept.served(4);
+        assert_eq!(deferred(&mut kept), [1, 2]);
+        assert_eq!(decided(&mut kept), [3]);
+        assert!(!kept.has_failures());
+    }
+
+    #[test]
+    fn an_id_that_is_served_later_breaks_the_row_of_refusals_before_it() {
+        let mut kept = KeptFailures::new(3);
+        for number in [1, 2, 5] {
+            kept.keep_refused(failure(number));
+        }
+        assert!(
+            kept.is_refused_too_often(),
+            "3 in a row, if 4 is not served"
+        );
+        kept.served(4);
+        assert!(!kept.is_refused_too_often());
+        assert_eq!(decided(&mut kept), [1, 2]);
+        kept.keep_refused(failure(6));
+        kept.keep_refused(failure(7));
+        assert!(kept.is_refused_too_often());
+        let (in_a_row, last) = kept.refusals();
+        assert_eq!(in_a_row, 3);
+        assert_eq!(last.expect("a failure").message, "HTTP status 403 for 7");
+        assert_eq!(kept.drop_undecided(), 3);
+    }
+
+    #[test]
+    fn answers_that_turn_out_to_be_refusals_later_take_their_place_in_the_row() {
+        let mut kept = KeptFailures::new(3);
+        kept.keep_refused(failure(5));
+        kept.keep_refused(failure(2));
+        kept.served(4);
+        assert_eq!(decided(&mut kept), [2]);
+        assert!(kept.has_refused());
+    }
+
+    #[test]
+    fn refusals_that_are_settled_early_still_count_until_an_id_is_served() {
+        let mut kept = KeptFailures::new(3);
+        kept.keep_refused(failure(1));
+        kept.keep_refused(failure(2));
+        kept.settle_refused();
+        assert_eq!(decided(&mut kept), [1, 2]);
+        kept.keep_refused(failure(3));
+        assert!(kept.is_refused_too_often());
+        kept.served(4);
+        assert!(!kept.is_refused_too_often());
+    }
+
+    #[test]
+    fn without_a_limit_a_refused_id_is_at_fault_at_once() {
+        let mut kept = KeptFailures::new(0);
+        for number in 0..500 {
+            kept.keep_refused(failure(number));
+        }
+        assert!(!kept.is_refused_too_often());
+        assert_eq!(decided(&mut kept).len(), 500);
+    }
+
+    #[test]
+    fn two_thousand_ids_can_be_kept_for_later() {
+        let mut kept = KeptFailures::new(100);
+        for id in 0..2000 {
+            assert!(kept.can_defer());
+            kept.defer(id);
+        }
+        assert!(!kept.can_defer());
+    }
+}
