@@ -13,7 +13,7 @@ use crate::{
             arbiter::{BuildError, PipelineArbiter},
             coordinator::{Coordinator, Parts, StorageRecipients},
             fetcher::{Fetcher, FetcherResources},
-            storage::{Storage, writer::Writer},
+            storage::{Storage, decoder::Decoder, writer::Writer},
         },
         backlog::Backlog,
         config::{BadSetting, Config},
@@ -189,7 +189,6 @@ where
         let writer = Writer {
             pool,
             identity,
-            source: source.clone(),
             sink,
             _closed: closed.clone().drop_guard(),
         };
@@ -254,7 +253,7 @@ fn open<C: StoreConnection>(
 struct Wiring<S, K: Sink> {
     config: Config,
     source: Arc<S>,
-    writer: Writer<S, K>,
+    writer: Writer<K>,
     meters: Meters,
     /// Cancelled when the writer has closed the pool.
     closed: CancellationToken,
@@ -274,6 +273,7 @@ where
             meters,
             closed,
         } = self;
+        let decoder = Decoder::new(source.clone());
         let backlog = Backlog::new(config.batch);
         let cool_down = client.cool_down();
         let shared = Rc::new(FetcherResources {
@@ -292,8 +292,15 @@ where
         let coordinator = Coordinator::create(|ctx: &mut Context<Coordinator<S::Id>>| {
             let committed = ctx.address().recipient();
             let death = ctx.address().recipient();
-            let storage =
-                Storage::new(writer, config.batch, config.linger, committed, death).start();
+            let storage = Storage::new(
+                decoder,
+                writer,
+                config.batch,
+                config.linger,
+                committed,
+                death,
+            )
+            .start();
             let parts = Parts {
                 start_fetcher,
                 storage: StorageRecipients {

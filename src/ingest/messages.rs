@@ -244,8 +244,8 @@ pub(crate) struct Committed<I> {
     pub(crate) failed: Vec<(I, Failure)>,
     /// Bodies that the source could not decode, as failures. They are not committed: the coordinator decides what becomes of them.
     pub(crate) undecodable: Vec<NumberedRow<I>>,
-    /// Ids whose failure could not be committed either.
-    pub(crate) refused: usize,
+    /// Ids without an outcome: their bodies were not decoded before the run was aborted, or even their failure could not be committed.
+    pub(crate) not_attempted: usize,
     /// The number of the last row that is stored or absent.
     pub(crate) last_served: Option<u64>,
     /// Why nothing more can be committed. Storage has dropped all other rows of the run.
@@ -261,7 +261,7 @@ impl<I> Committed<I> {
             absent: 0,
             failed: Vec::new(),
             undecodable: Vec::new(),
-            refused: 0,
+            not_attempted: 0,
             last_served: None,
             lost: None,
         }
@@ -269,6 +269,6 @@ impl<I> Committed<I> {
 
     /// How many rows this reports.
     pub(crate) fn rows(&self) -> usize {
-        self.stored + self.absent + self.failed.len() + self.undecodable.len() + self.refused
+        self.stored + self.absent + self.failed.len() + self.undecodable.len() + self.not_attempted
     }
 }

@@ -44,7 +44,9 @@ pub struct Progress {
     pub batches_lingered: u64,
     /// Batches written because no more rows were coming.
     pub batches_last: u64,
-    /// Time spent writing batches.
+    /// Time spent decoding batches. While one batch is decoded, the one before it may be written.
+    pub decode_time: Duration,
+    /// Time spent writing batches, without decoding.
     pub commit_time: Duration,
     /// The most uncommitted rows that Storage held at once.
     pub unsaved_peak: u64,

@@ -27,6 +27,8 @@ pub(crate) enum Event {
     BodyBytes,
     /// A fetcher died and was replaced.
     FetcherReplaced,
+    /// A microsecond that decoding a batch took.
+    DecodeMicros,
     /// A microsecond that writing a batch took.
     CommitMicros,
 }
@@ -73,8 +75,12 @@ impl RequestEnd {
     pub(super) fn index(self) -> usize {
         match self {
             Self::Ok => 0,
-            // An attempt can fail only with one of the first kinds, up to `Body`. Later kinds do not occur here.
-            Self::Failed(kind) => 1 + kind.index().min(FailureKind::Body.index()),
+            Self::Failed(FailureKind::Timeout) => 1,
+            Self::Failed(FailureKind::Connect | FailureKind::Request) => 2,
+            Self::Failed(FailureKind::Reset) => 3,
+            Self::Failed(FailureKind::Status) => 4,
+            // An attempt does not fail with the kinds after `Body`.
+            Self::Failed(_) => 5,
             Self::Dropped => REQUEST_ENDS.len() - 1,
         }
     }

@@ -7,9 +7,9 @@ use metrics::{Counter, Gauge, Histogram};
 use crate::ingest::stats::{
     event::{BatchTrigger, Event, REQUEST_ENDS, RequestEnd},
     metrics::{
-        ATTEMPT_SECONDS, ATTEMPTS, BATCH_ROWS, BATCHES, BODY_BYTES, COMMIT_SECONDS, IN_FLIGHT,
-        IN_FLIGHT_LIMIT, METRICS, Metric, QUEUE_DEPTH, REPLACED, REQUESTS, RETRIES, RUNS, SETTLED,
-        WAIT_SECONDS,
+        ATTEMPT_SECONDS, ATTEMPTS, BATCH_ROWS, BATCHES, BODY_BYTES, COMMIT_SECONDS, DECODE_SECONDS,
+        IN_FLIGHT, IN_FLIGHT_LIMIT, METRICS, Metric, QUEUE_DEPTH, REPLACED, REQUESTS, RETRIES,
+        RUNS, SETTLED, WAIT_SECONDS,
     },
 };
 
@@ -31,6 +31,7 @@ pub(crate) struct Meters {
     /// Indexed by the trigger.
     batches: [Counter; BatchTrigger::COUNT],
     batch_rows: Histogram,
+    decode_seconds: Histogram,
     commit_seconds: Histogram,
     /// Stored, absent, failed, not attempted.
     settled: [Counter; 4],
@@ -57,6 +58,7 @@ impl Meters {
             runs_waiting,
             batches: BATCHES.counters(pipeline),
             batch_rows: BATCH_ROWS.histogram(pipeline),
+            decode_seconds: DECODE_SECONDS.histogram(pipeline),
             commit_seconds: COMMIT_SECONDS.histogram(pipeline),
             settled: SETTLED.counters(pipeline),
             runs: RUNS.counter(pipeline),
@@ -78,6 +80,7 @@ impl Meters {
             Event::Requested
             | Event::PushedBack
             | Event::ConnectionOpened
+            | Event::DecodeMicros
             | Event::CommitMicros => None,
         }
     }
@@ -89,6 +92,10 @@ impl Meters {
 
     pub(super) fn record_wait(&self, time: Duration) {
         self.wait_seconds.record(time);
+    }
+
+    pub(super) fn record_decoding(&self, took: Duration) {
+        self.decode_seconds.record(took);
     }
 
     pub(super) fn record_batch(&self, trigger: BatchTrigger, rows: usize, took: Duration) {

@@ -126,11 +126,18 @@ impl Recorder {
         }
     }
 
+    /// A batch was decoded.
+    pub(crate) fn record_decoding(&self, took: Duration) {
+        self.record(Event::DecodeMicros, whole_micros(took));
+        if let Some(meters) = self.meters() {
+            meters.record_decoding(took);
+        }
+    }
+
     /// A batch was written.
     pub(crate) fn record_batch(&self, trigger: BatchTrigger, rows: usize, took: Duration) {
         self.batches[trigger as usize].fetch_add(1, Relaxed);
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.record(Event::CommitMicros, micros);
+        self.record(Event::CommitMicros, whole_micros(took));
         if let Some(meters) = self.meters() {
             meters.record_batch(trigger, rows, took);
         }
@@ -203,11 +210,16 @@ impl Recorder {
             batches_heavy: batches(BatchTrigger::Bytes),
             batches_lingered: batches(BatchTrigger::Linger),
             batches_last: batches(BatchTrigger::End),
+            decode_time: Duration::from_micros(self.count(Event::DecodeMicros)),
             commit_time: Duration::from_micros(self.count(Event::CommitMicros)),
             unsaved_peak: self.unsaved_peak.load(Relaxed),
             fetchers_replaced: self.count(Event::FetcherReplaced),
         }
     }
+}
+
+fn whole_micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A number that goes up and down and remembers its peak.

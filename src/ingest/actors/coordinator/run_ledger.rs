@@ -273,7 +273,7 @@ impl<I: Id> RunLedger<I> {
         recorder.record(Event::Stored, committed.stored as u64);
         recorder.record(Event::Absent, committed.absent as u64);
         recorder.record(Event::Failed, committed.failed.len() as u64);
-        recorder.record(Event::NotAttempted, committed.refused as u64);
+        recorder.record(Event::NotAttempted, committed.not_attempted as u64);
         self.in_storage -= committed.rows();
         for row in committed.undecodable {
             self.keep_refused(row);

@@ -1,5 +1,8 @@
-//! Storage: collects answers into batches, writes each batch on a blocking thread, and reports it after the commit.
+//! Storage: collects answers into batches, decodes and then writes each batch on blocking threads, and reports it after the commit.
+//!
+//! While one batch is being written, the next one is decoded.
 
+pub(crate) mod decoder;
 pub(crate) mod writer;
 
 use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
@@ -11,9 +14,13 @@ use actix_rt::task::spawn_blocking;
 use log::warn;
 use tokio::{runtime::Handle, time::Instant};
 
-use self::writer::Writer;
+use self::{
+    decoder::{DecodedBatch, Decoder},
+    writer::Writer,
+};
 use crate::ingest::{
     backlog::{BATCH_BYTES, BatchPermit},
+    handle::control::RunControl,
     messages::{Committed, Flush, RunId, Save, StorageGone},
     outcome::answer::Answer,
     sink::Sink,
@@ -22,7 +29,7 @@ use crate::ingest::{
 };
 
 /// While no batch is being written, this many rows are written at once. Rows that come meanwhile make the next batch, so a slow disk
-/// gets larger batches.
+/// gets larger batches. Only a full batch is decoded before the write is over.
 ///
 /// A larger number is slower where all cores are busy. A batch that takes long keeps a core from the arbiter, or from an API on the
 /// same machine, until the requests in flight run out.
@@ -34,8 +41,10 @@ where
     S: Source,
     K: Sink<Id = S::Id, Record = S::Record>,
 {
+    /// Decodes batches; shared with the blocking thread.
+    decoder: Arc<Decoder<S>>,
     /// Writes batches; shared with the blocking thread. `None` only while this actor is dropped.
-    writer: Option<Arc<Writer<S, K>>>,
+    writer: Option<Arc<Writer<K>>>,
     /// The most rows of one batch.
     rows_max: usize,
     /// How long a batch with few rows waits for more.
@@ -52,6 +61,11 @@ where
     linger_timer: Option<SpawnHandle>,
     /// Whether the waiting rows have lingered, and are only waiting for the batch that is being written.
     has_lingered: bool,
+    /// Rows of the batch that is being decoded.
+    being_decoded: usize,
+    /// A decoded batch that waits until the batch before it is written.
+    // In a box, because an actor must be `Unpin` and a record need not be.
+    decoded: Option<Box<NextBatch<S>>>,
     /// Rows of the batch that is being written. There is one batch at a time, since SQLite has one writer.
     being_written: usize,
     /// Whether no more rows are coming before the waiting ones are committed.
@@ -60,19 +74,29 @@ where
     lost: Option<RunId>,
 }
 
+/// A decoded batch.
+struct NextBatch<S: Source> {
+    run: RunId,
+    control: Arc<RunControl>,
+    trigger: BatchTrigger,
+    batch: DecodedBatch<S::Id, S::Record>,
+}
+
 impl<S, K> Storage<S, K>
 where
     S: Source,
     K: Sink<Id = S::Id, Record = S::Record>,
 {
     pub(crate) fn new(
-        writer: Writer<S, K>,
+        decoder: Decoder<S>,
+        writer: Writer<K>,
         rows_max: usize,
         linger: Duration,
         coordinator: Recipient<Committed<S::Id>>,
         death: Recipient<StorageGone>,
     ) -> Self {
         Self {
+            decoder: Arc::new(decoder),
             writer: Some(Arc::new(writer)),
             rows_max,
             linger,
@@ -82,34 +106,45 @@ where
             waiting_bytes: 0,
             linger_timer: None,
             has_lingered: false,
+            being_decoded: 0,
+            decoded: None,
             being_written: 0,
             is_flushing: false,
             lost: None,
         }
     }
 
-    /// Writes a batch if there is a reason to and none is being written. Otherwise the waiting rows linger.
-    fn write_if_due(&mut self, ctx: &mut Context<Self>) {
+    /// Begins a batch if there is a reason to and none is ahead of it. Otherwise the waiting rows linger.
+    fn begin_if_due(&mut self, ctx: &mut Context<Self>) {
         if self.waiting.is_empty() {
             return;
         }
-        if let Some(trigger) = self.due_trigger().filter(|_| self.being_written == 0) {
-            self.write(trigger, ctx);
+        let is_free = self.being_decoded == 0 && self.decoded.is_none();
+        if let Some(trigger) = self.due_trigger().filter(|_| is_free) {
+            self.decode(trigger, ctx);
         } else if self.linger_timer.is_none() && !self.has_lingered {
             self.linger_timer = Some(ctx.run_later(self.linger, |storage, ctx| {
                 storage.linger_timer = None;
                 storage.has_lingered = true;
-                storage.write_if_due(ctx);
+                storage.begin_if_due(ctx);
             }));
         }
     }
 
     /// The reason to write the waiting rows, if there is one.
     fn due_trigger(&self) -> Option<BatchTrigger> {
-        if self.waiting.len() >= self.rows_max.min(ROWS_WORTH_WRITING) {
+        let is_writing = self.being_written > 0;
+        let rows_worth_a_batch = if is_writing {
+            self.rows_max
+        } else {
+            self.rows_max.min(ROWS_WORTH_WRITING)
+        };
+        if self.waiting.len() >= rows_worth_a_batch {
             Some(BatchTrigger::Rows)
         } else if self.waiting_bytes >= BATCH_BYTES {
             Some(BatchTrigger::Bytes)
+        } else if is_writing {
+            None
         } else if self.is_flushing {
             Some(BatchTrigger::End)
         } else if self.has_lingered {
@@ -119,23 +154,65 @@ where
         }
     }
 
-    /// Writes the next batch on a blocking thread, and reports it afterwards.
-    fn write(&mut self, trigger: BatchTrigger, ctx: &mut Context<Self>) {
+    /// Decodes the next batch on blocking threads, and writes it afterwards.
+    fn decode(&mut self, trigger: BatchTrigger, ctx: &mut Context<Self>) {
         self.has_lingered = false;
         if let Some(timer) = self.linger_timer.take() {
             ctx.cancel_future(timer);
         }
-        let (Some(first), Some(writer)) = (self.waiting.front(), self.writer.clone()) else {
+        let Some(first) = self.waiting.front() else {
             return;
         };
         let run = first.run;
         let control = first.control.clone();
         let batch = self.next_batch();
+        self.being_decoded = batch.len();
+        self.record_backlog(&control);
+        let decoder = self.decoder.clone();
+        let decoders_control = control.clone();
+        let began = Instant::now();
+        let decoding = spawn_blocking(move || decoder.decode(&decoders_control, batch));
+        ctx.spawn(decoding.into_actor(self).map(move |decoded, storage, ctx| {
+            storage.being_decoded = 0;
+            control.recorder.record_decoding(began.elapsed());
+            match decoded {
+                Ok(batch) => {
+                    storage.decoded = Some(Box::new(NextBatch {
+                        run,
+                        control,
+                        trigger,
+                        batch,
+                    }));
+                    storage.write_if_free(ctx);
+                }
+                Err(error) => storage.report(Committed {
+                    lost: Some(format!("decoding a batch panicked: {error}")),
+                    ..Committed::nothing(run)
+                }),
+            }
+            storage.begin_if_due(ctx);
+        }));
+    }
+
+    /// Writes the decoded batch on a blocking thread if no other one is being written, and reports it afterwards.
+    fn write_if_free(&mut self, ctx: &mut Context<Self>) {
+        let Some(writer) = self.writer.clone().filter(|_| self.being_written == 0) else {
+            return;
+        };
+        let Some(next) = self.decoded.take() else {
+            return;
+        };
+        let NextBatch {
+            run,
+            control,
+            trigger,
+            batch,
+        } = *next;
+        if self.lost == Some(run) {
+            return;
+        }
         let rows = batch.len();
         self.being_written = rows;
-        control
-            .recorder
-            .record_backlog(self.waiting.len(), self.waiting.len() + rows);
         let began = Instant::now();
         let writers_control = control.clone();
         let written = spawn_blocking(move || writer.write(run, &writers_control, batch));
@@ -144,7 +221,6 @@ where
             control
                 .recorder
                 .record_batch(trigger, rows, began.elapsed());
-            // The permits are given back here, on the arbiter, because the fetchers that wait for them run here.
             let (committed, _permit) = written.unwrap_or_else(|error| {
                 let committed = Committed {
                     lost: Some(format!("writing a batch panicked: {error}")),
@@ -153,8 +229,18 @@ where
                 (committed, BatchPermit::default())
             });
             storage.report(committed);
-            storage.write_if_due(ctx);
+            storage.write_if_free(ctx);
+            storage.begin_if_due(ctx);
         }));
+    }
+
+    fn record_backlog(&self, control: &RunControl) {
+        let waiting = self.waiting.len();
+        let decoded = self.decoded.as_ref().map_or(0, |next| next.batch.len());
+        let in_batches = self.being_decoded + decoded + self.being_written;
+        control
+            .recorder
+            .record_backlog(waiting, waiting + in_batches);
     }
 
     /// Takes as many of the waiting rows as one batch may hold.
@@ -179,6 +265,7 @@ where
             self.lost = Some(committed.run);
             self.waiting.clear();
             self.waiting_bytes = 0;
+            self.decoded = None;
         }
         self.coordinator.do_send(committed);
     }
@@ -229,11 +316,8 @@ where
         self.waiting_bytes += body_bytes(&save);
         let control = save.control.clone();
         self.waiting.push_back(save);
-        let waiting = self.waiting.len();
-        control
-            .recorder
-            .record_backlog(waiting, waiting + self.being_written);
-        self.write_if_due(ctx);
+        self.record_backlog(&control);
+        self.begin_if_due(ctx);
     }
 }
 
@@ -246,6 +330,6 @@ where
 
     fn handle(&mut self, _: Flush, ctx: &mut Self::Context) {
         self.is_flushing = true;
-        self.write_if_due(ctx);
+        self.begin_if_due(ctx);
     }
 }

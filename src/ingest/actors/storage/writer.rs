@@ -1,5 +1,4 @@
-//! The writer: decodes the bodies of a batch and commits all rows in one transaction, on a blocking thread. If a row is at fault, it
-//! commits row by row.
+//! The writer: commits all rows of a batch in one transaction, on a blocking thread. If a row is at fault, it commits row by row.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -13,17 +12,16 @@ use tokio_util::sync::DropGuard;
 
 use crate::{
     ingest::{
-        backlog::{BatchPermit, RowPermit},
+        actors::storage::decoder::{DecodedBatch, RowOrigin},
+        backlog::BatchPermit,
         handle::control::RunControl,
-        limits::signal::Blame,
-        messages::{Committed, NumberedRow, RunId, Save},
+        messages::{Committed, RunId},
         outcome::{
-            answer::{Answer, AnsweredId, Outcome},
+            answer::Outcome,
             failure::{Failure, FailureKind},
             panics::{DisplayId, panic_message},
         },
         sink::{Settled, Sink},
-        source::Source,
     },
     store::{BUSY_WAIT_MAX, ErrorClass, Pool, StoreConnection},
 };
@@ -35,29 +33,15 @@ const BUSY_WAIT_FIRST: Duration = Duration::from_millis(10);
 const BUSY_WAIT_STEP_MAX: Duration = Duration::from_secs(1);
 
 /// Writes batches.
-pub(crate) struct Writer<S, K: Sink> {
+pub(crate) struct Writer<K: Sink> {
     /// The database.
     pub(crate) pool: Pool<K::Connection>,
     /// Identifies the database that was opened. Each commit first checks that no other database has taken its place.
     pub(crate) identity: <K::Connection as StoreConnection>::Identity,
-    /// Decodes bodies.
-    pub(crate) source: Arc<S>,
     /// Writes the tables.
     pub(crate) sink: Arc<K>,
     /// Tells the pipeline's handle that the pool is closed. Fields are dropped in order, so this must be the last one.
     pub(crate) _closed: DropGuard,
-}
-
-/// A decoded answer, as the sink writes it.
-type SettledRow<S> = Settled<<S as Source>::Id, <S as Source>::Record>;
-
-/// What the writer remembers of an answer besides its row.
-#[derive(Clone, Copy)]
-struct RowOrigin {
-    /// The number of the answer in its run.
-    number: u64,
-    /// How many attempts it took.
-    attempts: u32,
 }
 
 /// Why rows were not committed.
@@ -76,11 +60,7 @@ struct TransactionError {
     message: String,
 }
 
-impl<S, K> Writer<S, K>
-where
-    S: Source,
-    K: Sink<Id = S::Id, Record = S::Record>,
-{
+impl<K: Sink> Writer<K> {
     /// Writes a batch. When this returns, all rows that it counts are committed.
     ///
     /// It also returns the permits of the batch, which the caller drops on the arbiter. Dropped on this thread, they would wake the
@@ -89,24 +69,22 @@ where
         &self,
         run: RunId,
         control: &RunControl,
-        batch: Vec<Save<S::Id>>,
-    ) -> (Committed<S::Id>, BatchPermit) {
-        let mut permit = BatchPermit::default();
-        let mut committed = Committed::nothing(run);
-        let mut rows = Vec::with_capacity(batch.len());
-        let mut origins = Vec::with_capacity(batch.len());
-        for Save { row, .. } in batch {
-            let origin = RowOrigin {
-                number: row.number,
-                attempts: row.answered.attempts,
-            };
-            match self.decode(row, &mut permit) {
-                Ok(row) => {
-                    rows.push(row);
-                    origins.push(origin);
-                }
-                Err(undecodable) => committed.undecodable.push(undecodable),
-            }
+        batch: DecodedBatch<K::Id, K::Record>,
+    ) -> (Committed<K::Id>, BatchPermit) {
+        let DecodedBatch {
+            rows,
+            origins,
+            undecodable,
+            dropped,
+            permit,
+        } = batch;
+        let mut committed = Committed {
+            undecodable,
+            not_attempted: dropped,
+            ..Committed::nothing(run)
+        };
+        if rows.is_empty() {
+            return (committed, permit);
         }
         match self.commit(&rows, control) {
             Ok(()) => {
@@ -123,71 +101,17 @@ where
         (committed, permit)
     }
 
-    /// Decodes an answer. `Err` is a failure that the coordinator decides about: a body that the source could not decode may come from
-    /// something else than the API, such as the login page of a network.
-    fn decode(
-        &self,
-        row: NumberedRow<S::Id>,
-        batch_permit: &mut BatchPermit,
-    ) -> Result<SettledRow<S>, NumberedRow<S::Id>> {
-        let NumberedRow { number, answered } = row;
-        let AnsweredId {
-            id,
-            answer,
-            received_at,
-            attempts,
-            permit,
-        } = answered;
-        let failed = |kind, message| Outcome::Failed(Failure::new(kind, message, attempts));
-        batch_permit.add_row(permit);
-        let outcome = match answer {
-            Answer::Absent => Outcome::Absent,
-            Answer::Failed { kind, message, .. } => failed(kind, message),
-            Answer::Body(body, permit) => {
-                batch_permit.add_bytes(permit);
-                // The embedder's code also makes the text of a `DecodeError`, so it may panic, too.
-                let decoded = catch_unwind(AssertUnwindSafe(|| {
-                    self.source
-                        .decode(&id, &body)
-                        .map_err(|error| error.to_string())
-                }));
-                match decoded {
-                    Ok(Ok(Some(record))) => Outcome::Stored(record),
-                    Ok(Ok(None)) => Outcome::Absent,
-                    Ok(Err(message)) => {
-                        let answered = AnsweredId {
-                            id,
-                            answer: Answer::Failed {
-                                kind: FailureKind::Decode,
-                                message,
-                                blame: Blame::Refusal,
-                            },
-                            attempts,
-                            received_at,
-                            permit: RowPermit::default(),
-                        };
-                        return Err(NumberedRow { number, answered });
-                    }
-                    Err(panic) => failed(
-                        FailureKind::Panic,
-                        format!("decoding panicked: {}", panic_message(&*panic)),
-                    ),
-                }
-            }
-        };
-        Ok(Settled::new(id, outcome, received_at))
-    }
-
     /// Commits each row in a transaction of its own. A row that is at fault is committed as failed. If that fails, too, its id has no
     /// outcome.
     fn write_one_by_one(
         &self,
-        rows: Vec<SettledRow<S>>,
+        rows: Vec<Settled<K::Id, K::Record>>,
         origins: &[RowOrigin],
         control: &RunControl,
-        committed: &mut Committed<S::Id>,
+        committed: &mut Committed<K::Id>,
     ) {
         let count = rows.len();
+        let mut refused = 0;
         let mut last_refusal = String::new();
         for (mut row, &origin) in rows.into_iter().zip(origins) {
             let mut result = self.commit(std::slice::from_ref(&row), control);
@@ -203,7 +127,7 @@ where
                         "{}: its failure cannot be recorded either: {why}",
                         DisplayId(&row.id)
                     );
-                    committed.refused += 1;
+                    refused += 1;
                     last_refusal = why;
                 }
                 Err(CommitError::Lost(why)) => {
@@ -213,13 +137,18 @@ where
             }
         }
         // If the database refuses even the failure of every id, the rows are not at fault.
-        if count > 1 && committed.refused == count {
+        committed.not_attempted += refused;
+        if count > 1 && refused == count {
             committed.lost = Some(format!("nothing can be written: {last_refusal}"));
         }
     }
 
     /// Commits all rows or none. Waits for a busy database for up to a minute, or until the run is aborted.
-    fn commit(&self, rows: &[SettledRow<S>], control: &RunControl) -> Result<(), CommitError> {
+    fn commit(
+        &self,
+        rows: &[Settled<K::Id, K::Record>],
+        control: &RunControl,
+    ) -> Result<(), CommitError> {
         let began = Instant::now();
         let mut wait = BUSY_WAIT_FIRST;
         loop {
@@ -250,7 +179,7 @@ where
     }
 
     /// One transaction of all rows.
-    fn try_commit(&self, rows: &[SettledRow<S>]) -> Result<(), TransactionError> {
+    fn try_commit(&self, rows: &[Settled<K::Id, K::Record>]) -> Result<(), TransactionError> {
         let lost = |message| TransactionError {
             class: ErrorClass::Lost,
             message,

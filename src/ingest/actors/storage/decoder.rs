@@ -1,0 +1,341 @@
+//! The decoder: decodes the bodies of a batch on blocking threads. A batch that takes long is shared by several threads.
+
+use std::{
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::runtime::Handle;
+
+use crate::ingest::{
+    backlog::BatchPermit,
+    handle::control::RunControl,
+    limits::signal::Blame,
+    messages::{NumberedRow, Save},
+    outcome::{
+        answer::{Answer, AnsweredId, Outcome},
+        failure::{Failure, FailureKind},
+        panics::panic_message,
+    },
+    sink::Settled,
+    source::Source,
+};
+
+/// One thread decodes this long before others help: starting them for less would cost more than it saves.
+const ALONE_FOR: Duration = Duration::from_millis(5);
+
+/// At least so many threads decode a batch that takes long. A decoder may also wait, for example for a lock, so this may be more than
+/// there are cores.
+const THREADS_MIN: usize = 8;
+
+/// Decodes batches.
+pub(crate) struct Decoder<S> {
+    source: Arc<S>,
+    /// How many threads may decode at once.
+    threads: usize,
+}
+
+/// What is remembered of an answer besides its row.
+#[derive(Clone, Copy)]
+pub(crate) struct RowOrigin {
+    /// The number of the answer in its run.
+    pub(super) number: u64,
+    /// How many attempts it took.
+    pub(super) attempts: u32,
+}
+
+/// A batch that can be written.
+pub(crate) struct DecodedBatch<I, R> {
+    pub(super) rows: Vec<Settled<I, R>>,
+    /// For each of the rows, in the same order.
+    pub(super) origins: Vec<RowOrigin>,
+    /// Bodies that could not be decoded, as failures.
+    pub(super) undecodable: Vec<NumberedRow<I>>,
+    /// Answers that were dropped, because the run was aborted first.
+    pub(super) dropped: usize,
+    /// The room of the batch in the backlog. It is given back on the arbiter: on another thread, it would wake the arbiter once for
+    /// each fetcher that waits for room.
+    pub(super) permit: BatchPermit,
+}
+
+/// The result for one answer.
+enum Decoded<I, R> {
+    Row(RowOrigin, Settled<I, R>),
+    Undecodable(NumberedRow<I>),
+    /// The run was aborted first.
+    Dropped,
+}
+
+impl<S: Source> Decoder<S> {
+    pub(crate) fn new(source: Arc<S>) -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            source,
+            threads: (2 * cores).max(THREADS_MIN),
+        }
+    }
+
+    /// Decodes a batch, on the blocking thread that calls this and, if it takes long, on others. When the run is aborted, only the
+    /// bodies that are being decoded are finished.
+    pub(super) fn decode(
+        &self,
+        control: &RunControl,
+        mut batch: Vec<Save<S::Id>>,
+    ) -> DecodedBatch<S::Id, S::Record> {
+        let mut decoded = DecodedBatch {
+            rows: Vec::with_capacity(batch.len()),
+            origins: Vec::with_capacity(batch.len()),
+            undecodable: Vec::new(),
+            dropped: 0,
+            permit: take_permits(&mut batch),
+        };
+        let began = Instant::now();
+        let mut rows = batch.into_iter().map(|save| save.row);
+        while began.elapsed() < ALONE_FOR
+            && let Some(row) = rows.next()
+        {
+            decoded.add(self.decode_unless_aborted(control, row));
+        }
+        let rest: Vec<_> = rows.collect();
+        if !rest.is_empty() {
+            let rest = self.decode_together(control, rest);
+            rest.into_iter().for_each(|row| decoded.add(row));
+        }
+        decoded
+    }
+
+    /// Decodes rows on several threads. The results come in the order of the rows.
+    fn decode_together(
+        &self,
+        control: &RunControl,
+        rows: Vec<NumberedRow<S::Id>>,
+    ) -> Vec<Decoded<S::Id, S::Record>> {
+        let threads = self.threads.min(rows.len());
+        let rows = Mutex::new(rows.into_iter().enumerate());
+        let next = || rows.lock().unwrap_or_else(PoisonError::into_inner).next();
+        // The threads of the runtime know it, so code of the source may rely on that.
+        let runtime = Handle::try_current().ok();
+        let work = || {
+            let _runtime = runtime.as_ref().map(Handle::enter);
+            let mut results = Vec::new();
+            while let Some((place, row)) = next() {
+                results.push((place, self.decode_unless_aborted(control, row)));
+            }
+            results
+        };
+        let mut results = thread::scope(|scope| {
+            let helpers: Vec<_> = (1..threads)
+                .filter_map(|_| thread::Builder::new().spawn_scoped(scope, work).ok())
+                .collect();
+            let mut results = work();
+            for helper in helpers {
+                // A helper does not panic: panics of the source are caught.
+                results.extend(helper.join().unwrap_or_default());
+            }
+            results
+        });
+        results.sort_by_key(|(place, _)| *place);
+        results.into_iter().map(|(_, result)| result).collect()
+    }
+
+    fn decode_unless_aborted(
+        &self,
+        control: &RunControl,
+        row: NumberedRow<S::Id>,
+    ) -> Decoded<S::Id, S::Record> {
+        let NumberedRow { number, answered } = row;
+        let AnsweredId {
+            id,
+            answer,
+            received_at,
+            attempts,
+            permit,
+        } = answered;
+        let origin = RowOrigin { number, attempts };
+        let failed = |kind, message| Outcome::Failed(Failure::new(kind, message, attempts));
+        let outcome = match answer {
+            Answer::Absent => Outcome::Absent,
+            Answer::Failed { kind, message, .. } => failed(kind, message),
+            Answer::Body(..) if control.stop.is_aborted() => return Decoded::Dropped,
+            // The embedder's code also makes the text of a `DecodeError`, so that may panic, too.
+            Answer::Body(body, _) => match catch_unwind(AssertUnwindSafe(|| {
+                let decoded = self.source.decode(&id, &body);
+                decoded.map_err(|error| error.to_string())
+            })) {
+                Ok(Ok(Some(record))) => Outcome::Stored(record),
+                Ok(Ok(None)) => Outcome::Absent,
+                Ok(Err(message)) => {
+                    // The coordinator decides about it: the body may come from something else than the API, such as the login page
+                    // of a network.
+                    let answer = Answer::Failed {
+                        kind: FailureKind::Decode,
+                        message,
+                        blame: Blame::Refusal,
+                    };
+                    return Decoded::Undecodable(NumberedRow {
+                        number,
+                        answered: AnsweredId {
+                            id,
+                            answer,
+                            attempts,
+                            received_at,
+                            permit,
+                        },
+                    });
+                }
+                Err(panic) => failed(
+                    FailureKind::Panic,
+                    format!("decoding panicked: {}", panic_message(&*panic)),
+                ),
+            },
+        };
+        Decoded::Row(origin, Settled::new(id, outcome, received_at))
+    }
+}
+
+impl<I, R> DecodedBatch<I, R> {
+    fn add(&mut self, decoded: Decoded<I, R>) {
+        match decoded {
+            Decoded::Row(origin, row) => {
+                self.origins.push(origin);
+                self.rows.push(row);
+            }
+            Decoded::Undecodable(row) => self.undecodable.push(row),
+            Decoded::Dropped => self.dropped += 1,
+        }
+    }
+
+    /// How many answers it was made from.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len() + self.undecodable.len() + self.dropped
+    }
+}
+
+/// Takes the room in the backlog from the answers of a batch.
+fn take_permits<I>(batch: &mut [Save<I>]) -> BatchPermit {
+    let mut permit = BatchPermit::default();
+    for Save { row, .. } in batch {
+        permit.add_row(mem::take(&mut row.answered.permit));
+        if let Answer::Body(_, bytes) = &mut row.answered.answer {
+            permit.add_bytes(mem::take(bytes));
+        }
+    }
+    permit
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{Barrier, atomic::AtomicUsize, atomic::Ordering::SeqCst},
+        time::SystemTime,
+    };
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::ingest::{
+        backlog::{BytesPermit, RowPermit},
+        messages::Start,
+        source::DecodeError,
+    };
+
+    /// A source whose `decode` is the given function.
+    struct TestSource<F>(F);
+
+    impl<F> Source for TestSource<F>
+    where
+        F: Fn(u64) -> Result<Option<u64>, DecodeError> + Send + Sync + 'static,
+    {
+        type Id = u64;
+        type Record = u64;
+
+        fn url(&self, id: &u64) -> String {
+            format!("http://localhost/{id}")
+        }
+
+        fn decode(&self, id: &u64, _: &[u8]) -> Result<Option<u64>, DecodeError> {
+            (self.0)(*id)
+        }
+    }
+
+    /// A batch of bodies for the ids from 0.
+    fn batch(rows: u64) -> Vec<Save<u64>> {
+        let start = Start::list([0_u64]);
+        let save = |id| Save {
+            run: start.run,
+            control: start.control.clone(),
+            row: NumberedRow {
+                number: id,
+                answered: AnsweredId {
+                    id,
+                    answer: Answer::Body(Bytes::new(), BytesPermit::default()),
+                    attempts: 1,
+                    received_at: SystemTime::now(),
+                    permit: RowPermit::default(),
+                },
+            },
+        };
+        (0..rows).map(save).collect()
+    }
+
+    #[test]
+    fn slow_bodies_are_decoded_side_by_side_and_stay_in_order() {
+        // The first body makes the batch slow. The barrier opens only when so many of the others are being decoded at once.
+        let together = Barrier::new(THREADS_MIN);
+        let decoder = Decoder::new(Arc::new(TestSource(move |id| {
+            if id == 0 {
+                thread::sleep(ALONE_FOR);
+            } else {
+                together.wait();
+            }
+            Ok(Some(id))
+        })));
+        let rows = 1 + 10 * THREADS_MIN as u64;
+        let decoded = decoder.decode(&RunControl::default(), batch(rows));
+        let ids: Vec<_> = decoded.rows.iter().map(|row| row.id).collect();
+        assert_eq!(ids, (0..rows).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn after_an_abort_no_further_body_is_decoded() {
+        let control = Arc::new(RunControl::default());
+        let aborting = control.clone();
+        let count = AtomicUsize::new(0);
+        let decoder = Decoder::new(Arc::new(TestSource(move |id| {
+            if count.fetch_add(1, SeqCst) == 4 {
+                aborting.stop.abort();
+            }
+            Ok(Some(id))
+        })));
+        let decoded = decoder.decode(&control, batch(1000));
+        assert_eq!((decoded.rows.len(), decoded.dropped), (5, 995));
+        assert_eq!(decoded.len(), 1000);
+    }
+
+    #[test]
+    fn a_body_that_does_not_decode_or_panics_costs_only_its_own_row() {
+        let decoder = Decoder::new(Arc::new(TestSource(|id| match id {
+            1 => Err(DecodeError::new("no record")),
+            2 => panic!("a bug"),
+            3 => Ok(None),
+            _ => Ok(Some(id)),
+        })));
+        let decoded = decoder.decode(&RunControl::default(), batch(5));
+        let outcomes: Vec<_> = decoded.rows.iter().map(|row| &row.outcome).collect();
+        let panicked = Failure::new(FailureKind::Panic, "decoding panicked: a bug", 1);
+        assert_eq!(
+            outcomes,
+            [
+                &Outcome::Stored(0),
+                &Outcome::Failed(panicked),
+                &Outcome::Absent,
+                &Outcome::Stored(4)
+            ]
+        );
+        assert_eq!(decoded.undecodable.len(), 1);
+        assert_eq!(decoded.undecodable[0].number, 1);
+    }
+}
