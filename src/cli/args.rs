@@ -17,7 +17,7 @@ use super::{
     retry::{self, RetryArgs},
     status,
     suggestions::most_similar,
-    terminal::print_message,
+    terminal::{print_message, write_stdout},
     tune::{self, TuneArgs},
     verify::{self, VerifyArgs},
 };
@@ -74,9 +74,12 @@ fn print_clap_error(error: &clap::Error) -> ExitCode {
             known.join(", ")
         ));
     }
-    // Help and errors go to a closed stream without an error of their own.
-    let _ = error.print();
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    if error.use_stderr() {
+        // A closed stderr causes no error of its own.
+        let _ = error.print();
+        return ExitStatus::BadInput.into();
+    }
+    write_stdout(|_| error.print()).into()
 }
 
 fn read(matches: &ArgMatches) -> Result<Invocation, String> {

@@ -1,6 +1,7 @@
 //! `backfill`: fetch every id that is not settled yet, from 1 to the largest one.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use diesel::{QueryResult, SqliteConnection};
 use futures_util::{future::Either, stream};
 use log::warn;
 
@@ -12,11 +13,15 @@ use super::{
     session::Session,
     terminal::print_message,
 };
-use crate::hn::{
-    HnSink,
-    coverage::{Range, frontier},
-    indexes, lists,
-    plan::{Refetch, RemainingIds},
+use crate::{
+    hn::{
+        HnSink,
+        coverage::{Range, frontier},
+        indexes::{self, Index},
+        lists,
+        plan::{Refetch, RemainingIds},
+    },
+    store::sqlite::while_locked,
 };
 
 const COMMAND: &str = "backfill";
@@ -111,17 +116,17 @@ impl BackfillArgs {
 
 pub(super) async fn run(options: &Options, args: BackfillArgs) -> Result<ExitStatus, CommandError> {
     let mut session = Session::open(options).await?;
-    let reading = lists::max_item(&session.client, &session.source);
-    let read = session.signals.or_end_process(reading).await;
+    let read = lists::max_item(&session.client, &session.source).await;
     let max_item = read.map_err(|error| session.explain(error))?;
     let range = args.range(max_item);
-    let mut conn = database::connection(&session.pool)?;
-    let left = RemainingIds::plan(&mut conn, range, args.again).map_err(|error| {
-        CommandError(format!(
-            "the database does not tell which ids are left: {error}"
-        ))
-    })?;
-    drop(conn);
+    let left = database::with_connection(&session.pool, move |conn| {
+        while_locked(|| RemainingIds::plan(conn, range, args.again)).map_err(|error| {
+            CommandError(format!(
+                "the database does not tell which ids are left: {error}"
+            ))
+        })
+    })
+    .await?;
     let ids = if args.newest_first {
         Either::Left(stream::iter(left.rev()))
     } else {
@@ -131,42 +136,40 @@ pub(super) async fn run(options: &Options, args: BackfillArgs) -> Result<ExitSta
     let finished = session.run(COMMAND, sink, ids).await?;
     let status = finished.print(&session);
     if matches!(status, ExitStatus::Complete | ExitStatus::Incomplete) {
-        build_indexes(&mut session, max_item).await;
+        build_indexes(&session, max_item).await;
     }
     Ok(status)
 }
 
 /// Builds the indexes that are missing, once nearly all ids are fetched. A failure makes queries slow and loses no data, so it
-/// is only a warning.
-async fn build_indexes(session: &mut Session<'_>, max_item: i64) {
-    let mut conn = match database::connection(&session.pool) {
-        Ok(conn) => conn,
-        Err(error) => return warn_of_missing_indexes(error),
-    };
-    let everything = Range {
-        lo: 1,
-        hi: max_item,
-    };
-    let missing = RemainingIds::plan(&mut conn, everything, Refetch::default()).and_then(|left| {
-        if left.len() as u64 <= everything.count() / INDEX_FRACTION {
-            indexes::missing(&mut conn)
-        } else {
-            Ok(Vec::new())
-        }
+/// is only a warning. A signal ends the process.
+async fn build_indexes(session: &Session<'_>, max_item: i64) {
+    let missing = database::with_connection(&session.pool, move |conn| {
+        while_locked(|| missing_indexes(conn, max_item)).map_err(CommandError::new)
     });
-    let missing = missing.unwrap_or_default();
+    let missing = missing.await.unwrap_or_default();
     if missing.is_empty() {
         return;
     }
     session.print_note("building the indexes by parent, author, time, type and score; Ctrl-C leaves that to the next backfill");
-    let building = actix_rt::task::spawn_blocking(move || indexes::build(&mut conn, &missing));
-    match session.signals.or_end_process(building).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => warn_of_missing_indexes(error),
-        Err(panic) => warn_of_missing_indexes(panic),
+    let built = database::with_connection(&session.pool, move |conn| {
+        while_locked(|| indexes::build(conn, &missing)).map_err(CommandError::new)
+    });
+    if let Err(error) = built.await {
+        warn!("the indexes cannot be built: {error}; the next backfill tries again");
     }
 }
 
-fn warn_of_missing_indexes(error: impl std::fmt::Display) {
-    warn!("the indexes cannot be built: {error}; the next backfill tries again");
+/// The indexes to build now. None as long as many ids are left.
+fn missing_indexes(conn: &mut SqliteConnection, max_item: i64) -> QueryResult<Vec<Index>> {
+    let everything = Range {
+        lo: 1,
+        hi: max_item,
+    };
+    let left = RemainingIds::plan(conn, everything, Refetch::default())?;
+    if left.len() as u64 <= everything.count() / INDEX_FRACTION {
+        indexes::missing(conn)
+    } else {
+        Ok(Vec::new())
+    }
 }

@@ -28,19 +28,20 @@ pub(super) fn command(list: List) -> Command {
 /// Reads a list, stores it whole, and fetches its first items.
 pub(super) async fn run(options: &Options, list: List) -> Result<ExitStatus, CommandError> {
     let mut session = Session::open(options).await?;
-    let reading = list.read(&session.client, &session.source);
-    let read = session.signals.or_end_process(reading).await;
+    let read = list.read(&session.client, &session.source).await;
     let mut ids = read.map_err(|error| session.explain(error))?;
-    let mut conn = database::connection(&session.pool)?;
-    while_locked(|| list.keep(&mut conn, &ids)).map_err(|error| {
-        CommandError(format!(
-            "the list cannot be written to the database: {error}"
-        ))
-    })?;
-    drop(conn);
+    let whole_list = ids.clone();
+    database::with_connection(&session.pool, move |conn| {
+        while_locked(|| list.keep(conn, &whole_list)).map_err(|error| {
+            CommandError(format!(
+                "the list cannot be written to the database: {error}"
+            ))
+        })
+    })
+    .await?;
     options.limit.apply_to(&mut ids);
     let finished = session
         .run(list.name(), HnSink::new(), stream::iter(ids.clone()))
         .await?;
-    Ok(finished.print_with_top(&session, &ids))
+    Ok(finished.print_with_top(&session, &ids).await)
 }

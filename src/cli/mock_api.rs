@@ -6,7 +6,7 @@ use clap::{Arg, ArgMatches, Command};
 
 use super::{
     exit::{CommandError, ExitStatus},
-    signals::Signals,
+    signals::Drain,
     terminal::write_stdout,
 };
 use crate::mock_api::{Faults, LatencyRange, MockApi};
@@ -127,7 +127,7 @@ fn parse<T: FromStr>(name: &str, text: &str, allowed: &str) -> Result<T, String>
 
 /// Serves until a signal comes. That is the orderly end of this command, so the exit code is 0.
 pub(super) async fn run(MockApiArgs(api): MockApiArgs) -> Result<ExitStatus, CommandError> {
-    let mut signals = Signals::listen()?;
+    let mut drain = Drain::begin();
     let port = api.port;
     let running = api.start().await.map_err(|error| match error.kind() {
         ErrorKind::InvalidInput => CommandError::new(error),
@@ -139,7 +139,7 @@ pub(super) async fn run(MockApiArgs(api): MockApiArgs) -> Result<ExitStatus, Com
         writeln!(out, "{}", running.url())?;
         out.flush()
     });
-    signals.next().await;
+    drain.first_signal().await;
     running.stop().await;
     Ok(ExitStatus::Complete)
 }

@@ -37,22 +37,49 @@ mod progress;
 mod metrics_server;
 mod logger;
 
-use std::{panic, process::ExitCode};
+use std::{mem, panic, process::ExitCode};
+
+use tokio::runtime::Builder;
 
 use self::{
     args::{Invocation, Subcommand},
     exit::{CommandError, ExitStatus},
 };
+use crate::ingest::config::WORKERS_MAX;
+
+/// Threads for work that blocks, made when they are needed. Every worker may keep one busy for as long as a name server does not
+/// answer, and the database must still find one.
+const BLOCKING_THREADS: usize = WORKERS_MAX + 64;
 
 /// The whole program, from its arguments to its exit code.
 pub fn main() -> ExitCode {
+    if let Err(CommandError(message)) = signals::listen() {
+        terminal::print_message(message);
+        return ExitStatus::BadInput.into();
+    }
+    logger::install();
     let invocation = match args::parse() {
         Ok(invocation) => invocation,
         Err(exit_code) => return exit_code,
     };
-    logger::install();
     suggestions::warn_of_unknown_variables();
-    actix_rt::System::new().block_on(run_in_a_task(invocation))
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            terminal::print_message(format_args!("the program cannot start: {error}"));
+            return ExitStatus::BadInput.into();
+        }
+    };
+    let system = actix_rt::System::with_tokio_rt(|| runtime);
+    let exit_code = system.block_on(run_in_a_task(invocation));
+    // Dropping the runtime would wait for its blocking threads, and one of them may still wait for a name server that does not answer.
+    // Every command closes by itself what must be closed.
+    mem::forget(system);
+    exit_code
 }
 
 /// Runs the command in a task of its own.

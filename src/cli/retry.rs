@@ -14,7 +14,7 @@ use super::{
 use crate::{
     hn::{HnSink, failures},
     ingest::{FailureKind, UnknownKind},
-    store::sqlite::SqlitePool,
+    store::sqlite::{SqlitePool, while_locked},
 };
 
 const COMMAND: &str = "retry";
@@ -58,7 +58,8 @@ impl RetryArgs {
 
 pub(super) async fn run(options: &Options, args: RetryArgs) -> Result<ExitStatus, CommandError> {
     // Without a database there is nothing to retry, and the session would create one.
-    drop(database::open_existing(&options.database_path())?);
+    let path = options.database_path();
+    database::blocking(move || database::require_existing(&path)).await?;
     let mut session = Session::open(options).await?;
     let error = IdStreamError::default();
     let ids = failed_ids(session.pool.clone(), args.kinds, error.clone());
@@ -87,11 +88,11 @@ fn failed_ids(
         let kinds = kinds.clone();
         let error = error.clone();
         async move {
-            let reading = actix_rt::task::spawn_blocking(move || read_page(&pool, &kinds, after));
-            let read = reading
-                .await
-                .unwrap_or_else(|panic| Err(CommandError::new(panic)));
-            match read {
+            let reading = database::with_connection(&pool, move |conn| {
+                while_locked(|| failures::page(conn, &kinds, after, PAGE))
+                    .map_err(CommandError::new)
+            });
+            match reading.await {
                 Ok(ids) => ids.last().copied().map(|last| (ids, last)),
                 Err(CommandError(message)) => {
                     error.set(message);
@@ -101,13 +102,4 @@ fn failed_ids(
         }
     });
     pages.flat_map(stream::iter)
-}
-
-fn read_page(
-    pool: &SqlitePool,
-    kinds: &[FailureKind],
-    after: i64,
-) -> Result<Vec<i64>, CommandError> {
-    let mut conn = database::connection(pool)?;
-    failures::page(&mut conn, kinds, after, PAGE).map_err(CommandError::new)
 }

@@ -1,6 +1,6 @@
 //! One run of a command: it is recorded in the table `runs`, driven to its end, and reported.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use diesel::connection::SimpleConnection;
 use futures_util::Stream;
@@ -12,14 +12,23 @@ use super::{
     progress::ProgressDisplay,
     run_report::RunReport,
     session::Session,
-    signals,
+    signals::{self, Drain},
     terminal::print_message,
 };
 use crate::{
-    hn::{HnSink, runs, top_items},
+    hn::{
+        HnSink, runs,
+        top_items::{self, TopItem},
+    },
     ingest::{Builder, GaveUp, PipelineStopped, Report, Run},
-    store::sqlite::while_locked,
+    store::sqlite::{is_about_lock, while_locked, while_locked_and},
 };
+
+/// How long the storage may take to close its connections after a run. Usually it takes no time.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// After a signal, a lock is waited for no longer than this until the totals are recorded.
+const INTERRUPTED_LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// A run that is over.
 pub(super) struct FinishedRun {
@@ -29,12 +38,8 @@ pub(super) struct FinishedRun {
     /// `None` if the pipeline broke.
     report: Option<Report<i64>>,
     status: ExitStatus,
-}
-
-/// How a run ended, and the signal that interrupted it, if any.
-struct RunEnd {
-    report: Result<Report<i64>, PipelineStopped>,
-    signal: Option<u8>,
+    /// A signal does not end the process before the report is made.
+    drain: Drain,
 }
 
 impl Session<'_> {
@@ -45,7 +50,8 @@ impl Session<'_> {
         sink: HnSink,
         ids: impl Stream<Item = i64> + Send + 'static,
     ) -> Result<FinishedRun, CommandError> {
-        let row = self.record_start(command)?;
+        let row = self.record_start(command).await?;
+        let mut drain = Drain::begin();
         let pipeline = Builder::new(self.source.clone(), sink)
             .config(self.config.clone())
             .client(self.client.clone())
@@ -53,8 +59,10 @@ impl Session<'_> {
             .start()
             .await
             .map_err(CommandError::new)?;
-        let RunEnd { report, signal } = self.drive(pipeline.run_stream(ids)).await;
-        let mut report = match report {
+        let ended = self.drive(pipeline.run_stream(ids), &mut drain).await;
+        // Otherwise the process could end while the database is being closed, and leave its log behind.
+        let _ = pipeline.shutdown(CLOSE_WAIT).await;
+        let mut report = match ended {
             Ok(report) => report,
             Err(error) => {
                 print_message(error);
@@ -63,6 +71,7 @@ impl Session<'_> {
                     row,
                     report: None,
                     status: ExitStatus::CouldNotGoOn,
+                    drain,
                 });
             }
         };
@@ -72,68 +81,69 @@ impl Session<'_> {
         {
             report.gave_up.get_or_insert(GaveUp::StorageLost(why));
         }
-        self.record_end(row, &report);
+        self.record_end(row, &report).await;
         if let Some(why) = &report.gave_up {
             print_message(format_args!("{why}; {}", next_step(why)));
         }
         Ok(FinishedRun {
             command,
             row,
-            status: exit_status(&report, signal),
+            status: exit_status(&report, signals::noted()),
             report: Some(report),
+            drain,
         })
     }
 
-    fn record_start(&self, command: &str) -> Result<i64, CommandError> {
-        let mut conn = database::connection(&self.pool)?;
-        while_locked(|| runs::begin(&mut conn, command))
-            .map_err(|error| CommandError(format!("the database cannot be written: {error}")))
+    async fn record_start(&self, command: &'static str) -> Result<i64, CommandError> {
+        database::with_connection(&self.pool, move |conn| {
+            while_locked(|| runs::begin(conn, command))
+                .map_err(|error| CommandError(format!("the database cannot be written: {error}")))
+        })
+        .await
     }
 
-    /// Shows progress until the run is over. The first signal cancels the run, a second one ends the process.
-    async fn drive(&mut self, mut run: Run<i64>) -> RunEnd {
+    /// Shows progress until the run is over. A signal cancels the run.
+    async fn drive(
+        &self,
+        mut run: Run<i64>,
+        drain: &mut Drain,
+    ) -> Result<Report<i64>, PipelineStopped> {
         let _display = ProgressDisplay::of_run(self.options.progress, run.watch());
-        let mut signal = None;
-        loop {
-            tokio::select! {
-                report = &mut run => return RunEnd { report, signal },
-                number = self.signals.next() => {
-                    if signal.is_some() {
-                        signals::end_process(number);
-                    }
-                    signal = Some(number);
-                    run.cancel();
-                }
-            }
+        tokio::select! {
+            report = &mut run => return report,
+            _ = drain.first_signal() => run.cancel(),
         }
+        run.await
     }
 
     /// Records the run's totals. The report is printed even if this fails.
-    fn record_end(&self, row: i64, report: &Report<i64>) {
-        let recorded = database::connection(&self.pool).and_then(|mut conn| {
-            while_locked(|| runs::finish(&mut conn, row, &report.totals))
+    async fn record_end(&self, row: i64, report: &Report<i64>) {
+        let totals = report.totals.clone();
+        let recorded = database::with_connection(&self.pool, move |conn| {
+            while_locked_and(may_wait_for_lock, || runs::finish(conn, row, &totals))
                 .map_err(CommandError::new)?;
-            Ok(conn)
-        });
-        match recorded {
             // A checkpoint makes what the report calls stored survive a power cut. If it fails, the next run makes one.
-            Ok(mut conn) => {
-                if let Err(error) = conn.batch_execute("PRAGMA wal_checkpoint(PASSIVE)") {
-                    debug!("no checkpoint after the run: {error}");
-                }
+            if let Err(error) = conn.batch_execute("PRAGMA wal_checkpoint(PASSIVE)") {
+                debug!("no checkpoint after the run: {error}");
             }
-            Err(error) => warn!("the totals of this run are not in the table runs: {error}"),
+            Ok(())
+        });
+        if let Err(error) = recorded.await {
+            warn!("the totals of this run are not in the table runs: {error}");
         }
     }
 
     /// The best of these items that the run stored.
-    fn top_items(&self, row: i64, ids: &[i64]) -> Vec<top_items::TopItem> {
-        database::connection(&self.pool)
-            .and_then(|mut conn| top_items::read(&mut conn, row, ids).map_err(CommandError::new))
-            .unwrap_or_else(|error| {
-                warn!("the report lacks its top items, which cannot be read: {error}");
-                Vec::new()
-            })
+    async fn top_items(&self, row: i64, ids: &[i64]) -> Vec<TopItem> {
+        let ids = ids.to_vec();
+        let read = database::with_connection(&self.pool, move |conn| {
+            while_locked_and(may_wait_for_lock, || top_items::read(conn, row, &ids))
+                .map_err(CommandError::new)
+        });
+        read.await.unwrap_or_else(|error| {
+            warn!("the report lacks its top items, which cannot be read: {error}");
+            Vec::new()
+        })
     }
 }
 
@@ -144,16 +154,19 @@ impl FinishedRun {
     }
 
     /// Prints the report, with the best items of the list that was fetched.
-    pub(super) fn print_with_top(self, session: &Session<'_>, list: &[i64]) -> ExitStatus {
-        self.print_report(session, Some(list))
+    pub(super) async fn print_with_top(self, session: &Session<'_>, list: &[i64]) -> ExitStatus {
+        let top = session.top_items(self.row, list).await;
+        self.print_report(session, Some(top))
     }
 
-    fn print_report(self, session: &Session<'_>, list: Option<&[i64]>) -> ExitStatus {
+    fn print_report(self, session: &Session<'_>, top: Option<Vec<TopItem>>) -> ExitStatus {
+        // The reader of the report may keep the process waiting, so from here on a signal ends it.
+        drop(self.drain);
         if let Some(report) = &self.report {
             let report = RunReport {
                 command: self.command,
                 run: report,
-                top: list.map(|ids| session.top_items(self.row, ids)),
+                top,
             };
             report.print(session.options.format);
         }
@@ -161,7 +174,19 @@ impl FinishedRun {
     }
 }
 
+/// Whether to wait on for a lock at the end of a run, after this time.
+fn may_wait_for_lock(waited: Duration) -> bool {
+    signals::noted().is_none() || waited < INTERRUPTED_LOCK_WAIT
+}
+
 fn exit_status(report: &Report<i64>, signal: Option<u8>) -> ExitStatus {
+    if let Some(signal) = signal
+        && let Some(GaveUp::StorageLost(why)) = &report.gave_up
+        && is_about_lock(why)
+    {
+        // The lock would have been waited for.
+        return ExitStatus::Interrupted { signal };
+    }
     if report.gave_up.is_some() {
         ExitStatus::CouldNotGoOn
     } else if let Some(signal) = signal {

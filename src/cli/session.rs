@@ -1,8 +1,12 @@
-//! What every fetching command works with: the database, the API, the client and the signals.
+//! What every fetching command works with: the database, the API and the client.
 
 use super::{
-    database, exit::CommandError, metrics_server::MetricsServer, open_file_limit, options::Options,
-    progress, signals::Signals,
+    database::{self, OpenedDatabase},
+    exit::CommandError,
+    metrics_server::MetricsServer,
+    open_file_limit,
+    options::Options,
+    progress,
 };
 use crate::{
     hn::{HnSource, lists::ListError},
@@ -21,7 +25,6 @@ pub(super) struct Session<'a> {
     pub(super) pool: SqlitePool,
     /// Tells after a run whether the file that was opened is still there.
     pub(super) database_file: Option<FileIdentity>,
-    pub(super) signals: Signals,
     /// The API of `--demo`. It serves until the session is dropped.
     demo_api: Option<RunningMockApi>,
     /// Serves metrics until the session is dropped.
@@ -36,7 +39,8 @@ impl<'a> Session<'a> {
             workers: open_file_limit::allowed_workers(options),
             ..options.config.clone()
         };
-        let pool = database::open_or_create(&options.database_path(), options.demo)?;
+        let OpenedDatabase { pool, file } =
+            database::open_or_create(options.database_path(), options.demo).await?;
         let demo_api = if options.demo {
             Some(start_demo_api().await?)
         } else {
@@ -51,10 +55,8 @@ impl<'a> Session<'a> {
             source: HnSource::new(&api_url).map_err(CommandError::new)?,
             client: Client::new(&config),
             config,
-            database_file: FileIdentity::of(&mut *database::connection(&pool)?)
-                .map_err(CommandError::new)?,
+            database_file: file,
             pool,
-            signals: Signals::listen()?,
             demo_api,
             _metrics_server: metrics_server,
         })

@@ -16,10 +16,12 @@ use super::{
     exit::{CommandError, ExitStatus},
     ids::format_range,
     options::Options,
-    signals::Signals,
     terminal::{counted, print_report, printable},
 };
-use crate::hn::status::{OutermostItem, RunRow, Status};
+use crate::{
+    hn::status::{OutermostItem, RunRow, Status},
+    store::sqlite::{LOG_SUFFIX, beside, while_locked},
+};
 
 pub(super) fn command() -> Command {
     Command::new("status").about(
@@ -47,33 +49,31 @@ struct DiskSize {
 }
 
 pub(super) async fn run(options: &Options) -> Result<ExitStatus, CommandError> {
-    let mut signals = Signals::listen()?;
     let path = options.database_path();
-    let pool = database::open_existing(&path)?;
-    let reading = actix_rt::task::spawn_blocking(move || {
-        let mut conn = database::connection(&pool)?;
-        Status::read(&mut conn)
+    let read_path = path.clone();
+    let status = database::blocking(move || {
+        let mut conn = database::open_to_read(&read_path)?;
+        while_locked(|| Status::read(&mut conn))
             .map_err(|error| CommandError(format!("the database cannot be read: {error}")))
-    });
-    let read = signals.or_end_process(reading).await;
+    })
+    .await?;
     let report = StatusReport {
         command: "status",
         database: path.display().to_string(),
-        status: read.map_err(CommandError::new)??,
+        status,
         size: DiskSize::of(&path),
     };
-    print_report(options.format, &report, |out| report.write_text(out));
-    Ok(ExitStatus::Complete)
+    Ok(print_report(options.format, &report, |out| {
+        report.write_text(out)
+    }))
 }
 
 impl DiskSize {
     fn of(database: &Path) -> Self {
-        let mut wal = database.as_os_str().to_owned();
-        wal.push("-wal");
         let size = |path: &Path| fs::metadata(path).map_or(0, |data| data.len());
         Self {
             database: size(database),
-            wal: size(Path::new(&wal)),
+            wal: size(&beside(database, LOG_SUFFIX)),
         }
     }
 }

@@ -8,32 +8,36 @@ use std::{
 use log::warn;
 use serde::Serialize;
 
-use super::options::ReportFormat;
+use super::{exit::ExitStatus, options::ReportFormat};
 
-/// Writes to stdout. If it is closed, the output ends there without a message.
-pub(super) fn write_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+/// Writes to stdout. If its reader has closed it, the output ends there without a message.
+///
+/// The status is for commands whose work is only to print: [`ExitStatus::Incomplete`] if the output cannot be written.
+pub(super) fn write_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> ExitStatus {
     let mut out = io::stdout().lock();
     let written = write(&mut out).and_then(|()| out.flush());
-    if let Err(error) = written
-        && error.kind() != ErrorKind::BrokenPipe
-    {
-        warn!("cannot write to standard output: {error}");
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            warn!("cannot write to standard output: {error}");
+            ExitStatus::Incomplete
+        }
+        _ => ExitStatus::Complete,
     }
 }
 
-/// Prints a report to stdout: a line of JSON, or what `write_text` writes.
+/// Prints a report to stdout: a line of JSON, or what `write_text` writes. The status is that of [`write_stdout`].
 pub(super) fn print_report(
     format: ReportFormat,
     json: &impl Serialize,
     write_text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) {
+) -> ExitStatus {
     write_stdout(|out| match format {
         ReportFormat::Text => write_text(out),
         ReportFormat::Json => {
             serde_json::to_writer(&mut *out, json)?;
             writeln!(out)
         }
-    });
+    })
 }
 
 /// Prints a line to stderr. Unlike `eprintln!` it does not panic if stderr is closed.

@@ -19,7 +19,7 @@
 //!
 #![doc = include_str!("../../docs/tuning.md")]
 //!
-//! A host's own pool should set a busy timeout (the pool of [`sqlite::open`](crate::store::sqlite::open) waits for 5 s), and
+//! A host's own pool should set a busy timeout (the pool of [`sqlite::open`](crate::store::sqlite::open) waits for 1 s), and
 //! `synchronous=NORMAL` unless a power cut may not cost the last commits.
 //!
 //! # One arbiter or two

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use diesel::{
-    RunQueryDsl, SqliteConnection,
+    QueryResult, RunQueryDsl, SqliteConnection,
     dsl::{select, sql},
     migration::MigrationSource,
     sql_types::Bool,
@@ -62,12 +62,36 @@ pub fn run(conn: &mut SqliteConnection) -> Result<(), MigrateError> {
     })
 }
 
-/// Whether no migration is pending. Writes nothing.
-fn is_current(conn: &mut SqliteConnection) -> Result<bool, MigrateError> {
+/// Whether any of this program's migrations was ever run here, even one of a development version. Another program that uses Diesel
+/// has a table of migrations too. Writes nothing.
+///
+/// # Errors
+/// The database refuses.
+pub fn is_known(conn: &mut SqliteConnection) -> Result<bool, MigrateError> {
+    if !has_migrations_table(conn)? {
+        return Ok(false);
+    }
     let known = MigrationSource::<Sqlite>::migrations(&MIGRATIONS).map_err(MigrateError::Failed)?;
+    let applied = conn.applied_migrations().map_err(MigrateError::Failed)?;
+    Ok(applied.iter().any(|version| {
+        DISCARDED.contains(&&*version.to_string())
+            || known.iter().any(|known| known.name().version() == *version)
+    }))
+}
+
+/// Whether the database has a table of migrations. Diesel's look at the applied migrations would make one.
+fn has_migrations_table(conn: &mut SqliteConnection) -> QueryResult<bool> {
     let any = "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '__diesel_schema_migrations')";
-    // Diesel's look at the applied migrations would make the table.
-    if !select(sql::<Bool>(any)).get_result::<bool>(conn)? {
+    select(sql::<Bool>(any)).get_result(conn)
+}
+
+/// Whether no migration is pending. Writes nothing.
+///
+/// # Errors
+/// The database is from another version, or refuses.
+pub fn is_current(conn: &mut SqliteConnection) -> Result<bool, MigrateError> {
+    let known = MigrationSource::<Sqlite>::migrations(&MIGRATIONS).map_err(MigrateError::Failed)?;
+    if !has_migrations_table(conn)? {
         return Ok(false);
     }
     let applied = conn.applied_migrations().map_err(MigrateError::Failed)?;

@@ -100,6 +100,26 @@ pub enum StoreError {
         /// What the database says.
         source: Error,
     },
+    /// Another program has locked the file for longer than it is waited for.
+    #[error(
+        "cannot use the database {path}: {source}; end the program that has locked it, or name another file"
+    )]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// What the database says.
+        source: Error,
+    },
+    /// The file's log holds rows, and can only be read by a program that may write beside the file.
+    #[error(
+        "cannot read the database {path}: {log} beside it holds rows that can only be read together with a file that cannot be made there; let its owner run a command on it, or copy both files to a folder that you may write to"
+    )]
+    UnreadableLog {
+        /// The file.
+        path: PathBuf,
+        /// The log.
+        log: PathBuf,
+    },
     /// The pool has no connection to give, or the connection does not work.
     #[error("no connection to the database: {0}")]
     NoConnection(String),

@@ -1,15 +1,12 @@
 //! SQLite as a store: opening a file, waiting for its locks, and what its messages mean.
 
 mod classify;
+mod locks;
+mod file_name;
 mod file_identity;
+mod read_only;
 
-use std::{
-    ffi::OsStr,
-    fmt::Display,
-    path::Path,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{ffi::OsStr, path::Path, time::Duration};
 
 use diesel::{
     Connection, QueryResult, SqliteConnection,
@@ -18,9 +15,18 @@ use diesel::{
     result::Error,
 };
 
-use self::classify::{classify, ends_with_lock_message};
-pub use self::file_identity::FileIdentity;
-use super::{BUSY_WAIT_MAX, ErrorClass, Pool, StoreConnection, StoreError};
+pub use self::{
+    classify::is_about_lock,
+    file_identity::FileIdentity,
+    file_name::{LOG_SUFFIX, beside},
+    locks::{while_locked, while_locked_and},
+    read_only::{open_read_only, open_unlocked},
+};
+use self::{
+    classify::{classify, unusable},
+    file_name::file_name,
+};
+use super::{ErrorClass, Pool, StoreConnection, StoreError};
 
 /// A pool of SQLite connections.
 pub type SqlitePool = Pool<SqliteConnection>;
@@ -31,12 +37,10 @@ const CONNECTIONS_MAX: u32 = 4;
 /// Longer than the busy timeout of a connection. Otherwise the pool gives up while a connection still waits for a lock.
 const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long to wait before a locked statement is tried again.
-const LOCK_WAIT: Duration = Duration::from_millis(20);
-
-/// In this order: the statements after the busy timeout then wait for locks too.
+/// In this order: the statements after the busy timeout then wait for locks too. The timeout is short, because nothing can end this
+/// wait early. Whoever waits longer tries again, and looks between two attempts whether to go on.
 const PRAGMAS: [&str; 3] = [
-    "PRAGMA busy_timeout = 5000",
+    "PRAGMA busy_timeout = 1000",
     "PRAGMA foreign_keys = ON",
     "PRAGMA synchronous = NORMAL",
 ];
@@ -79,21 +83,18 @@ impl StoreConnection for SqliteConnection {
 }
 
 /// Opens a file as a pool, and creates the file if there is none: WAL, `synchronous=NORMAL`, foreign keys on, and a busy timeout
-/// of 5 s.
+/// of 1 s. Waits for up to a minute while another program has locked the file, so call it where blocking is allowed.
 ///
 /// # Errors
-/// The path is not UTF-8, the file cannot be opened, or it is not a database.
+/// The path is not UTF-8, the file cannot be opened, it is not a database, or it stays locked.
 pub fn open(path: &Path) -> Result<SqlitePool, StoreError> {
     let name = file_name(path)?;
-    let unusable = |source| StoreError::Use {
-        path: path.to_owned(),
-        source,
-    };
+    let unusable = |source| unusable(path, source);
     let mut first = SqliteConnection::establish(&name).map_err(|source| StoreError::Open {
         path: path.to_owned(),
         source,
     })?;
-    set_pragmas(&mut first).map_err(unusable)?;
+    while_locked(|| set_pragmas(&mut first)).map_err(unusable)?;
     // When several programs open a fresh file at once, the switch to WAL can find it locked without waiting. Reading the schema
     // shows right away whether SQLite can make its files beside the database.
     while_locked(|| first.batch_execute("PRAGMA journal_mode = WAL")).map_err(unusable)?;
@@ -113,19 +114,6 @@ pub fn open(path: &Path) -> Result<SqlitePool, StoreError> {
         .map_err(|error| StoreError::NoConnection(error.to_string()))
 }
 
-/// The text that SQLite opens `path` by.
-fn file_name(path: &Path) -> Result<String, StoreError> {
-    let text = path.to_str().ok_or_else(|| StoreError::NotUtf8 {
-        path: path.to_owned(),
-    })?;
-    // SQLite reads some names as URIs or as memory. A path that begins with a folder is always a file.
-    Ok(if path.is_relative() {
-        format!("./{text}")
-    } else {
-        text.to_owned()
-    })
-}
-
 #[derive(Debug)]
 struct SetPragmas;
 
@@ -139,27 +127,6 @@ fn set_pragmas(conn: &mut SqliteConnection) -> QueryResult<()> {
     PRAGMAS
         .iter()
         .try_for_each(|pragma| conn.batch_execute(pragma))
-}
-
-/// Tries `work` again while another connection holds a lock, for up to a minute. Blocks the thread meanwhile.
-///
-/// A connection's busy timeout does not cover every lock, and is shorter.
-///
-/// # Errors
-/// The last error of `work`.
-pub fn while_locked<T, E: Display>(mut work: impl FnMut() -> Result<T, E>) -> Result<T, E> {
-    let began = Instant::now();
-    loop {
-        match work() {
-            Err(error)
-                if began.elapsed() < BUSY_WAIT_MAX
-                    && ends_with_lock_message(&error.to_string()) =>
-            {
-                thread::sleep(LOCK_WAIT);
-            }
-            done => return done,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -181,15 +148,6 @@ mod tests {
             "{error}"
         );
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn a_name_that_sqlite_reads_as_a_uri_or_as_memory_is_a_file_all_the_same() {
-        for name in [":memory:", "file:x?mode=ro", ""] {
-            assert_eq!(file_name(Path::new(name)).unwrap(), format!("./{name}"));
-        }
-        let absolute = Path::new("/tmp/hn.db");
-        assert_eq!(file_name(absolute).unwrap(), "/tmp/hn.db");
     }
 
     #[test]

@@ -11,10 +11,16 @@ mod text_report;
 mod flags_and_variables;
 mod refused_input;
 
+// Database files that are not as usual.
+mod foreign_databases;
+mod locked_databases;
+mod read_only_mirrors;
+
 // What goes wrong.
 mod api_faults;
 mod https_trust;
 mod signals_and_streams;
+mod machine_limits;
 mod killed_runs;
 mod flat_memory;
 

@@ -5,7 +5,7 @@ use std::{fs::OpenOptions, io::Write, process::Stdio};
 use hn_ingest::test_util::{Latch, Reply};
 use serde_json::json;
 
-use crate::common::{Api, Sandbox, counts, id_of, story};
+use crate::common::{Api, Call, Sandbox, counts, id_of, story};
 
 /// An API with a list of 50 stories that answers an item once its gate is open.
 struct HeldApi {
@@ -37,7 +37,7 @@ impl HeldApi {
 
 #[test]
 fn a_signal_lets_requests_in_flight_finish_and_reports_what_was_stored() {
-    for (name, code) in [("INT", 130), ("TERM", 143)] {
+    for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let sandbox = Sandbox::new();
         let HeldApi { api, first, .. } = HeldApi::new();
         let args = ["top", "--limit", "0", "--workers", "4", "--drain", "5s"];
@@ -143,6 +143,84 @@ fn a_second_signal_ends_the_process_at_once() {
 }
 
 #[test]
+fn a_second_signal_of_another_kind_ends_the_process_at_once() {
+    let sandbox = Sandbox::new();
+    let HeldApi { api, .. } = HeldApi::new();
+    let args = ["top", "--drain", "1h", "--timeout", "1h"];
+    let mut running = sandbox.call_with(&api, &args).start();
+    api.0.wait_in_flight(16);
+    running.signal("INT");
+    running.signal_until_it_ends("HUP");
+    assert!(matches!(running.wait().code, Some(129 | 130)));
+}
+
+#[test]
+fn a_signal_that_is_sent_twice_at_once_is_one() {
+    let sandbox = Sandbox::new();
+    let HeldApi { api, first, .. } = HeldApi::new();
+    let args = ["top", "--workers", "4", "--drain", "5s"];
+    let running = sandbox.call_with(&api, &args).start();
+    api.0.wait_in_flight(4);
+    running.signal_twice_at_once("INT");
+    first.open();
+    let report = running.wait().exits(130).report();
+    assert_eq!(counts(&report), [4, 0, 0, 16]);
+}
+
+#[test]
+fn a_program_that_is_started_by_nohup_goes_on_without_its_terminal() {
+    let sandbox = Sandbox::new();
+    let HeldApi { api, first, .. } = HeldApi::new();
+    let args = ["top", "--workers", "4", "--api-url", &api.url()];
+    let running = Call::new("/bin/sh", &sandbox)
+        .args(&["-c", "trap '' HUP && exec \"$0\" \"$@\""])
+        .args(&[env!("CARGO_BIN_EXE_hn-ingest")])
+        .args(&args)
+        .args(&["--format", "json"])
+        .start();
+    api.0.wait_in_flight(4);
+    running.signal("HUP");
+    // Had the first signal counted, this one would end the process without a report.
+    running.signal("TERM");
+    first.open();
+    let report = running.wait().exits(143).report();
+    assert_eq!(counts(&report), [4, 0, 0, 16]);
+}
+
+#[test]
+fn a_second_signal_ends_a_process_whose_stderr_is_not_read() {
+    let sandbox = Sandbox::new();
+    let HeldApi { api, .. } = HeldApi::new();
+    let (unread, mut stderr) = std::io::pipe().unwrap();
+    // As much as a pipe takes.
+    stderr.write_all(&[b'x'; 64 * 1024]).unwrap();
+    let args = ["top", "--drain", "1h", "--timeout", "1h"];
+    let mut running = sandbox
+        .call_with(&api, &args)
+        .env("RUST_LOG", "debug")
+        .env("INGEST_PROGRESS", "always")
+        .stderr(stderr)
+        .start();
+    api.0.wait_for(|stats| stats.requests > 0);
+    running.signal_until_it_ends("INT");
+    running.wait().exits(130);
+    drop(unread);
+}
+
+#[test]
+fn the_first_signal_ends_a_report_that_is_not_read() {
+    let sandbox = Sandbox::new();
+    sandbox.ingest(&Api::of_stories(), &["items", "1"]).exits(0);
+    let (unread, mut stdout) = std::io::pipe().unwrap();
+    stdout.write_all(&[b'x'; 64 * 1024]).unwrap();
+    let running = sandbox.call(&["status"]).stdout(stdout).start();
+    running.wait_until_a_pipe_blocks_it();
+    running.signal("TERM");
+    running.wait().exits(143);
+    drop(unread);
+}
+
+#[test]
 fn a_signal_while_the_list_is_read_ends_the_process_at_once() {
     let sandbox = Sandbox::new();
     let api = Api::new();
@@ -219,7 +297,33 @@ fn a_full_stdout_causes_a_warning_and_nothing_is_lost() {
         finished.stderr.contains("WARN") && finished.stderr.contains("standard output"),
         "{finished:?}"
     );
+    assert_eq!(finished.code, Some(0), "the work was done");
     assert_eq!(sandbox.db("hn.db").column("id", "items"), json!([1]));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_command_whose_work_is_to_print_fails_if_it_cannot() {
+    let sandbox = Sandbox::new();
+    sandbox.ingest(&Api::of_stories(), &["items", "1"]).exits(0);
+    for args in [
+        &["status"][..],
+        &["status", "--format", "json"],
+        &["verify"],
+        &["--help"],
+        &["status", "--help"],
+        &["--version"],
+    ] {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let finished = sandbox.call(args).stdout(full).run().exits(1);
+        let said = finished.stderr.contains("cannot write to standard output");
+        assert!(said, "{args:?}: {finished:?}");
+        // A reader that has seen enough is no fault.
+        let (reader, closed) = std::io::pipe().unwrap();
+        drop(reader);
+        let finished = sandbox.call(args).stdout(closed).run().exits(0);
+        assert_eq!(finished.stderr, "", "{args:?}");
+    }
 }
 
 #[test]

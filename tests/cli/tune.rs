@@ -1,11 +1,11 @@
 //! `tune`: the sweep, its report, the requests that it sends, and when it stops.
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use hn_ingest::test_util::{Latch, Reply};
 use serde_json::{Value, json};
 
-use crate::common::{Api, Call, Finished, Sandbox, id_of, story, words};
+use crate::common::{Api, Call, Finished, Sandbox, id_of, story, wait_until, words};
 
 /// A sweep in short steps, with a JSON report. The steps are longer than a busy machine may stall.
 const SHORT: [&str; 5] = ["tune", "--step-time", "1s", "--format", "json"];
@@ -259,6 +259,71 @@ fn an_interrupted_sweep_reports_what_it_has_and_leaves_no_file_behind() {
         "no step was finished: {finished:?}"
     );
     assert_eq!(fs::read_dir(sandbox.path("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_sweep_leaves_no_file_behind_however_signals_end_it() {
+    for name in ["INT", "TERM", "HUP"] {
+        let sandbox = Sandbox::new();
+        let api = api_with_largest_id();
+        api.0.otherwise(|_| Reply::hang());
+        fs::create_dir(sandbox.path("tmp")).unwrap();
+        let mut running = sandbox
+            .call(&words(
+                "tune --steps 1 --step-time 1h --live --rate 100 --drain 1h --timeout 1h",
+            ))
+            .args(&["--api-url", &api.url()])
+            .env("TMPDIR", sandbox.path("tmp"))
+            .start();
+        api.0.wait_for(|stats| stats.requests > 1);
+        assert_eq!(fs::read_dir(sandbox.path("tmp")).unwrap().count(), 1);
+        running.signal_until_it_ends(name);
+        assert_eq!(
+            fs::read_dir(sandbox.path("tmp")).unwrap().count(),
+            0,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_sweep_deletes_what_one_that_was_killed_left_behind() {
+    let sandbox = Sandbox::new();
+    let api = api_with_largest_id();
+    let folder = sandbox.path("tmp");
+    fs::create_dir(&folder).unwrap();
+    let names = || -> BTreeSet<_> {
+        let entries = fs::read_dir(&folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect()
+    };
+    let start = || {
+        let before = names();
+        let running = sandbox
+            .call(&words("tune --steps 1 --step-time 1h --live --rate 100"))
+            .args(&["--api-url", &api.url()])
+            .env("TMPDIR", &folder)
+            .start();
+        wait_until("it has made a folder", || !names().is_subset(&before));
+        running
+    };
+    let killed = start();
+    // Its folder is locked once its database is there.
+    wait_until("it has a database", || {
+        names()
+            .iter()
+            .all(|name| folder.join(name).join("tune.db").exists())
+    });
+    let left_behind = names();
+    killed.signal("KILL");
+    killed.wait();
+    let pair = [start(), start()];
+    assert_eq!(names().len(), 2);
+    assert!(names().is_disjoint(&left_behind));
+    for running in pair {
+        running.signal("INT");
+        running.wait().exits(130);
+    }
+    assert!(names().is_empty());
 }
 
 #[test]

@@ -1,56 +1,118 @@
-//! Opening the database of a command.
+//! Opening the database of a command, and working with it where blocking is allowed.
 
 pub(super) mod location;
+mod look;
 mod owner;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use diesel::{
     SqliteConnection,
     r2d2::{ConnectionManager, PooledConnection},
 };
 
+use self::{look::look, owner::Owner};
 use super::exit::CommandError;
 use crate::{
     hn::migrations,
-    store::sqlite::{self, SqlitePool, while_locked},
+    store::sqlite::{self, FileIdentity, SqlitePool, while_locked},
 };
 
 /// A connection from the pool. It goes back to the pool when it is dropped.
-type Connection = PooledConnection<ConnectionManager<SqliteConnection>>;
+pub(super) type Connection = PooledConnection<ConnectionManager<SqliteConnection>>;
+
+/// A database that was opened to fetch into.
+pub(super) struct OpenedDatabase {
+    pub(super) pool: SqlitePool,
+    /// `None` for a database that is in no file.
+    pub(super) file: Option<FileIdentity>,
+}
 
 /// Opens a database to fetch into. Creates the file if it does not exist.
-pub(super) fn open_or_create(path: &Path, demo: bool) -> Result<SqlitePool, CommandError> {
-    let pool = sqlite::open(path).map_err(CommandError::new)?;
-    let mut conn = connection(&pool)?;
-    prepare(&mut conn, demo)
-        .map_err(|CommandError(why)| CommandError(format!("{}: {why}", path.display())))?;
-    Ok(pool)
+pub(super) async fn open_or_create(
+    path: PathBuf,
+    demo: bool,
+) -> Result<OpenedDatabase, CommandError> {
+    blocking(move || {
+        look(&path)?;
+        let pool = sqlite::open(&path).map_err(CommandError::new)?;
+        let mut conn = connection(&pool)?;
+        prepare(&mut conn, demo)
+            .map_err(|CommandError(why)| CommandError(format!("{}: {why}", path.display())))?;
+        let file = FileIdentity::of(&mut conn).map_err(CommandError::new)?;
+        drop(conn);
+        Ok(OpenedDatabase { pool, file })
+    })
+    .await
 }
 
 fn prepare(conn: &mut SqliteConnection, demo: bool) -> Result<(), CommandError> {
-    owner::refuse_other_programs(conn)?;
+    while_locked(|| Owner::read(conn))?.refuse_other()?;
     while_locked(|| migrations::run(conn)).map_err(CommandError::new)?;
     while_locked(|| owner::mark(conn, demo))
 }
 
-/// Opens a database for a command that makes no sense without one. Never creates the file.
-pub(super) fn open_existing(path: &Path) -> Result<SqlitePool, CommandError> {
+/// Refuses a database that does not exist, is empty, or belongs to another program.
+pub(super) fn require_existing(path: &Path) -> Result<(), CommandError> {
     let name = path.display();
-    if !path.is_file() {
-        return Err(CommandError(format!(
+    match look(path)? {
+        Owner::Nobody if path.exists() => {
+            Err(CommandError(format!("{name}: {}", owner::HOLDS_NO_ITEMS)))
+        }
+        Owner::Nobody => Err(CommandError(format!(
             "there is no database {name}; `hn-ingest backfill` makes one of everything and `hn-ingest top` a small one, or name another with --database"
-        )));
+        ))),
+        _ => Ok(()),
     }
-    let pool = sqlite::open(path).map_err(CommandError::new)?;
-    let mut conn = connection(&pool)?;
-    owner::require_items_table(&mut conn)
-        .and_then(|()| while_locked(|| migrations::run(&mut conn)).map_err(CommandError::new))
-        .map_err(|CommandError(why)| CommandError(format!("{name}: {why}")))?;
-    Ok(pool)
 }
 
+/// Opens a database to change what is in it. Never creates the file. To be called where blocking is allowed.
+pub(super) fn open_existing(path: &Path) -> Result<Connection, CommandError> {
+    require_existing(path)?;
+    let pool = sqlite::open(path).map_err(CommandError::new)?;
+    let mut conn = connection(&pool)?;
+    let prepared = while_locked(|| owner::require_items_table(&mut conn))
+        .and_then(|()| while_locked(|| migrations::run(&mut conn)).map_err(CommandError::new));
+    prepared.map_err(|CommandError(why)| CommandError(format!("{}: {why}", path.display())))?;
+    Ok(conn)
+}
+
+/// Opens a database that need not be writable, to read it. To be called where blocking is allowed.
+pub(super) fn open_to_read(path: &Path) -> Result<SqliteConnection, CommandError> {
+    require_existing(path)?;
+    let mut conn = sqlite::open_read_only(path).map_err(CommandError::new)?;
+    let usable = while_locked(|| owner::require_items_table(&mut conn)).and_then(|()| {
+        let is_current = while_locked(|| migrations::is_current(&mut conn));
+        if is_current.map_err(CommandError::new)? {
+            return Ok(());
+        }
+        Err(CommandError::new(
+            "the database is from an earlier version of this program; a run on it brings it up to date, such as `hn-ingest top`",
+        ))
+    });
+    usable.map_err(|CommandError(why)| CommandError(format!("{}: {why}", path.display())))?;
+    Ok(conn)
+}
+
+/// A connection of the pool. To be called where blocking is allowed: a new connection waits for locks.
 pub(super) fn connection(pool: &SqlitePool) -> Result<Connection, CommandError> {
-    pool.get()
+    while_locked(|| pool.get())
         .map_err(|error| CommandError(format!("the database gives no connection: {error}")))
+}
+
+/// Works with a connection of the pool on a blocking thread.
+pub(super) async fn with_connection<T: Send + 'static>(
+    pool: &SqlitePool,
+    work: impl FnOnce(&mut SqliteConnection) -> Result<T, CommandError> + Send + 'static,
+) -> Result<T, CommandError> {
+    let pool = pool.clone();
+    blocking(move || work(&mut *connection(&pool)?)).await
+}
+
+/// Does work on a blocking thread. Whatever waits for a lock belongs there, so that the arbiter goes on.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, CommandError> + Send + 'static,
+) -> Result<T, CommandError> {
+    let done = actix_rt::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|panic| Err(CommandError::new(panic)))
 }

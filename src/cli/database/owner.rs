@@ -7,7 +7,7 @@ use diesel::{
     sql_query, sql_types::Integer,
 };
 
-use crate::cli::exit::CommandError;
+use crate::{cli::exit::CommandError, hn::migrations};
 
 /// The id of a file with real items: "HNin".
 const REAL: i32 = 0x484e_696e;
@@ -17,6 +17,8 @@ const DEMO: i32 = 0x484e_6465;
 const UNMARKED: i32 = 0;
 
 const OTHER_PROGRAM: &str = "this database belongs to another program; name another file";
+pub(super) const HOLDS_NO_ITEMS: &str =
+    "this database holds no Hacker News items; name another file";
 const HOLDS_REAL_ITEMS: &str = "this database holds real items, and a demo does not mix with them; leave out --database, or name another file";
 const HOLDS_DEMO_ITEMS: &str = "this database was filled by --demo, and real items do not mix with it; name another file, or add --demo";
 
@@ -25,36 +27,64 @@ const IS_EMPTY: &str =
     "SELECT NOT EXISTS (SELECT 1 FROM items) AND NOT EXISTS (SELECT 1 FROM lists)
     AND NOT EXISTS (SELECT 1 FROM absent) AND NOT EXISTS (SELECT 1 FROM failures) AS number";
 
-/// Whether there are tables, but not the one that every database of ours has.
-const HAS_ONLY_OTHER_TABLES: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%')
-    AND NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '__diesel_schema_migrations') AS number";
+const HAS_TABLES: &str =
+    "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%') AS number";
 
 const HAS_ITEMS_TABLE: &str =
     "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'items') AS number";
 
 const APPLICATION_ID: &str = "SELECT application_id AS number FROM pragma_application_id";
 
-/// Refuses a database of another program. To be called before the migrations, which would make tables in it.
-pub(super) fn refuse_other_programs(conn: &mut SqliteConnection) -> Result<(), CommandError> {
-    let is_ours = match read_number(conn, APPLICATION_ID).map_err(failed)? {
-        REAL | DEMO => true,
-        UNMARKED => read_number(conn, HAS_ONLY_OTHER_TABLES).map_err(failed)? == 0,
-        _ => false,
-    };
-    if is_ours {
-        Ok(())
-    } else {
-        Err(CommandError::new(OTHER_PROGRAM))
+/// Whose a database is, as far as its content tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// This program's.
+    Ours,
+    /// There is nothing in it.
+    Nobody,
+    /// Another program's.
+    Other,
+}
+
+impl Owner {
+    /// Whose a file with this `application_id` is. `None` if the number does not tell.
+    pub(super) fn of_application_id(id: i32) -> Option<Self> {
+        match id {
+            REAL | DEMO => Some(Self::Ours),
+            UNMARKED => None,
+            _ => Some(Self::Other),
+        }
+    }
+
+    /// Reads whose a database is. Writes nothing.
+    pub(super) fn read(conn: &mut SqliteConnection) -> Result<Self, CommandError> {
+        let id = read_number(conn, APPLICATION_ID).map_err(failed)?;
+        if let Some(owner) = Self::of_application_id(id) {
+            return Ok(owner);
+        }
+        if read_number(conn, HAS_TABLES).map_err(failed)? == 0 {
+            Ok(Self::Nobody)
+        } else if migrations::is_known(conn).map_err(CommandError::new)? {
+            Ok(Self::Ours)
+        } else {
+            Ok(Self::Other)
+        }
+    }
+
+    /// Refuses a database of another program.
+    pub(super) fn refuse_other(self) -> Result<Self, CommandError> {
+        match self {
+            Self::Other => Err(CommandError::new(OTHER_PROGRAM)),
+            owner => Ok(owner),
+        }
     }
 }
 
-/// Refuses a database without a table of items, or of another program.
+/// Refuses a database without a table of items.
 pub(super) fn require_items_table(conn: &mut SqliteConnection) -> Result<(), CommandError> {
-    refuse_other_programs(conn)?;
+    Owner::read(conn)?.refuse_other()?;
     if read_number(conn, HAS_ITEMS_TABLE).map_err(failed)? == 0 {
-        return Err(CommandError::new(
-            "this database holds no Hacker News items; name another file",
-        ));
+        return Err(CommandError::new(HOLDS_NO_ITEMS));
     }
     Ok(())
 }

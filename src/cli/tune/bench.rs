@@ -1,7 +1,7 @@
 //! Measures one worker count: an API and a client for the whole sweep, and for each step a pipeline and a database of its own.
 
 use std::{
-    path::Path,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -9,7 +9,6 @@ use futures_util::{
     future::Either,
     stream::{self, Stream},
 };
-use tempfile::TempDir;
 use tokio::time::MissedTickBehavior;
 
 use super::{
@@ -17,16 +16,17 @@ use super::{
     rate_meter::RateMeter,
     step::{Step, failed_attempts},
     stop_reason::StopReason,
+    temporary_folder::{self, TemporaryFolder},
     tested_api::TestedApi,
     wording,
 };
 use crate::{
     cli::{
-        database::connection,
+        database::{blocking, connection},
         exit::CommandError,
         options::{Options, ProgressMode},
         progress::{ProgressDisplay, ProgressView},
-        signals::{self, Signals},
+        signals::Drain,
     },
     hn::{HnSink, HnSource, lists, migrations},
     ingest::{Builder, Client, Config, Pipeline, Run, RunWatch},
@@ -36,6 +36,8 @@ use crate::{
 
 /// The first part of a step, one in this many, opens connections and fills batches. It is not counted.
 const RAMP_FRACTION: u32 = 5;
+/// How long the storage may take to close its database after a step.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
 /// How often the counters of a run are read.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -75,8 +77,8 @@ impl Bench {
         args: &TuneArgs,
         api: &TestedApi,
         most_workers: usize,
-        signals: &mut Signals,
     ) -> Result<Self, CommandError> {
+        temporary_folder::delete_abandoned();
         let (url, embedded_api) = match api {
             TestedApi::Live { url } => (url.clone(), None),
             TestedApi::Embedded { latency } => {
@@ -104,8 +106,7 @@ impl Bench {
             ..options.config.clone()
         };
         let client = Client::new(&config);
-        let reading = lists::max_item(&client, &source);
-        let read = signals.or_end_process(reading).await;
+        let read = lists::max_item(&client, &source).await;
         let max_item = read.map_err(|error| {
             if api.is_live() {
                 CommandError(format!(
@@ -128,22 +129,19 @@ impl Bench {
     }
 
     /// Ingests with this many workers for the time of a step.
-    pub(super) async fn measure(
-        &self,
-        workers: usize,
-        signals: &mut Signals,
-    ) -> Result<StepResult, CommandError> {
-        // Declared first, so that it is deleted after the pipeline has closed its database.
-        let folder = temporary_folder()?;
-        let database = folder.path().join("tune.db");
-        let mut folder = Some(folder);
-        let pipeline = self.start_pipeline(workers, &database).await?;
+    pub(super) async fn measure(&self, workers: usize) -> Result<StepResult, CommandError> {
+        let mut drain = Drain::begin();
+        let folder = TemporaryFolder::new()?;
+        let pipeline = self.start_pipeline(workers, folder.database()).await?;
         let run = pipeline.run_stream(self.ids());
         let watch = run.watch();
         let StepEnd {
             items_per_second,
             stop_reason,
-        } = self.drive(run, workers, signals, &mut folder).await;
+        } = self.drive(run, workers, &mut drain).await;
+        // A database that is still open could make files in the folder while it is being deleted.
+        let _ = pipeline.shutdown(CLOSE_WAIT).await;
+        drop(folder);
         if let Some(StopReason::PipelineBroken(_) | StopReason::Interrupted { .. }) = stop_reason {
             return Ok(StepResult {
                 step: None,
@@ -163,14 +161,8 @@ impl Bench {
     }
 
     /// Reads the counters of a run until the time of a step is over, the API should get no more requests, or a signal comes.
-    /// Then cancels the run and waits for its end. A second signal ends the process.
-    async fn drive(
-        &self,
-        mut run: Run<i64>,
-        workers: usize,
-        signals: &mut Signals,
-        folder: &mut Option<TempDir>,
-    ) -> StepEnd {
+    /// Then cancels the run and waits for its end.
+    async fn drive(&self, mut run: Run<i64>, workers: usize, drain: &mut Drain) -> StepEnd {
         let watch = run.watch();
         let started = Instant::now();
         let mut meter = RateMeter::new(self.step_time / RAMP_FRACTION);
@@ -178,16 +170,13 @@ impl Bench {
         let mut ticks = actix_rt::time::interval(SAMPLE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_cancelled = false;
+        let mut is_interrupted = false;
         let mut stop_reason = None;
         let report = loop {
             tokio::select! {
                 report = &mut run => break report,
-                signal = signals.next() => {
-                    if let Some(StopReason::Interrupted { .. }) = stop_reason {
-                        // The end of the process would leave the folder behind.
-                        drop(folder.take());
-                        signals::end_process(signal);
-                    }
+                signal = drain.first_signal(), if !is_interrupted => {
+                    is_interrupted = true;
                     stop_reason = Some(StopReason::Interrupted { signal });
                     is_cancelled = true;
                     run.cancel();
@@ -217,10 +206,14 @@ impl Bench {
     async fn start_pipeline(
         &self,
         workers: usize,
-        database: &Path,
+        database: PathBuf,
     ) -> Result<Pipeline<i64>, CommandError> {
-        let pool = sqlite::open(database).map_err(CommandError::new)?;
-        migrations::run(&mut *connection(&pool)?).map_err(CommandError::new)?;
+        let pool = blocking(move || {
+            let pool = sqlite::open(&database).map_err(CommandError::new)?;
+            migrations::run(&mut *connection(&pool)?).map_err(CommandError::new)?;
+            Ok(pool)
+        })
+        .await?;
         let config = Config {
             workers,
             ..self.config.clone()
@@ -264,15 +257,4 @@ impl Bench {
             }
         })
     }
-}
-
-fn temporary_folder() -> Result<TempDir, CommandError> {
-    tempfile::Builder::new()
-        .prefix("hn-ingest-tune-")
-        .tempdir()
-        .map_err(|error| {
-            CommandError(format!(
-                "no folder can be made for a temporary database: {error}; name another place with TMPDIR"
-            ))
-        })
 }

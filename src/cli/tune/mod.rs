@@ -8,6 +8,7 @@ mod tested_api;
 
 // Measuring.
 mod bench;
+mod temporary_folder;
 mod step;
 mod rate_meter;
 mod stop_reason;
@@ -33,12 +34,10 @@ use super::{
     metrics_server::MetricsServer,
     options::{Options, ReportFormat},
     progress::print_note,
-    signals::Signals,
     terminal::{counted, print_message, write_stdout},
 };
 
 pub(super) async fn run(options: &Options, args: TuneArgs) -> Result<ExitStatus, CommandError> {
-    let mut signals = Signals::listen()?;
     if args.live && options.config.rate == 0 {
         return Err(CommandError::new(
             "--live measures an API that others use too: say with --rate N (or INGEST_RATE) how many requests a second it may get",
@@ -51,7 +50,7 @@ pub(super) async fn run(options: &Options, args: TuneArgs) -> Result<ExitStatus,
     let counts = args.worker_counts.within_open_file_limit(!args.live)?;
     let api = TestedApi::new(options, &args);
     let most_workers = counts.last().copied().unwrap_or(1);
-    let bench = Bench::open(options, &args, &api, most_workers, &mut signals).await?;
+    let bench = Bench::open(options, &args, &api, most_workers).await?;
     print_note(options.progress, plan(options, &args, &api, counts.len()));
     let mut sweep = Sweep::new(api, options.config.rate);
     let is_text = options.format == ReportFormat::Text;
@@ -59,7 +58,7 @@ pub(super) async fn run(options: &Options, args: TuneArgs) -> Result<ExitStatus,
         write_stdout(report::write_head);
     }
     for workers in counts {
-        let StepResult { step, stop_reason } = bench.measure(workers, &mut signals).await?;
+        let StepResult { step, stop_reason } = bench.measure(workers).await?;
         if let Some(step) = step {
             if is_text {
                 write_stdout(|out| report::write_row(&step, out));
@@ -79,11 +78,11 @@ pub(super) async fn run(options: &Options, args: TuneArgs) -> Result<ExitStatus,
     }
     // The embedded API stops serving before the report.
     drop(bench);
-    report::print(&sweep, options.format);
-    Ok(exit_status(&sweep))
+    let printed = report::print(&sweep, options.format);
+    Ok(exit_status(&sweep, printed))
 }
 
-fn exit_status(sweep: &Sweep) -> ExitStatus {
+fn exit_status(sweep: &Sweep, printed: ExitStatus) -> ExitStatus {
     match &sweep.stop_reason {
         Some(StopReason::Interrupted { signal }) => ExitStatus::Interrupted { signal: *signal },
         Some(StopReason::PipelineBroken(why)) => {
@@ -91,7 +90,7 @@ fn exit_status(sweep: &Sweep) -> ExitStatus {
             ExitStatus::CouldNotGoOn
         }
         _ if sweep.knee().is_none() => ExitStatus::Incomplete,
-        _ => ExitStatus::Complete,
+        _ => printed,
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     cli::{
+        exit::ExitStatus,
         milliseconds::{LatencyMilliseconds, milliseconds},
         options::ReportFormat,
         terminal::print_report,
@@ -51,10 +52,10 @@ pub(super) fn write_row(step: &Step, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Prints the report at the end of a sweep. The text continues the table of steps.
-pub(super) fn print(sweep: &Sweep, format: ReportFormat) {
+pub(super) fn print(sweep: &Sweep, format: ReportFormat) -> ExitStatus {
     print_report(format, &SweepReport::new(sweep), |out| {
         write_text(sweep, out)
-    });
+    })
 }
 
 fn write_text(sweep: &Sweep, out: &mut dyn Write) -> io::Result<()> {

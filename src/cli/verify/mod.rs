@@ -3,18 +3,18 @@
 mod report;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use diesel::SqliteConnection;
 
 use self::report::VerifyReport;
 use super::{
     database,
     exit::{CommandError, ExitStatus},
     options::Options,
-    signals::Signals,
     terminal::print_report,
 };
 use crate::{
     hn::verify::{self, Fault, Verified},
-    store::sqlite::SqlitePool,
+    store::sqlite::while_locked,
 };
 
 pub(super) struct VerifyArgs {
@@ -46,17 +46,16 @@ struct CheckResult {
 }
 
 pub(super) async fn run(options: &Options, args: VerifyArgs) -> Result<ExitStatus, CommandError> {
-    let mut signals = Signals::listen()?;
     let path = options.database_path();
-    let checked = match database::open_existing(&path) {
-        Ok(pool) => {
-            let checking = actix_rt::task::spawn_blocking(move || check(&pool, args.repair));
-            let joined = signals.or_end_process(checking).await;
-            joined.map_err(CommandError::new)?
+    let checked_path = path.clone();
+    let checked = database::blocking(move || {
+        if args.repair {
+            check(&mut *database::open_existing(&checked_path)?, true)
+        } else {
+            check(&mut database::open_to_read(&checked_path)?, false)
         }
-        Err(error) => Err(error),
-    };
-    let result = checked.or_else(damage_as_fault)?;
+    });
+    let result = checked.await.or_else(damage_as_fault)?;
     let report = VerifyReport {
         command: "verify",
         database: path.display().to_string(),
@@ -64,22 +63,21 @@ pub(super) async fn run(options: &Options, args: VerifyArgs) -> Result<ExitStatu
         verified: result.verified,
         repaired: result.repaired,
     };
-    print_report(options.format, &report, |out| report.write_text(out));
+    let printed = print_report(options.format, &report, |out| report.write_text(out));
     if report.sound {
-        Ok(ExitStatus::Complete)
+        Ok(printed)
     } else {
         Ok(ExitStatus::Incomplete)
     }
 }
 
 /// Checks the database and repairs it on request. A damaged file is not repaired.
-fn check(pool: &SqlitePool, repair: bool) -> Result<CheckResult, CommandError> {
+fn check(conn: &mut SqliteConnection, repair: bool) -> Result<CheckResult, CommandError> {
     let failed = |error| CommandError(format!("the database cannot be checked: {error}"));
-    let mut conn = database::connection(pool)?;
-    let verified = verify::verify(&mut conn).map_err(failed)?;
+    let verified = while_locked(|| verify::verify(conn)).map_err(failed)?;
     let repaired = repair && verified.is_repairable();
     if repaired {
-        verify::repair(&mut conn).map_err(failed)?;
+        while_locked(|| verify::repair(conn)).map_err(failed)?;
     }
     Ok(CheckResult { verified, repaired })
 }

@@ -2,9 +2,11 @@
 //!
 //! Diesel gives a full disk, a lock and an I/O error the same kind. Only SQLite's message tells them apart.
 
+use std::path::Path;
+
 use diesel::result::{DatabaseErrorKind, Error};
 
-use crate::store::ErrorClass;
+use crate::store::{ErrorClass, StoreError};
 
 /// Messages of `sqlite3ErrStr` in SQLite's main.c: another connection has a lock.
 const BUSY: [&str; 3] = [
@@ -53,6 +55,21 @@ fn classify_message(message: &str) -> ErrorClass {
     } else {
         ErrorClass::Row
     }
+}
+
+/// Why a file that was opened cannot be used.
+pub(super) fn unusable(path: &Path, source: Error) -> StoreError {
+    let path = path.to_owned();
+    if classify(&source) == ErrorClass::Busy {
+        StoreError::Locked { path, source }
+    } else {
+        StoreError::Use { path, source }
+    }
+}
+
+/// Whether a text contains SQLite's message about a lock.
+pub fn is_about_lock(text: &str) -> bool {
+    BUSY.iter().any(|message| text.contains(message))
 }
 
 /// Whether an error's text is SQLite's message about a lock, or ends with it as the text of an error around it does.

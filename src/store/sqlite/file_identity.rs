@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use diesel::{QueryableByName, RunQueryDsl, SqliteConnection, sql_query, sql_types::Text};
+use diesel::{QueryableByName, RunQueryDsl, SqliteConnection, sql_query, sql_types::Binary};
 
 use crate::store::StoreError;
 
@@ -22,14 +22,16 @@ impl FileIdentity {
     pub fn of(conn: &mut SqliteConnection) -> Result<Option<Self>, StoreError> {
         #[derive(QueryableByName)]
         struct MainDatabase {
-            #[diesel(sql_type = Text)]
-            file: String,
+            #[diesel(sql_type = Binary)]
+            file: Vec<u8>,
         }
-        let main: MainDatabase =
-            sql_query("SELECT file FROM pragma_database_list WHERE name = 'main'")
-                .get_result(conn)
-                .map_err(|error| StoreError::NoConnection(error.to_string()))?;
-        let path = PathBuf::from(main.file);
+        // As bytes: the name of a folder above a relative path need not be UTF-8.
+        let main: MainDatabase = sql_query(
+            "SELECT CAST(file AS BLOB) AS file FROM pragma_database_list WHERE name = 'main'",
+        )
+        .get_result(conn)
+        .map_err(|error| StoreError::NoConnection(error.to_string()))?;
+        let path = path_of(main.file);
         if path.as_os_str().is_empty() {
             return Ok(None);
         }
@@ -61,6 +63,17 @@ impl FileIdentity {
             .then_some(())
             .ok_or_else(|| format!("the database file {path} is gone"))
     }
+}
+
+#[cfg(unix)]
+fn path_of(name: Vec<u8>) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    std::ffi::OsString::from_vec(name).into()
+}
+
+#[cfg(not(unix))]
+fn path_of(name: Vec<u8>) -> PathBuf {
+    String::from_utf8_lossy(&name).into_owned().into()
 }
 
 #[cfg(unix)]

@@ -3,7 +3,8 @@
 use std::{
     ffi::OsStr,
     fs,
-    path::PathBuf,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc,
     thread,
@@ -128,6 +129,24 @@ impl Call {
         }
     }
 
+    /// Without this, standard error is a pipe.
+    pub(crate) fn stderr(mut self, stderr: impl Into<Stdio>) -> Self {
+        self.0.stderr(stderr);
+        self
+    }
+
+    /// Without this, it runs in the sandbox.
+    pub(crate) fn folder(mut self, folder: &Path) -> Self {
+        self.0.current_dir(folder);
+        self
+    }
+
+    /// Runs it as another user. Only root may do this.
+    pub(crate) fn user(mut self, id: u32) -> Self {
+        self.0.uid(id).gid(id);
+        self
+    }
+
     /// Runs it to its end.
     pub(crate) fn run(self) -> Finished {
         self.start().wait()
@@ -156,7 +175,36 @@ impl Running {
 
     /// Sends a signal by its name, such as `INT`.
     pub(crate) fn signal(&self, name: &str) {
-        signal(self.id(), name);
+        signal(&[self.id()], name);
+    }
+
+    /// Sends a signal twice within microseconds, as `timeout` does.
+    pub(crate) fn signal_twice_at_once(&self, name: &str) {
+        signal(&[self.id(), self.id()], name);
+    }
+
+    /// Waits until it has this file open. It receives signals then.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn wait_for_open_file(&self, file: &Path) {
+        let folder = format!("/proc/{}/fd", self.id());
+        wait_until(&format!("{} is open", file.display()), || {
+            let files = fs::read_dir(&folder).unwrap();
+            files
+                .flatten()
+                .any(|open| fs::read_link(open.path()).is_ok_and(|path| path == file))
+        });
+    }
+
+    /// Waits until one of its threads is blocked by a full pipe.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn wait_until_a_pipe_blocks_it(&self) {
+        let folder = format!("/proc/{}/task", self.id());
+        wait_until("it is blocked by a pipe", || {
+            let threads = fs::read_dir(&folder).unwrap().flatten();
+            threads
+                .filter_map(|thread| fs::read_to_string(thread.path().join("wchan")).ok())
+                .any(|waits_in| waits_in.contains("pipe_write"))
+        });
     }
 
     /// Sends a signal again and again until the process ends. Signals of one kind that come close together count as one, so
@@ -180,7 +228,7 @@ impl Running {
         let (sender, receiver) = mpsc::channel();
         let waiter = thread::spawn(move || sender.send(child.wait_with_output()));
         let Ok(output) = receiver.recv_timeout(limit) else {
-            signal(id, "KILL");
+            signal(&[id], "KILL");
             let _ = waiter.join();
             panic!("it did not end within {limit:?}");
         };
@@ -197,9 +245,19 @@ impl Drop for Running {
     }
 }
 
-fn signal(id: u32, name: &str) {
+/// Waits until `condition` holds, for as long as a process may take.
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + HANG_LIMIT;
+    while !condition() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn signal(ids: &[u32], name: &str) {
     let sent = Command::new("/bin/kill")
-        .args([&format!("-{name}"), &id.to_string()])
+        .arg(format!("-{name}"))
+        .args(ids.iter().map(ToString::to_string))
         .stderr(Stdio::null())
         .status();
     sent.expect("the tests need /bin/kill");

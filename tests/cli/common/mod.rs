@@ -7,7 +7,7 @@ mod database;
 
 pub(crate) use self::{
     api::{Api, id_of, item_path, story},
-    binary::{Call, Running, Sandbox, words},
+    binary::{Call, Running, Sandbox, wait_until, words},
     database::foreign_database,
     finished::{Finished, counts},
 };

@@ -1,0 +1,76 @@
+//! Reading a database that need not be writable: a file of another user, in a folder of another user, or on a read-only mount.
+
+use std::{fs, path::Path};
+
+use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
+
+use super::{
+    classify::unusable,
+    file_name::{LOG_SUFFIX, beside, file_name},
+    locks::while_locked,
+};
+use crate::store::StoreError;
+
+/// SQLite's messages if it cannot make or write the files beside a database that it needs even for reading.
+const NEEDS_TO_WRITE: [&str; 2] = [
+    "unable to open database file",
+    "attempt to write a readonly database",
+];
+
+/// Opens a file for reading, and never creates it. Waits as [`open`](super::open) does while another program has locked the file.
+///
+/// Whoever may not write beside a database in WAL mode can still read it if a program that writes has it open, or if all of its
+/// content is in the file itself. The file must not change in the latter case, which a program that writes would prevent.
+///
+/// # Errors
+/// The path is not UTF-8, the file cannot be opened or is not a database, it stays locked, or part of its content is in a log
+/// that cannot be read.
+pub fn open_read_only(path: &Path) -> Result<SqliteConnection, StoreError> {
+    // SQLite opens the file for reading only if this process may not write to it.
+    match open_with(path, "mode=rw") {
+        Err(StoreError::Use { source, .. }) if NEEDS_TO_WRITE.contains(&&*source.to_string()) => {
+            let unfinished = [beside(path, LOG_SUFFIX), beside(path, "-journal")];
+            match unfinished.into_iter().find(|file| has_content(file)) {
+                Some(log) => Err(StoreError::UnreadableLog {
+                    path: path.to_owned(),
+                    log,
+                }),
+                None => open_unlocked(path),
+            }
+        }
+        opened => opened,
+    }
+}
+
+/// Opens a file for reading as it is at this moment: without locks, without a look at its log, and without any other file. It must
+/// not change meanwhile.
+///
+/// # Errors
+/// The path is not UTF-8, the file cannot be opened, or it is not a database.
+pub fn open_unlocked(path: &Path) -> Result<SqliteConnection, StoreError> {
+    open_with(path, "mode=ro&immutable=1")
+}
+
+fn open_with(path: &Path, parameters: &str) -> Result<SqliteConnection, StoreError> {
+    let url = format!("file:{}?{parameters}", escaped(&file_name(path)?));
+    let mut conn = SqliteConnection::establish(&url).map_err(|source| StoreError::Open {
+        path: path.to_owned(),
+        source,
+    })?;
+    // Reading the schema shows whether this is a database that can be read.
+    let pragmas =
+        "PRAGMA busy_timeout = 1000; PRAGMA query_only = ON; SELECT count(*) FROM sqlite_schema";
+    while_locked(|| conn.batch_execute(pragmas)).map_err(|error| unusable(path, error))?;
+    Ok(conn)
+}
+
+/// A file's name as a part of a URL. SQLite reads `%`, `?` and `#` as signs of its own.
+fn escaped(name: &str) -> String {
+    name.replace('%', "%25")
+        .replace('?', "%3f")
+        .replace('#', "%23")
+}
+
+fn has_content(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|data| data.len() > 0)
+}
