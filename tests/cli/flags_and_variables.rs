@@ -15,7 +15,7 @@ const CONTRACT: [(&str, &str, &str); 17] = [
     ),
     ("limit", "INGEST_LIMIT", "20"),
     ("workers", "INGEST_WORKERS", "16"),
-    ("mailbox", "INGEST_MAILBOX", "1"),
+    ("mailbox", "INGEST_MAILBOX", "0"),
     ("timeout", "INGEST_TIMEOUT", "5s"),
     ("attempts", "INGEST_ATTEMPTS", "4"),
     ("backoff", "INGEST_BACKOFF", "1s"),

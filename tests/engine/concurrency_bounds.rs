@@ -9,7 +9,7 @@ use std::{
 };
 
 use diesel::connection::SimpleConnection;
-use hn_ingest::test_util::Reply;
+use hn_ingest::test_util::{Latch, Reply};
 
 use crate::{
     fixture::Fixture,
@@ -70,6 +70,24 @@ fn no_id_waits_behind_another_while_a_fetcher_is_idle() {
         run.await.unwrap()
     });
     assert_eq!(report.totals.stored, 10);
+}
+
+#[test]
+fn a_slow_id_holds_up_no_other_whatever_the_mailbox() {
+    for mailbox in [0, 1, 10] {
+        let mut fixture = Fixture::new();
+        fixture.config.workers = 4;
+        fixture.config.mailbox = mailbox;
+        let latch = Latch::new();
+        fixture.on(3, [Reply::json("{}").held_by(&latch)]);
+        let report = in_system(async {
+            let run = fixture.pipeline().await.run(1..=40);
+            eventually("all others are stored", || run.progress().stored == 39).await;
+            latch.open();
+            run.await.unwrap()
+        });
+        assert_eq!(report.totals.stored, 40);
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod panicking_ids;
 mod cancel_and_shutdown;
 mod handle;
 mod concurrency_bounds;
+mod slow_decoding;
 mod properties;
 
 // How the API is treated:

@@ -68,8 +68,7 @@ impl<S: Source> Drop for Fetcher<S> {
 }
 
 impl<S: Source> Handler<Fetch<S::Id>> for Fetcher<S> {
-    /// The actor handles no other message before this response is complete. So the next ids wait in the mailbox. The coordinator
-    /// bounds their number: it sends no more than the setting `mailbox` allows.
+    /// The actor handles no other message before this response is complete. The coordinator sends the next id after that.
     type Result = AtomicResponse<Self, ()>;
 
     fn handle(&mut self, fetch: Fetch<S::Id>, _: &mut Self::Context) -> Self::Result {

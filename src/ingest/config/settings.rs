@@ -62,7 +62,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
         name: "mailbox",
         variable: "INGEST_MAILBOX",
         allowed: "0 to 1000",
-        meaning: "Ids that may wait at a fetcher behind the one in flight; 0 is none",
+        meaning: "Ids that are read ahead for each busy fetcher; 0 is none",
         show: |config| config.mailbox.to_string(),
         set: |config, text| put(&mut config.mailbox, number(text, &MAILBOX)),
     },

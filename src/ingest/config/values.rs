@@ -11,9 +11,9 @@ pub struct Config {
     /// Too low: the machine is idle while it waits for the API. Too high: the API refuses requests or slows down, and each fetcher
     /// takes a connection.
     pub workers: usize,
-    /// Ids that may wait at a fetcher behind the one in flight.
+    /// Ids that are read ahead for each fetcher while all are busy. They wait in one queue for the next idle fetcher.
     ///
-    /// Too low (0): a fetcher is idle for some microseconds until it gets its next id. Too high: more ids wait behind a slow one.
+    /// Too low (0): with a list that is slow to give its ids, fetchers wait for it. Too high: memory holds ids that the list could keep.
     pub mailbox: usize,
     /// The deadline of one attempt, from connecting to the last byte.
     ///
@@ -74,7 +74,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             workers: 16,
-            mailbox: 1,
+            mailbox: 0,
             timeout: Duration::from_secs(5),
             attempts: 4,
             backoff: Duration::from_secs(1),

@@ -60,8 +60,8 @@ impl<I: Id> Pipeline<I> {
         Run::new(reported, watch, self.inner.clone())
     }
 
-    /// Pauses the pipeline: no ids are handed out until [`Pipeline::resume`]. Fetchers finish the ids that they hold, retries and
-    /// [mailbox](crate::Config::mailbox) included, and their answers are committed.
+    /// Pauses the pipeline: no ids are handed out until [`Pipeline::resume`]. Fetchers finish the ids that they hold, retries included,
+    /// and their answers are committed.
     pub fn pause(&self) {
         self.inner.coordinator.do_send(Pause);
     }

@@ -54,7 +54,7 @@ impl<I: Id> Handler<StartRun<I>> for Coordinator<I> {
         self.queue.push_back(start_run);
         self.meters.set_runs_waiting(self.queue.len());
         if self.run.is_none() && self.begin_next(ctx) {
-            self.proceed(0, ctx);
+            self.proceed(ctx);
         }
     }
 }
@@ -132,7 +132,7 @@ impl<I: Id> Handler<Resume> for Coordinator<I> {
             run.control.breaker().resume(Instant::now());
         }
         self.start_outage_timer(ctx);
-        self.proceed(0, ctx);
+        self.proceed(ctx);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The coordinator: gives the ids of a run to the fetchers, passes their answers to Storage, counts committed ids, and ends the run.
 //!
-//! `run_ledger` knows where each id of the run is, `kept_failures` which failures may be the API's fault, and `slots` which ids each
-//! fetcher holds. `commands` handles the host's messages, and `outage` decides what happens while the API is out or refuses every id.
+//! `run_ledger` knows where each id of the run is, `kept_failures` which failures may be the API's fault, and `slots` which id each
+//! fetcher works on. `commands` handles the host's messages, and `outage` decides what happens while the API is out or refuses every id.
 //! This file connects them.
 
 mod run_ledger;
@@ -67,8 +67,11 @@ pub struct Coordinator<I: Id> {
     start_fetcher: StartFetcher<I>,
     /// How many fetchers there are.
     workers: usize,
-    /// Which ids each fetcher holds.
+    /// Which id each fetcher works on.
     slots: Slots<I>,
+    /// How many ids are read ahead for each fetcher while all are busy. They wait in one queue, so that none waits behind a slow id
+    /// while a fetcher is idle.
+    mailbox: usize,
     /// How long requests in flight may go on after a cancel.
     drain_time: Duration,
     /// How long a run waits for an API that is out.
@@ -122,7 +125,8 @@ impl<I: Id> Coordinator<I> {
         Self {
             start_fetcher: parts.start_fetcher,
             workers: config.workers,
-            slots: Slots::new(config.mailbox),
+            slots: Slots::new(),
+            mailbox: config.mailbox,
             drain_time: config.drain,
             outage_timeout: config.outage_patience,
             max_refusals: config.max_refusals,
@@ -166,18 +170,23 @@ impl<I: Id> Coordinator<I> {
         true
     }
 
-    /// Hands out ids while fetchers have room, and ends the run if it is done. `freed` is a fetcher that may have room.
-    fn proceed(&mut self, freed: usize, ctx: &mut Context<Self>) {
-        self.hand_out(freed, ctx);
+    /// Hands out ids while fetchers are idle, and ends the run if it is done.
+    fn proceed(&mut self, ctx: &mut Context<Self>) {
+        self.hand_out(ctx);
         self.finish_if_done(ctx);
     }
 
-    /// Hands out ids while fetchers have room. `freed` is a fetcher that may have room.
-    fn hand_out(&mut self, freed: usize, ctx: &mut Context<Self>) {
-        while let Some(slot) = self.slot_for_next_id(freed, ctx) {
+    /// Hands out ids while fetchers are idle. When all are busy, reads ids ahead.
+    fn hand_out(&mut self, ctx: &mut Context<Self>) {
+        while self.may_hand_out(ctx) {
             let Some(run) = &mut self.run else { return };
-            match run.next() {
-                Next::Give(id) => self.give(slot, id),
+            let next = if self.slots.has_idle() {
+                run.next()
+            } else {
+                run.read_ahead(self.mailbox * self.slots.len())
+            };
+            match next {
+                Next::Give(id) => self.give(id),
                 Next::Await(ids) => {
                     let next = wrap_future::<_, Self>(ids.wait());
                     let arrival =
@@ -189,23 +198,20 @@ impl<I: Id> Coordinator<I> {
         }
     }
 
-    /// A fetcher with room; `None` if no id may be handed out now.
-    fn slot_for_next_id(&mut self, freed: usize, ctx: &mut Context<Self>) -> Option<usize> {
-        let run = self.run.as_ref()?;
-        if self.is_paused || run.kept.is_refused_too_often() {
-            return None;
+    /// Whether an id may be handed out now if a fetcher is idle.
+    fn may_hand_out(&mut self, ctx: &mut Context<Self>) -> bool {
+        let is_refused = |run: &RunLedger<I>| run.kept.is_refused_too_often();
+        if self.is_paused || self.run.as_ref().is_none_or(is_refused) {
+            return false;
         }
-        if self.is_probing() && !self.may_probe(ctx) {
-            return None;
-        }
-        self.slots.with_most_room(freed)
+        !self.is_probing() || self.may_probe(ctx)
     }
 
-    /// Gives an id to a fetcher.
-    fn give(&mut self, slot: usize, id: I) {
+    /// Gives an id to an idle fetcher.
+    fn give(&mut self, id: I) {
         let Some(run) = &self.run else { return };
         let control = run.control.clone();
-        if let Err(CannotCopy { id, panic }) = self.slots.give(slot, id, control) {
+        if let Err(CannotCopy { id, panic }) = self.slots.give(id, control) {
             self.save_panicked(id, format!("copying the id panicked: {panic}"), 0);
         }
     }
@@ -214,7 +220,7 @@ impl<I: Id> Coordinator<I> {
     fn list_is_back(&mut self, ids: IdStream<I>, polled: Polled<I>, ctx: &mut Context<Self>) {
         if let Some(run) = &mut self.run {
             run.list_is_back(ids, polled);
-            self.proceed(0, ctx);
+            self.proceed(ctx);
         }
     }
 
@@ -283,7 +289,7 @@ impl<I: Id> Coordinator<I> {
     fn finish_if_done(&mut self, ctx: &mut Context<Self>) {
         loop {
             while self.decide_failures() {
-                self.hand_out(0, ctx);
+                self.hand_out(ctx);
             }
             if !self.is_done() {
                 return;
@@ -298,15 +304,16 @@ impl<I: Id> Coordinator<I> {
             if !self.begin_next(ctx) {
                 return;
             }
-            self.hand_out(0, ctx);
+            self.hand_out(ctx);
         }
     }
 
     /// Whether every id of the run under way is settled or never will be. Sends `Flush` to Storage when no more rows are coming.
     fn is_done(&mut self) -> bool {
-        let held = self.slots.held();
-        self.meters.set_ids_at_fetchers(held);
-        if held > 0 || self.run.as_ref().is_none_or(RunLedger::has_ids) {
+        let busy = self.slots.busy();
+        let waiting = self.run.as_ref().map_or(0, RunLedger::waiting);
+        self.meters.set_ids_at_fetchers(busy + waiting);
+        if busy > 0 || self.run.as_ref().is_none_or(RunLedger::has_ids) {
             return false;
         }
         self.flush();
@@ -352,28 +359,25 @@ impl<I: Id> Handler<Fetched<I>> for Coordinator<I> {
         } = fetched;
         self.slots.release(slot);
         self.settle(result, streak);
-        self.proceed(slot, ctx);
+        self.proceed(ctx);
     }
 }
 
 impl<I: Id> Handler<FetcherGone> for Coordinator<I> {
     type Result = ();
 
-    /// Replaces the fetcher. The id that it worked on is settled as failed, because that id may have killed the fetcher. The other
-    /// ids that it held are handed out again.
+    /// Replaces the fetcher. The id that it worked on is settled as failed, because that id may have killed the fetcher.
     fn handle(&mut self, FetcherGone { slot }: FetcherGone, ctx: &mut Self::Context) {
         let fetcher = (self.start_fetcher)(slot, &ctx.address());
-        let mut held = self.slots.replace(slot, fetcher);
+        let worked_on = self.slots.replace(slot, fetcher);
         warn!("fetcher {slot} died and was replaced");
         let Some(run) = &mut self.run else { return };
         run.control.recorder.record(Event::FetcherReplaced, 1);
-        let worked_on = held.pop_front();
-        run.take_back(held);
         if let Some(id) = worked_on {
             let message = "the fetcher died while it worked on this id".to_owned();
             self.save_panicked(id, message, 1);
         }
-        self.proceed(slot, ctx);
+        self.proceed(ctx);
     }
 }
 
@@ -389,7 +393,7 @@ impl<I: Id> Handler<Committed<I>> for Coordinator<I> {
         if let Some(why) = lost {
             run.give_up(GaveUp::StorageLost(why));
         }
-        self.proceed(0, ctx);
+        self.proceed(ctx);
     }
 }
 

@@ -31,7 +31,7 @@ impl<I: Id> Coordinator<I> {
         let changed = changed.into_actor(self).map(|(), act, ctx| {
             act.follow_breaker(ctx);
             act.watch_breaker(ctx);
-            act.proceed(0, ctx);
+            act.proceed(ctx);
         });
         self.breaker_watch = Some(ctx.spawn(changed));
     }
@@ -130,7 +130,7 @@ impl<I: Id> Coordinator<I> {
     /// Whether a probe may be handed out now. Otherwise this starts a timer for it, unless an id is at a fetcher: then the next
     /// probe is handed out when that id comes back.
     pub(super) fn may_probe(&mut self, ctx: &mut Context<Self>) -> bool {
-        if self.slots.held() > 0 {
+        if self.slots.busy() > 0 {
             return false;
         }
         let now = Instant::now();
@@ -139,7 +139,7 @@ impl<I: Id> Coordinator<I> {
             if outage.probe_timer.is_none() {
                 outage.probe_timer = Some(ctx.run_later(next - now, |act, ctx| {
                     act.outage.probe_timer = None;
-                    act.proceed(0, ctx);
+                    act.proceed(ctx);
                 }));
             }
             return false;
@@ -182,7 +182,7 @@ impl<I: Id> Coordinator<I> {
     /// one of them broke the row.
     pub(super) fn decide_failures(&mut self) -> bool {
         let is_out = self.is_out();
-        let is_idle = self.slots.held() == 0;
+        let is_idle = self.slots.busy() == 0;
         let Some(run) = &mut self.run else {
             return false;
         };

@@ -39,7 +39,7 @@ pub(super) struct RunLedger<I: Id> {
     list: List<I>,
     /// How many ids the list still has, by its own account. They are already counted as requested. 0 if the list does not know.
     announced: u64,
-    /// Ids that were read and wait for a fetcher: an id that the list was slow to give, and ids that a dead fetcher held.
+    /// Ids that were read and wait for a fetcher.
     ready: VecDeque<I>,
     /// Failures that are not passed to Storage yet, and ids that are tried again later.
     pub(super) kept: KeptFailures<I>,
@@ -121,32 +121,43 @@ impl<I: Id> RunLedger<I> {
         if let Some(id) = self.ready.pop_front() {
             return Next::Give(id);
         }
-        let List::Here(ids) = &mut self.list else {
+        match self.read() {
             // The list may need long for its next id. A deferred id is there now.
-            return self.next_deferred();
+            Next::Nothing => self.kept.take_deferred().map_or(Next::Nothing, Next::Give),
+            next => next,
+        }
+    }
+
+    /// Reads ids until `waiting_max` of them wait for a fetcher.
+    pub(super) fn read_ahead(&mut self, waiting_max: usize) -> Next<I> {
+        while self.ready.len() < waiting_max && !self.is_stopping() {
+            match self.read() {
+                Next::Give(id) => self.ready.push_back(id),
+                next => return next,
+            }
+        }
+        Next::Nothing
+    }
+
+    /// Reads the next id of the list.
+    fn read(&mut self) -> Next<I> {
+        let List::Here(ids) = &mut self.list else {
+            return Next::Nothing;
         };
         match ids.poll_now() {
             Polled::Id(id) => {
                 self.count_read();
-                Next::Give(id)
+                return Next::Give(id);
             }
-            Polled::End => {
-                self.list = List::Ended;
-                self.next_deferred()
+            Polled::End => self.list = List::Ended,
+            Polled::Panicked(why) => self.lose_list(why),
+            Polled::Pending => {
+                if let List::Here(ids) = mem::replace(&mut self.list, List::Awaited(None)) {
+                    return Next::Await(ids);
+                }
             }
-            Polled::Panicked(why) => {
-                self.lose_list(why);
-                self.next_deferred()
-            }
-            Polled::Pending => match mem::replace(&mut self.list, List::Awaited(None)) {
-                List::Here(ids) => Next::Await(ids),
-                _ => Next::Nothing,
-            },
         }
-    }
-
-    fn next_deferred(&mut self) -> Next<I> {
-        self.kept.take_deferred().map_or(Next::Nothing, Next::Give)
+        Next::Nothing
     }
 
     /// The task `waiting` waits for the list's next id.
@@ -183,9 +194,9 @@ impl<I: Id> RunLedger<I> {
         }
     }
 
-    /// Takes back ids that waited at a fetcher that died.
-    pub(super) fn take_back(&mut self, ids: VecDeque<I>) {
-        self.ready.extend(ids);
+    /// How many ids were read and wait for a fetcher.
+    pub(super) fn waiting(&self) -> usize {
+        self.ready.len()
     }
 
     /// Whether the list may hold unread ids.
@@ -197,9 +208,9 @@ impl<I: Id> RunLedger<I> {
         }
     }
 
-    /// Whether unread ids may still be handed out.
+    /// Whether ids of the list may still be handed out.
     pub(super) fn expects_more_ids(&self) -> bool {
-        self.has_unread_ids() && !self.is_stopping()
+        (self.has_unread_ids() || !self.ready.is_empty()) && !self.is_stopping()
     }
 
     /// Gives an answered id its number.
@@ -413,11 +424,12 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_a_dead_fetcher_come_first_and_deferred_ones_last() {
-        let mut ledger = ledger(Start::list(1..=2));
+    fn ids_that_were_read_ahead_come_first_and_deferred_ones_last() {
+        let mut ledger = ledger(Start::list(1..=5));
         ledger.kept.defer(20);
-        ledger.take_back(VecDeque::from([10, 11]));
-        assert_eq!(hand_out(&mut ledger), [10, 11, 1, 2, 20]);
+        assert!(matches!(ledger.read_ahead(2), Next::Nothing));
+        assert_eq!(ledger.waiting(), 2);
+        assert_eq!(hand_out(&mut ledger), [1, 2, 3, 4, 5, 20]);
     }
 
     #[test]
@@ -434,11 +446,11 @@ mod tests {
             failed: vec![(2, Failure::new(FailureKind::Status, "404", 1))],
             ..Committed::nothing(ledger.run)
         });
-        ledger.take_back(VecDeque::from([3, 4]));
+        assert!(matches!(ledger.read_ahead(2), Next::Nothing));
         ledger.kept.defer(5);
         ledger.keep_refused(refused(4, 6));
-        // Of the ten that were read, four are still at fetchers: they come back without an answer.
-        ledger.count_not_attempted(3);
+        // Of the ten that were handed out, five are still at fetchers. They come back without an answer.
+        ledger.count_not_attempted(5);
         ledger.give_up(GaveUp::StorageLost("the disk is full".to_owned()));
         let totals = ledger.finish();
         assert_eq!((totals.stored, totals.failed), (1, 1));

@@ -1,7 +1,6 @@
-//! The slots of the coordinator: which ids each fetcher holds, and which fetcher has room.
+//! The slots of the coordinator: which id each fetcher works on, and which fetcher is idle.
 
 use std::{
-    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -15,17 +14,15 @@ use crate::ingest::{
 /// The fetchers of a pipeline, one per slot. Their number does not change.
 pub(super) struct Slots<I: Id> {
     slots: Vec<Slot<I>>,
-    /// The most ids that one fetcher holds: the id in flight and those in its mailbox.
-    holds_max: usize,
-    /// The number of ids that all fetchers together hold.
-    held: usize,
+    /// The numbers of the slots whose fetcher works on no id.
+    idle: Vec<usize>,
 }
 
-/// A fetcher and its ids.
+/// A fetcher and its id.
 struct Slot<I: Id> {
     fetcher: Recipient<Fetch<I>>,
-    /// Copies of the ids that the fetcher holds, in the order in which it works on them. They survive when the fetcher dies.
-    holds: VecDeque<I>,
+    /// A copy of the id that the fetcher works on. It survives when the fetcher dies.
+    works_on: Option<I>,
 }
 
 /// An id that cannot be handed out, because its `Clone` panicked.
@@ -35,58 +32,38 @@ pub(super) struct CannotCopy<I> {
 }
 
 impl<I: Id> Slots<I> {
-    /// `mailbox` is how many ids may wait at a fetcher behind the one in flight.
-    pub(super) fn new(mailbox: usize) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             slots: Vec::new(),
-            holds_max: 1 + mailbox,
-            held: 0,
+            idle: Vec::new(),
         }
     }
 
     pub(super) fn add(&mut self, fetcher: Recipient<Fetch<I>>) {
-        let holds = VecDeque::with_capacity(self.holds_max);
-        self.slots.push(Slot { fetcher, holds });
+        self.idle.push(self.slots.len());
+        let works_on = None;
+        self.slots.push(Slot { fetcher, works_on });
     }
 
-    /// The number of ids that all fetchers together hold.
-    pub(super) fn held(&self) -> usize {
-        self.held
+    /// How many fetchers there are.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
     }
 
-    /// The fetcher that holds the fewest ids, so that no id waits at one fetcher while another is idle. `None` if all are full.
-    ///
-    /// `freed` is a fetcher that may have room. If only this fetcher has room, the others are not searched, which would be slow with
-    /// thousands of fetchers.
-    pub(super) fn with_most_room(&self, freed: usize) -> Option<usize> {
-        let room = self.slots.len() * self.holds_max - self.held;
-        let room_of = |slot: &Slot<I>| self.holds_max - slot.holds.len();
-        if room == 0 {
-            return None;
-        }
-        if self
-            .slots
-            .get(freed)
-            .is_some_and(|slot| room_of(slot) == room)
-        {
-            return Some(freed);
-        }
-        let slots = self.slots.iter().enumerate();
-        slots
-            .min_by_key(|(_, slot)| slot.holds.len())
-            .map(|(index, _)| index)
+    /// How many fetchers work on an id.
+    pub(super) fn busy(&self) -> usize {
+        self.slots.len() - self.idle.len()
     }
 
-    /// Gives an id to the fetcher in a slot.
+    pub(super) fn has_idle(&self) -> bool {
+        !self.idle.is_empty()
+    }
+
+    /// Gives an id to an idle fetcher. Without one, the id comes back.
     ///
     /// # Errors
     /// The id cannot be copied.
-    pub(super) fn give(
-        &mut self,
-        slot: usize,
-        id: I,
-        control: Arc<RunControl>,
-    ) -> Result<(), CannotCopy<I>> {
+    pub(super) fn give(&mut self, id: I, control: Arc<RunControl>) -> Result<(), CannotCopy<I>> {
         let copy = match catch_unwind(AssertUnwindSafe(|| id.clone())) {
             Ok(copy) => copy,
             Err(panic) => {
@@ -94,27 +71,29 @@ impl<I: Id> Slots<I> {
                 return Err(CannotCopy { id, panic });
             }
         };
-        let slot = &mut self.slots[slot];
-        slot.holds.push_back(copy);
-        self.held += 1;
-        slot.fetcher.do_send(Fetch { id, control });
+        if let Some(slot) = self.idle.pop() {
+            let slot = &mut self.slots[slot];
+            slot.works_on = Some(copy);
+            slot.fetcher.do_send(Fetch { id, control });
+        }
         Ok(())
     }
 
-    /// The fetcher is done with the id that it held longest.
+    /// The fetcher is done with its id.
     pub(super) fn release(&mut self, slot: usize) {
-        if self.slots[slot].holds.pop_front().is_some() {
-            self.held -= 1;
+        if self.slots[slot].works_on.take().is_some() {
+            self.idle.push(slot);
         }
     }
 
-    /// Replaces a dead fetcher. Returns the ids that the dead one held, the one that it worked on first.
-    pub(super) fn replace(&mut self, slot: usize, fetcher: Recipient<Fetch<I>>) -> VecDeque<I> {
-        let slot = &mut self.slots[slot];
-        slot.fetcher = fetcher;
-        let held = std::mem::take(&mut slot.holds);
-        self.held -= held.len();
-        held
+    /// Replaces a dead fetcher. Returns the id that the dead one worked on.
+    pub(super) fn replace(&mut self, slot: usize, fetcher: Recipient<Fetch<I>>) -> Option<I> {
+        self.slots[slot].fetcher = fetcher;
+        let worked_on = self.slots[slot].works_on.take();
+        if worked_on.is_some() {
+            self.idle.push(slot);
+        }
+        worked_on
     }
 }
 
@@ -140,51 +119,40 @@ mod tests {
         fn handle(&mut self, _: Fetch<I>, _: &mut Self::Context) {}
     }
 
-    fn with_slots<I: Id>(fetchers: usize, mailbox: usize, test: impl FnOnce(Slots<I>)) {
+    fn with_slots<I: Id>(fetchers: usize, test: impl FnOnce(Slots<I>)) {
         System::new().block_on(async {
-            let mut slots = Slots::new(mailbox);
+            let mut slots = Slots::new();
             (0..fetchers).for_each(|_| slots.add(Idle.start().recipient()));
             test(slots);
         });
     }
 
-    fn give(slots: &mut Slots<i64>, freed: usize, id: i64) -> Option<usize> {
-        let slot = slots.with_most_room(freed)?;
-        assert!(slots.give(slot, id, Arc::default()).is_ok());
-        Some(slot)
+    fn give(slots: &mut Slots<i64>, id: i64) {
+        assert!(slots.give(id, Arc::default()).is_ok());
     }
 
     #[test]
-    fn no_id_waits_at_a_fetcher_while_another_is_idle() {
-        with_slots(3, 1, |mut slots| {
-            let taken: Vec<_> = (0..7).map(|id| give(&mut slots, 0, id)).collect();
-            let all = [0, 1, 2, 0, 1, 2].map(Some);
-            assert_eq!(taken[..6], all);
-            assert_eq!((taken[6], slots.held()), (None, 6));
-            slots.release(1);
-            slots.release(1);
-            slots.release(2);
-            assert_eq!(give(&mut slots, 2, 8), Some(1));
+    fn a_fetcher_is_idle_again_when_it_is_done_with_its_id() {
+        with_slots(2, |mut slots| {
+            give(&mut slots, 1);
+            assert!(slots.has_idle());
+            give(&mut slots, 2);
+            assert_eq!((slots.busy(), slots.has_idle()), (2, false));
+            slots.release(0);
+            assert_eq!((slots.busy(), slots.has_idle()), (1, true));
+            slots.release(0);
+            assert_eq!(slots.busy(), 1, "a second time changes nothing");
         });
     }
 
     #[test]
-    fn without_a_mailbox_a_fetcher_holds_one_id() {
-        with_slots(2, 0, |mut slots| {
-            assert_eq!(give(&mut slots, 0, 1), Some(0));
-            assert_eq!(give(&mut slots, 0, 2), Some(1));
-            assert_eq!(give(&mut slots, 0, 3), None);
-            slots.release(1);
-            assert_eq!(give(&mut slots, 1, 3), Some(1));
-        });
-    }
-
-    #[test]
-    fn a_dead_fetchers_ids_come_back_in_order() {
-        with_slots(1, 2, |mut slots| {
-            (1..=3).for_each(|id| _ = give(&mut slots, 0, id));
-            assert_eq!(slots.replace(0, Idle.start().recipient()), [1, 2, 3]);
-            assert_eq!((slots.held(), give(&mut slots, 0, 4)), (0, Some(0)));
+    fn the_id_of_a_dead_fetcher_comes_back_and_the_new_fetcher_is_idle() {
+        with_slots(1, |mut slots| {
+            give(&mut slots, 7);
+            assert_eq!(slots.replace(0, Idle.start().recipient()), Some(7));
+            assert_eq!((slots.busy(), slots.has_idle()), (0, true));
+            assert_eq!(slots.replace(0, Idle.start().recipient()), None);
+            assert_eq!((slots.busy(), slots.len()), (0, 1));
         });
     }
 
@@ -205,10 +173,10 @@ mod tests {
 
     #[test]
     fn an_id_whose_clone_panics_comes_back_with_the_message() {
-        with_slots(1, 0, |mut slots| {
-            let refused = slots.give(0, NoCopy, Arc::default());
+        with_slots(1, |mut slots| {
+            let refused = slots.give(NoCopy, Arc::default());
             assert_eq!(refused.expect_err("a panic").panic, "no copy");
-            assert_eq!(slots.held(), 0);
+            assert_eq!(slots.busy(), 0);
         });
     }
 }
