@@ -57,7 +57,7 @@ pub mod mock_api;
 pub mod test_util;
 
 pub use ingest::{
-    Builder, Client, Config, DecodeError, Failure, FailureKind, Id, Outcome, Pipeline,
+    Builder, Client, Config, DecodeError, Failure, FailureKind, HttpProxy, Id, Outcome, Pipeline,
     PipelineStopped, Progress, Report, Run, RunWatch, Settled, ShutdownReport, Sink, Source,
     StartError,
 };

@@ -36,6 +36,10 @@ impl<'a> Session<'a> {
             workers: open_file_limit::allowed_workers(options),
             ..options.config.clone()
         };
+        if !options.demo {
+            let api_url = options.remote_api_url();
+            config.proxy.check_for(api_url).map_err(CommandError::new)?;
+        }
         let pool = database::open_or_create(&options.database_path(), options.demo)?;
         let demo_api = if options.demo {
             Some(start_demo_api().await?)

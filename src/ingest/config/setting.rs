@@ -4,6 +4,8 @@ use std::{env, ops::RangeInclusive, str::FromStr};
 
 use thiserror::Error;
 
+use super::secret::presentable;
+
 /// A setting whose value is stored in a `T`.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -30,27 +32,28 @@ impl<T> Setting<T> {
     pub fn apply(&self, target: &mut T, origin: &str, text: &str) -> Result<(), BadSetting> {
         (self.set)(target, text).ok_or_else(|| BadSetting {
             origin: origin.to_owned(),
-            value: text.to_owned(),
+            value: presentable(text),
             allowed: self.allowed,
         })
     }
 
-    /// Sets its value from its environment variable, if that exists.
+    /// Sets its value from its environment variable, if that exists and is not empty. Returns whether it does.
     ///
     /// # Errors
     /// The variable's value is not allowed.
-    pub fn apply_env(&self, target: &mut T) -> Result<(), BadSetting> {
-        let Some(value) = env::var_os(self.variable) else {
-            return Ok(());
+    pub fn apply_env(&self, target: &mut T) -> Result<bool, BadSetting> {
+        let value = env::var_os(self.variable).filter(|value| !value.is_empty());
+        let Some(value) = value else {
+            return Ok(false);
         };
         let Some(text) = value.to_str() else {
             return Err(BadSetting {
                 origin: self.variable.to_owned(),
-                value: value.to_string_lossy().into_owned(),
+                value: presentable(&value.to_string_lossy()),
                 allowed: self.allowed,
             });
         };
-        self.apply(target, self.variable, text)
+        self.apply(target, self.variable, text).map(|()| true)
     }
 }
 
@@ -61,7 +64,7 @@ impl<T> Setting<T> {
 pub struct BadSetting {
     /// Where the value comes from.
     pub origin: String,
-    /// The value.
+    /// The value, without the password of a URL.
     pub value: String,
     /// The allowed values, in words.
     pub allowed: &'static str,

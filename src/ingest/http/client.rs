@@ -92,7 +92,7 @@ impl Client {
     /// A client with at most `config.workers` connections.
     pub fn new(config: &Config) -> Self {
         Self(Rc::new(ClientInner {
-            connections: ConnectionPool::new(config.workers),
+            connections: ConnectionPool::new(config.workers, config.proxy.clone()),
             bodies: BodyArena::default(),
             throttle: Throttle::new(config.rate, config.adaptive.then_some(config.workers)),
             settings: RequestSettings::new(config),

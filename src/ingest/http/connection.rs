@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection: hyper implements the protocol, over a socket that awc connected.
+//! One HTTP/1.1 connection: hyper implements the protocol, over a connected socket.
 //!
 //! hyper applies these rules of RFC 9112 and RFC 9110:
 //!
@@ -13,7 +13,6 @@
 
 use std::{cell::Cell, future::poll_fn, mem, pin::Pin, rc::Rc};
 
-use awc::BoxedSocket;
 use bytes::Bytes;
 use hyper::{
     HeaderMap, Request, StatusCode,
@@ -24,26 +23,34 @@ use hyper::{
 };
 use thiserror::Error;
 
-use crate::ingest::http::{
-    error::{AttemptError, with_causes},
-    socket::{ReadBuffer, Socket},
-    target::Target,
+use crate::ingest::{
+    config::ProxyServer,
+    http::{
+        connect::Connected,
+        error::{AttemptError, with_causes},
+        socket::{ReadBuffer, Socket},
+        target::Target,
+    },
 };
 
 /// The largest head of an answer, and the largest part of a body that hyper returns at once.
 const BUFFER_MAX: usize = 64 * 1024;
 
-const USER_AGENT: HeaderValue =
-    HeaderValue::from_static(concat!("hn-ingest/", env!("CARGO_PKG_VERSION")));
+/// The most header lines of an answer. hyper's own limit is 100, and some servers and proxies send more.
+const HEADERS_MAX: usize = 256;
+
+const USER_AGENT: HeaderValue = HeaderValue::from_static(super::USER_AGENT);
 
 /// Asks for a body without compression. Without this header, a server may use any coding (RFC 9110, 12.5.3).
 const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("identity");
 
 /// A connection to a server, and the answer that is being read from it.
-pub(super) struct Connection {
+pub(super) struct HttpConnection {
     /// With `authority`: the origin that this is connected to.
     scheme: Option<Scheme>,
     authority: Option<Authority>,
+    /// The proxy that passes requests on. It wants whole URLs, and perhaps credentials.
+    forwarder: Option<ProxyServer>,
     /// The `Host` header of every request.
     host: HeaderValue,
     /// The headers of the answer while its body is read. Afterwards they are empty, and the next request uses their memory.
@@ -71,15 +78,18 @@ pub(super) enum ConnectionError {
     /// The connection ended before the first byte of a body without a length.
     #[error("the connection broke: the body was cut short")]
     CutShort,
+    /// Transfer-Encoding counts, but a Content-Length beside it is no number. Either may be the work of an attacker.
+    #[error("the connection broke: invalid content-length parsed: `Content-Length: {0}`")]
+    BadLength(String),
     /// The connection broke, or the answer is not HTTP.
-    #[error("the connection broke: {}", with_causes(.0))]
+    #[error("the connection broke: {}", explain(.0))]
     Http(#[from] hyper::Error),
 }
 
-impl Connection {
+impl HttpConnection {
     /// Takes over a connected socket.
     pub(super) async fn new(
-        io: BoxedSocket,
+        connected: Connected,
         buffer: Rc<ReadBuffer>,
         target: &Target,
     ) -> Result<Self, AttemptError> {
@@ -87,8 +97,13 @@ impl Connection {
         let (sender, connection) = http1::Builder::new()
             // RFC 9112, 5.2: a user agent replaces a folded line by a space.
             .allow_obsolete_multiline_headers_in_responses(true)
+            // RFC 9112, 5.1: a space before the colon is removed.
+            .allow_spaces_after_header_name_in_responses(true)
+            // Lines that are no headers mean nothing to this client, so it skips them, as curl does.
+            .ignore_invalid_headers_in_responses(true)
+            .max_headers(HEADERS_MAX)
             .max_buf_size(BUFFER_MAX)
-            .handshake(Socket::new(io, buffer, has_read.clone()))
+            .handshake(Socket::new(connected.io, buffer, has_read.clone()))
             .await
             .map_err(ConnectionError::Http)?;
         // This task ends when the sender is dropped or the connection is closed. Its errors reach the request in flight, too.
@@ -97,7 +112,8 @@ impl Connection {
         Ok(Self {
             scheme: scheme.cloned(),
             authority: authority.cloned(),
-            host: target.host()?,
+            forwarder: connected.forwarder,
+            host: target.host_header()?,
             headers: HeaderMap::new(),
             sender,
             has_read,
@@ -147,6 +163,11 @@ impl Connection {
         self.has_answered = true;
         let is_encoded = head.headers.contains_key(header::TRANSFER_ENCODING);
         self.has_two_lengths = is_encoded && head.headers.contains_key(header::CONTENT_LENGTH);
+        if self.has_two_lengths
+            && let Some(bad) = bad_length(&head.headers)
+        {
+            return Err(ConnectionError::BadLength(bad));
+        }
         self.may_be_cut_short = !is_encoded && body.size_hint().exact().is_none();
         self.headers = head.headers;
         self.body = (!body.is_end_stream()).then_some(body);
@@ -157,7 +178,10 @@ impl Connection {
     fn request(&mut self, target: &Target) -> Request<String> {
         // An empty string is an empty body.
         let mut request = Request::new(String::new());
-        if let Some(path) = target.uri().path_and_query() {
+        if self.forwarder.is_some() {
+            // RFC 9112, 3.2.2: the absolute form.
+            *request.uri_mut() = target.uri().clone();
+        } else if let Some(path) = target.uri().path_and_query() {
             *request.uri_mut() = path.clone().into();
         }
         let mut headers = mem::take(&mut self.headers);
@@ -172,8 +196,20 @@ impl Connection {
                 .for_each(|name| _ = headers.remove(name));
             headers.extend(target.headers().clone());
         }
+        let authorization = self
+            .forwarder
+            .as_ref()
+            .and_then(|proxy| proxy.authorization.as_ref());
+        if let Some(authorization) = authorization {
+            headers.insert(header::PROXY_AUTHORIZATION, authorization.clone());
+        }
         *request.headers_mut() = headers;
         request
+    }
+
+    /// The proxy that passes requests on, if there is one.
+    pub(super) fn forwarder(&self) -> Option<&ProxyServer> {
+        self.forwarder.as_ref()
     }
 
     /// The headers of the answer, until its body is read.
@@ -219,6 +255,40 @@ fn asks_to_close(headers: &HeaderMap) -> bool {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(|option| option.trim().eq_ignore_ascii_case("close"))
+}
+
+/// A Content-Length that is no number.
+fn bad_length(headers: &HeaderMap) -> Option<String> {
+    let lengths = headers.get_all(header::CONTENT_LENGTH);
+    let is_number = |value: &HeaderValue| {
+        let text = value.to_str().unwrap_or("-");
+        text.split(',').all(|part| {
+            let part = part.trim();
+            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    };
+    let bad = lengths.into_iter().find(|value| !is_number(value))?;
+    Some(String::from_utf8_lossy(bad.as_bytes()).into_owned())
+}
+
+/// hyper's error, and which part of the head it is about.
+fn explain(error: &hyper::Error) -> String {
+    let text = with_causes(error);
+    let more = if text.contains("head is too large") {
+        format!(
+            " (more than {HEADERS_MAX} lines or {} KiB)",
+            BUFFER_MAX / 1024
+        )
+    } else if text.contains("content-length") {
+        " (the header Content-Length is no number, or two of them differ)".to_owned()
+    } else if text.contains("transfer-encoding") {
+        " (the header Transfer-Encoding in an answer that cannot have it)".to_owned()
+    } else if text.contains("invalid HTTP header") {
+        " (a header line holds a NUL, or a CR that ends no line)".to_owned()
+    } else {
+        String::new()
+    };
+    text + &more
 }
 
 impl From<ConnectionError> for AttemptError {

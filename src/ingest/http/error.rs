@@ -4,7 +4,7 @@ use std::{error::Error, time::Duration};
 
 use thiserror::Error;
 
-use crate::ingest::outcome::failure::FailureKind;
+use crate::ingest::{config::ProxyServer, outcome::failure::FailureKind};
 
 /// Why an attempt brought no body. Its message becomes the message of the [`Failure`](crate::Failure).
 #[derive(Debug, Error)]
@@ -15,6 +15,9 @@ pub(crate) enum AttemptError {
     /// No connection was made.
     #[error("cannot connect: {0}")]
     Connect(String),
+    /// The proxy refuses to be used, or its setting cannot be used. Another attempt would not help.
+    #[error("cannot connect: {0}")]
+    Proxy(String),
     /// The connection broke, or the server sent something that is not HTTP.
     #[error("{0}")]
     Reset(String),
@@ -30,6 +33,11 @@ pub(crate) enum AttemptError {
     /// The body is larger than the setting `max_body`.
     #[error("the body is larger than {} bytes", .limit)]
     TooLarge { limit: usize },
+    /// The body has a coding that was not asked for.
+    #[error(
+        "the body is compressed or encoded (`{0}`), which was not asked for; check what changes answers on the way (a proxy, a cache)"
+    )]
+    Encoded(String),
     /// The request cannot be sent at all, for example because its URL is invalid. Another attempt would not help.
     #[error("no such request can be sent: {0}")]
     Request(String),
@@ -40,11 +48,25 @@ impl AttemptError {
     pub(crate) fn kind(&self) -> FailureKind {
         match self {
             Self::Timeout(_) => FailureKind::Timeout,
-            Self::Connect(_) | Self::Request(_) => FailureKind::Connect,
+            Self::Connect(_) | Self::Proxy(_) | Self::Request(_) => FailureKind::Connect,
             Self::Reset(_) => FailureKind::Reset,
             Self::Status { .. } | Self::Redirect { .. } => FailureKind::Status,
             Self::TooLarge { .. } => FailureKind::Body,
+            Self::Encoded(_) => FailureKind::Decode,
         }
+    }
+
+    /// The error for a proxy that answers with status 407.
+    pub(crate) fn wants_other_credentials(proxy: &ProxyServer) -> Self {
+        Self::Proxy(if proxy.authorization.is_some() {
+            format!(
+                "{proxy} does not accept the user name and password in its URL (HTTP status 407)"
+            )
+        } else {
+            format!(
+                "{proxy} asks for a user name and password (HTTP status 407); name them in its URL, as in http://USER:PASSWORD@HOST:PORT"
+            )
+        })
     }
 }
 

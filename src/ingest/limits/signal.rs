@@ -40,7 +40,10 @@ impl Signal {
                 Self::Unreachable
             }
             AttemptError::Status { code, retry_after } => Self::of_status(code, retry_after),
-            AttemptError::Redirect { .. } | AttemptError::TooLarge { .. } => Self::Served,
+            AttemptError::Redirect { .. }
+            | AttemptError::TooLarge { .. }
+            | AttemptError::Encoded(_)
+            | AttemptError::Proxy(_) => Self::Served,
             // Nothing was sent, so nothing is known about the API. The client does not try such a request again.
             AttemptError::Request(_) => Self::Neutral,
         }
@@ -134,6 +137,8 @@ mod tests {
                 Signal::Unreachable,
             ),
             (Err(AttemptError::TooLarge { limit: 1 }), Signal::Served),
+            (Err(AttemptError::Encoded("gzip".into())), Signal::Served),
+            (Err(AttemptError::Proxy("407".into())), Signal::Served),
             (Err(AttemptError::Request("no URL".into())), Signal::Neutral),
         ] {
             assert_eq!(Signal::of(&result), expected, "{result:?}");
