@@ -14,6 +14,7 @@ mod refused_input;
 // What goes wrong.
 mod api_faults;
 mod https_trust;
+mod proxies;
 mod signals_and_streams;
 mod killed_runs;
 mod flat_memory;

@@ -152,7 +152,10 @@ async fn request(
     if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
         && let Some(proxy) = connection.forwarder()
     {
-        return Err(AttemptError::wants_other_credentials(proxy));
+        return Err(AttemptError::wants_other_credentials(
+            proxy,
+            status.as_u16(),
+        ));
     }
     let step = step_without_body(target, status.as_u16(), connection.headers());
     discard(connection);

@@ -56,15 +56,15 @@ impl AttemptError {
         }
     }
 
-    /// The error for a proxy that answers with status 407.
-    pub(crate) fn wants_other_credentials(proxy: &ProxyServer) -> Self {
+    /// The error for a proxy that answers with a status such as 407.
+    pub(crate) fn wants_other_credentials(proxy: &ProxyServer, code: u16) -> Self {
         Self::Proxy(if proxy.authorization.is_some() {
             format!(
-                "{proxy} does not accept the user name and password in its URL (HTTP status 407)"
+                "{proxy} does not accept the user name and password in its URL (HTTP status {code})"
             )
         } else {
             format!(
-                "{proxy} asks for a user name and password (HTTP status 407); name them in its URL, as in http://USER:PASSWORD@HOST:PORT"
+                "{proxy} asks for a user name and password (HTTP status {code}); name them in its URL, as in http://USER:PASSWORD@HOST:PORT"
             )
         })
     }

@@ -81,8 +81,9 @@ fn parse(head: &[u8]) -> Result<Option<(u16, usize)>, httparse::Error> {
 
 /// The error for a proxy that answers with another status than success.
 fn refusal(code: u16, proxy: &ProxyServer, target: &Target) -> AttemptError {
-    if code == 407 {
-        return AttemptError::wants_other_credentials(proxy);
+    // tinyproxy answers 401 to a wrong password.
+    if matches!(code, 401 | 407) {
+        return AttemptError::wants_other_credentials(proxy, code);
     }
     let server = format!("{}:{}", target.host(), target.port());
     let mut why = format!("{proxy} refuses a tunnel to {server} with HTTP status {code}");
