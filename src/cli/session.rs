@@ -75,6 +75,9 @@ impl<'a> Session<'a> {
             return CommandError::new(error);
         }
         let next_step = match error {
+            ListError::Unreachable { ref failure, .. } if failure.message.contains("proxy") => {
+                "check --proxy, the variable that names the proxy, and the network, or try --demo, which needs none of them"
+            }
             ListError::Unreachable { .. } => {
                 "check --api-url and the network, or try --demo, which needs neither"
             }

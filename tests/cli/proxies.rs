@@ -286,6 +286,7 @@ fn a_proxy_that_refuses_or_is_down_is_named_with_its_variable() {
         .run();
     finished.refuses(&[
         "topstories.json",
+        "check --proxy",
         &format!("the proxy {address} (from HTTPS_PROXY)"),
     ]);
     assert!(!finished.stderr.contains("s3cret"), "{finished:?}");

@@ -109,3 +109,26 @@ fn a_host_where_nothing_listens_is_named_with_its_addresses_and_the_next_step() 
         assert!(message.contains(part), "{part}: {message}");
     }
 }
+
+#[test]
+fn an_attempt_without_a_connection_names_where_it_should_have_led() {
+    let mut fixture = Fixture::new();
+    fixture.config.attempts = 1;
+    fixture.config.timeout = Duration::from_millis(100);
+    fixture.server.go_down();
+    let port = fixture.server.addr().port();
+    let report = in_system(async {
+        let Some(_dead) = DeadIpv6::on(port) else {
+            println!("skipped, because this machine has no IPv6");
+            return None;
+        };
+        Some(ingest_from(&fixture, format!("http://[::1]:{port}"), vec![1]).await)
+    });
+    let Some(report) = report else { return };
+    assert_eq!(failure(&report, 1), ("timeout", 1));
+    let message = &report.failures[0].message;
+    assert_eq!(
+        message,
+        &format!("no connection to [::1]:{port} within 100ms")
+    );
+}

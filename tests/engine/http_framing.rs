@@ -117,7 +117,7 @@ fn what_is_refused_in_a_head_is_named() {
             "Content-Length: many\r\nTransfer-Encoding: chunked\r\n",
             &["Content-Length: many"],
         ),
-        ("X-Bad: a\0b\r\n", &["NUL"]),
+        ("X-Ok: a\r\nX-Bad: a\0b\r\n", &["X-Bad", "NUL"]),
         (&too_many, &["256 lines"]),
     ] {
         let mut fixture = Fixture::new();

@@ -71,7 +71,11 @@ fn a_proxy_that_wants_other_credentials_is_named_and_not_asked_again() {
         let report = through_proxy(&mut fixture, credentials, "http://notes.test");
         assert_eq!(failure(&report, 2), ("connect", 1));
         let message = &report.failures[0].message;
-        for part in [part, &fixture.server.addr().to_string(), "--proxy"] {
+        for part in [
+            part,
+            &fixture.server.addr().to_string(),
+            "(from the setting proxy)",
+        ] {
             assert!(message.contains(part), "{part}: {message}");
         }
         assert!(!message.contains("s3cret"), "{message}");
@@ -94,7 +98,10 @@ fn a_proxy_that_is_down_is_an_outage_of_the_network_and_named() {
     let report = through_proxy(&mut fixture, "", "http://notes.test");
     assert_eq!(failure(&report, 1), ("connect", 2));
     let message = &report.failures[0].message;
-    let proxy = format!("the proxy {} (from --proxy", fixture.server.addr());
+    let proxy = format!(
+        "the proxy {} (from the setting proxy)",
+        fixture.server.addr()
+    );
     assert!(message.contains(&proxy), "{message}");
 }
 

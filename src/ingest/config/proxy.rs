@@ -1,7 +1,7 @@
 //! Which proxy a request goes through.
 
 use std::{
-    env, fmt,
+    fmt,
     net::{IpAddr, Ipv6Addr},
 };
 
@@ -9,7 +9,10 @@ use hyper::{Uri, header::HeaderValue};
 use hyper_util::client::proxy::matcher::Matcher;
 use url::{Host, Url};
 
-use super::{secret::presentable, setting::BadSetting};
+use super::{
+    secret::presentable,
+    setting::{BadSetting, variable},
+};
 
 /// What [`HttpProxy::parse`] takes, in words.
 pub(super) const ALLOWED: &str =
@@ -66,10 +69,7 @@ impl HttpProxy {
     /// A variable with a value that cannot be used fails the requests that need it.
     #[must_use]
     pub fn from_env() -> Self {
-        Self::from_variables(|name| {
-            let value = env::var_os(name)?.to_string_lossy().into_owned();
-            (!value.is_empty()).then_some(value)
-        })
+        Self::from_variables(|name| Some(variable(name)?.to_string_lossy().into_owned()))
     }
 
     fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
@@ -100,7 +100,7 @@ impl HttpProxy {
         }
         let proxy = NamedProxy {
             text: text.to_owned(),
-            origin: "--proxy or INGEST_PROXY",
+            origin: "the setting proxy",
         };
         proxy.url()?;
         Some(Self {
@@ -142,7 +142,7 @@ impl HttpProxy {
         let server = named.server().ok_or_else(|| BadSetting {
             origin: named.origin.to_owned(),
             value: presentable(&named.text),
-            allowed: "http://[USER:PASSWORD@]HOST:PORT; other kinds of proxy cannot be used, and --proxy none ignores this variable",
+            allowed: "http://[USER:PASSWORD@]HOST:PORT; other kinds of proxy cannot be used, and the setting proxy can be none to ignore this variable",
         })?;
         Ok(Some(server))
     }

@@ -1,6 +1,6 @@
 //! A setting: its name, its variable, its allowed values, and how it is read from text.
 
-use std::{env, ops::RangeInclusive, str::FromStr};
+use std::{env, ffi::OsString, ops::RangeInclusive, str::FromStr};
 
 use thiserror::Error;
 
@@ -42,8 +42,7 @@ impl<T> Setting<T> {
     /// # Errors
     /// The variable's value is not allowed.
     pub fn apply_env(&self, target: &mut T) -> Result<bool, BadSetting> {
-        let value = env::var_os(self.variable).filter(|value| !value.is_empty());
-        let Some(value) = value else {
+        let Some(value) = variable(self.variable) else {
             return Ok(false);
         };
         let Some(text) = value.to_str() else {
@@ -55,6 +54,11 @@ impl<T> Setting<T> {
         };
         self.apply(target, self.variable, text).map(|()| true)
     }
+}
+
+/// The value of an environment variable. An empty one counts as unset.
+pub(super) fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// A value that a setting does not allow.

@@ -1,6 +1,7 @@
 //! One attempt: an HTTP exchange with one deadline. It includes redirects, and resends after stale connections.
 
 use std::{
+    cell::Cell,
     pin::pin,
     time::{Duration, SystemTime},
 };
@@ -71,15 +72,23 @@ pub(super) async fn attempt<'a>(
         let target = redirected_to.as_ref().unwrap_or(target);
         let slot = tally.own_wait(exchange.connections.acquire()).await;
         let deadline = tally.deadline(exchange.timeout);
+        let is_connected = Cell::new(false);
         let step = {
             let request = async {
                 let connection = slot.connect(target, reuse, tally).await?;
+                is_connected.set(true);
                 request(exchange, target, connection).await
             };
             // Pinned here, because moving a large future would copy it.
-            timeout_at(deadline, pin!(request))
-                .await
-                .map_err(is_late)??
+            timeout_at(deadline, pin!(request)).await.map_err(|late| {
+                if is_connected.get() {
+                    return is_late(late);
+                }
+                AttemptError::ConnectTimeout {
+                    timeout: exchange.timeout,
+                    place: exchange.connections.next_hop(target),
+                }
+            })??
         };
         match step {
             AttemptStep::Answer(body) => break body,

@@ -11,7 +11,13 @@
 //!
 //! hyper also closes a connection if bytes come that answer no request, such as bytes after the end of an answer.
 
-use std::{cell::Cell, future::poll_fn, mem, pin::Pin, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    mem,
+    pin::Pin,
+    rc::Rc,
+};
 
 use bytes::Bytes;
 use hyper::{
@@ -26,18 +32,13 @@ use thiserror::Error;
 use crate::ingest::{
     config::ProxyServer,
     http::{
+        bad_head::{self, BUFFER_MAX, HEADERS_MAX},
         connect::Connected,
         error::{AttemptError, with_causes},
         socket::{ReadBuffer, Socket},
         target::Target,
     },
 };
-
-/// The largest head of an answer, and the largest part of a body that hyper returns at once.
-const BUFFER_MAX: usize = 64 * 1024;
-
-/// The most header lines of an answer. hyper's own limit is 100, and some servers and proxies send more.
-const HEADERS_MAX: usize = 256;
 
 const USER_AGENT: HeaderValue = HeaderValue::from_static(super::USER_AGENT);
 
@@ -59,6 +60,8 @@ pub(super) struct HttpConnection {
     sender: SendRequest<String>,
     /// Whether a byte arrived since the last request was sent.
     has_read: Rc<Cell<bool>>,
+    /// What hyper had not parsed when the connection ended: the head that it could not parse, for example.
+    unread: Rc<RefCell<Bytes>>,
     /// Whether the server has answered a request on this connection.
     has_answered: bool,
     /// The rest of the body. `None` before an answer and after the end of its body.
@@ -81,8 +84,11 @@ pub(super) enum ConnectionError {
     /// Transfer-Encoding counts, but a Content-Length beside it is no number. Either may be the work of an attacker.
     #[error("the connection broke: invalid content-length parsed: `Content-Length: {0}`")]
     BadLength(String),
-    /// The connection broke, or the answer is not HTTP.
-    #[error("the connection broke: {}", explain(.0))]
+    /// The answer is not HTTP, or its head cannot be taken.
+    #[error("the connection broke: {0}")]
+    BadHead(String),
+    /// The connection broke.
+    #[error("the connection broke: {}", with_causes(.0))]
     Http(#[from] hyper::Error),
 }
 
@@ -106,8 +112,14 @@ impl HttpConnection {
             .handshake(Socket::new(connected.io, buffer, has_read.clone()))
             .await
             .map_err(ConnectionError::Http)?;
-        // This task ends when the sender is dropped or the connection is closed. Its errors reach the request in flight, too.
-        actix_rt::spawn(connection);
+        let unread = Rc::<RefCell<Bytes>>::default();
+        let left = unread.clone();
+        // This task ends when the sender is dropped or the connection is closed. Its errors reach the request in flight.
+        actix_rt::spawn(async move {
+            if let Ok(parts) = connection.without_shutdown().await {
+                left.replace(parts.read_buf);
+            }
+        });
         let (scheme, authority) = target.origin();
         Ok(Self {
             scheme: scheme.cloned(),
@@ -117,6 +129,7 @@ impl HttpConnection {
             headers: HeaderMap::new(),
             sender,
             has_read,
+            unread,
             has_answered: false,
             body: None,
             may_be_cut_short: false,
@@ -153,6 +166,10 @@ impl HttpConnection {
             Err(error) if self.has_answered && (error.is_canceled() || !self.has_read.get()) => {
                 return Err(ConnectionError::Stale);
             }
+            Err(error) if error.is_parse() => {
+                let head = self.unread.borrow();
+                return Err(ConnectionError::BadHead(bad_head::explain(&error, &head)));
+            }
             Err(error) => return Err(error.into()),
         };
         let is_timeout = head.status == StatusCode::REQUEST_TIMEOUT;
@@ -164,7 +181,7 @@ impl HttpConnection {
         let is_encoded = head.headers.contains_key(header::TRANSFER_ENCODING);
         self.has_two_lengths = is_encoded && head.headers.contains_key(header::CONTENT_LENGTH);
         if self.has_two_lengths
-            && let Some(bad) = bad_length(&head.headers)
+            && let Some(bad) = bad_head::bad_length(&head.headers)
         {
             return Err(ConnectionError::BadLength(bad));
         }
@@ -255,40 +272,6 @@ fn asks_to_close(headers: &HeaderMap) -> bool {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(|option| option.trim().eq_ignore_ascii_case("close"))
-}
-
-/// A Content-Length that is no number.
-fn bad_length(headers: &HeaderMap) -> Option<String> {
-    let lengths = headers.get_all(header::CONTENT_LENGTH);
-    let is_number = |value: &HeaderValue| {
-        let text = value.to_str().unwrap_or("-");
-        text.split(',').all(|part| {
-            let part = part.trim();
-            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
-        })
-    };
-    let bad = lengths.into_iter().find(|value| !is_number(value))?;
-    Some(String::from_utf8_lossy(bad.as_bytes()).into_owned())
-}
-
-/// hyper's error, and which part of the head it is about.
-fn explain(error: &hyper::Error) -> String {
-    let text = with_causes(error);
-    let more = if text.contains("head is too large") {
-        format!(
-            " (more than {HEADERS_MAX} lines or {} KiB)",
-            BUFFER_MAX / 1024
-        )
-    } else if text.contains("content-length") {
-        " (the header Content-Length is no number, or two of them differ)".to_owned()
-    } else if text.contains("transfer-encoding") {
-        " (the header Transfer-Encoding in an answer that cannot have it)".to_owned()
-    } else if text.contains("invalid HTTP header") {
-        " (a header line holds a NUL, or a CR that ends no line)".to_owned()
-    } else {
-        String::new()
-    };
-    text + &more
 }
 
 impl From<ConnectionError> for AttemptError {

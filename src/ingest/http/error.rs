@@ -12,6 +12,13 @@ pub(crate) enum AttemptError {
     /// The attempt's deadline is over.
     #[error("no whole answer within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
+    /// The attempt's deadline is over, and there was no connection yet.
+    #[error("no connection to {place} within {}", humantime::format_duration(*.timeout))]
+    ConnectTimeout {
+        timeout: Duration,
+        /// The server or the proxy.
+        place: String,
+    },
     /// No connection was made.
     #[error("cannot connect: {0}")]
     Connect(String),
@@ -47,7 +54,7 @@ impl AttemptError {
     /// The kind of failure that the id has if this was its last attempt.
     pub(crate) fn kind(&self) -> FailureKind {
         match self {
-            Self::Timeout(_) => FailureKind::Timeout,
+            Self::Timeout(_) | Self::ConnectTimeout { .. } => FailureKind::Timeout,
             Self::Connect(_) | Self::Proxy(_) | Self::Request(_) => FailureKind::Connect,
             Self::Reset(_) => FailureKind::Reset,
             Self::Status { .. } | Self::Redirect { .. } => FailureKind::Status,

@@ -12,6 +12,7 @@ mod body;
 mod body_arena;
 mod pool;
 mod connection;
+mod bad_head;
 mod socket;
 mod connect;
 pub(crate) mod error;

@@ -84,6 +84,11 @@ impl ConnectionPool {
         PoolSlot { pool: self, permit }
     }
 
+    /// Where a connection for a target leads to first, for messages.
+    pub(super) fn next_hop(&self, target: &Target) -> String {
+        self.connecting.next_hop(target)
+    }
+
     async fn open(
         &self,
         target: &Target,

@@ -36,9 +36,10 @@ impl Signal {
             return Self::Served;
         };
         match *error {
-            AttemptError::Timeout(_) | AttemptError::Connect(_) | AttemptError::Reset(_) => {
-                Self::Unreachable
-            }
+            AttemptError::Timeout(_)
+            | AttemptError::ConnectTimeout { .. }
+            | AttemptError::Connect(_)
+            | AttemptError::Reset(_) => Self::Unreachable,
             AttemptError::Status { code, retry_after } => Self::of_status(code, retry_after),
             AttemptError::Redirect { .. }
             | AttemptError::TooLarge { .. }

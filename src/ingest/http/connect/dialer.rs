@@ -216,7 +216,7 @@ fn in_order(found: &[SocketAddr], remembered: Option<SocketAddr>) -> Vec<SocketA
 
 fn explain(host: &str, port: u16, errors: &[(SocketAddr, io::Error)]) -> String {
     let why = match errors {
-        [] => format!("the host name `{host}` has no address"),
+        [] => return format!("the host name `{host}` has no address; check the name"),
         [(address, error)] if address.ip().to_string() == host => format!("{address}: {error}"),
         _ => {
             let each = errors
@@ -225,7 +225,25 @@ fn explain(host: &str, port: u16, errors: &[(SocketAddr, io::Error)]) -> String 
             format!("{host}:{port} ({})", each.collect::<Vec<_>>().join(", "))
         }
     };
-    format!("{why}; check that a server runs there")
+    why + next_step(errors)
+}
+
+/// What the user can do about it.
+fn next_step(errors: &[(SocketAddr, io::Error)]) -> &'static str {
+    let is_any = |kinds: &[io::ErrorKind]| {
+        let mut kinds_found = errors.iter().map(|(_, error)| error.kind());
+        kinds_found.any(|kind| kinds.contains(&kind))
+    };
+    if is_any(&[io::ErrorKind::ConnectionRefused]) {
+        "; check that a server runs there"
+    } else if is_any(&[
+        io::ErrorKind::NetworkUnreachable,
+        io::ErrorKind::HostUnreachable,
+    ]) {
+        "; check the network"
+    } else {
+        ""
+    }
 }
 
 #[cfg(test)]

@@ -72,6 +72,14 @@ impl Connecting {
         Ok(Connected { io, forwarder })
     }
 
+    /// Where a connection for a target leads to first: the proxy or the server, for messages.
+    pub(super) fn next_hop(&self, target: &Target) -> String {
+        match self.proxy.server_for(target.uri()) {
+            Ok(Some(proxy)) => proxy.to_string(),
+            _ => format!("{}:{}", target.host(), target.port()),
+        }
+    }
+
     async fn dial(&self, target: &Target) -> Result<TcpStream, AttemptError> {
         self.dialer
             .dial(target.host_name(), target.port())

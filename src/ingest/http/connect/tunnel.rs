@@ -93,7 +93,7 @@ fn refusal(code: u16, proxy: &ProxyServer, target: &Target) -> AttemptError {
         _ => {
             let _ = write!(
                 why,
-                "; check that it may be used for this server, or reach the server without it (NO_PROXY, --proxy none)"
+                "; check that this proxy serves that server, or make it an exception in NO_PROXY"
             );
             AttemptError::Proxy(why)
         }
