@@ -162,7 +162,13 @@ fn a_certificate_of_an_unknown_authority_is_refused() {
     let authority = Authority::new();
     Authority::new().save(&sandbox, "others.pem");
     let url = serve(authority.certify(|_| {}), stories);
-    run(&sandbox, &url, "others.pem", &["top"]).refuses(&[&url, "invalid peer certificate"]);
+    let finished = run(&sandbox, &url, "others.pem", &["top"]);
+    finished.refuses(&[
+        &url,
+        "invalid peer certificate",
+        "If you trust it",
+        "SSL_CERT_FILE",
+    ]);
 }
 
 #[test]
@@ -206,6 +212,20 @@ fn a_certificate_file_that_is_missing_or_holds_none_is_named() {
     for file in ["nowhere.pem", "empty.pem"] {
         run(&sandbox, &url, file, &["top"]).refuses(&["SSL_CERT_FILE", "certificates"]);
     }
+}
+
+#[test]
+fn certificates_that_cannot_be_read_are_looked_for_once_and_not_for_every_id() {
+    let sandbox = Sandbox::new();
+    let ids = ["items", "1", "2", "3", "4", "5"];
+    let finished = run(&sandbox, "https://localhost:1/v0", "nowhere.pem", &ids).exits(1);
+    let report = finished.report();
+    assert_eq!(
+        (counts(&report), &report["attempts"]),
+        ([0, 0, 5, 0], &json!(5))
+    );
+    let warnings = finished.stderr.matches("cannot be read").count();
+    assert_eq!(warnings, 1, "{finished:?}");
 }
 
 #[test]

@@ -59,11 +59,13 @@ pub(super) async fn handshake(
 fn next_step(error: &rustls::Error) -> &'static str {
     match error {
         rustls::Error::InvalidCertificate(why) => match why {
-            CertificateError::UnknownIssuer => {
-                "; its authority is not trusted on this machine. If you trust it, name a PEM file with its certificate in SSL_CERT_FILE"
+            // A bad signature is what another authority of the same name gives.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                "; its authority is not one that this machine trusts. If you trust it, name a PEM file with its certificate in SSL_CERT_FILE"
             }
+            // Most often `CaUsedAsEndEntity`: a self-signed certificate as `openssl req -x509` makes it.
             CertificateError::Other(_) => {
-                "; if this is a self-signed certificate that you trust, name a PEM file with its authority in SSL_CERT_FILE"
+                "; a self-signed certificate works only if it is not an authority's (basicConstraints CA:FALSE) and SSL_CERT_FILE names it"
             }
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 "; check the clock of this machine"
