@@ -75,7 +75,7 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
     Setting {
         name: "api_url",
         variable: "INGEST_API_URL",
-        allowed: "an http:// or https:// URL up to and including /v0",
+        allowed: "an http:// or https:// URL up to and including /v0: a host, perhaps a port, and a path; no user name, password, blank, query or fragment",
         meaning: "Base URL of the API, up to and including /v0",
         show: |_| PUBLIC_API.to_owned(),
         set: |options, text| {
@@ -151,9 +151,7 @@ impl Options {
         for setting in OPTIONS {
             read_setting(setting, &mut options, &flag)?;
         }
-        for setting in SETTINGS {
-            read_setting(setting, &mut options.config, &flag)?;
-        }
+        options.config = Config::read(|setting, config| read_setting(setting, config, &flag))?;
         Ok(options)
     }
 
@@ -172,14 +170,17 @@ impl Options {
     }
 }
 
+/// Sets a setting from its flag, else from its variable. Returns whether one of them is there.
 fn read_setting<T>(
     setting: &Setting<T>,
     target: &mut T,
     flag: &impl Fn(&str) -> Option<String>,
-) -> Result<(), BadSetting> {
+) -> Result<bool, BadSetting> {
     let name = flag_name(setting);
     match flag(&name) {
-        Some(text) => setting.apply(target, &format!("--{name}"), &text),
+        Some(text) => setting
+            .apply(target, &format!("--{name}"), &text)
+            .map(|()| true),
         None => setting.apply_env(target),
     }
 }

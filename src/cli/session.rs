@@ -39,6 +39,10 @@ impl<'a> Session<'a> {
             workers: open_file_limit::allowed_workers(options),
             ..options.config.clone()
         };
+        if !options.demo {
+            let api_url = options.remote_api_url();
+            config.proxy.check_for(api_url).map_err(CommandError::new)?;
+        }
         let OpenedDatabase { pool, file } =
             database::open_or_create(options.database_path(), options.demo).await?;
         let demo_api = if options.demo {
@@ -73,6 +77,9 @@ impl<'a> Session<'a> {
             return CommandError::new(error);
         }
         let next_step = match error {
+            ListError::Unreachable { ref failure, .. } if failure.message.contains("proxy") => {
+                "check --proxy, the variable that names the proxy, and the network, or try --demo, which needs none of them"
+            }
             ListError::Unreachable { .. } => {
                 "check --api-url and the network, or try --demo, which needs neither"
             }

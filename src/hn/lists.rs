@@ -3,7 +3,11 @@
 use diesel::{ExpressionMethods, Insertable, QueryResult, RunQueryDsl, SqliteConnection};
 use thiserror::Error;
 
-use super::{clock::now, schema::lists, source::HnSource};
+use super::{
+    clock::now,
+    schema::lists,
+    source::{HnSource, without_byte_order_mark},
+};
 use crate::ingest::{Client, Failure};
 
 /// Rows of one statement, well under SQLite's 32,766 bound values.
@@ -73,13 +77,14 @@ impl List {
         }
     }
 
-    /// Reads the whole list, in rank order.
+    /// Reads the whole list, in rank order. `null` is an empty list, because Firebase keeps no empty arrays.
     ///
     /// # Errors
     /// The API does not answer, or answers something else than a list of ids.
     pub async fn read(self, client: &Client, source: &HnSource) -> Result<Vec<i64>, ListError> {
         let url = source.document(&format!("{}stories", self.name()));
-        document(client, url, "list of ids").await
+        let ids: Option<_> = document(client, url, "list of ids").await?;
+        Ok(ids.unwrap_or_default())
     }
 
     /// Writes the list as read, in place of the one that was read before.
@@ -141,10 +146,12 @@ async fn document<T: serde::de::DeserializeOwned>(
     expected: &'static str,
 ) -> Result<T, ListError> {
     match client.get(&url, &[]).await {
-        Ok(body) => serde_json::from_slice(&body).map_err(|source| ListError::Unexpected {
-            url,
-            expected,
-            source,
+        Ok(body) => serde_json::from_slice(without_byte_order_mark(&body)).map_err(|source| {
+            ListError::Unexpected {
+                url,
+                expected,
+                source,
+            }
         }),
         Err(failure) => Err(ListError::Unreachable { url, failure }),
     }

@@ -16,7 +16,7 @@ use crate::{
             storage::{Storage, decoder::Decoder, writer::Writer},
         },
         backlog::Backlog,
-        config::{BadSetting, Config},
+        config::{BadSetting, Config, HttpProxy},
         handle::pipeline::Pipeline,
         http::client::{Client, RequestSettings},
         sink::Sink,
@@ -68,7 +68,7 @@ pub enum StartError {
         "a client cannot leave the arbiter that it was made on; leave out either client() or own_arbiter()"
     )]
     ClientElsewhere,
-    /// The given client has another rate or other adaptive limits than the pipeline's settings.
+    /// The given client has another proxy, another rate or other adaptive limits than the pipeline's settings.
     #[error(
         "the setting {setting} is {pipeline} for the pipeline and {client} for its client, where it is shared; give both the same value"
     )]
@@ -212,10 +212,17 @@ where
     }
 }
 
-/// Checks that a client fits a pipeline's settings. Rate and adaptive limits are the client's. A pipeline that sets neither fits any
-/// client.
+/// Checks that a client fits a pipeline's settings. Proxy, rate and adaptive limits are the client's. A pipeline that sets none of
+/// them fits any client.
 fn check_client(client: &Client, config: &Config) -> Result<(), StartError> {
     let shared = client.shared_settings();
+    if config.proxy != HttpProxy::none() && config.proxy != shared.proxy {
+        return Err(StartError::ClientDiffers {
+            setting: "proxy",
+            pipeline: format!("{:?}", config.proxy),
+            client: format!("{:?}", shared.proxy),
+        });
+    }
     if config.rate > 0 && config.rate != shared.rate {
         return Err(StartError::ClientDiffers {
             setting: "rate",

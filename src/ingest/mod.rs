@@ -33,7 +33,7 @@ pub(crate) use self::outcome::panics::panic_message;
 pub use self::{
     actors::coordinator::Coordinator,
     builder::{Builder, StartError},
-    config::Config,
+    config::{Config, HttpProxy},
     handle::{
         pipeline::Pipeline,
         run::{Run, RunWatch},

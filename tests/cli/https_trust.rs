@@ -21,10 +21,10 @@ use serde_json::json;
 use crate::common::{Api, Finished, Sandbox, counts, id_of, story};
 
 /// A certificate authority of the test's own.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -33,11 +33,11 @@ impl Authority {
     }
 
     /// Writes its certificate to a file, for `SSL_CERT_FILE`.
-    fn save(&self, sandbox: &Sandbox, name: &str) {
+    pub(crate) fn save(&self, sandbox: &Sandbox, name: &str) {
         fs::write(sandbox.path(name), self.0.pem()).unwrap();
     }
 
-    fn certify(&self, change: impl FnOnce(&mut CertificateParams)) -> Arc<ServerConfig> {
+    pub(crate) fn certify(&self, change: impl FnOnce(&mut CertificateParams)) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -58,7 +58,7 @@ impl Authority {
 
 /// What happens to the connection after an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum ConnectionEnd {
+pub(crate) enum ConnectionEnd {
     KeepAlive,
     /// A close that TLS announces.
     Goodbye,
@@ -67,7 +67,7 @@ enum ConnectionEnd {
 }
 
 /// Serves HTTPS on a free port of `localhost` until the test process ends. Gives the base URL.
-fn serve(
+pub(crate) fn serve(
     config: Arc<ServerConfig>,
     answer: impl Fn(&str) -> (Vec<u8>, ConnectionEnd) + Send + Sync + 'static,
 ) -> String {
@@ -122,7 +122,7 @@ fn ok(body: &str) -> Vec<u8> {
 }
 
 /// The whole API: a list of three stories, and every story.
-fn stories(path: &str) -> (Vec<u8>, ConnectionEnd) {
+pub(crate) fn stories(path: &str) -> (Vec<u8>, ConnectionEnd) {
     let body = match id_of(path) {
         Some(id) => story(id, id),
         None => "[3,1,2]".to_owned(),
@@ -162,7 +162,13 @@ fn a_certificate_of_an_unknown_authority_is_refused() {
     let authority = Authority::new();
     Authority::new().save(&sandbox, "others.pem");
     let url = serve(authority.certify(|_| {}), stories);
-    run(&sandbox, &url, "others.pem", &["top"]).refuses(&[&url, "invalid peer certificate"]);
+    let finished = run(&sandbox, &url, "others.pem", &["top"]);
+    finished.refuses(&[
+        &url,
+        "invalid peer certificate",
+        "If you trust it",
+        "SSL_CERT_FILE",
+    ]);
 }
 
 #[test]
@@ -206,6 +212,20 @@ fn a_certificate_file_that_is_missing_or_holds_none_is_named() {
     for file in ["nowhere.pem", "empty.pem"] {
         run(&sandbox, &url, file, &["top"]).refuses(&["SSL_CERT_FILE", "certificates"]);
     }
+}
+
+#[test]
+fn certificates_that_cannot_be_read_are_looked_for_once_and_not_for_every_id() {
+    let sandbox = Sandbox::new();
+    let ids = ["items", "1", "2", "3", "4", "5"];
+    let finished = run(&sandbox, "https://localhost:1/v0", "nowhere.pem", &ids).exits(1);
+    let report = finished.report();
+    assert_eq!(
+        (counts(&report), &report["attempts"]),
+        ([0, 0, 5, 0], &json!(5))
+    );
+    let warnings = finished.stderr.matches("cannot be read").count();
+    assert_eq!(warnings, 1, "{finished:?}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod read_only_mirrors;
 // What goes wrong.
 mod api_faults;
 mod https_trust;
+mod proxies;
 mod signals_and_streams;
 mod machine_limits;
 mod killed_runs;

@@ -5,7 +5,7 @@ use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt};
 use hn_ingest::test_util::Reply;
 use serde_json::json;
 
-use crate::common::{Api, Sandbox, counts, foreign_database};
+use crate::common::{Api, Sandbox, counts, foreign_database, story};
 
 /// The call is refused before a file is made. A backtrace that the environment asks for does not get into the message.
 #[track_caller]
@@ -100,9 +100,94 @@ fn a_database_name_that_is_not_a_sqlite_file_is_refused() {
 
 #[test]
 fn a_bad_base_url_is_refused() {
-    for bad in ["news", "ftp://host/v0", "http://", "", "127.0.0.1:80/v0"] {
-        refuses(&["--api-url", bad], &["--api-url is", bad, "http://"]);
+    for bad in [
+        "news",
+        "ftp://host/v0",
+        "http://",
+        "",
+        "127.0.0.1:80/v0",
+        "http:/host/v0",
+        "http:host/v0",
+        "http://host /v0",
+        "http://host/v 0",
+        " http://host/v0",
+        "http://host/v0 ",
+        "http:///v0",
+        "http://a..b/v0",
+        "http://a!b/v0",
+        "http://-a/v0",
+        "http://host:0/v0",
+        "http://host:65536/v0",
+        "http://host:x/v0",
+        "http://host/v0?x=1",
+        "http://host/v0#x",
+        "http://[::1/v0",
+    ] {
+        let named = format!("--api-url is `{bad}`; allowed: ");
+        refuses(&["--api-url", bad], &[&named, "http://", "/v0"]);
     }
+    // Control characters are shown by their escapes.
+    for (bad, shown) in [
+        ("http://host/v0\r", "http://host/v0\\r"),
+        ("http://host\n/v0", "http://host\\n/v0"),
+        ("\thttp://host/v0", "\\thttp://host/v0"),
+        ("http://ho\u{1b}[31mst/v0", "http://ho\\u{1b}[31mst/v0"),
+    ] {
+        refuses(&["--api-url", bad], &[&format!("--api-url is `{shown}`")]);
+    }
+}
+
+#[test]
+fn a_base_url_with_a_user_name_or_a_password_is_refused_and_the_password_is_not_printed() {
+    let api = Api::of_stories();
+    let port = api.0.addr().port();
+    for (bad, shown) in [
+        (
+            "http://alice:s3cret@127.0.0.1:PORT/v0",
+            "http://alice:***@127.0.0.1:PORT/v0",
+        ),
+        (
+            "https://alice:s3cret@localhost:PORT/v0",
+            "https://alice:***@localhost:PORT/v0",
+        ),
+        (
+            "http://:s3cret@127.0.0.1:PORT/v0",
+            "http://:***@127.0.0.1:PORT/v0",
+        ),
+        (
+            "http://s3cret@127.0.0.1:PORT/v0",
+            "http://***@127.0.0.1:PORT/v0",
+        ),
+        (
+            "http://alice:s3/c?r#e@t@127.0.0.1:PORT/v0",
+            "http://alice:***@127.0.0.1:PORT/v0",
+        ),
+        (
+            "http:/alice:s3cret@127.0.0.1:PORT/v0",
+            "http:/alice:***@127.0.0.1:PORT/v0",
+        ),
+        (
+            "alice:s3cret@127.0.0.1:PORT/v0",
+            "alice:***@127.0.0.1:PORT/v0",
+        ),
+    ] {
+        let port = &port.to_string();
+        let (bad, shown) = (bad.replace("PORT", port), shown.replace("PORT", port));
+        let sandbox = Sandbox::new();
+        let call = || sandbox.call(&["items", "1"]).env("RUST_LOG", "trace");
+        for (finished, origin) in [
+            (call().args(&["--api-url", &bad]).run(), "--api-url"),
+            (call().env("INGEST_API_URL", &bad).run(), "INGEST_API_URL"),
+        ] {
+            finished.refuses(&[
+                &format!("{origin} is `{shown}`; allowed: "),
+                "no user name, password",
+            ]);
+            assert!(!finished.stderr.contains("s3"), "{finished:?}");
+        }
+        assert!(sandbox.files().is_empty());
+    }
+    assert_eq!(api.0.stats().connections, 0);
 }
 
 #[test]
@@ -308,7 +393,6 @@ fn an_answer_that_is_not_a_list_is_refused_and_the_stored_list_stays() {
         "<html>Sign in</html>",
         r#"{"items":[1]}"#,
         r#"["1","2"]"#,
-        "null",
         "[1,2",
         "",
         "7",
@@ -329,6 +413,52 @@ fn an_answer_that_is_not_a_list_is_refused_and_the_stored_list_stays() {
         .db("hn.db")
         .rows("list, rank, id", "lists ORDER BY rank");
     assert_eq!(kept, json!([["top", 1, 1], ["top", 2, 2]]));
+}
+
+#[test]
+fn a_list_that_is_null_is_empty_and_a_byte_order_mark_before_one_is_ignored() {
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
+    let bom = "\u{feff}";
+    for (body, ids) in [
+        ("[1,2]", 2),
+        ("null", 0),
+        (&format!("{bom}[3]"), 1),
+        (" null\n", 0),
+    ] {
+        api.0.on("/v0/topstories.json", [Reply::json(body)]);
+        let report = sandbox.ingest(&api, &["top"]).exits(0).report();
+        assert_eq!(report["stored"], ids, "{body}");
+        assert_eq!(
+            sandbox
+                .db("hn.db")
+                .column("id", "lists")
+                .as_array()
+                .map(Vec::len),
+            Some(ids)
+        );
+    }
+    api.item(7, [Reply::json(format!("{bom}{}", story(7, 7)))]);
+    let report = sandbox.ingest(&api, &["items", "7"]).exits(0).report();
+    assert_eq!(report["stored"], 1);
+    api.0
+        .on("/v0/maxitem.json", [Reply::json(format!("{bom}3"))]);
+    sandbox.ingest(&api, &["backfill"]).exits(0);
+    api.0.on("/v0/maxitem.json", [Reply::json("null")]);
+    sandbox
+        .ingest(&api, &["backfill"])
+        .refuses(&["maxitem.json"]);
+}
+
+#[test]
+fn a_list_that_is_compressed_is_refused_with_its_coding() {
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
+    let compressed = Reply::body(b"\x1f\x8b\x08".to_vec()).header("Content-Encoding", "gzip");
+    api.0.on("/v0/topstories.json", [compressed]);
+    let finished = sandbox.ingest(&api, &["top"]);
+    finished.refuses(&["topstories.json", "compressed", "gzip", "not asked for"]);
+    assert_eq!(api.0.hits("/v0/topstories.json"), 1);
 }
 
 #[test]

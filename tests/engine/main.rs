@@ -8,6 +8,8 @@ mod fixture;
 // What becomes of an id:
 
 mod retries;
+mod connecting;
+mod proxies;
 mod http_framing;
 mod kept_connections;
 mod malformed_answers;

@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use hn_ingest::test_util::Reply;
+use hn_ingest::{Builder, test_util::Reply};
 
-use crate::fixture::{Fixture, failure};
+use crate::{
+    fixture::{Fixture, NotesSink, NotesSource, failure},
+    support::in_system,
+};
 
 #[test]
 fn a_malformed_or_hostile_answer_costs_only_its_own_id_within_its_deadline() {
@@ -135,4 +138,66 @@ fn surplus_bytes_after_a_body_are_not_taken_for_another_answer() {
         assert_eq!(report.totals.stored, 5);
         assert_eq!(fixture.count_rows("notes WHERE note = '\"evil\"'"), 0);
     }
+}
+
+/// `{"note":1}` as gzip makes it.
+const COMPRESSED: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\xab\x56\xca\xcb\x2f\x49\x55\xb2\x32\xac\x05\x00\xf8\x3d\xc9\x6c\x0a\x00\x00\x00";
+
+#[test]
+fn a_compressed_answer_that_was_not_asked_for_fails_and_its_coding_is_named() {
+    for (name, coding) in [
+        ("Content-Encoding", "gzip"),
+        ("content-encoding", "BR"),
+        ("Content-Encoding", "identity, deflate"),
+        ("Content-Encoding", "zstd"),
+        ("Content-Encoding", "x-unknown"),
+    ] {
+        let fixture = Fixture::new();
+        fixture.on(1, [Reply::body(COMPRESSED).header(name, coding)]);
+        let report = fixture.ingest(1..=3);
+        assert_eq!(report.totals.stored, 2);
+        assert_eq!(failure(&report, 1), ("decode", 1), "{coding}");
+        let message = &report.failures[0].message;
+        for part in ["compressed", coding, "not asked for"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+    }
+    let fixture = Fixture::new();
+    let coded =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\n\x1f\x0b\r\n0\r\n\r\n";
+    fixture.on(1, [Reply::raw(coded)]);
+    let report = fixture.ingest(1..=1);
+    assert_eq!(failure(&report, 1), ("decode", 1));
+    assert!(report.failures[0].message.contains("gzip, chunked"));
+}
+
+#[test]
+fn an_answer_that_says_that_it_is_not_compressed_is_taken() {
+    let fixture = Fixture::new();
+    for (id, coding) in (1..).zip(["identity", "Identity", ""]) {
+        fixture.on(id, [Reply::json("{}").header("Content-Encoding", coding)]);
+    }
+    let report = fixture.ingest(1..=3);
+    assert_eq!(report.totals.stored, 3, "{:?}", report.failures);
+}
+
+#[test]
+fn a_source_that_asks_for_a_coding_gets_it() {
+    let fixture = Fixture::new();
+    let coded = Reply::json("{}").header("Content-Encoding", "x-notes");
+    fixture.server.otherwise(move |_| coded.clone());
+    let source = NotesSource {
+        base: fixture.server.url(),
+        headers: vec![("Accept-Encoding".to_owned(), "x-notes".to_owned())],
+    };
+    let report = in_system(async {
+        let pipeline = Builder::new(source, NotesSink)
+            .config(fixture.config.clone())
+            .database(fixture.database_file())
+            .start()
+            .await
+            .unwrap();
+        pipeline.run(vec![1, 2]).await.unwrap()
+    });
+    assert_eq!(report.totals.stored, 2, "{:?}", report.failures);
 }

@@ -3,12 +3,16 @@
 mod values;
 mod setting;
 mod settings;
+mod proxy;
+mod secret;
 
 pub use self::{
+    proxy::HttpProxy,
     setting::{BadSetting, Setting},
     settings::SETTINGS,
     values::Config,
 };
+pub(crate) use self::{proxy::ProxyServer, secret::presentable};
 #[cfg(feature = "cli")]
 pub(crate) use self::{
     setting::{number, put},

@@ -1,8 +1,10 @@
 //! A setting: its name, its variable, its allowed values, and how it is read from text.
 
-use std::{env, ops::RangeInclusive, str::FromStr};
+use std::{env, ffi::OsString, ops::RangeInclusive, str::FromStr};
 
 use thiserror::Error;
+
+use super::secret::presentable;
 
 /// A setting whose value is stored in a `T`.
 #[derive(Clone, Copy, Debug)]
@@ -30,28 +32,33 @@ impl<T> Setting<T> {
     pub fn apply(&self, target: &mut T, origin: &str, text: &str) -> Result<(), BadSetting> {
         (self.set)(target, text).ok_or_else(|| BadSetting {
             origin: origin.to_owned(),
-            value: text.to_owned(),
+            value: presentable(text),
             allowed: self.allowed,
         })
     }
 
-    /// Sets its value from its environment variable, if that exists.
+    /// Sets its value from its environment variable, if that exists and is not empty. Returns whether it does.
     ///
     /// # Errors
     /// The variable's value is not allowed.
-    pub fn apply_env(&self, target: &mut T) -> Result<(), BadSetting> {
-        let Some(value) = env::var_os(self.variable) else {
-            return Ok(());
+    pub fn apply_env(&self, target: &mut T) -> Result<bool, BadSetting> {
+        let Some(value) = variable(self.variable) else {
+            return Ok(false);
         };
         let Some(text) = value.to_str() else {
             return Err(BadSetting {
                 origin: self.variable.to_owned(),
-                value: value.to_string_lossy().into_owned(),
+                value: presentable(&value.to_string_lossy()),
                 allowed: self.allowed,
             });
         };
-        self.apply(target, self.variable, text)
+        self.apply(target, self.variable, text).map(|()| true)
     }
+}
+
+/// The value of an environment variable. An empty one counts as unset.
+pub(super) fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// A value that a setting does not allow.
@@ -61,7 +68,7 @@ impl<T> Setting<T> {
 pub struct BadSetting {
     /// Where the value comes from.
     pub origin: String,
-    /// The value.
+    /// The value, without the password of a URL.
     pub value: String,
     /// The allowed values, in words.
     pub allowed: &'static str,

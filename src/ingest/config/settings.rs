@@ -5,6 +5,7 @@ use std::{fmt, ops::RangeInclusive, time::Duration};
 use bytesize::ByteSize;
 
 use super::{
+    proxy::{self, HttpProxy},
     setting::{BadSetting, Setting, number, put},
     values::Config,
 };
@@ -21,14 +22,26 @@ impl Config {
         })
     }
 
-    /// The default settings, changed by the `INGEST_…` environment variables that are set.
+    /// The default settings, changed by the `INGEST_…` environment variables that are set. Without `INGEST_PROXY`, the proxies are
+    /// those of [`HttpProxy::from_env`].
     ///
     /// # Errors
     /// The first variable whose value is not allowed.
     pub fn from_env() -> Result<Self, BadSetting> {
+        Self::read(Setting::apply_env)
+    }
+
+    /// The default settings, changed by `read`. It returns whether it has set a setting. If it has not set the proxy, the
+    /// environment's proxies count.
+    pub(crate) fn read(
+        read: impl Fn(&Setting<Self>, &mut Self) -> Result<bool, BadSetting>,
+    ) -> Result<Self, BadSetting> {
         let mut config = Self::default();
         for setting in SETTINGS {
-            setting.apply_env(&mut config)?;
+            let is_set = read(setting, &mut config)?;
+            if setting.name == PROXY && !is_set {
+                config.proxy = HttpProxy::from_env();
+            }
         }
         Ok(config)
     }
@@ -48,8 +61,18 @@ const MAX_REFUSALS: RangeInclusive<usize> = 0..=100_000;
 const BATCH: RangeInclusive<usize> = 1..=10_000;
 const MAX_BODY: RangeInclusive<u64> = 1..=1 << 30;
 
+const PROXY: &str = "proxy";
+
 /// Every setting of the engine.
 pub const SETTINGS: &[Setting<Config>] = &[
+    Setting {
+        name: PROXY,
+        variable: "INGEST_PROXY",
+        allowed: proxy::ALLOWED,
+        meaning: "HTTP proxy; without it, HTTPS_PROXY, http_proxy, ALL_PROXY and NO_PROXY count; none ignores them",
+        show: |config| config.proxy.to_setting(),
+        set: |config, text| put(&mut config.proxy, HttpProxy::parse(text)),
+    },
     Setting {
         name: "workers",
         variable: "INGEST_WORKERS",

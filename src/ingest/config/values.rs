@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
+use super::proxy::HttpProxy;
+
 /// The settings of a pipeline. [`Config::default`] has the defaults, [`SETTINGS`](super::SETTINGS) the ranges. A pipeline checks the
 /// ranges when it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
+    /// The HTTP proxy that requests go through. By default there is none, and the environment is not read;
+    /// [`Config::from_env`] and [`HttpProxy::from_env`] read it.
+    pub proxy: HttpProxy,
     /// The number of fetchers, which is the most requests in flight.
     ///
     /// Too low: the machine is idle while it waits for the API. Too high: the API refuses requests or slows down, and each fetcher
@@ -73,6 +78,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            proxy: HttpProxy::none(),
             workers: 16,
             mailbox: 0,
             timeout: Duration::from_secs(5),

@@ -1,12 +1,16 @@
 //! One attempt: an HTTP exchange with one deadline. It includes redirects, and resends after stale connections.
 
 use std::{
+    cell::Cell,
     pin::pin,
     time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
-use hyper::{HeaderMap, header::LOCATION};
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, LOCATION, TRANSFER_ENCODING},
+};
 use tokio::time::timeout_at;
 
 use crate::ingest::{
@@ -70,15 +74,23 @@ pub(super) async fn attempt<'a>(
         let target = redirected_to.as_ref().unwrap_or(target);
         let slot = tally.own_wait(exchange.connections.acquire()).await;
         let deadline = tally.deadline(exchange.timeout);
+        let is_connected = Cell::new(false);
         let step = {
             let request = async {
                 let connection = slot.connect(target, reuse, tally).await?;
+                is_connected.set(true);
                 request(exchange, target, connection).await
             };
             // Pinned here, because moving a large future would copy it.
-            timeout_at(deadline, pin!(request))
-                .await
-                .map_err(is_late)??
+            timeout_at(deadline, pin!(request)).await.map_err(|late| {
+                if is_connected.get() {
+                    return is_late(late);
+                }
+                AttemptError::ConnectTimeout {
+                    timeout: exchange.timeout,
+                    place: exchange.connections.next_hop(target),
+                }
+            })??
         };
         match step {
             AttemptStep::Answer(body) => break body,
@@ -140,13 +152,47 @@ async fn request(
         Err(error) => return Err(error.into()),
     };
     if status.is_success() {
+        if let Some(coding) = unwanted_coding(target, connection.headers()) {
+            discard(connection);
+            return Err(AttemptError::Encoded(coding));
+        }
         let mut body = Body::new(connection, exchange.max_body)?;
         body.read_until(SMALL_BODY).await?;
         return Ok(AttemptStep::Answer(body));
     }
+    if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        && let Some(proxy) = connection.forwarder()
+    {
+        return Err(AttemptError::wants_other_credentials(
+            proxy,
+            status.as_u16(),
+        ));
+    }
     let step = step_without_body(target, status.as_u16(), connection.headers());
     discard(connection);
     step
+}
+
+/// The header that names a coding of the body, if the request did not ask for it. A source that sends its own `Accept-Encoding` gets
+/// what it asks for.
+fn unwanted_coding(target: &Target, headers: &HeaderMap) -> Option<String> {
+    if target.headers().contains_key(ACCEPT_ENCODING) {
+        return None;
+    }
+    [CONTENT_ENCODING, TRANSFER_ENCODING]
+        .iter()
+        .find_map(|name| {
+            let values = headers.get_all(name).into_iter();
+            let mut codings = values.filter(|value| {
+                let text = String::from_utf8_lossy(value.as_bytes());
+                text.split(',').any(|coding| {
+                    let coding = coding.trim().to_ascii_lowercase();
+                    !matches!(&*coding, "" | "identity" | "chunked")
+                })
+            });
+            let value = String::from_utf8_lossy(codings.next()?.as_bytes()).into_owned();
+            Some(format!("{name}: {value}"))
+        })
 }
 
 /// The result of a request whose answer is not a success: a redirect or an error.

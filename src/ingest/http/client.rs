@@ -7,7 +7,7 @@ use log::debug;
 
 use crate::ingest::{
     backlog::Backlog,
-    config::Config,
+    config::{Config, HttpProxy},
     handle::control::RunControl,
     http::{
         attempt::{Exchange, attempt},
@@ -74,8 +74,9 @@ impl RequestSettings {
 }
 
 /// The settings that are the same for all users of a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SharedSettings {
+    pub(crate) proxy: HttpProxy,
     /// Requests per second; 0 is no limit.
     pub(crate) rate: u32,
     pub(crate) adaptive: bool,
@@ -95,11 +96,12 @@ impl Client {
     /// A client with at most `config.workers` connections.
     pub fn new(config: &Config) -> Self {
         Self(Rc::new(ClientInner {
-            connections: ConnectionPool::new(config.workers),
+            connections: ConnectionPool::new(config.workers, config.proxy.clone()),
             bodies: BodyArena::default(),
             throttle: Throttle::new(config.rate, config.adaptive.then_some(config.workers)),
             settings: RequestSettings::new(config),
             shared: SharedSettings {
+                proxy: config.proxy.clone(),
                 rate: config.rate,
                 adaptive: config.adaptive,
             },
@@ -112,8 +114,8 @@ impl Client {
     }
 
     /// The settings that are the same for all users of this client.
-    pub(crate) fn shared_settings(&self) -> SharedSettings {
-        self.0.shared
+    pub(crate) fn shared_settings(&self) -> &SharedSettings {
+        &self.0.shared
     }
 
     /// Fetches one document that is not a record, such as a list of ids.

@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection: hyper implements the protocol, over a socket that awc connected.
+//! One HTTP/1.1 connection: hyper implements the protocol, over a connected socket.
 //!
 //! hyper applies these rules of RFC 9112 and RFC 9110:
 //!
@@ -11,9 +11,14 @@
 //!
 //! hyper also closes a connection if bytes come that answer no request, such as bytes after the end of an answer.
 
-use std::{cell::Cell, future::poll_fn, mem, pin::Pin, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    mem,
+    pin::Pin,
+    rc::Rc,
+};
 
-use awc::BoxedSocket;
 use bytes::Bytes;
 use hyper::{
     HeaderMap, Request, StatusCode,
@@ -24,26 +29,29 @@ use hyper::{
 };
 use thiserror::Error;
 
-use crate::ingest::http::{
-    error::{AttemptError, with_causes},
-    socket::{ReadBuffer, Socket},
-    target::Target,
+use crate::ingest::{
+    config::ProxyServer,
+    http::{
+        bad_head::{self, BUFFER_MAX, HEADERS_MAX},
+        connect::Connected,
+        error::{AttemptError, with_causes},
+        socket::{ReadBuffer, Socket},
+        target::Target,
+    },
 };
 
-/// The largest head of an answer, and the largest part of a body that hyper returns at once.
-const BUFFER_MAX: usize = 64 * 1024;
-
-const USER_AGENT: HeaderValue =
-    HeaderValue::from_static(concat!("hn-ingest/", env!("CARGO_PKG_VERSION")));
+const USER_AGENT: HeaderValue = HeaderValue::from_static(super::USER_AGENT);
 
 /// Asks for a body without compression. Without this header, a server may use any coding (RFC 9110, 12.5.3).
 const ACCEPT_ENCODING: HeaderValue = HeaderValue::from_static("identity");
 
 /// A connection to a server, and the answer that is being read from it.
-pub(super) struct Connection {
+pub(super) struct HttpConnection {
     /// With `authority`: the origin that this is connected to.
     scheme: Option<Scheme>,
     authority: Option<Authority>,
+    /// The proxy that passes requests on. It wants whole URLs, and perhaps credentials.
+    forwarder: Option<ProxyServer>,
     /// The `Host` header of every request.
     host: HeaderValue,
     /// The headers of the answer while its body is read. Afterwards they are empty, and the next request uses their memory.
@@ -52,6 +60,8 @@ pub(super) struct Connection {
     sender: SendRequest<String>,
     /// Whether a byte arrived since the last request was sent.
     has_read: Rc<Cell<bool>>,
+    /// What hyper had not parsed when the connection ended: the head that it could not parse, for example.
+    unread: Rc<RefCell<Bytes>>,
     /// Whether the server has answered a request on this connection.
     has_answered: bool,
     /// The rest of the body. `None` before an answer and after the end of its body.
@@ -71,15 +81,21 @@ pub(super) enum ConnectionError {
     /// The connection ended before the first byte of a body without a length.
     #[error("the connection broke: the body was cut short")]
     CutShort,
-    /// The connection broke, or the answer is not HTTP.
+    /// Transfer-Encoding counts, but a Content-Length beside it is no number. Either may be the work of an attacker.
+    #[error("the connection broke: invalid content-length parsed: `Content-Length: {0}`")]
+    BadLength(String),
+    /// The answer is not HTTP, or its head cannot be taken.
+    #[error("the connection broke: {0}")]
+    BadHead(String),
+    /// The connection broke.
     #[error("the connection broke: {}", with_causes(.0))]
     Http(#[from] hyper::Error),
 }
 
-impl Connection {
+impl HttpConnection {
     /// Takes over a connected socket.
     pub(super) async fn new(
-        io: BoxedSocket,
+        connected: Connected,
         buffer: Rc<ReadBuffer>,
         target: &Target,
     ) -> Result<Self, AttemptError> {
@@ -87,20 +103,33 @@ impl Connection {
         let (sender, connection) = http1::Builder::new()
             // RFC 9112, 5.2: a user agent replaces a folded line by a space.
             .allow_obsolete_multiline_headers_in_responses(true)
+            // RFC 9112, 5.1: a space before the colon is removed.
+            .allow_spaces_after_header_name_in_responses(true)
+            // Lines that are no headers mean nothing to this client, so it skips them, as curl does.
+            .ignore_invalid_headers_in_responses(true)
+            .max_headers(HEADERS_MAX)
             .max_buf_size(BUFFER_MAX)
-            .handshake(Socket::new(io, buffer, has_read.clone()))
+            .handshake(Socket::new(connected.io, buffer, has_read.clone()))
             .await
             .map_err(ConnectionError::Http)?;
-        // This task ends when the sender is dropped or the connection is closed. Its errors reach the request in flight, too.
-        actix_rt::spawn(connection);
+        let unread = Rc::<RefCell<Bytes>>::default();
+        let left = unread.clone();
+        // This task ends when the sender is dropped or the connection is closed. Its errors reach the request in flight.
+        actix_rt::spawn(async move {
+            if let Ok(parts) = connection.without_shutdown().await {
+                left.replace(parts.read_buf);
+            }
+        });
         let (scheme, authority) = target.origin();
         Ok(Self {
             scheme: scheme.cloned(),
             authority: authority.cloned(),
-            host: target.host()?,
+            forwarder: connected.forwarder,
+            host: target.host_header()?,
             headers: HeaderMap::new(),
             sender,
             has_read,
+            unread,
             has_answered: false,
             body: None,
             may_be_cut_short: false,
@@ -137,6 +166,10 @@ impl Connection {
             Err(error) if self.has_answered && (error.is_canceled() || !self.has_read.get()) => {
                 return Err(ConnectionError::Stale);
             }
+            Err(error) if error.is_parse() => {
+                let head = self.unread.borrow();
+                return Err(ConnectionError::BadHead(bad_head::explain(&error, &head)));
+            }
             Err(error) => return Err(error.into()),
         };
         let is_timeout = head.status == StatusCode::REQUEST_TIMEOUT;
@@ -147,6 +180,11 @@ impl Connection {
         self.has_answered = true;
         let is_encoded = head.headers.contains_key(header::TRANSFER_ENCODING);
         self.has_two_lengths = is_encoded && head.headers.contains_key(header::CONTENT_LENGTH);
+        if self.has_two_lengths
+            && let Some(bad) = bad_head::bad_length(&head.headers)
+        {
+            return Err(ConnectionError::BadLength(bad));
+        }
         self.may_be_cut_short = !is_encoded && body.size_hint().exact().is_none();
         self.headers = head.headers;
         self.body = (!body.is_end_stream()).then_some(body);
@@ -157,7 +195,10 @@ impl Connection {
     fn request(&mut self, target: &Target) -> Request<String> {
         // An empty string is an empty body.
         let mut request = Request::new(String::new());
-        if let Some(path) = target.uri().path_and_query() {
+        if self.forwarder.is_some() {
+            // RFC 9112, 3.2.2: the absolute form.
+            *request.uri_mut() = target.uri().clone();
+        } else if let Some(path) = target.uri().path_and_query() {
             *request.uri_mut() = path.clone().into();
         }
         let mut headers = mem::take(&mut self.headers);
@@ -172,8 +213,20 @@ impl Connection {
                 .for_each(|name| _ = headers.remove(name));
             headers.extend(target.headers().clone());
         }
+        let authorization = self
+            .forwarder
+            .as_ref()
+            .and_then(|proxy| proxy.authorization.as_ref());
+        if let Some(authorization) = authorization {
+            headers.insert(header::PROXY_AUTHORIZATION, authorization.clone());
+        }
         *request.headers_mut() = headers;
         request
+    }
+
+    /// The proxy that passes requests on, if there is one.
+    pub(super) fn forwarder(&self) -> Option<&ProxyServer> {
+        self.forwarder.as_ref()
     }
 
     /// The headers of the answer, until its body is read.

@@ -4,7 +4,9 @@ use std::{error::Error, time::Duration};
 
 use thiserror::Error;
 
-use crate::ingest::{limits::cool_down::AskedToWait, outcome::failure::FailureKind};
+use crate::ingest::{
+    config::ProxyServer, limits::cool_down::AskedToWait, outcome::failure::FailureKind,
+};
 
 /// Why an attempt brought no body. Its message becomes the message of the [`Failure`](crate::Failure).
 #[derive(Debug, Error)]
@@ -12,9 +14,19 @@ pub(crate) enum AttemptError {
     /// The attempt's deadline is over.
     #[error("no whole answer within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
+    /// The attempt's deadline is over, and there was no connection yet.
+    #[error("no connection to {place} within {}", humantime::format_duration(*.timeout))]
+    ConnectTimeout {
+        timeout: Duration,
+        /// The server or the proxy.
+        place: String,
+    },
     /// No connection was made.
     #[error("cannot connect: {0}")]
     Connect(String),
+    /// The proxy refuses to be used, or its setting cannot be used. Another attempt would not help.
+    #[error("cannot connect: {0}")]
+    Proxy(String),
     /// The connection broke, or the server sent something that is not HTTP.
     #[error("{0}")]
     Reset(String),
@@ -33,6 +45,11 @@ pub(crate) enum AttemptError {
     /// The API asked for no requests, for longer than the caller waits.
     #[error("{0}")]
     AskedToWait(AskedToWait),
+    /// The body has a coding that was not asked for.
+    #[error(
+        "the body is compressed or encoded (`{0}`), which was not asked for; check what changes answers on the way (a proxy, a cache)"
+    )]
+    Encoded(String),
     /// The request cannot be sent at all, for example because its URL is invalid. Another attempt would not help.
     #[error("no such request can be sent: {0}")]
     Request(String),
@@ -42,15 +59,29 @@ impl AttemptError {
     /// The kind of failure that the id has if this was its last attempt.
     pub(crate) fn kind(&self) -> FailureKind {
         match self {
-            Self::Timeout(_) => FailureKind::Timeout,
-            Self::Connect(_) => FailureKind::Connect,
+            Self::Timeout(_) | Self::ConnectTimeout { .. } => FailureKind::Timeout,
+            Self::Connect(_) | Self::Proxy(_) => FailureKind::Connect,
             Self::Request(_) => FailureKind::Request,
             Self::Reset(_) => FailureKind::Reset,
             Self::Status { .. } | Self::Redirect { .. } | Self::AskedToWait(_) => {
                 FailureKind::Status
             }
             Self::TooLarge { .. } => FailureKind::Body,
+            Self::Encoded(_) => FailureKind::Decode,
         }
+    }
+
+    /// The error for a proxy that answers with a status such as 407.
+    pub(crate) fn wants_other_credentials(proxy: &ProxyServer, code: u16) -> Self {
+        Self::Proxy(if proxy.authorization.is_some() {
+            format!(
+                "{proxy} does not accept the user name and password in its URL (HTTP status {code})"
+            )
+        } else {
+            format!(
+                "{proxy} asks for a user name and password (HTTP status {code}); name them in its URL, as in http://USER:PASSWORD@HOST:PORT"
+            )
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! HTTP: a client that requests a URL until there is an answer, and the attempts that it makes.
 //!
-//! hyper implements HTTP/1.1, and awc connects the sockets. This room adds what neither does: deadlines, permits, a connection
-//! pool, bounds on bodies, redirects, and what an answer means for its id.
+//! hyper implements HTTP/1.1. This room adds the rest: connecting, deadlines, permits, a connection pool, bounds on bodies, redirects,
+//! and what an answer means for its id.
 
 pub(crate) mod client;
 mod attempt;
@@ -12,6 +12,10 @@ mod body;
 mod body_arena;
 mod pool;
 mod connection;
+mod bad_head;
 mod socket;
 mod connect;
 pub(crate) mod error;
+
+/// The name of this program in requests.
+const USER_AGENT: &str = concat!("hn-ingest/", env!("CARGO_PKG_VERSION"));

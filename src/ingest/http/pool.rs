@@ -14,9 +14,12 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::ingest::http::{
-    connect::Connecting, connection::Connection, error::AttemptError, socket::ReadBuffer,
-    tally::Tally, target::Target,
+use crate::ingest::{
+    config::HttpProxy,
+    http::{
+        connect::Connecting, connection::HttpConnection, error::AttemptError, socket::ReadBuffer,
+        tally::Tally, target::Target,
+    },
 };
 
 /// The longest time that a connection is kept idle. After that, a server or a router may have dropped it without a sign.
@@ -43,7 +46,7 @@ pub(super) struct PoolSlot<'a> {
 /// A connection in use. Dropping it closes the connection; [releasing](PooledConnection::release) it keeps the connection.
 pub(super) struct PooledConnection {
     /// Boxed, because it is large and is moved often.
-    connection: Box<Connection>,
+    connection: Box<HttpConnection>,
     /// Where `release` puts it.
     idle: Rc<IdleConnections>,
     _permit: Option<OwnedSemaphorePermit>,
@@ -59,15 +62,15 @@ pub(super) enum Reuse {
 #[derive(Default)]
 struct IdleConnections {
     /// With the time since when each is idle. The one that was used last is at the back.
-    kept: RefCell<VecDeque<(Box<Connection>, Instant)>>,
+    kept: RefCell<VecDeque<(Box<HttpConnection>, Instant)>>,
     /// Whether the task runs that closes connections after [`IDLE_MAX`].
     is_sweeping: Cell<bool>,
 }
 
 impl ConnectionPool {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize, proxy: HttpProxy) -> Self {
         Self {
-            connecting: Connecting::new(),
+            connecting: Connecting::new(proxy),
             read_buffer: Rc::default(),
             in_use: Arc::new(Semaphore::new(limit)),
             idle: Rc::default(),
@@ -81,16 +84,23 @@ impl ConnectionPool {
         PoolSlot { pool: self, permit }
     }
 
+    /// Where a connection for a target leads to first, for messages.
+    pub(super) fn next_hop(&self, target: &Target) -> String {
+        self.connecting.next_hop(target)
+    }
+
     async fn open(
         &self,
         target: &Target,
         tally: &mut Tally,
-    ) -> Result<Box<Connection>, AttemptError> {
+    ) -> Result<Box<HttpConnection>, AttemptError> {
         self.idle.shrink_to(self.in_use.available_permits());
-        let io = self.connecting.connect(target).await?;
+        let connected = self.connecting.connect(target).await?;
         tally.connections_opened += 1;
         let buffer = self.read_buffer.clone();
-        Ok(Box::new(Connection::new(io, buffer, target).await?))
+        Ok(Box::new(
+            HttpConnection::new(connected, buffer, target).await?,
+        ))
     }
 }
 
@@ -130,21 +140,21 @@ impl PooledConnection {
 }
 
 impl Deref for PooledConnection {
-    type Target = Connection;
+    type Target = HttpConnection;
 
-    fn deref(&self) -> &Connection {
+    fn deref(&self) -> &HttpConnection {
         &self.connection
     }
 }
 
 impl DerefMut for PooledConnection {
-    fn deref_mut(&mut self) -> &mut Connection {
+    fn deref_mut(&mut self) -> &mut HttpConnection {
         &mut self.connection
     }
 }
 
 impl IdleConnections {
-    fn keep(self: &Rc<Self>, connection: Box<Connection>) {
+    fn keep(self: &Rc<Self>, connection: Box<HttpConnection>) {
         self.kept
             .borrow_mut()
             .push_back((connection, Instant::now()));
@@ -161,7 +171,7 @@ impl IdleConnections {
     }
 
     /// The connection to a target's server that was used last and is still open.
-    fn take(&self, target: &Target) -> Option<Box<Connection>> {
+    fn take(&self, target: &Target) -> Option<Box<HttpConnection>> {
         let mut kept = self.kept.borrow_mut();
         loop {
             let index = kept.iter().rposition(|(idle, _)| idle.leads_to(target))?;

@@ -1,4 +1,4 @@
-//! Adapts the sockets that awc connects to the traits that hyper reads and writes through.
+//! Adapts connected sockets to the traits that hyper reads and writes through.
 
 use std::{
     cell::{Cell, RefCell},
@@ -8,12 +8,18 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use awc::BoxedSocket;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The most bytes of one read.
 const READ_MAX: usize = 32 * 1024;
+
+/// What a connected socket can do: TCP, or TLS over it.
+pub(super) trait Io: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
+
+pub(super) type BoxedSocket = Box<dyn Io>;
 
 /// A connected socket that notes whether anything was read.
 pub(super) struct Socket {

@@ -8,7 +8,7 @@ use hyper::{
 };
 use url::Url;
 
-use crate::ingest::http::error::AttemptError;
+use crate::ingest::{config::presentable, http::error::AttemptError};
 
 /// The most redirects that one attempt follows.
 pub(super) const REDIRECTS_MAX: u32 = 3;
@@ -28,7 +28,7 @@ impl Target {
     pub(super) fn new(url: String, headers: &[(String, String)]) -> Result<Self, AttemptError> {
         let url = Bytes::from(url);
         let refuse = |why: &str| {
-            let url = String::from_utf8_lossy(&url);
+            let url = presentable(&String::from_utf8_lossy(&url));
             AttemptError::Request(format!("`{url}` is not a URL to fetch: {why}"))
         };
         // This makes no copy: the URI shares the memory of the text.
@@ -36,6 +36,11 @@ impl Target {
             Uri::from_maybe_shared(url.clone()).map_err(|error| refuse(&error.to_string()))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(refuse("it begins with neither http:// nor https://"));
+        }
+        if uri.authority().is_some_and(has_credentials) {
+            return Err(refuse(
+                "a user name or password in a URL is not sent; send them in a header",
+            ));
         }
         let mut target = Self {
             uri,
@@ -67,13 +72,31 @@ impl Target {
         (self.uri.scheme(), self.uri.authority())
     }
 
+    /// The host as in the URL: an IPv6 address has brackets.
+    pub(super) fn host(&self) -> &str {
+        self.uri.host().unwrap_or_default()
+    }
+
+    /// The host without brackets.
+    pub(super) fn host_name(&self) -> &str {
+        self.host().trim_start_matches('[').trim_end_matches(']')
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.uri.port_u16().unwrap_or(self.default_port())
+    }
+
+    fn default_port(&self) -> u16 {
+        if self.is_https() { 443 } else { 80 }
+    }
+
     /// The `Host` header: the URL's host, and its port unless that is the scheme's default.
-    pub(super) fn host(&self) -> Result<HeaderValue, AttemptError> {
-        let host = self.uri.host().unwrap_or_default();
-        let default_port = if self.is_https() { 443 } else { 80 };
-        let header = match self.uri.port_u16() {
-            Some(port) if port != default_port => format!("{host}:{port}").parse(),
-            _ => host.parse(),
+    pub(super) fn host_header(&self) -> Result<HeaderValue, AttemptError> {
+        let (host, port) = (self.host(), self.port());
+        let header = if port == self.default_port() {
+            host.parse()
+        } else {
+            format!("{host}:{port}").parse()
         };
         header.map_err(|_| AttemptError::Request(format!("`{host}` cannot be sent as a host")))
     }
@@ -82,13 +105,17 @@ impl Target {
     /// headers may hold secrets.
     ///
     /// # Errors
-    /// `Location` is no http or https URL, or it leads from https to http.
+    /// `Location` is no http or https URL, holds a user name or password, or leads from https to http.
     pub(super) fn redirected(&self, code: u16, location: &[u8]) -> Result<Self, AttemptError> {
-        let location = String::from_utf8_lossy(location);
         let refuse = |why: &str| AttemptError::Redirect {
             code,
-            why: format!("from {} to `{location}`: {why}", self.uri),
+            why: format!(
+                "from {} to `{}`: {why}",
+                self.uri,
+                presentable(&String::from_utf8_lossy(location))
+            ),
         };
+        let location = percent_encoded(location);
         let base = Url::parse(&self.uri.to_string()).map_err(|error| refuse(&error.to_string()))?;
         let url = base
             .join(&location)
@@ -97,6 +124,9 @@ impl Target {
             "http" if self.is_https() => return Err(refuse("it leaves https")),
             "http" | "https" => {}
             _ => return Err(refuse("it is neither http nor https")),
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(refuse("it holds a user name or password"));
         }
         let uri = Uri::try_from(String::from(url)).map_err(|error| refuse(&error.to_string()))?;
         let mut target = Self {
@@ -121,6 +151,23 @@ impl Target {
     }
 }
 
+fn has_credentials(authority: &Authority) -> bool {
+    authority.as_str().contains('@')
+}
+
+/// Encodes the bytes that no URL may hold. Which character set they are in does not matter.
+fn percent_encoded(location: &[u8]) -> String {
+    let mut encoded = String::with_capacity(location.len());
+    for &byte in location {
+        if byte.is_ascii() {
+            encoded.push(byte.into());
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,9 +185,13 @@ mod tests {
             ("http://host:443/", "host:443"),
             ("https://host:443/", "host"),
             ("https://host:8443/", "host:8443"),
-            ("http://user:secret@[::1]:8080/", "[::1]:8080"),
+            ("http://[::1]:8080/", "[::1]:8080"),
         ] {
-            assert_eq!(target(url).host().expect("a header"), expected, "{url}");
+            assert_eq!(
+                target(url).host_header().expect("a header"),
+                expected,
+                "{url}"
+            );
         }
     }
 
@@ -153,23 +204,50 @@ mod tests {
             ("no url at all", &[], "no url at all"),
             ("ftp://host/", &[], "neither http:// nor https://"),
             ("/relative", &[], "/relative"),
+            ("http://me:s3cret@host/", &[], "`http://me:***@host/`"),
+            ("http://@host/", &[], "user name or password"),
             ("http://host/", &bad_name, "`bad name`"),
             ("http://host/", &bad_value, "`x-key`"),
         ] {
             let error = Target::new(url.to_owned(), headers).expect_err(url);
-            assert!(error.to_string().contains(culprit), "{error}");
+            let error = error.to_string();
+            assert!(
+                error.contains(culprit) && !error.contains("s3cret"),
+                "{error}"
+            );
         }
     }
 
     #[test]
-    fn a_redirect_may_be_relative_and_may_hold_raw_utf8() {
+    fn a_redirect_may_be_relative_and_may_hold_raw_bytes_of_any_character_set() {
         for (from, location, to) in [
-            ("http://a/b/c", "d", "http://a/b/d"),
-            ("http://a/b", "https://c/", "https://c/"),
-            ("http://a/b", "/\u{e9}", "http://a/%C3%A9"),
+            ("http://a/b/c", &b"d"[..], "http://a/b/d"),
+            ("http://a/b", b"https://c/", "https://c/"),
+            ("http://a/b", b"/c d", "http://a/c%20d"),
+            (
+                "http://a/b",
+                "/\u{e9}?\u{e9}".as_bytes(),
+                "http://a/%C3%A9?%C3%A9",
+            ),
+            ("http://a/b", b"/\xe9", "http://a/%E9"),
+            (
+                "http://a/b",
+                "//b\u{fc}cher/".as_bytes(),
+                "http://xn--bcher-kva/",
+            ),
         ] {
-            let next = target(from).redirected(302, location.as_bytes());
-            assert_eq!(next.expect("a place").uri, to, "{location}");
+            let next = target(from).redirected(302, location);
+            assert_eq!(next.expect("a place").uri, to, "{location:?}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_with_credentials_is_refused_and_the_password_is_not_printed() {
+        for location in ["http://me:s3cret@b/", "//me:s3cret@b/", "//s3cret@b/"] {
+            let error = target("http://a/").redirected(302, location.as_bytes());
+            let error = error.expect_err(location).to_string();
+            assert!(error.contains("user name or password"), "{error}");
+            assert!(!error.contains("me:s3cret"), "{error}");
         }
     }
 

@@ -47,11 +47,15 @@ impl Signal {
             return Self::Served;
         };
         match *error {
-            AttemptError::Timeout(_) | AttemptError::Connect(_) | AttemptError::Reset(_) => {
-                Self::Unreachable
-            }
+            AttemptError::Timeout(_)
+            | AttemptError::ConnectTimeout { .. }
+            | AttemptError::Connect(_)
+            | AttemptError::Reset(_) => Self::Unreachable,
             AttemptError::Status { code, retry_after } => Self::of_status(code, retry_after),
-            AttemptError::Redirect { .. } | AttemptError::TooLarge { .. } => Self::Served,
+            AttemptError::Redirect { .. }
+            | AttemptError::TooLarge { .. }
+            | AttemptError::Encoded(_)
+            | AttemptError::Proxy(_) => Self::Served,
             // Nothing was sent, so nothing is known about the API. The client does not try such a request again.
             AttemptError::Request(_) | AttemptError::AskedToWait(_) => Self::Neutral,
         }
@@ -84,10 +88,13 @@ impl Signal {
             AttemptError::Status {
                 code, retry_after, ..
             } if Self::of_status(*code, *retry_after).is_failure() => Blame::Outage,
-            AttemptError::Timeout(_) | AttemptError::Connect(_) | AttemptError::Reset(_) => {
-                Blame::Outage
-            }
-            AttemptError::Status { .. }
+            AttemptError::Timeout(_)
+            | AttemptError::ConnectTimeout { .. }
+            | AttemptError::Connect(_)
+            | AttemptError::Reset(_) => Blame::Outage,
+            AttemptError::Proxy(_)
+            | AttemptError::Encoded(_)
+            | AttemptError::Status { .. }
             | AttemptError::Redirect { .. }
             | AttemptError::TooLarge { .. }
             | AttemptError::AskedToWait(_) => Blame::Refusal,
@@ -165,6 +172,8 @@ mod tests {
                 Signal::Unreachable,
             ),
             (Err(AttemptError::TooLarge { limit: 1 }), Signal::Served),
+            (Err(AttemptError::Encoded("gzip".into())), Signal::Served),
+            (Err(AttemptError::Proxy("407".into())), Signal::Served),
             (Err(AttemptError::Request("no URL".into())), Signal::Neutral),
         ] {
             assert_eq!(Signal::of(&result), expected, "{result:?}");

@@ -1,0 +1,67 @@
+//! How a text that may hold a password is printed.
+
+/// The text without the password of a URL, and with control characters escaped. The text need not be a valid URL: everything up to the
+/// last `@` counts as user name and password. In an http URL a user name without a password is masked as well, since it is often a
+/// token.
+pub(crate) fn presentable(text: &str) -> String {
+    let masked = match text.rsplit_once('@') {
+        Some((before, host)) => {
+            let (scheme, credentials) = before.split_at(scheme_len(before));
+            let is_http = scheme.starts_with("http");
+            match credentials.split_once(':') {
+                Some((user, _)) => format!("{scheme}{user}:***@{host}"),
+                None if is_http => format!("{scheme}***@{host}"),
+                None => text.to_owned(),
+            }
+        }
+        None => text.to_owned(),
+    };
+    let mut printed = String::with_capacity(masked.len());
+    for c in masked.chars() {
+        if c.is_control() {
+            printed.extend(c.escape_default());
+        } else {
+            printed.push(c);
+        }
+    }
+    printed
+}
+
+/// How long the scheme of a URL is, with the slashes behind it. 0 if there is none.
+fn scheme_len(text: &str) -> usize {
+    let Some((name, rest)) = text.split_once(':') else {
+        return 0;
+    };
+    let slashes = rest.len() - rest.trim_start_matches(['/', '\\']).len();
+    let is_scheme = slashes > 0 && name.chars().all(|c| c.is_ascii_alphanumeric());
+    if is_scheme {
+        name.len() + 1 + slashes
+    } else {
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_names_and_passwords_are_masked_however_odd_the_url_is() {
+        for (text, printed) in [
+            ("http://host/v0", "http://host/v0"),
+            ("http://alice:s3cret@host/v0", "http://alice:***@host/v0"),
+            ("http://token@host/v0", "http://***@host/v0"),
+            ("http://alice:s3/cr@et?#@host", "http://alice:***@host"),
+            ("http:/alice:s3cret@host", "http:/alice:***@host"),
+            ("http:alice:s3cret@host", "http:***@host"),
+            ("alice:s3cret@host:80", "alice:***@host:80"),
+            ("socks5://alice:s3cret@host", "socks5://alice:***@host"),
+            ("http:\\\\alice:s3cret@host", "http:\\\\alice:***@host"),
+            ("http://host\r\n/v0\t", "http://host\\r\\n/v0\\t"),
+            ("mysql://root@host/db", "mysql://root@host/db"),
+            ("hn.db", "hn.db"),
+        ] {
+            assert_eq!(presentable(text), printed);
+        }
+    }
+}

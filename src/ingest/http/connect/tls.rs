@@ -1,0 +1,112 @@
+//! TLS: which certificates are trusted, and the handshake.
+
+use std::sync::Arc;
+
+use actix_rt::task::spawn_blocking;
+use log::warn;
+use rustls::{CertificateError, pki_types::ServerName};
+use tokio::{net::TcpStream, sync::OnceCell};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::ingest::http::error::{AttemptError, with_causes};
+
+/// The TLS settings. They are made when the first https URL is requested, because reading the system's certificates takes time. If
+/// that fails, it is not tried again.
+#[derive(Default)]
+pub(super) struct Tls(OnceCell<Result<TlsConnector, String>>);
+
+impl Tls {
+    /// Trusts what this configuration trusts.
+    #[cfg(test)]
+    pub(super) fn with_config(config: rustls::ClientConfig) -> Self {
+        Self(OnceCell::new_with(Some(Ok(Arc::new(config).into()))))
+    }
+
+    pub(super) async fn connector(&self) -> Result<TlsConnector, AttemptError> {
+        let connector = self.0.get_or_init(|| async {
+            let config = spawn_blocking(trusting_system_certificates)
+                .await
+                .unwrap_or_else(|_| Err("reading the system's certificates panicked".to_owned()));
+            config.map(|config| Arc::new(config).into())
+        });
+        connector.await.clone().map_err(AttemptError::Request)
+    }
+}
+
+/// Makes a TLS connection to the server `host` over a TCP connection. An IPv6 address has no brackets.
+pub(super) async fn handshake(
+    tls: &TlsConnector,
+    tcp: TcpStream,
+    host: &str,
+) -> Result<TlsStream<TcpStream>, AttemptError> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+        AttemptError::Request(format!("`{host}` cannot be the name in a certificate"))
+    })?;
+    let shaken = tls.connect(name, tcp).await;
+    shaken.map_err(|error| {
+        let next_step = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref())
+            .map_or("", next_step);
+        AttemptError::Connect(format!(
+            "no TLS connection to {host}: {}{next_step}",
+            with_causes(&error)
+        ))
+    })
+}
+
+/// What the user can do about an error of TLS.
+fn next_step(error: &rustls::Error) -> &'static str {
+    match error {
+        rustls::Error::InvalidCertificate(why) => match why {
+            // A bad signature is what another authority of the same name gives.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                "; its authority is not one that this machine trusts. If you trust it, name a PEM file with its certificate in SSL_CERT_FILE"
+            }
+            // Most often `CaUsedAsEndEntity`: a self-signed certificate as `openssl req -x509` makes it.
+            CertificateError::Other(_) => {
+                "; a self-signed certificate works only if it is not an authority's (basicConstraints CA:FALSE) and SSL_CERT_FILE names it"
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "; check the clock of this machine"
+            }
+            _ => "",
+        },
+        rustls::Error::InvalidMessage(_) => "; check that this port speaks https, not http",
+        _ => "",
+    }
+}
+
+/// Trusts the system's certificates, or those in the PEM file that `SSL_CERT_FILE` names. Sets no process-wide crypto provider,
+/// because that is the host's choice.
+fn trusting_system_certificates() -> Result<rustls::ClientConfig, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = rustls::RootCertStore::empty();
+    let (usable, _) = roots.add_parsable_certificates(found.certs);
+    for error in &found.errors {
+        warn!("some certificates cannot be read and are not trusted: {error}");
+    }
+    if usable == 0 {
+        let why = found
+            .errors
+            .first()
+            .map(|error| format!(" ({error})"))
+            .unwrap_or_default();
+        return Err(format!(
+            "no certificates to trust were found{why}; install the system's ca-certificates, or name a PEM file in SSL_CERT_FILE"
+        ));
+    }
+    trusting(roots)
+}
+
+/// Trusts these certificates only.
+pub(super) fn trusting(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
