@@ -1,5 +1,13 @@
 //! `backfill`: fetch every id that is not settled yet, from 1 to the largest one.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use futures_util::{future::Either, stream};
 use log::warn;
@@ -8,14 +16,16 @@ use super::{
     database,
     exit::{CommandError, ExitStatus},
     ids::parse_id,
-    options::Options,
+    options::{Options, ProgressMode},
+    progress::{ProgressDisplay, ProgressView},
     session::Session,
     terminal::print_message,
 };
 use crate::hn::{
     HnSink,
     coverage::{Range, frontier},
-    indexes, lists,
+    indexes::{self, Index},
+    lists,
     plan::{Refetch, RemainingIds},
 };
 
@@ -51,7 +61,8 @@ pub(super) fn command() -> Command {
             .help(help)
     };
     Command::new(COMMAND)
-        .about("Fetch every item that is not in the database yet; may be stopped and started again at any time")
+        .about("Fetch every item that is not in the database yet")
+        .long_about("Fetch every item that is not in the database yet. It may be stopped and started again at any time.")
         .arg(number("from", "The first id [default: 1]"))
         .arg(number("to", "The last id [default: the largest one of the API]"))
         .arg(number("last", "Only the newest N ids").conflicts_with_all(["from", "to"]))
@@ -159,12 +170,42 @@ async fn build_indexes(session: &mut Session<'_>, max_item: i64) {
         return;
     }
     session.print_note("building the indexes by parent, author, time, type and score; Ctrl-C leaves that to the next backfill");
-    let building = actix_rt::task::spawn_blocking(move || indexes::build(&mut conn, &missing));
+    let begun = Arc::new(AtomicUsize::new(0));
+    let _display = display_building(session.options.progress, missing.clone(), begun.clone());
+    let building = actix_rt::task::spawn_blocking(move || {
+        let begin = |_: &Index| {
+            begun.fetch_add(1, Ordering::Relaxed);
+        };
+        indexes::build(&mut conn, &missing, begin)
+    });
     match session.signals.or_end_process(building).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => warn_of_missing_indexes(error),
         Err(panic) => warn_of_missing_indexes(panic),
     }
+}
+
+/// Shows which index is being built. SQLite does not say how far it is with one.
+fn display_building(
+    mode: ProgressMode,
+    indexes: Vec<Index>,
+    begun: Arc<AtomicUsize>,
+) -> ProgressDisplay {
+    let started = Instant::now();
+    ProgressDisplay::start(mode, move || {
+        let done = begun.load(Ordering::Relaxed).saturating_sub(1);
+        let name = indexes.get(done).map_or("", Index::name);
+        let seconds = Duration::from_secs(started.elapsed().as_secs());
+        ProgressView {
+            position: done as u64,
+            length: indexes.len() as u64,
+            parts: vec![
+                format!("building index {} of {}", done + 1, indexes.len()),
+                humantime::format_duration(seconds).to_string(),
+                name.to_owned(),
+            ],
+        }
+    })
 }
 
 fn warn_of_missing_indexes(error: impl std::fmt::Display) {

@@ -1,10 +1,11 @@
 //! One run of a command: it is recorded in the table `runs`, driven to its end, and reported.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
-use diesel::connection::SimpleConnection;
+use diesel::{SqliteConnection, connection::SimpleConnection};
 use futures_util::Stream;
 use log::{debug, warn};
+use serde::Serialize;
 
 use super::{
     database,
@@ -17,36 +18,51 @@ use super::{
 };
 use crate::{
     hn::{HnSink, runs, top_items},
-    ingest::{Builder, PipelineStopped, Report, Run},
+    ingest::{Builder, Id, PipelineStopped, Report, Run, Sink, Source},
     store::sqlite::while_locked,
 };
 
 /// A run that is over.
-pub(super) struct FinishedRun {
+pub(super) struct FinishedRun<I> {
     command: &'static str,
     /// The id of its row in the table `runs`.
     row: i64,
     /// `None` if the pipeline broke.
-    report: Option<Report<i64>>,
+    report: Option<Report<I>>,
     status: ExitStatus,
 }
 
 /// How a run ended, and the signal that interrupted it, if any.
-struct RunEnd {
-    report: Result<Report<i64>, PipelineStopped>,
+struct RunEnd<I> {
+    report: Result<Report<I>, PipelineStopped>,
     signal: Option<u8>,
 }
 
 impl Session<'_> {
-    /// Ingests `ids`, and records this as a run of `command`.
+    /// Ingests the items with these ids, and records this as a run of `command`.
     pub(super) async fn run(
         &mut self,
         command: &'static str,
         sink: HnSink,
         ids: impl Stream<Item = i64> + Send + 'static,
-    ) -> Result<FinishedRun, CommandError> {
+    ) -> Result<FinishedRun<i64>, CommandError> {
+        self.run_from(command, self.source.clone(), sink, ids).await
+    }
+
+    /// Ingests the records with these ids from `source`.
+    pub(super) async fn run_from<S, K>(
+        &mut self,
+        command: &'static str,
+        source: S,
+        sink: K,
+        ids: impl Stream<Item = S::Id> + Send + 'static,
+    ) -> Result<FinishedRun<S::Id>, CommandError>
+    where
+        S: Source,
+        K: Sink<Id = S::Id, Record = S::Record, Connection = SqliteConnection>,
+    {
         let row = self.record_start(command)?;
-        let pipeline = Builder::new(self.source.clone(), sink)
+        let pipeline = Builder::new(source, sink)
             .config(self.config.clone())
             .client(self.client.clone())
             .pool(self.pool.clone())
@@ -88,7 +104,7 @@ impl Session<'_> {
     }
 
     /// Shows progress until the run is over. The first signal cancels the run, a second one ends the process.
-    async fn drive(&mut self, mut run: Run<i64>) -> RunEnd {
+    async fn drive<I: Id>(&mut self, mut run: Run<I>) -> RunEnd<I> {
         let _display = ProgressDisplay::of_run(self.options.progress, run.watch());
         let mut signal = None;
         loop {
@@ -106,7 +122,7 @@ impl Session<'_> {
     }
 
     /// Records the run's totals. The report is printed even if this fails.
-    fn record_end(&self, row: i64, report: &Report<i64>) {
+    fn record_end<I>(&self, row: i64, report: &Report<I>) {
         let recorded = database::connection(&self.pool).and_then(|mut conn| {
             while_locked(|| runs::finish(&mut conn, row, &report.totals))
                 .map_err(CommandError::new)?;
@@ -134,23 +150,22 @@ impl Session<'_> {
     }
 }
 
-impl FinishedRun {
+impl<I: Serialize + Display> FinishedRun<I> {
     /// Prints the report.
     pub(super) fn print(self, session: &Session<'_>) -> ExitStatus {
         self.print_report(session, None)
     }
 
-    /// Prints the report, with the best items of the list that was fetched.
-    pub(super) fn print_with_top(self, session: &Session<'_>, list: &[i64]) -> ExitStatus {
-        self.print_report(session, Some(list))
-    }
-
-    fn print_report(self, session: &Session<'_>, list: Option<&[i64]>) -> ExitStatus {
+    fn print_report(
+        self,
+        session: &Session<'_>,
+        top: Option<Vec<top_items::TopItem>>,
+    ) -> ExitStatus {
         if let Some(report) = &self.report {
             let report = RunReport {
                 command: self.command,
                 run: report,
-                top: list.map(|ids| session.top_items(self.row, ids)),
+                top,
             };
             report.print(session.options.format);
         }
@@ -158,7 +173,18 @@ impl FinishedRun {
     }
 }
 
-fn exit_status(report: &Report<i64>, signal: Option<u8>) -> ExitStatus {
+impl FinishedRun<i64> {
+    /// Prints the report, with the best items of the list that was fetched.
+    pub(super) fn print_with_top(self, session: &Session<'_>, list: &[i64]) -> ExitStatus {
+        let top = self
+            .report
+            .as_ref()
+            .map(|_| session.top_items(self.row, list));
+        self.print_report(session, top)
+    }
+}
+
+fn exit_status<I>(report: &Report<I>, signal: Option<u8>) -> ExitStatus {
     if report.storage_lost.is_some() || report.outage.is_some() {
         ExitStatus::CouldNotGoOn
     } else if let Some(signal) = signal {
@@ -170,7 +196,7 @@ fn exit_status(report: &Report<i64>, signal: Option<u8>) -> ExitStatus {
     }
 }
 
-fn print_why_it_could_not_go_on(report: &Report<i64>) {
+fn print_why_it_could_not_go_on<I>(report: &Report<I>) {
     if let Some(outage) = report.outage {
         let outage = humantime::format_duration(Duration::from_secs(outage.as_secs()));
         print_message(format_args!(

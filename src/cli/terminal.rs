@@ -1,23 +1,30 @@
 //! Writing to standard output and standard error. A closed stream ends the output, and never the program.
 
 use std::{
+    env,
     fmt::Display,
     io::{self, ErrorKind, Write},
+    os::fd::AsFd,
 };
 
 use log::warn;
 use serde::Serialize;
 
-use super::options::ReportFormat;
+use super::{options::ReportFormat, printable::printable, status_line};
 
-/// Writes to stdout. If it is closed, the output ends there without a message.
-pub(super) fn write_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+/// The width of a terminal that does not tell its width.
+const USUAL_WIDTH: usize = 80;
+
+/// Writes to stdout. If it is closed, the output ends there without a message. Returns whether nobody missed a part of it.
+pub(super) fn write_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> bool {
     let mut out = io::stdout().lock();
     let written = write(&mut out).and_then(|()| out.flush());
-    if let Err(error) = written
-        && error.kind() != ErrorKind::BrokenPipe
-    {
-        warn!("cannot write to standard output: {error}");
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            warn!("cannot write to standard output: {error}");
+            false
+        }
+        _ => true,
     }
 }
 
@@ -38,19 +45,31 @@ pub(super) fn print_report(
 
 /// Prints a line to stderr. Unlike `eprintln!` it does not panic if stderr is closed.
 pub(super) fn print_stderr_line(line: impl Display) {
+    status_line::erase();
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Prints a message of the program to stderr.
+/// Prints a message of the program to stderr. It may quote what an API said.
 pub(super) fn print_message(message: impl Display) {
+    let message = printable(&message.to_string());
     print_stderr_line(format_args!("hn-ingest: {message}"));
 }
 
-/// Replaces control characters, so that text from elsewhere cannot control the terminal.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+/// How many columns stderr has, if it is a terminal.
+pub(super) fn stderr_width() -> usize {
+    measured_width(io::stderr()).unwrap_or(USUAL_WIDTH)
+}
+
+/// How many columns there are for text on stdout: what `COLUMNS` says, else what the terminal says. `None` if neither does.
+pub(super) fn stdout_width() -> Option<usize> {
+    let named = env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let named = named.filter(|columns| *columns > 0);
+    named.or_else(|| measured_width(io::stdout()))
+}
+
+fn measured_width(terminal: impl AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(terminal).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 /// A number with what it counts, such as `1 id` or `2 ids`. `noun` takes an `s` in the plural.

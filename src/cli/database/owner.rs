@@ -23,7 +23,7 @@ const HOLDS_DEMO_ITEMS: &str = "this database was filled by --demo, and real ite
 /// Whether no run and no list has left anything yet.
 const IS_EMPTY: &str =
     "SELECT NOT EXISTS (SELECT 1 FROM items) AND NOT EXISTS (SELECT 1 FROM lists)
-    AND NOT EXISTS (SELECT 1 FROM absent) AND NOT EXISTS (SELECT 1 FROM failures) AS number";
+    AND NOT EXISTS (SELECT 1 FROM absent) AND NOT EXISTS (SELECT 1 FROM failures) AND NOT EXISTS (SELECT 1 FROM users) AS number";
 
 /// Whether there are tables, but not the one that every database of ours has.
 const HAS_ONLY_OTHER_TABLES: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%')

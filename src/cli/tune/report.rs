@@ -1,9 +1,6 @@
 //! The report of a sweep, as text for people or as JSON for programs.
 
-use std::{
-    env,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
 use serde::Serialize;
 
@@ -18,7 +15,7 @@ use crate::{
     cli::{
         milliseconds::{LatencyMilliseconds, milliseconds},
         options::ReportFormat,
-        terminal::print_report,
+        terminal::{print_report, stdout_width},
     },
     ingest::Latency,
     mock_api,
@@ -63,7 +60,11 @@ fn write_text(sweep: &Sweep, out: &mut dyn Write) -> io::Result<()> {
         rate: step.items_per_second,
     });
     let points: Vec<_> = points.collect();
-    let curve = curve::draw(&points, sweep.visible_knee(), terminal_width());
+    let curve = curve::draw(
+        &points,
+        sweep.visible_knee(),
+        stdout_width().unwrap_or(USUAL_WIDTH),
+    );
     if !curve.is_empty() {
         writeln!(out, "\n{}", curve.join("\n"))?;
     }
@@ -75,19 +76,6 @@ fn write_text(sweep: &Sweep, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "export {}={}", variable.name, variable.value)?;
     }
     Ok(())
-}
-
-/// The width that `COLUMNS` names, else that of the terminal.
-fn terminal_width() -> usize {
-    let named = env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-    let measured = || {
-        let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
-        size.map(|size| usize::from(size.ws_col))
-    };
-    named
-        .or_else(measured)
-        .filter(|columns| *columns > 0)
-        .unwrap_or(USUAL_WIDTH)
 }
 
 /// The report as JSON. The keys are part of the program's contract.

@@ -5,7 +5,7 @@ mod setting;
 mod settings;
 
 pub use self::{
-    setting::{BadSetting, Setting},
+    setting::{BadSetting, Heading, Setting},
     settings::SETTINGS,
     values::Config,
 };
