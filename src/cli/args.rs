@@ -18,7 +18,7 @@ use super::{
     options::{OPTIONS, Options, flag_name},
     retry::{self, RetryArgs},
     scope::{DEMO, Scope},
-    setting_flags::{demo_flag, flags, with_values, wrapped},
+    setting_flags::{demo_flag, flags, with_values, wrapped, wrapped_about},
     status,
     suggestions::most_similar,
     terminal::{print_message, stdout_width},
@@ -245,7 +245,9 @@ fn command_line(purpose: Purpose) -> Command {
     let with_flags = |Declared { command, scope }| {
         let flags = flags(scope).into_iter().chain([demo_flag(scope)]);
         match purpose {
-            Purpose::Parse => command.args(flags).mut_args(|flag| wrapped(flag, width)),
+            Purpose::Parse => wrapped_about(command, width)
+                .args(flags)
+                .mut_args(|flag| wrapped(flag, width)),
             Purpose::Describe => {
                 let shown = flags.filter(|flag| !flag.is_hide_set());
                 command.args(shown.map(with_values))

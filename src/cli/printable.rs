@@ -161,7 +161,7 @@ mod tests {
             ("&amp;lt;b&amp;gt;", "&lt;b&gt;"),
             ("R&D & more &nothing; &#xZZ;", "R&D & more &nothing; &#xZZ;"),
             (
-                "x&#x202e;y&#8232;z&#27;[2J",
+                "x&#x202e;y&#8232;z&#x9b;[2J",
                 "x\u{fffd}y\u{fffd}z\u{fffd}[2J",
             ),
         ] {

@@ -258,7 +258,7 @@ mod tests {
         }
         assert_eq!(
             bar_line(&view(), 60),
-            "[>                 ] 1,234,567 of 50,000,000 done"
+            "[>             ] 1,234,567 of 50,000,000 done, 12,345/s now"
         );
         assert!(bar_line(&view(), 200).ends_with("11,111/s overall"));
     }

@@ -1,6 +1,6 @@
 //! The flags of the settings, as help shows them for one command.
 
-use clap::{Arg, ArgAction, ValueHint, builder::PossibleValuesParser};
+use clap::{Arg, ArgAction, Command, ValueHint, builder::PossibleValuesParser};
 
 use super::{
     options::{OPTIONS, Options, flag_name},
@@ -110,6 +110,18 @@ pub(super) fn wrapped(flag: Arg, width: usize) -> Arg {
             flag.long_help(help)
         }
         None => flag,
+    }
+}
+
+/// The same command with its long description broken into lines.
+pub(super) fn wrapped_about(command: Command, width: usize) -> Command {
+    match command.get_long_about().map(ToString::to_string) {
+        Some(about) => {
+            let lines = about.lines().map(|line| wrap(line, width));
+            let about = lines.collect::<Vec<_>>().join("\n");
+            command.long_about(about)
+        }
+        None => command,
     }
 }
 

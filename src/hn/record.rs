@@ -94,7 +94,7 @@ pub(super) fn encode<const N: usize>(
 }
 
 /// The beginning of `body`, fit for one line of a log or a terminal.
-fn excerpt(body: &[u8]) -> String {
+pub(super) fn excerpt(body: &[u8]) -> String {
     const CHARS: usize = 80;
     let head = String::from_utf8_lossy(&body[..body.len().min(4 * CHARS)]);
     let mut shown = String::new();

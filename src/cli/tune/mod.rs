@@ -91,7 +91,7 @@ fn exit_status(sweep: &Sweep) -> ExitStatus {
             print_message(format_args!("the sweep cannot go on: {why}"));
             ExitStatus::CouldNotGoOn
         }
-        _ if sweep.knee().is_none() => ExitStatus::Incomplete,
+        _ if sweep.recommended().is_none() => ExitStatus::Incomplete,
         _ => ExitStatus::Complete,
     }
 }

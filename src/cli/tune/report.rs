@@ -88,7 +88,7 @@ struct SweepReport<'a> {
     latency_ms: Option<MeasuredLatencyRange>,
     rate: u32,
     steps: Vec<StepReport>,
-    /// Workers at the knee.
+    /// Workers at the knee. `None` if the steps do not show one.
     knee: Option<usize>,
     stopped: Option<String>,
     environment: serde_json::Map<String, serde_json::Value>,

@@ -1,6 +1,6 @@
 //! Connects sockets with awc, with TLS for https.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use actix_rt::task::spawn_blocking;
 use actix_service::{Service, ServiceExt, boxed, boxed::RcService};
@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use crate::ingest::http::{
-    error::{AttemptError, with_causes},
+    error::{AttemptError, certificate_advice, with_causes},
     target::Target,
 };
 
@@ -52,7 +52,22 @@ impl Connecting {
         service
             .call(connect)
             .await
-            .map_err(|error| AttemptError::Connect(with_causes(&error)))
+            .map_err(|error| AttemptError::Connect(explain(&error, target)))
+    }
+}
+
+/// Why no connection was made, and what to do about it where that is known.
+fn explain(error: &ConnectError, target: &Target) -> String {
+    let cause = with_causes(error);
+    let host = target.uri().host().unwrap_or_default();
+    let tls_error: &(dyn Error + 'static) = match error {
+        // awc does not show it as a source.
+        ConnectError::Io(error) => error,
+        _ => error,
+    };
+    match certificate_advice(tls_error, host) {
+        Some(advice) => format!("{cause}; {advice}"),
+        None => cause,
     }
 }
 
