@@ -37,7 +37,7 @@ impl<I> NamedIds<I> {
             return Ok(Self::Stdin(parse));
         }
         if texts.iter().any(|text| *text == "-") {
-            return Err("`-` reads from standard input, and stands alone".to_owned());
+            return Err("`-` is no id; - alone reads from standard input".to_owned());
         }
         let ids = texts.into_iter().map(|text| parse(text));
         ids.collect::<Result<_, _>>().map(Self::Arguments)

@@ -104,8 +104,14 @@ impl ProgressDisplay {
     }
 
     /// Shows what `view` returns, which is called at each interval.
-    pub(super) fn start(mode: ProgressMode, view: impl FnMut() -> ProgressView + 'static) -> Self {
+    pub(super) fn start(
+        mode: ProgressMode,
+        mut view: impl FnMut() -> ProgressView + 'static,
+    ) -> Self {
         let display = Display::of(mode);
+        if let Display::Lines { at_once: true, .. } = display {
+            print_stderr_line(view().parts.join(", "));
+        }
         let task = (display != Display::Nothing).then(|| actix_rt::spawn(show(view, display)));
         Self { task }
     }
@@ -121,15 +127,13 @@ impl Drop for ProgressDisplay {
 }
 
 async fn show(mut view: impl FnMut() -> ProgressView, display: Display) {
-    let (interval, at_once) = match display {
-        Display::Lines { interval, at_once } => (interval, at_once),
-        Display::Bar | Display::Nothing => (BAR_INTERVAL, false),
+    let interval = match display {
+        Display::Lines { interval, .. } => interval,
+        Display::Bar | Display::Nothing => BAR_INTERVAL,
     };
     let mut ticks = actix_rt::time::interval(interval);
-    if !at_once {
-        // The first tick comes at once.
-        ticks.tick().await;
-    }
+    // The first tick comes at once.
+    ticks.tick().await;
     loop {
         ticks.tick().await;
         let view = view();

@@ -8,7 +8,10 @@ mod common;
 mod lists_and_items;
 mod ids_on_stdin;
 mod text_report;
+mod users;
+mod terminal;
 mod flags_and_variables;
+mod help;
 mod refused_input;
 
 // What goes wrong.
