@@ -5,9 +5,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::{
     exit::{CommandError, ExitStatus},
     ids::parse_item,
-    named_ids::{NamedIds, run_named},
+    named_ids::{NamedIds, run_named, run_named_through},
     options::Options,
     session::Session,
+    tree::{Tree, TreeSink},
 };
 use crate::hn::HnSink;
 
@@ -15,6 +16,8 @@ const COMMAND: &str = "items";
 
 pub(super) struct ItemsArgs {
     ids: NamedIds<i64>,
+    /// Whether to fetch everything below the items, too.
+    tree: bool,
 }
 
 pub(super) fn command() -> Command {
@@ -28,17 +31,31 @@ pub(super) fn command() -> Command {
     Command::new(COMMAND)
         .about("Fetch the items with these ids")
         .arg(ids)
+        .arg(
+            Arg::new("tree")
+                .long("tree")
+                .action(ArgAction::SetTrue)
+                .help("Also fetch everything below them: answers and options of polls")
+                .long_help("Also fetch everything below them, level by level: the answers, the answers to those, and the options of polls. Each id is fetched once."),
+        )
 }
 
 impl ItemsArgs {
     pub(super) fn read(matches: &ArgMatches) -> Result<Self, String> {
         let ids = NamedIds::read(matches, "ID", parse_item)?;
-        Ok(Self { ids })
+        let tree = matches.get_flag("tree");
+        Ok(Self { ids, tree })
     }
 }
 
 pub(super) async fn run(options: &Options, args: ItemsArgs) -> Result<ExitStatus, CommandError> {
     let mut session = Session::open(options).await?;
     let source = session.source.clone();
-    run_named(&mut session, COMMAND, source, HnSink::new(), args.ids).await
+    if !args.tree {
+        return run_named(&mut session, COMMAND, source, HnSink::new(), args.ids).await;
+    }
+    let tree = Tree::new().map_err(CommandError::new)?;
+    let sink = TreeSink::new(HnSink::new(), tree.clone());
+    let with_tree = |roots, error| tree.ids(roots, error);
+    run_named_through(&mut session, COMMAND, source, sink, args.ids, with_tree).await
 }

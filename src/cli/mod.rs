@@ -15,6 +15,7 @@ mod list;
 mod items;
 mod users;
 mod named_ids;
+mod tree;
 mod backfill;
 mod retry;
 mod verify;

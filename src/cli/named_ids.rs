@@ -1,10 +1,10 @@
 //! Commands that fetch what is named: the ids are arguments, or standard input holds them.
 
-use std::{fmt::Display, io};
+use std::{fmt::Display, io, pin::Pin};
 
 use clap::ArgMatches;
 use diesel::SqliteConnection;
-use futures_util::stream;
+use futures_util::{Stream, stream};
 use serde::Serialize;
 
 use super::{
@@ -37,12 +37,15 @@ impl<I> NamedIds<I> {
             return Ok(Self::Stdin(parse));
         }
         if texts.iter().any(|text| *text == "-") {
-            return Err("`-` is no id; - alone reads from standard input".to_owned());
+            return Err("`-` is no id; - alone reads ids from standard input".to_owned());
         }
         let ids = texts.into_iter().map(|text| parse(text));
         ids.collect::<Result<_, _>>().map(Self::Arguments)
     }
 }
+
+/// A list of ids as it comes.
+pub(super) type Ids<I> = Pin<Box<dyn Stream<Item = I> + Send>>;
 
 /// Fetches what is named, and prints the report. Text on standard input that is no id ends the run after what came before it.
 pub(super) async fn run_named<S, K>(
@@ -57,23 +60,45 @@ where
     S::Id: Serialize + Display,
     K: Sink<Id = S::Id, Record = S::Record, Connection = SqliteConnection>,
 {
-    let parse = match ids {
-        NamedIds::Arguments(ids) => {
-            let ids = stream::iter(ids);
-            let finished = session.run_from(command, source, sink, ids).await?;
-            return Ok(finished.print(session));
+    run_named_through(session, command, source, sink, ids, |ids, _| ids).await
+}
+
+/// Like [`run_named`], but fetches what `extend` makes of the ids. If that ends early, it sets the error.
+pub(super) async fn run_named_through<S, K>(
+    session: &mut Session<'_>,
+    command: &'static str,
+    source: S,
+    sink: K,
+    ids: NamedIds<S::Id>,
+    extend: impl FnOnce(Ids<S::Id>, IdStreamError) -> Ids<S::Id>,
+) -> Result<ExitStatus, CommandError>
+where
+    S: Source,
+    S::Id: Serialize + Display,
+    K: Sink<Id = S::Id, Record = S::Record, Connection = SqliteConnection>,
+{
+    let input_error = IdStreamError::default();
+    let ids: Ids<S::Id> = match ids {
+        NamedIds::Arguments(ids) => Box::pin(stream::iter(ids)),
+        NamedIds::Stdin(parse) => {
+            let ids = stdin_ids::stream(io::stdin(), parse, input_error.clone())?;
+            Box::pin(ids)
         }
-        NamedIds::Stdin(parse) => parse,
     };
     let error = IdStreamError::default();
-    let ids = stdin_ids::stream(io::stdin(), parse, error.clone())?;
+    let ids = extend(ids, error.clone());
     let finished = session.run_from(command, source, sink, ids).await?;
     let status = finished.print(session);
-    match error.message() {
-        Some(message) if matches!(status, ExitStatus::Complete | ExitStatus::Incomplete) => {
-            print_message(message);
-            Ok(ExitStatus::BadInput)
-        }
-        _ => Ok(status),
+    if !matches!(status, ExitStatus::Complete | ExitStatus::Incomplete) {
+        return Ok(status);
     }
+    if let Some(message) = error.message() {
+        print_message(message);
+        return Ok(ExitStatus::CouldNotGoOn);
+    }
+    if let Some(message) = input_error.message() {
+        print_message(message);
+        return Ok(ExitStatus::BadInput);
+    }
+    Ok(status)
 }
