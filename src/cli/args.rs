@@ -256,7 +256,7 @@ fn command_line(purpose: Purpose) -> Command {
     };
     let root = Command::new("hn-ingest")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Fetches Hacker News into a SQLite file with a fixed pool of actors, without losing an item.")
+        .about("Fetches Hacker News into a SQLite file, without losing an item.")
         .after_help(EXIT_CODES)
         .args_override_self(true);
     let root = with_flags(Declared {

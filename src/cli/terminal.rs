@@ -51,7 +51,8 @@ pub(super) fn print_stderr_line(line: impl Display) {
 
 /// Prints a message of the program to stderr. It may quote what an API said.
 pub(super) fn print_message(message: impl Display) {
-    let message = printable(&message.to_string());
+    let message = message.to_string().replace('\n', " ");
+    let message = printable(&message);
     print_stderr_line(format_args!("hn-ingest: {message}"));
 }
 
