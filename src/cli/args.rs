@@ -11,6 +11,7 @@ use super::{
     backfill::{self, BackfillArgs},
     completions::{self, CompletionsArgs},
     exit::ExitStatus,
+    flags::Flags,
     items::{self, ItemsArgs},
     list,
     man::{self, ManArgs},
@@ -118,26 +119,6 @@ fn print_clap_error(error: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
-/// The flags of a command line. Each may stand before or after the command; the last one counts.
-pub(super) struct Flags<'a> {
-    before: &'a ArgMatches,
-    after: &'a ArgMatches,
-}
-
-impl Flags<'_> {
-    /// The value of a setting's flag.
-    pub(super) fn value(&self, name: &str) -> Option<&str> {
-        let after = self.after.get_one::<String>(name);
-        after
-            .or_else(|| self.before.get_one::<String>(name))
-            .map(String::as_str)
-    }
-
-    pub(super) fn demo(&self) -> bool {
-        self.before.get_flag(DEMO) || self.after.get_flag(DEMO)
-    }
-}
-
 fn read(matches: &ArgMatches) -> Result<Invocation, String> {
     let (name, own_matches) = matches.subcommand().unwrap_or((DEFAULT_COMMAND, matches));
     let flags = Flags {
@@ -216,7 +197,7 @@ fn read_subcommand(
         "tune" => TuneArgs::read(matches, flags).map(Subcommand::Tune),
         "mock-api" => MockApiArgs::read(matches).map(Subcommand::MockApi),
         "completions" => CompletionsArgs::read(matches).map(Subcommand::Completions),
-        "man" => ManArgs::read(matches).map(Subcommand::Man),
+        "man" => Ok(Subcommand::Man(ManArgs::read(matches))),
         other => Err(format!("`{other}` is not a command")),
     }
 }

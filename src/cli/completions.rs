@@ -4,7 +4,6 @@ use clap::{Arg, ArgMatches, Command, builder::PossibleValuesParser};
 use clap_complete::Shell;
 
 use super::{
-    args,
     exit::{CommandError, ExitStatus},
     terminal::write_stdout,
 };
@@ -42,8 +41,11 @@ impl CompletionsArgs {
     }
 }
 
-pub(super) fn run(CompletionsArgs(shell): CompletionsArgs) -> Result<ExitStatus, CommandError> {
-    let mut command_line = args::described();
+/// `command_line` has every command with the flags that apply to it.
+pub(super) fn run(
+    CompletionsArgs(shell): CompletionsArgs,
+    mut command_line: Command,
+) -> Result<ExitStatus, CommandError> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command_line, "hn-ingest", &mut script);
     let mut script = String::from_utf8(script).map_err(CommandError::new)?;

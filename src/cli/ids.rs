@@ -7,6 +7,9 @@ use crate::hn::coverage::Range;
 /// The site whose pages stand for ids and names.
 const SITE: &str = "news.ycombinator.com";
 
+/// Reads an id or a name. The error names the text and what is allowed.
+pub(super) type ParseId<I> = fn(&str) -> Result<I, String>;
+
 /// Reads a number that may be an id: a whole number from 1.
 pub(super) fn parse_id(text: &str) -> Option<i64> {
     let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -4,7 +4,6 @@ use clap::{Arg, ArgMatches, Command};
 use clap_mangen::Man;
 
 use super::{
-    args,
     exit::{CommandError, ExitStatus},
     suggestions::most_similar,
     terminal::write_stdout,
@@ -21,34 +20,21 @@ pub(super) fn command() -> Command {
 }
 
 impl ManArgs {
-    pub(super) fn read(matches: &ArgMatches) -> Result<Self, String> {
-        let Some(name) = matches.get_one::<String>("COMMAND") else {
-            return Ok(Self(None));
-        };
-        let command_line = args::described();
-        let commands = command_line.get_subcommands().map(Command::get_name);
-        let known: Vec<_> = commands.collect();
-        if known.contains(&name.as_str()) {
-            Ok(Self(Some(name.clone())))
-        } else {
-            Err(format!(
-                "`{name}` is not a command; did you mean {}?",
-                most_similar(&known, name)
-            ))
-        }
+    pub(super) fn read(matches: &ArgMatches) -> Self {
+        Self(matches.get_one::<String>("COMMAND").cloned())
     }
 }
 
-pub(super) fn run(ManArgs(name): ManArgs) -> Result<ExitStatus, CommandError> {
-    let mut command_line = args::described();
-    // Gives each command its full name, and each its flags for help.
+/// `command_line` has every command with the flags that apply to it.
+pub(super) fn run(
+    ManArgs(name): ManArgs,
+    mut command_line: Command,
+) -> Result<ExitStatus, CommandError> {
+    // Gives each command its full name.
     command_line.build();
     let command = match &name {
-        Some(name) => command_line.find_subcommand(name).cloned(),
-        None => Some(command_line),
-    };
-    let Some(command) = command else {
-        return Err(CommandError::new("there is no such command"));
+        Some(name) => find(&command_line, name)?,
+        None => command_line,
     };
     let mut page = Vec::new();
     Man::new(command)
@@ -59,4 +45,18 @@ pub(super) fn run(ManArgs(name): ManArgs) -> Result<ExitStatus, CommandError> {
     } else {
         Ok(ExitStatus::Incomplete)
     }
+}
+
+fn find(command_line: &Command, name: &str) -> Result<Command, CommandError> {
+    let found = command_line.find_subcommand(name).cloned();
+    found.ok_or_else(|| {
+        let known: Vec<_> = command_line
+            .get_subcommands()
+            .map(Command::get_name)
+            .collect();
+        CommandError(format!(
+            "`{name}` is not a command; did you mean {}?",
+            most_similar(&known, name)
+        ))
+    })
 }

@@ -5,6 +5,7 @@
 
 // The command line: which command, with which settings.
 mod args;
+mod flags;
 mod scope;
 mod setting_flags;
 mod options;
@@ -88,8 +89,8 @@ async fn run_command(invocation: Invocation) -> ExitCode {
         Subcommand::Status => status::run(&options).await,
         Subcommand::Tune(args) => tune::run(&options, args).await,
         Subcommand::MockApi(args) => mock_api::run(args).await,
-        Subcommand::Completions(args) => completions::run(args),
-        Subcommand::Man(args) => man::run(args),
+        Subcommand::Completions(shell) => completions::run(shell, args::described()),
+        Subcommand::Man(page) => man::run(page, args::described()),
     };
     ended
         .unwrap_or_else(|CommandError(message)| {

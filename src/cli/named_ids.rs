@@ -10,14 +10,12 @@ use serde::Serialize;
 use super::{
     exit::{CommandError, ExitStatus},
     id_stream_error::IdStreamError,
+    ids::ParseId,
     session::Session,
     stdin_ids,
     terminal::print_message,
 };
 use crate::ingest::{Sink, Source};
-
-/// Reads an id. The error names the text and what is allowed.
-pub(super) type ParseId<I> = fn(&str) -> Result<I, String>;
 
 /// Where the ids come from.
 pub(super) enum NamedIds<I> {

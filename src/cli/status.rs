@@ -91,6 +91,7 @@ impl StatusReport {
         )?;
         self.write_items(out)?;
         writeln!(out, "absent    {}", self.status.absent)?;
+        writeln!(out, "users     {}", self.status.users)?;
         let versions = self.status.item_history;
         writeln!(out, "history   {versions} (earlier versions of items)")?;
         self.write_coverage(out)?;

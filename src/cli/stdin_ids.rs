@@ -10,7 +10,7 @@ use std::{
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 
-use super::{exit::CommandError, id_stream_error::IdStreamError, named_ids::ParseId};
+use super::{exit::CommandError, id_stream_error::IdStreamError, ids::ParseId};
 
 /// How many chunks of ids may wait in the channel. A chunk holds the ids of one read.
 const CHUNKS: usize = 4;

@@ -63,6 +63,8 @@ fn profiles_are_stored_with_every_field_and_null_is_absent() {
         db.rows("command, requested, stored, absent, failed", "runs"),
         json!([["users", 5, 2, 1, 2]])
     );
+    let status = sandbox.run(&["status"]).exits(0).stdout;
+    assert!(status.contains("\nusers     2\n"), "{status}");
     for table in ["items", "absent", "failures"] {
         assert_eq!(db.count(table), 0, "{table}");
     }

@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::worker_counts::WorkerCounts;
 use crate::{
-    cli::{args::Flags, mock_api::parse_latency},
+    cli::{flags::Flags, mock_api::parse_latency},
     ingest::config::WORKERS_MAX,
     mock_api::LatencyRange,
 };
