@@ -1,6 +1,6 @@
 //! Text from elsewhere, made fit for a terminal: it must not control it, and a table must stay aligned.
 
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Takes the place of what must not reach a terminal.
 const REPLACEMENT: char = '\u{fffd}';
@@ -91,6 +91,19 @@ pub(super) fn columns(text: &str) -> usize {
     text.width()
 }
 
+/// The beginning of the text that takes at most `most` columns, with an ellipsis if it is cut.
+pub(super) fn cut(text: String, most: usize) -> String {
+    if columns(&text) <= most {
+        return text;
+    }
+    let mut width = 1;
+    let fits = |c: &char| {
+        width += c.width().unwrap_or(0);
+        width <= most
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
+}
+
 /// The text with blanks after it, so that it takes at least `width` columns.
 pub(super) fn padded(text: &str, width: usize) -> String {
     let blanks = width.saturating_sub(columns(text));
@@ -166,6 +179,20 @@ mod tests {
             ),
         ] {
             assert_eq!(plain_text(html), text, "{html}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_cut_to_the_columns_that_there_are() {
+        for (text, most, cut_text) in [
+            ("abcdef", 6, "abcdef"),
+            ("abcdef", 5, "abcd…"),
+            ("日本語", 6, "日本語"),
+            ("日本語", 5, "日本…"),
+            ("日本語", 4, "日…"),
+            ("e\u{301}fgh", 3, "e\u{301}f…"),
+        ] {
+            assert_eq!(cut(text.to_owned(), most), cut_text);
         }
     }
 

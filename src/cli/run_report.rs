@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::{
     milliseconds::LatencyMilliseconds,
     options::ReportFormat,
-    printable::{columns, padded, plain_text, printable},
-    terminal::{counted, print_report},
+    printable::{columns, cut, padded, plain_text, printable},
+    terminal::{counted, print_report, stdout_terminal_width},
 };
 use crate::{
     hn::top_items::TopItem,
@@ -20,6 +20,11 @@ use crate::{
 
 /// How many failures the text report shows.
 const FAILURES_SHOWN: usize = 10;
+
+/// How many columns the table of items needs beside its titles.
+const BESIDE_TITLE: usize = 6 + 2 + 2 + 10;
+/// A title keeps at least this many columns.
+const MIN_TITLE: usize = 10;
 
 pub(super) struct RunReport<'a, I> {
     pub(super) command: &'a str,
@@ -105,9 +110,13 @@ impl<I: Serialize + Display> RunReport<'_, I> {
         let Some(items) = self.top.as_ref().filter(|items| !items.is_empty()) else {
             return Ok(());
         };
+        // A row that is wider than the terminal would break the columns.
+        let widest = stdout_terminal_width().map_or(usize::MAX, |columns| {
+            columns.saturating_sub(BESIDE_TITLE).max(MIN_TITLE)
+        });
         let titles = items.iter().map(|item| {
             let html = item.title.as_deref().unwrap_or_default();
-            plain_text(html)
+            cut(plain_text(html), widest)
         });
         let titles: Vec<_> = titles.collect();
         let widths = titles.iter().map(|title| columns(title));

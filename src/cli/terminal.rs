@@ -61,6 +61,11 @@ pub(super) fn stderr_width() -> usize {
     measured_width(io::stderr()).unwrap_or(USUAL_WIDTH)
 }
 
+/// How many columns stdout has. `None` if it is no terminal.
+pub(super) fn stdout_terminal_width() -> Option<usize> {
+    measured_width(io::stdout())
+}
+
 /// How many columns there are for text on stdout: what `COLUMNS` says, else what the terminal says. `None` if neither does.
 pub(super) fn stdout_width() -> Option<usize> {
     let named = env::var("COLUMNS").ok().and_then(|text| text.parse().ok());

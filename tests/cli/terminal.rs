@@ -140,7 +140,11 @@ fn progress_fits_a_terminal_of_any_width_and_leaves_nothing_behind() {
                 "{output:?}"
             );
         }
-        assert_eq!(columns >= 200, output.contains("in flight"), "{output:?}");
+        assert_eq!(
+            columns >= 200,
+            output.contains("being retried"),
+            "{output:?}"
+        );
     }
 }
 
@@ -254,6 +258,30 @@ fn titles_are_shown_as_text_and_in_columns() {
         stored[0],
         "AT&amp;T &lt;3 <b>Rust</b> &#x27;n&#39; &quot;C&quot;"
     );
+}
+
+#[test]
+fn a_table_fits_the_terminal() {
+    for columns in [40, 60, 200] {
+        let sandbox = Sandbox::new();
+        let api = Api::new();
+        api.list("top", [1, 2]);
+        for (id, title) in [(1, "word ".repeat(18)), (2, "字".repeat(60))] {
+            let body = json!({"id": id, "type": "story", "score": id, "title": title});
+            api.item(id, [Reply::json(body.to_string())]);
+        }
+        let running = OnTerminal::start(&sandbox, columns, Some("xterm"), &api, &["top"]);
+        let (finished, output) = running.wait();
+        finished.exits(0);
+        let lines = screen(&output, columns);
+        let rows = lines.iter().filter(|line| line.starts_with("     "));
+        // A wide character takes two columns.
+        let width = |line: &String| line.chars().map(|c| if c == '字' { 2 } else { 1 }).sum();
+        let widths: Vec<usize> = rows.map(width).collect();
+        assert_eq!(widths.len(), 2, "{output:?}");
+        assert!(widths.iter().all(|width| *width <= columns), "{output:?}");
+        assert_eq!(columns < 200, output.contains('…'), "{output:?}");
+    }
 }
 
 #[test]
