@@ -1,6 +1,7 @@
 //! Progress of long work on stderr: a bar on a terminal, plain lines elsewhere.
 
 use std::{
+    future::Future,
     io::{self, IsTerminal},
     time::{Duration, Instant},
 };
@@ -59,6 +60,10 @@ impl Display {
         }
     }
 
+    fn shows_at_once(self) -> bool {
+        matches!(self, Self::Lines { at_once: true, .. })
+    }
+
     fn of(mode: ProgressMode) -> Self {
         Self::new(mode, io::stderr().is_terminal(), status_line::can_draw())
     }
@@ -66,10 +71,8 @@ impl Display {
 
 /// Prints a note about work that takes long, unless progress is switched off or nobody looks on.
 pub(super) fn print_note(mode: ProgressMode, note: &str) {
-    if matches!(
-        Display::of(mode),
-        Display::Bar | Display::Lines { at_once: true, .. }
-    ) {
+    let display = Display::of(mode);
+    if display == Display::Bar || display.shows_at_once() {
         print_message(note);
     }
 }
@@ -93,14 +96,17 @@ impl ProgressDisplay {
     /// Shows the progress of a run.
     pub(super) fn of_run(mode: ProgressMode, watch: RunWatch) -> Self {
         let mut throughput = Throughput::new();
-        Self::start(mode, move || {
+        let view = move || {
             let progress = watch.progress();
             ProgressView {
                 position: progress.settled(),
                 length: progress.requested,
                 parts: throughput.parts(&progress),
             }
-        })
+        };
+        // The run does not know yet how many ids it has, so the first line is left to the task.
+        let display = Display::of(mode);
+        Self::spawn(display, show(view, display, display.shows_at_once()))
     }
 
     /// Shows what `view` returns, which is called at each interval.
@@ -109,10 +115,14 @@ impl ProgressDisplay {
         mut view: impl FnMut() -> ProgressView + 'static,
     ) -> Self {
         let display = Display::of(mode);
-        if let Display::Lines { at_once: true, .. } = display {
+        if display.shows_at_once() {
             print_stderr_line(view().parts.join(", "));
         }
-        let task = (display != Display::Nothing).then(|| actix_rt::spawn(show(view, display)));
+        Self::spawn(display, show(view, display, false))
+    }
+
+    fn spawn(display: Display, showing: impl Future<Output = ()> + 'static) -> Self {
+        let task = (display != Display::Nothing).then(|| actix_rt::spawn(showing));
         Self { task }
     }
 }
@@ -126,14 +136,16 @@ impl Drop for ProgressDisplay {
     }
 }
 
-async fn show(mut view: impl FnMut() -> ProgressView, display: Display) {
+async fn show(mut view: impl FnMut() -> ProgressView, display: Display, at_once: bool) {
     let interval = match display {
         Display::Lines { interval, .. } => interval,
         Display::Bar | Display::Nothing => BAR_INTERVAL,
     };
     let mut ticks = actix_rt::time::interval(interval);
-    // The first tick comes at once.
-    ticks.tick().await;
+    if !at_once {
+        // The first tick comes at once.
+        ticks.tick().await;
+    }
     loop {
         ticks.tick().await;
         let view = view();
