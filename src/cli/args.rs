@@ -22,7 +22,7 @@ use super::{
     setting_flags::{demo_flag, flags, with_values, wrapped, wrapped_about},
     status,
     suggestions::most_similar,
-    terminal::{print_message, stdout_width},
+    terminal::{print_message, stdout_width, write_stdout},
     tune::{self, TuneArgs},
     users::{self, UsersArgs},
     verify::{self, VerifyArgs},
@@ -114,9 +114,12 @@ fn print_clap_error(error: &clap::Error) -> ExitCode {
             known.join(", ")
         ));
     }
-    // Help and errors go to a closed stream without an error of their own.
-    let _ = error.print();
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    if error.use_stderr() {
+        // A closed stderr causes no error of its own.
+        let _ = error.print();
+        return ExitStatus::BadInput.into();
+    }
+    write_stdout(|_| error.print()).into()
 }
 
 fn read(matches: &ArgMatches) -> Result<Invocation, String> {

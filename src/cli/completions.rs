@@ -52,9 +52,5 @@ pub(super) fn run(
     if shell == Shell::Bash {
         script = script.replace(MISSPELT_NAME, NAME);
     }
-    if write_stdout(|out| out.write_all(script.as_bytes())) {
-        Ok(ExitStatus::Complete)
-    } else {
-        Ok(ExitStatus::Incomplete)
-    }
+    Ok(write_stdout(|out| out.write_all(script.as_bytes())))
 }

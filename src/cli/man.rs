@@ -40,11 +40,7 @@ pub(super) fn run(
     Man::new(command)
         .render(&mut page)
         .map_err(CommandError::new)?;
-    if write_stdout(|out| out.write_all(&page)) {
-        Ok(ExitStatus::Complete)
-    } else {
-        Ok(ExitStatus::Incomplete)
-    }
+    Ok(write_stdout(|out| out.write_all(&page)))
 }
 
 fn find(command_line: &Command, name: &str) -> Result<Command, CommandError> {

@@ -10,37 +10,39 @@ use std::{
 use log::warn;
 use serde::Serialize;
 
-use super::{options::ReportFormat, printable::printable, status_line};
+use super::{exit::ExitStatus, options::ReportFormat, printable::printable, status_line};
 
 /// The width of a terminal that does not tell its width.
 const USUAL_WIDTH: usize = 80;
 
-/// Writes to stdout. If it is closed, the output ends there without a message. Returns whether nobody missed a part of it.
-pub(super) fn write_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> bool {
+/// Writes to stdout. If its reader has closed it, the output ends there without a message.
+///
+/// The status is for commands whose work is only to print: [`ExitStatus::Incomplete`] if the output cannot be written.
+pub(super) fn write_stdout(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> ExitStatus {
     let mut out = io::stdout().lock();
     let written = write(&mut out).and_then(|()| out.flush());
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             warn!("cannot write to standard output: {error}");
-            false
+            ExitStatus::Incomplete
         }
-        _ => true,
+        _ => ExitStatus::Complete,
     }
 }
 
-/// Prints a report to stdout: a line of JSON, or what `write_text` writes.
+/// Prints a report to stdout: a line of JSON, or what `write_text` writes. The status is that of [`write_stdout`].
 pub(super) fn print_report(
     format: ReportFormat,
     json: &impl Serialize,
     write_text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) {
+) -> ExitStatus {
     write_stdout(|out| match format {
         ReportFormat::Text => write_text(out),
         ReportFormat::Json => {
             serde_json::to_writer(&mut *out, json)?;
             writeln!(out)
         }
-    });
+    })
 }
 
 /// Prints a line to stderr. Unlike `eprintln!` it does not panic if stderr is closed.

@@ -202,6 +202,18 @@ fn bash_completes_the_flags_that_apply_and_no_others() {
 }
 
 #[test]
+fn completions_and_the_manual_that_cannot_be_written_are_an_error() {
+    let sandbox = Sandbox::new();
+    for args in [&["completions", "zsh"][..], &["man"], &["man", "top"]] {
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap();
+        sandbox.call(args).stdout(full).run().exits(1);
+    }
+}
+
+#[test]
 fn completions_and_the_manual_depend_on_no_variable() {
     let sandbox = Sandbox::new();
     for args in [&["completions", "bash"][..], &["man"]] {
