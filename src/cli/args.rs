@@ -3,28 +3,44 @@
 use std::process::ExitCode;
 
 use clap::{
-    Arg, ArgAction, ArgMatches, Command,
+    ArgMatches, Command,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
 use super::{
     backfill::{self, BackfillArgs},
+    completions::{self, CompletionsArgs},
     exit::ExitStatus,
+    flags::Flags,
     items::{self, ItemsArgs},
     list,
+    man::{self, ManArgs},
     mock_api::{self, MockApiArgs},
     options::{OPTIONS, Options, flag_name},
     retry::{self, RetryArgs},
+    scope::{DEMO, Scope},
+    setting_flags::{demo_flag, flags, with_values, wrapped, wrapped_about},
     status,
     suggestions::most_similar,
-    terminal::{print_message, write_stdout},
+    terminal::{print_message, stdout_width, write_stdout},
     tune::{self, TuneArgs},
+    users::{self, UsersArgs},
     verify::{self, VerifyArgs},
 };
 use crate::{
     hn::List,
-    ingest::config::{Config, SETTINGS, Setting},
+    ingest::config::{Heading, SETTINGS},
 };
+
+/// The command if none is named.
+const DEFAULT_COMMAND: &str = "top";
+
+/// Help is at most as wide as this, because longer lines are hard to read.
+const HELP_WIDTH: usize = 100;
+
+const EXIT_CODES: &str = "Exit codes: 0 every id is stored or absent; 1 some ids failed, or verify found\n\
+     a fault; 2 could not start; 3 could not go on; 130/143 interrupted.\n\
+     RUST_LOG sets what is logged to stderr [default: warn].";
 
 /// What the command line asks for.
 pub(super) struct Invocation {
@@ -38,20 +54,44 @@ pub(super) struct Invocation {
 pub(super) enum Subcommand {
     List(List),
     Items(ItemsArgs),
+    Users(UsersArgs),
     Backfill(BackfillArgs),
     Retry(RetryArgs),
     Verify(VerifyArgs),
     Status,
     Tune(TuneArgs),
     MockApi(MockApiArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
+}
+
+/// What a command line is built for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To read arguments. Each command also takes, hidden, the flags of settings that mean nothing to it, so that the message can
+    /// say so.
+    Parse,
+    /// To make completions and the manual.
+    Describe,
+}
+
+/// A command as it is declared, and the settings that apply to it.
+struct Declared {
+    command: Command,
+    scope: Scope,
 }
 
 /// Reads the command line and the environment. An `Err` is the exit code after help or an error message was printed.
 pub(super) fn parse() -> Result<Invocation, ExitCode> {
-    let matches = command_line()
+    let matches = command_line(Purpose::Parse)
         .try_get_matches()
         .map_err(|error| print_clap_error(&error))?;
     read(&matches).map_err(exit_with)
+}
+
+/// The command line as completions and the manual show it.
+pub(super) fn described() -> Command {
+    command_line(Purpose::Describe)
 }
 
 fn exit_with(message: String) -> ExitCode {
@@ -63,10 +103,10 @@ fn print_clap_error(error: &clap::Error) -> ExitCode {
     if let (ErrorKind::InvalidSubcommand, Some(ContextValue::String(name))) =
         (error.kind(), error.get(ContextKind::InvalidSubcommand))
     {
-        let command_line = command_line();
-        let known: Vec<_> = command_line
-            .get_subcommands()
-            .map(Command::get_name)
+        let declared = declared();
+        let known: Vec<_> = declared
+            .iter()
+            .map(|declared| declared.command.get_name())
             .collect();
         return exit_with(format!(
             "`{name}` is not a command; did you mean {}? The commands are {}",
@@ -83,13 +123,29 @@ fn print_clap_error(error: &clap::Error) -> ExitCode {
 }
 
 fn read(matches: &ArgMatches) -> Result<Invocation, String> {
-    let (name, own_matches) = matches.subcommand().unwrap_or(("top", matches));
-    let subcommand = read_subcommand(name, own_matches)?;
-    // The settings are global flags: clap hands them down to the matches of the subcommand.
-    let flag = |name: &str| own_matches.get_one::<String>(name).cloned();
+    let (name, own_matches) = matches.subcommand().unwrap_or((DEFAULT_COMMAND, matches));
+    let flags = Flags {
+        before: matches,
+        after: own_matches,
+    };
+    let subcommand = read_subcommand(name, own_matches, &flags)?;
+    let scope = declared()
+        .into_iter()
+        .find(|declared| declared.command.get_name() == name)
+        .map_or(Scope::NOTHING, |declared| declared.scope);
+    if let Subcommand::Completions(_) | Subcommand::Man(_) = subcommand {
+        // A shell reads completions at its start, and must not fail on a variable that is meant for a service.
+        refuse_meaningless(name, scope, &flags)?;
+        return Ok(Invocation {
+            subcommand,
+            options: Options::default(),
+        });
+    }
+    let flag = |name: &str| flags.value(name).map(str::to_owned);
     let mut options = Options::read(flag).map_err(|error| error.to_string())?;
-    options.demo = own_matches.get_flag("demo");
-    if options.demo && options.api_url.is_some() {
+    refuse_meaningless(name, scope, &flags)?;
+    options.demo = flags.demo();
+    if options.demo && options.api_url.is_some() && scope.fetches() {
         return Err(
             "--demo starts an API of its own; leave out --api-url and INGEST_API_URL, or leave out --demo".to_owned(),
         );
@@ -100,63 +156,98 @@ fn read(matches: &ArgMatches) -> Result<Invocation, String> {
     })
 }
 
-fn read_subcommand(name: &str, matches: &ArgMatches) -> Result<Subcommand, String> {
+/// Refuses the flag of a setting that does not apply. Without this it would have no effect and no message.
+fn refuse_meaningless(command: &str, scope: Scope, flags: &Flags<'_>) -> Result<(), String> {
+    let own = OPTIONS
+        .iter()
+        .map(|setting| (flag_name(setting), setting.heading));
+    let engine = SETTINGS
+        .iter()
+        .map(|setting| (flag_name(setting), setting.heading));
+    let mut given: Vec<_> = own
+        .chain(engine)
+        .filter(|(name, _)| flags.value(name).is_some())
+        .collect();
+    if flags.demo() {
+        given.push((DEMO.to_owned(), Heading::Api));
+    }
+    match given
+        .iter()
+        .find(|(name, heading)| !scope.holds(name, *heading))
+    {
+        None => Ok(()),
+        Some((name, _)) => Err(format!(
+            "`--{name}` means nothing to `{command}`; leave it out. `hn-ingest {command} --help` shows what applies"
+        )),
+    }
+}
+
+fn read_subcommand(
+    name: &str,
+    matches: &ArgMatches,
+    flags: &Flags<'_>,
+) -> Result<Subcommand, String> {
     if let Some(list) = List::ALL.into_iter().find(|list| list.name() == name) {
         return Ok(Subcommand::List(list));
     }
     match name {
         "items" => ItemsArgs::read(matches).map(Subcommand::Items),
+        "users" => UsersArgs::read(matches).map(Subcommand::Users),
         "backfill" => BackfillArgs::read(matches).map(Subcommand::Backfill),
         "retry" => RetryArgs::read(matches).map(Subcommand::Retry),
         "verify" => Ok(Subcommand::Verify(VerifyArgs::read(matches))),
         "status" => Ok(Subcommand::Status),
-        "tune" => TuneArgs::read(matches).map(Subcommand::Tune),
+        "tune" => TuneArgs::read(matches, flags).map(Subcommand::Tune),
         "mock-api" => MockApiArgs::read(matches).map(Subcommand::MockApi),
+        "completions" => CompletionsArgs::read(matches).map(Subcommand::Completions),
+        "man" => Ok(Subcommand::Man(ManArgs::read(matches))),
         other => Err(format!("`{other}` is not a command")),
     }
 }
 
-fn command_line() -> Command {
-    let options = OPTIONS
-        .iter()
-        .map(|setting| setting_flag(setting, &Options::default()));
-    let engine = SETTINGS
-        .iter()
-        .map(|setting| setting_flag(setting, &Config::default()));
-    let demo = Arg::new("demo")
-        .long("demo")
-        .action(ArgAction::SetTrue)
-        .global(true)
-        .help("Start an API of made-up items on a free port of this machine and ingest from it; needs no network");
-    Command::new("hn-ingest")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("Fetches Hacker News into a SQLite file with a fixed pool of actors, without losing an item.")
-        .after_help(
-            "Exit codes: 0 every id is stored or absent; 1 some ids failed, or verify found a fault; 2 could not start; \
-             3 could not go on; 130/143 interrupted.\nRUST_LOG sets what is logged to stderr [default: warn].",
-        )
-        .args(options.chain(engine))
-        .arg(demo)
-        .subcommands(List::ALL.map(list::command))
-        .subcommand(items::command())
-        .subcommand(backfill::command())
-        .subcommand(retry::command())
-        .subcommand(verify::command())
-        .subcommand(status::command())
-        .subcommand(tune::command())
-        .subcommand(mock_api::command())
+/// All commands, in the order in which help shows them.
+fn declared() -> Vec<Declared> {
+    let declare = |command, scope| Declared { command, scope };
+    let lists = List::ALL.map(|list| declare(list::command(list), Scope::LIST));
+    let others = [
+        declare(items::command(), Scope::FETCH),
+        declare(users::command(), Scope::FETCH),
+        declare(backfill::command(), Scope::FETCH),
+        declare(retry::command(), Scope::FETCH),
+        declare(verify::command(), Scope::READ_ALL),
+        declare(status::command(), Scope::READ),
+        declare(tune::command(), Scope::TUNE),
+        declare(mock_api::command(), Scope::NOTHING),
+        declare(completions::command(), Scope::NOTHING),
+        declare(man::command(), Scope::NOTHING),
+    ];
+    lists.into_iter().chain(others).collect()
 }
 
-fn setting_flag<T>(setting: &Setting<T>, defaults: &T) -> Arg {
-    let meaning = setting.meaning;
-    let variable = setting.variable;
-    let default = (setting.show)(defaults);
-    let flag = flag_name(setting);
-    Arg::new(flag.clone())
-        .long(flag)
-        .global(true)
-        .allow_hyphen_values(true)
-        .help(format!("{meaning} [env: {variable}] [default: {default}]"))
+fn command_line(purpose: Purpose) -> Command {
+    let width = stdout_width().map_or(HELP_WIDTH, |width| width.min(HELP_WIDTH));
+    let with_flags = |Declared { command, scope }| {
+        let flags = flags(scope).into_iter().chain([demo_flag(scope)]);
+        match purpose {
+            Purpose::Parse => wrapped_about(command, width)
+                .args(flags)
+                .mut_args(|flag| wrapped(flag, width)),
+            Purpose::Describe => {
+                let shown = flags.filter(|flag| !flag.is_hide_set());
+                command.args(shown.map(with_values))
+            }
+        }
+    };
+    let root = Command::new("hn-ingest")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Fetches Hacker News into a SQLite file, without losing an item.")
+        .after_help(EXIT_CODES)
+        .args_override_self(true);
+    let root = with_flags(Declared {
+        command: root,
+        scope: Scope::LIST,
+    });
+    root.subcommands(declared().into_iter().map(with_flags))
 }
 
 #[cfg(test)]
@@ -165,6 +256,34 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        command_line().debug_assert();
+        command_line(Purpose::Parse).debug_assert();
+        command_line(Purpose::Describe).debug_assert();
+    }
+
+    #[test]
+    fn flags_before_and_after_the_command_count_and_the_last_of_two_wins() {
+        for (line, workers, limit) in [
+            ("top", None, None),
+            ("--limit 2 top", None, Some("2")),
+            ("--limit 2 top --limit 3", None, Some("3")),
+            (
+                "top --workers 1 --limit 2 --workers 4",
+                Some("4"),
+                Some("2"),
+            ),
+            ("--workers 5 --limit 6 --workers 7", Some("7"), Some("6")),
+        ] {
+            let words = std::iter::once("hn-ingest").chain(line.split_whitespace());
+            let matches = command_line(Purpose::Parse)
+                .try_get_matches_from(words)
+                .expect(line);
+            let after = matches.subcommand().map_or(&matches, |(_, own)| own);
+            let flags = Flags {
+                before: &matches,
+                after,
+            };
+            assert_eq!(flags.value("workers"), workers, "{line}");
+            assert_eq!(flags.value("limit"), limit, "{line}");
+        }
     }
 }

@@ -1,5 +1,13 @@
 //! `backfill`: fetch every id that is not settled yet, from 1 to the largest one.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use diesel::{QueryResult, SqliteConnection};
 use futures_util::{future::Either, stream};
@@ -9,7 +17,8 @@ use super::{
     database,
     exit::{CommandError, ExitStatus},
     ids::parse_id,
-    options::Options,
+    options::{Options, ProgressMode},
+    progress::{ProgressDisplay, ProgressView},
     session::Session,
     terminal::print_message,
 };
@@ -56,7 +65,8 @@ pub(super) fn command() -> Command {
             .help(help)
     };
     Command::new(COMMAND)
-        .about("Fetch every item that is not in the database yet; may be stopped and started again at any time")
+        .about("Fetch every item that is not in the database yet")
+        .long_about("Fetch every item that is not in the database yet. It may be stopped and started again at any time.")
         .arg(number("from", "The first id [default: 1]"))
         .arg(number("to", "The last id [default: the largest one of the API]"))
         .arg(number("last", "Only the newest N ids").conflicts_with_all(["from", "to"]))
@@ -152,10 +162,17 @@ async fn build_indexes(session: &Session<'_>, max_item: i64) {
         return;
     }
     session.print_note("building the indexes by parent, author, time, type and score; Ctrl-C leaves that to the next backfill");
+    let begun = Arc::new(AtomicUsize::new(0));
+    let display = display_building(session.options.progress, missing.clone(), begun.clone());
     let built = database::with_connection(&session.pool, move |conn| {
-        while_locked(|| indexes::build(conn, &missing)).map_err(CommandError::new)
+        let begin = |_: &Index| {
+            begun.fetch_add(1, Ordering::Relaxed);
+        };
+        while_locked(|| indexes::build(conn, &missing, begin)).map_err(CommandError::new)
     });
-    if let Err(error) = built.await {
+    let built = built.await;
+    drop(display);
+    if let Err(error) = built {
         warn!("the indexes cannot be built: {error}; the next backfill tries again");
     }
 }
@@ -172,4 +189,27 @@ fn missing_indexes(conn: &mut SqliteConnection, max_item: i64) -> QueryResult<Ve
     } else {
         Ok(Vec::new())
     }
+}
+
+/// Shows which index is being built. SQLite does not say how far it is with one.
+fn display_building(
+    mode: ProgressMode,
+    indexes: Vec<Index>,
+    begun: Arc<AtomicUsize>,
+) -> ProgressDisplay {
+    let started = Instant::now();
+    ProgressDisplay::start(mode, move || {
+        let done = begun.load(Ordering::Relaxed).saturating_sub(1);
+        let name = indexes.get(done).map_or("", Index::name);
+        let seconds = Duration::from_secs(started.elapsed().as_secs());
+        ProgressView {
+            position: done as u64,
+            length: indexes.len() as u64,
+            parts: vec![
+                format!("building index {} of {}", done + 1, indexes.len()),
+                humantime::format_duration(seconds).to_string(),
+                name.to_owned(),
+            ],
+        }
+    })
 }

@@ -1,80 +1,61 @@
 //! `items`: fetch the items with the ids that are named, or that standard input holds.
 
-use std::io;
-
-use clap::{Arg, ArgMatches, Command};
-use futures_util::stream;
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::{
     exit::{CommandError, ExitStatus},
-    id_stream_error::IdStreamError,
-    ids::parse_id,
+    ids::parse_item,
+    named_ids::{NamedIds, run_named, run_named_through},
     options::Options,
     session::Session,
-    stdin_ids,
-    terminal::print_message,
+    tree::{Tree, TreeSink},
 };
 use crate::hn::HnSink;
 
 const COMMAND: &str = "items";
 
-/// Where the ids come from.
-pub(super) enum ItemsArgs {
-    Named(Vec<i64>),
-    Stdin,
+pub(super) struct ItemsArgs {
+    ids: NamedIds<i64>,
+    /// Whether to fetch everything below the items, too.
+    tree: bool,
 }
 
 pub(super) fn command() -> Command {
     let ids = Arg::new("ID")
         .num_args(1..)
         .required(true)
+        .action(ArgAction::Append)
         .allow_negative_numbers(true)
-        .help("Ids of items; - alone reads them from standard input, separated by blanks or lines");
+        .help("Ids of items; - alone reads them from standard input")
+        .long_help("Ids of items, or addresses such as https://news.ycombinator.com/item?id=8863; - alone reads them from standard input, separated by blanks or lines");
     Command::new(COMMAND)
         .about("Fetch the items with these ids")
         .arg(ids)
+        .arg(
+            Arg::new("tree")
+                .long("tree")
+                .action(ArgAction::SetTrue)
+                .help("Also fetch everything below them: answers and options of polls")
+                .long_help("Also fetch everything below them, level by level: the answers, the answers to those, and the options of polls. Each id is fetched once."),
+        )
 }
 
 impl ItemsArgs {
     pub(super) fn read(matches: &ArgMatches) -> Result<Self, String> {
-        let texts: Vec<&String> = matches.get_many("ID").unwrap_or_default().collect();
-        if texts == ["-"] {
-            return Ok(Self::Stdin);
-        }
-        let ids = texts.into_iter().map(|text| {
-            parse_id(text).ok_or_else(|| {
-                format!(
-                    "`{text}` is no id; an id is a whole number from 1, and - alone reads ids from standard input"
-                )
-            })
-        });
-        ids.collect::<Result<_, _>>().map(Self::Named)
+        let ids = NamedIds::read(matches, "ID", parse_item)?;
+        let tree = matches.get_flag("tree");
+        Ok(Self { ids, tree })
     }
 }
 
 pub(super) async fn run(options: &Options, args: ItemsArgs) -> Result<ExitStatus, CommandError> {
     let mut session = Session::open(options).await?;
-    match args {
-        ItemsArgs::Named(ids) => {
-            let finished = session
-                .run(COMMAND, HnSink::new(), stream::iter(ids))
-                .await?;
-            Ok(finished.print(&session))
-        }
-        ItemsArgs::Stdin => fetch_from_stdin(&mut session).await,
+    let source = session.source.clone();
+    if !args.tree {
+        return run_named(&mut session, COMMAND, source, HnSink::new(), args.ids).await;
     }
-}
-
-async fn fetch_from_stdin(session: &mut Session<'_>) -> Result<ExitStatus, CommandError> {
-    let error = IdStreamError::default();
-    let ids = stdin_ids::stream(io::stdin(), error.clone())?;
-    let finished = session.run(COMMAND, HnSink::new(), ids).await?;
-    let status = finished.print(session);
-    match error.message() {
-        Some(message) if matches!(status, ExitStatus::Complete | ExitStatus::Incomplete) => {
-            print_message(message);
-            Ok(ExitStatus::BadInput)
-        }
-        _ => Ok(status),
-    }
+    let tree = Tree::new().map_err(CommandError::new)?;
+    let sink = TreeSink::new(HnSink::new(), tree.clone());
+    let with_tree = |roots, error| tree.ids(roots, error);
+    run_named_through(&mut session, COMMAND, source, sink, args.ids, with_tree).await
 }

@@ -40,7 +40,7 @@ const FLAGS: [Flag; 9] = [
     Flag {
         name: "latency",
         default: "0ms",
-        help: "How long to wait before each answer: 80ms, or 80ms..200ms",
+        help: "Wait before each answer: 80ms, or 80ms..200ms",
     },
     Flag {
         name: "fail-rate",
@@ -55,7 +55,7 @@ const FLAGS: [Flag; 9] = [
     Flag {
         name: "reset-rate",
         default: "0",
-        help: "Share of requests whose connection is closed without an answer",
+        help: "Share of requests that get a closed connection",
     },
     Flag {
         name: "truncate-rate",
@@ -65,7 +65,7 @@ const FLAGS: [Flag; 9] = [
     Flag {
         name: "rate-limit",
         default: "0",
-        help: "How many requests a second get an answer; the others get a 429. 0 is no limit",
+        help: "Answers per second; the rest get a 429. 0 is no limit",
     },
 ];
 
@@ -75,10 +75,12 @@ pub(super) fn command() -> Command {
             .long(flag.name)
             .default_value(flag.default)
             .allow_hyphen_values(true)
+            .value_name("VALUE")
             .help(flag.help)
     });
     Command::new("mock-api")
-        .about("Serve an HN-compatible API of made-up items on this machine, with faults if you ask for them")
+        .about("Serve an API of made-up items on this machine")
+        .long_about("Serve an HN-compatible API of made-up items on this machine, with faults if you ask for them.")
         .args(flags)
 }
 

@@ -5,18 +5,26 @@
 
 // The command line: which command, with which settings.
 mod args;
+mod flags;
+mod scope;
+mod setting_flags;
 mod options;
 mod suggestions;
 
 // The commands.
 mod list;
 mod items;
+mod users;
+mod named_ids;
+mod tree;
 mod backfill;
 mod retry;
 mod verify;
 mod status;
 mod tune;
 mod mock_api;
+mod completions;
+mod man;
 
 // What the commands work with.
 mod session;
@@ -32,7 +40,10 @@ mod exit;
 // What the program shows.
 mod run_report;
 mod milliseconds;
+mod numbers;
+mod printable;
 mod terminal;
+mod status_line;
 mod progress;
 mod metrics_server;
 mod logger;
@@ -98,12 +109,15 @@ async fn run_command(invocation: Invocation) -> ExitCode {
     let ended = match invocation.subcommand {
         Subcommand::List(list) => list::run(&options, list).await,
         Subcommand::Items(args) => items::run(&options, args).await,
+        Subcommand::Users(args) => users::run(&options, args).await,
         Subcommand::Backfill(args) => backfill::run(&options, args).await,
         Subcommand::Retry(args) => retry::run(&options, args).await,
         Subcommand::Verify(args) => verify::run(&options, args).await,
         Subcommand::Status => status::run(&options).await,
         Subcommand::Tune(args) => tune::run(&options, args).await,
         Subcommand::MockApi(args) => mock_api::run(args).await,
+        Subcommand::Completions(shell) => completions::run(shell, args::described()),
+        Subcommand::Man(page) => man::run(page, args::described()),
     };
     ended
         .unwrap_or_else(|CommandError(message)| {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use super::database::location;
 use crate::{
     hn::{HnSource, PUBLIC_API},
-    ingest::config::{BadSetting, Config, SETTINGS, Setting, number, put},
+    ingest::config::{BadSetting, Config, Heading, SETTINGS, Setting, number, put},
 };
 
 /// Everything that flags and variables set.
@@ -67,7 +67,8 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
     Setting {
         name: "database",
         variable: "DATABASE_URL",
-        allowed: "a file path or a sqlite:// URL; no other scheme, no :memory:",
+        heading: Heading::Database,
+        allowed: "a file path or a sqlite:// URL, without `?` except for ?mode=rwc; no other scheme, no :memory:",
         meaning: "SQLite file [hn-demo.db with --demo]",
         show: |_| location::DEFAULT.to_owned(),
         set: |options, text| put(&mut options.database, location::parse(text).map(Some)),
@@ -75,6 +76,7 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
     Setting {
         name: "api_url",
         variable: "INGEST_API_URL",
+        heading: Heading::Api,
         allowed: "an http:// or https:// URL up to and including /v0: a host, perhaps a port, and a path; no user name, password, blank, query or fragment",
         meaning: "Base URL of the API, up to and including /v0",
         show: |_| PUBLIC_API.to_owned(),
@@ -89,6 +91,7 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
     Setting {
         name: "limit",
         variable: "INGEST_LIMIT",
+        heading: Heading::Command,
         allowed: "0 (all) or a whole number",
         meaning: "How many ids of a list to fetch, from its start; 0 is all",
         show: |options| options.limit.0.to_string(),
@@ -100,6 +103,7 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
     Setting {
         name: "format",
         variable: "INGEST_FORMAT",
+        heading: Heading::Output,
         allowed: "text or json",
         meaning: "Form of the report on stdout: text or json",
         show: |_| "text".to_owned(),
@@ -115,8 +119,9 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
     Setting {
         name: "progress",
         variable: "INGEST_PROGRESS",
+        heading: Heading::Output,
         allowed: "auto, always or never",
-        meaning: "When to show progress on stderr: auto, always or never",
+        meaning: "Progress on stderr: auto (a bar on a terminal, elsewhere a line per minute), always or never",
         show: |_| "auto".to_owned(),
         set: |options, text| {
             let mode = match text {
@@ -131,6 +136,7 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
     Setting {
         name: "metrics",
         variable: "INGEST_METRICS",
+        heading: Heading::Output,
         allowed: "off, or an address and a port such as 127.0.0.1:9090",
         meaning: "Address to serve metrics on, as Prometheus text at http://ADDRESS/metrics",
         show: |_| "off".to_owned(),

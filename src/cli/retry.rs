@@ -34,12 +34,16 @@ pub(super) fn command() -> Command {
         .collect::<Vec<_>>()
         .join(", ");
     Command::new(COMMAND)
-        .about("Fetch the ids that failed again; an id that succeeds leaves the table `failures`")
+        .about("Fetch again the ids that failed")
+        .long_about(
+            "Fetch again the ids that failed. An id that succeeds leaves the table `failures`.",
+        )
         .arg(
             Arg::new("kind")
                 .long("kind")
                 .value_name("KIND,…")
-                .help(format!("Only failures of these kinds: {kinds}")),
+                .help("Only failures of these kinds")
+                .long_help(format!("Only failures of these kinds: {kinds}")),
         )
 }
 

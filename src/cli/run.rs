@@ -1,10 +1,14 @@
 //! One run of a command: it is recorded in the table `runs`, driven to its end, and reported.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt::Display,
+    time::{Duration, SystemTime},
+};
 
-use diesel::connection::SimpleConnection;
+use diesel::{SqliteConnection, connection::SimpleConnection};
 use futures_util::Stream;
 use log::{debug, warn};
+use serde::Serialize;
 
 use super::{
     database,
@@ -20,7 +24,7 @@ use crate::{
         HnSink, runs,
         top_items::{self, TopItem},
     },
-    ingest::{Builder, GaveUp, PipelineStopped, Report, Run},
+    ingest::{Builder, GaveUp, Id, PipelineStopped, Report, Run, Sink, Source},
     store::sqlite::{is_about_lock, while_locked, while_locked_and},
 };
 
@@ -31,28 +35,43 @@ const CLOSE_WAIT: Duration = Duration::from_secs(5);
 const INTERRUPTED_LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// A run that is over.
-pub(super) struct FinishedRun {
+pub(super) struct FinishedRun<I> {
     command: &'static str,
     /// The id of its row in the table `runs`.
     row: i64,
     /// `None` if the pipeline broke.
-    report: Option<Report<i64>>,
+    report: Option<Report<I>>,
     status: ExitStatus,
     /// A signal does not end the process before the report is made.
     drain: Drain,
 }
 
 impl Session<'_> {
-    /// Ingests `ids`, and records this as a run of `command`.
+    /// Ingests the items with these ids, and records this as a run of `command`.
     pub(super) async fn run(
         &mut self,
         command: &'static str,
         sink: HnSink,
         ids: impl Stream<Item = i64> + Send + 'static,
-    ) -> Result<FinishedRun, CommandError> {
+    ) -> Result<FinishedRun<i64>, CommandError> {
+        self.run_from(command, self.source.clone(), sink, ids).await
+    }
+
+    /// Ingests the records with these ids from `source`.
+    pub(super) async fn run_from<S, K>(
+        &mut self,
+        command: &'static str,
+        source: S,
+        sink: K,
+        ids: impl Stream<Item = S::Id> + Send + 'static,
+    ) -> Result<FinishedRun<S::Id>, CommandError>
+    where
+        S: Source,
+        K: Sink<Id = S::Id, Record = S::Record, Connection = SqliteConnection>,
+    {
         let row = self.record_start(command).await?;
         let mut drain = Drain::begin();
-        let pipeline = Builder::new(self.source.clone(), sink)
+        let pipeline = Builder::new(source, sink)
             .config(self.config.clone())
             .client(self.client.clone())
             .pool(self.pool.clone())
@@ -103,11 +122,11 @@ impl Session<'_> {
     }
 
     /// Shows progress until the run is over. A signal cancels the run.
-    async fn drive(
+    async fn drive<I: Id>(
         &self,
-        mut run: Run<i64>,
+        mut run: Run<I>,
         drain: &mut Drain,
-    ) -> Result<Report<i64>, PipelineStopped> {
+    ) -> Result<Report<I>, PipelineStopped> {
         let _display = ProgressDisplay::of_run(self.options.progress, run.watch());
         tokio::select! {
             report = &mut run => return report,
@@ -117,7 +136,7 @@ impl Session<'_> {
     }
 
     /// Records the run's totals. The report is printed even if this fails.
-    async fn record_end(&self, row: i64, report: &Report<i64>) {
+    async fn record_end<I>(&self, row: i64, report: &Report<I>) {
         let totals = report.totals.clone();
         let recorded = database::with_connection(&self.pool, move |conn| {
             while_locked_and(may_wait_for_lock, || runs::finish(conn, row, &totals))
@@ -147,16 +166,10 @@ impl Session<'_> {
     }
 }
 
-impl FinishedRun {
+impl<I: Serialize + Display> FinishedRun<I> {
     /// Prints the report.
     pub(super) fn print(self, session: &Session<'_>) -> ExitStatus {
         self.print_report(session, None)
-    }
-
-    /// Prints the report, with the best items of the list that was fetched.
-    pub(super) async fn print_with_top(self, session: &Session<'_>, list: &[i64]) -> ExitStatus {
-        let top = session.top_items(self.row, list).await;
-        self.print_report(session, Some(top))
     }
 
     fn print_report(self, session: &Session<'_>, top: Option<Vec<TopItem>>) -> ExitStatus {
@@ -179,7 +192,15 @@ fn may_wait_for_lock(waited: Duration) -> bool {
     signals::noted().is_none() || waited < INTERRUPTED_LOCK_WAIT
 }
 
-fn exit_status(report: &Report<i64>, signal: Option<u8>) -> ExitStatus {
+impl FinishedRun<i64> {
+    /// Prints the report, with the best items of the list that was fetched.
+    pub(super) async fn print_with_top(self, session: &Session<'_>, list: &[i64]) -> ExitStatus {
+        let top = session.top_items(self.row, list).await;
+        self.print_report(session, Some(top))
+    }
+}
+
+fn exit_status<I>(report: &Report<I>, signal: Option<u8>) -> ExitStatus {
     if let Some(signal) = signal
         && let Some(GaveUp::StorageLost(why)) = &report.gave_up
         && is_about_lock(why)

@@ -1,13 +1,17 @@
 //! The report of a run, as text for people or as JSON for programs.
 
-use std::io::{self, Write};
+use std::{
+    fmt::Display,
+    io::{self, Write},
+};
 
 use serde::Serialize;
 
 use super::{
     milliseconds::LatencyMilliseconds,
     options::ReportFormat,
-    terminal::{counted, print_report, printable},
+    printable::{columns, cut, padded, plain_text, printable},
+    terminal::{counted, print_report, stdout_terminal_width},
 };
 use crate::{
     hn::top_items::TopItem,
@@ -17,14 +21,19 @@ use crate::{
 /// How many failures the text report shows.
 const FAILURES_SHOWN: usize = 10;
 
-pub(super) struct RunReport<'a> {
+/// How many columns the table of items needs beside its titles.
+const BESIDE_TITLE: usize = 6 + 2 + 2 + 10;
+/// A title keeps at least this many columns.
+const MIN_TITLE: usize = 10;
+
+pub(super) struct RunReport<'a, I> {
     pub(super) command: &'a str,
-    pub(super) run: &'a Report<i64>,
+    pub(super) run: &'a Report<I>,
     /// The best items of the run. Only the commands that fetch a list have them.
     pub(super) top: Option<Vec<TopItem>>,
 }
 
-impl RunReport<'_> {
+impl<I: Serialize + Display> RunReport<'_, I> {
     pub(super) fn print(&self, format: ReportFormat) {
         print_report(format, &RunReportJson::new(self), |out| {
             self.write_text(out)
@@ -101,32 +110,31 @@ impl RunReport<'_> {
         let Some(items) = self.top.as_ref().filter(|items| !items.is_empty()) else {
             return Ok(());
         };
-        let widths = items
-            .iter()
-            .map(|item| printable_title(item).chars().count());
+        // A row that is wider than the terminal would break the columns.
+        let widest = stdout_terminal_width().map_or(usize::MAX, |columns| {
+            columns.saturating_sub(BESIDE_TITLE).max(MIN_TITLE)
+        });
+        let titles = items.iter().map(|item| {
+            let html = item.title.as_deref().unwrap_or_default();
+            cut(plain_text(html), widest)
+        });
+        let titles: Vec<_> = titles.collect();
+        let widths = titles.iter().map(|title| columns(title));
         let width = widths.max().unwrap_or(0).max("title".len());
         writeln!(out, "\n{:>6}  {:<width$}  {:>10}", "score", "title", "id")?;
-        for item in items {
+        for (item, title) in items.iter().zip(titles) {
             let score = item.score.map(|score| score.to_string());
-            writeln!(
-                out,
-                "{:>6}  {:<width$}  {:>10}",
-                score.unwrap_or_default(),
-                printable_title(item),
-                item.id
-            )?;
+            let score = score.unwrap_or_default();
+            let title = padded(&title, width);
+            writeln!(out, "{score:>6}  {title}  {:>10}", item.id)?;
         }
         Ok(())
     }
 }
 
-fn printable_title(item: &TopItem) -> String {
-    printable(item.title.as_deref().unwrap_or(""))
-}
-
 /// The report as JSON. The keys are part of the program's contract.
 #[derive(Serialize)]
-struct RunReportJson<'a> {
+struct RunReportJson<'a, I> {
     command: &'a str,
     requested: u64,
     stored: u64,
@@ -141,13 +149,13 @@ struct RunReportJson<'a> {
     elapsed_ms: u64,
     items_per_second: f64,
     interrupted: bool,
-    failures: &'a [FailedId<i64>],
+    failures: &'a [FailedId<I>],
     #[serde(skip_serializing_if = "Option::is_none")]
     top: Option<&'a [TopItem]>,
 }
 
-impl<'a> RunReportJson<'a> {
-    fn new(report: &'a RunReport<'_>) -> Self {
+impl<'a, I> RunReportJson<'a, I> {
+    fn new(report: &'a RunReport<'_, I>) -> Self {
         let run = report.run;
         let totals = &run.totals;
         Self {

@@ -16,7 +16,8 @@ use super::{
     exit::{CommandError, ExitStatus},
     ids::format_range,
     options::Options,
-    terminal::{counted, print_report, printable},
+    printable::{padded, printable},
+    terminal::{counted, print_report},
 };
 use crate::{
     hn::status::{OutermostItem, RunRow, Status},
@@ -24,9 +25,9 @@ use crate::{
 };
 
 pub(super) fn command() -> Command {
-    Command::new("status").about(
-        "Show what the database holds, what is left to fetch, and what failed; needs no network",
-    )
+    Command::new("status")
+        .about("Show what the database holds and what is left to fetch")
+        .long_about("Show what the database holds, what is left to fetch, and what failed. Needs no network.")
 }
 
 /// What the command prints. The keys of the JSON are part of the program's contract.
@@ -90,6 +91,7 @@ impl StatusReport {
         )?;
         self.write_items(out)?;
         writeln!(out, "absent    {}", self.status.absent)?;
+        writeln!(out, "users     {}", self.status.users)?;
         let versions = self.status.item_history;
         writeln!(out, "history   {versions} (earlier versions of items)")?;
         self.write_coverage(out)?;
@@ -102,7 +104,7 @@ impl StatusReport {
         writeln!(out, "items     {}", items.count)?;
         for of_type in &items.by_type {
             let name = printable(of_type.type_.as_deref().unwrap_or("(no type)"));
-            writeln!(out, "  {name:<10} {}", of_type.count)?;
+            writeln!(out, "  {} {}", padded(&name, 10), of_type.count)?;
         }
         if let (Some(oldest), Some(newest)) = (&items.oldest, &items.newest) {
             writeln!(out, "oldest    {}", format_end(oldest))?;
@@ -145,7 +147,8 @@ impl StatusReport {
         let failures = &self.status.failures;
         writeln!(out, "failed    {}", failures.count)?;
         for of_kind in &failures.by_kind {
-            writeln!(out, "  {:<10} {}", printable(&of_kind.kind), of_kind.count)?;
+            let kind = padded(&printable(&of_kind.kind), 10);
+            writeln!(out, "  {kind} {}", of_kind.count)?;
             for example in &of_kind.examples {
                 writeln!(out, "    {}: {}", example.id, printable(&example.message))?;
             }

@@ -10,26 +10,29 @@ use std::{
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 
-use super::{exit::CommandError, id_stream_error::IdStreamError, ids::parse_id};
+use super::{exit::CommandError, id_stream_error::IdStreamError, ids::ParseId};
 
 /// How many chunks of ids may wait in the channel. A chunk holds the ids of one read.
 const CHUNKS: usize = 4;
 /// How many bytes one read takes at most.
 const BUFFER: usize = 8 * 1024;
-/// A text longer than this is not an id. Without this bound, input without a blank would fill the memory.
-const TOKEN_MAX: usize = 32;
+/// A text longer than this is not an id, nor the address of one. Without this bound, input without a blank would fill the memory.
+const TOKEN_MAX: usize = 1024;
+/// What some programs write at the beginning of a text: the byte order mark in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The ids that `input` holds, up to the first text that is not an id. `error` then says which text that is.
-pub(super) fn stream(
+pub(super) fn stream<I: Send + 'static>(
     input: impl Read + Send + 'static,
+    parse: ParseId<I>,
     error: IdStreamError,
-) -> Result<impl Stream<Item = i64> + Send, CommandError> {
+) -> Result<impl Stream<Item = I> + Send + 'static, CommandError> {
     let (sender, mut receiver) = mpsc::channel(CHUNKS);
     thread::Builder::new()
         .name("stdin".to_owned())
         .spawn(move || {
             let send = |ids| sender.blocking_send(ids).is_ok();
-            if let Err(message) = read(BufReader::with_capacity(BUFFER, input), send) {
+            if let Err(message) = read(BufReader::with_capacity(BUFFER, input), parse, send) {
                 error.set(message);
             }
         })
@@ -43,8 +46,12 @@ pub(super) fn stream(
 }
 
 /// Sends the ids of each read, until the input ends, the receiver is gone, or a text is not an id.
-fn read(mut input: impl BufRead, send: impl Fn(Vec<i64>) -> bool) -> Result<(), String> {
-    let mut tokens = Tokens::new();
+fn read<I>(
+    mut input: impl BufRead,
+    parse: ParseId<I>,
+    send: impl Fn(Vec<I>) -> bool,
+) -> Result<(), String> {
+    let mut tokens = Tokens::new(parse);
     loop {
         let buffer = match input.fill_buf() {
             Ok(buffer) => buffer,
@@ -77,26 +84,31 @@ fn read(mut input: impl BufRead, send: impl Fn(Vec<i64>) -> bool) -> Result<(), 
 }
 
 /// Splits bytes into ids.
-struct Tokens {
+struct Tokens<I> {
+    parse: ParseId<I>,
     /// The text since the last blank. A read may end in the middle of it.
     token: Vec<u8>,
     /// The number of the line that the token is in, for messages.
     line: usize,
+    /// Whether no text has ended yet. Only the first one can begin with a byte order mark.
+    is_first: bool,
 }
 
-impl Tokens {
-    fn new() -> Self {
+impl<I> Tokens<I> {
+    fn new(parse: ParseId<I>) -> Self {
         Self {
+            parse,
             token: Vec::new(),
             line: 1,
+            is_first: true,
         }
     }
 
-    fn add_byte(&mut self, byte: u8, ids: &mut Vec<i64>) -> Result<(), String> {
+    fn add_byte(&mut self, byte: u8, ids: &mut Vec<I>) -> Result<(), String> {
         if !byte.is_ascii_whitespace() {
             self.token.push(byte);
             return if self.token.len() > TOKEN_MAX {
-                Err(self.not_an_id())
+                self.end_token(ids)
             } else {
                 Ok(())
             };
@@ -109,23 +121,27 @@ impl Tokens {
     }
 
     /// Adds the id that ends here to `ids`, if a blank does not follow another one.
-    fn end_token(&mut self, ids: &mut Vec<i64>) -> Result<(), String> {
-        if self.token.is_empty() {
+    fn end_token(&mut self, ids: &mut Vec<I>) -> Result<(), String> {
+        let mut token = self.token.as_slice();
+        if self.is_first {
+            token = token.strip_prefix(BYTE_ORDER_MARK).unwrap_or(token);
+            self.is_first = false;
+        }
+        if token.is_empty() {
+            self.token.clear();
             return Ok(());
         }
-        let text = str::from_utf8(&self.token).ok();
-        let id = text.and_then(parse_id).ok_or_else(|| self.not_an_id())?;
+        let text = match str::from_utf8(token) {
+            Ok(text) => text.to_owned(),
+            Err(_) => token.escape_ascii().to_string(),
+        };
+        let id = (self.parse)(&text).map_err(|error| {
+            let line = self.line;
+            format!("standard input, line {line}: {error}. What came before it was read")
+        })?;
         self.token.clear();
         ids.push(id);
         Ok(())
-    }
-
-    fn not_an_id(&self) -> String {
-        format!(
-            "standard input, line {}: `{}` is no id; an id is a whole number from 1. The ids before it were read",
-            self.line,
-            self.token.escape_ascii()
-        )
     }
 }
 
@@ -134,6 +150,7 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
+    use crate::cli::ids::parse_item;
 
     fn read_all(text: &str, buffer: usize) -> (Vec<i64>, Result<(), String>) {
         let ids = RefCell::new(Vec::new());
@@ -141,7 +158,11 @@ mod tests {
             ids.borrow_mut().extend(chunk);
             true
         };
-        let result = read(BufReader::with_capacity(buffer, text.as_bytes()), send);
+        let result = read(
+            BufReader::with_capacity(buffer, text.as_bytes()),
+            parse_item,
+            send,
+        );
         (ids.into_inner(), result)
     }
 
@@ -155,6 +176,25 @@ mod tests {
                 "reads of {buffer}"
             );
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_id() {
+        for buffer in 1..9 {
+            for text in ["\u{feff}1\r\n22\r\n", "\u{feff}\r\n1 22"] {
+                let (ids, result) = read_all(text, buffer);
+                assert_eq!((ids, result), (vec![1, 22], Ok(())), "reads of {buffer}");
+            }
+        }
+        let (ids, result) = read_all("1 \u{feff}2", 8);
+        assert!(ids == [1] && result.is_err(), "only at the beginning");
+    }
+
+    #[test]
+    fn addresses_of_items_are_ids() {
+        let text =
+            "https://news.ycombinator.com/item?id=8863\n7 http://news.ycombinator.com/item?id=9#x";
+        assert_eq!(read_all(text, 8), (vec![8863, 7, 9], Ok(())));
     }
 
     #[test]

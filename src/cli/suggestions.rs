@@ -1,6 +1,6 @@
 //! Suggestions for misspelt names.
 
-use std::env;
+use std::{env, ffi::OsString};
 
 use log::warn;
 
@@ -9,7 +9,8 @@ use super::options::variables;
 /// Warns of variables that look like settings and are none. Otherwise a misspelt variable would have no effect and no message.
 pub(super) fn warn_of_unknown_variables() {
     let known: Vec<_> = variables().collect();
-    for (name, _) in env::vars_os() {
+    let is_set = |(_, value): &(_, OsString)| !value.is_empty();
+    for (name, _) in env::vars_os().filter(is_set) {
         let name = name.to_string_lossy();
         if name.starts_with("INGEST_") && !known.contains(&name.as_ref()) {
             warn!(

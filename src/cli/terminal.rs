@@ -1,14 +1,19 @@
 //! Writing to standard output and standard error. A closed stream ends the output, and never the program.
 
 use std::{
+    env,
     fmt::Display,
     io::{self, ErrorKind, Write},
+    os::fd::AsFd,
 };
 
 use log::warn;
 use serde::Serialize;
 
-use super::{exit::ExitStatus, options::ReportFormat};
+use super::{exit::ExitStatus, options::ReportFormat, printable::printable, status_line};
+
+/// The width of a terminal that does not tell its width.
+const USUAL_WIDTH: usize = 80;
 
 /// Writes to stdout. If its reader has closed it, the output ends there without a message.
 ///
@@ -42,19 +47,37 @@ pub(super) fn print_report(
 
 /// Prints a line to stderr. Unlike `eprintln!` it does not panic if stderr is closed.
 pub(super) fn print_stderr_line(line: impl Display) {
+    status_line::erase();
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Prints a message of the program to stderr.
+/// Prints a message of the program to stderr. It may quote what an API said.
 pub(super) fn print_message(message: impl Display) {
+    let message = message.to_string().replace('\n', " ");
+    let message = printable(&message);
     print_stderr_line(format_args!("hn-ingest: {message}"));
 }
 
-/// Replaces control characters, so that text from elsewhere cannot control the terminal.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+/// How many columns stderr has, if it is a terminal.
+pub(super) fn stderr_width() -> usize {
+    measured_width(io::stderr()).unwrap_or(USUAL_WIDTH)
+}
+
+/// How many columns stdout has. `None` if it is no terminal.
+pub(super) fn stdout_terminal_width() -> Option<usize> {
+    measured_width(io::stdout())
+}
+
+/// How many columns there are for text on stdout: what `COLUMNS` says, else what the terminal says. `None` if neither does.
+pub(super) fn stdout_width() -> Option<usize> {
+    let named = env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    let named = named.filter(|columns| *columns > 0);
+    named.or_else(|| measured_width(io::stdout()))
+}
+
+fn measured_width(terminal: impl AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(terminal).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 /// A number with what it counts, such as `1 id` or `2 ids`. `noun` takes an `s` in the plural.

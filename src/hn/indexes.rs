@@ -23,6 +23,11 @@ pub struct Index {
 }
 
 impl Index {
+    /// Its name in the database.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     const fn new(name: &'static str, columns: &'static str) -> Self {
         Self { name, columns }
     }
@@ -48,12 +53,19 @@ pub fn missing(conn: &mut SqliteConnection) -> QueryResult<Vec<Index>> {
         .collect())
 }
 
-/// Builds indexes, each in a transaction of its own. Nothing else can write meanwhile: seconds for a million items.
+/// Builds indexes, each in a transaction of its own. Nothing else can write meanwhile: seconds for a million items. `begin` is called
+/// with each before it is built.
 ///
 /// # Errors
 /// Whatever Diesel says. The indexes before the one that failed are built.
-pub fn build(conn: &mut SqliteConnection, indexes: &[Index]) -> QueryResult<()> {
-    for Index { name, columns } in indexes {
+pub fn build(
+    conn: &mut SqliteConnection,
+    indexes: &[Index],
+    mut begin: impl FnMut(&Index),
+) -> QueryResult<()> {
+    for index in indexes {
+        begin(index);
+        let Index { name, columns } = index;
         conn.batch_execute(&format!(
             "CREATE INDEX IF NOT EXISTS {name} ON items {columns}"
         ))?;

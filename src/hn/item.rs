@@ -4,13 +4,29 @@
 //! past `i64`) is kept word for word in [`Item::extra`]. So an odd field never costs the item, and [`Item::encode`] returns
 //! every field that [`Item::decode`] read.
 
-mod fields;
-mod values;
-
-use self::{
-    fields::{Column, Fields},
+use super::record::{
+    RecordError, decode, encode,
+    fields::columns,
     values::{boolean, integer, integers, quoted, string},
 };
+
+columns! {
+    Id "id",
+    Type "type",
+    By "by",
+    Time "time",
+    Title "title",
+    Url "url",
+    Text "text",
+    Score "score",
+    Descendants "descendants",
+    Parent "parent",
+    Poll "poll",
+    Kids "kids",
+    Parts "parts",
+    Deleted "deleted",
+    Dead "dead",
+}
 
 /// One item: story, comment, job, poll or poll option.
 ///
@@ -53,28 +69,6 @@ pub struct Item {
     pub extra: Option<String>,
 }
 
-/// Why a body is not the requested item. The last text of each variant is the beginning of the body: at most 80 printable
-/// characters.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ItemError {
-    /// There is no body.
-    #[error("the body is empty")]
-    Empty,
-    /// Not UTF-8, and therefore not JSON. The number is the offset of the first bad byte.
-    #[error("not UTF-8 from byte {0} on: {1}")]
-    Encoding(usize, String),
-    /// Not JSON, or more than one JSON value. The error says what is wrong, and where.
-    #[error("not JSON: {0}: {1}")]
-    Syntax(serde_json::Error, String),
-    /// JSON, but neither an object nor `null`.
-    #[error("not a JSON object: {0}")]
-    NotAnObject(String),
-    /// The object's `id` is another one, is not an integer, or is missing. First the requested id, then what was found.
-    #[error("asked for item {0}, but the id of the answer is {1}: {2}")]
-    WrongId(i64, String, String),
-}
-
 impl Item {
     /// Reads the API's answer for `id`. `None` if it is the literal `null`: there is no such item, or not yet.
     ///
@@ -84,25 +78,11 @@ impl Item {
     ///
     /// # Errors
     /// The body is anything but `null` or one JSON object whose `id` is `id`.
-    pub fn decode(id: i64, body: &[u8]) -> Result<Option<Item>, ItemError> {
-        if body.is_empty() {
-            return Err(ItemError::Empty);
-        }
-        // Checked once for the whole body; from bytes, serde_json would do it for each raw value.
-        let json = std::str::from_utf8(body)
-            .map_err(|e| ItemError::Encoding(e.valid_up_to(), excerpt(body)))?;
-        let mut fields = match serde_json::from_str::<Option<Fields<'_>>>(json) {
-            Ok(Some(fields)) => fields,
-            Ok(None) => return Ok(None),
-            // Without the text of the error, which can repeat the whole body.
-            Err(e) if e.is_data() => return Err(ItemError::NotAnObject(excerpt(body))),
-            Err(e) => return Err(ItemError::Syntax(e, excerpt(body))),
+    pub fn decode(id: i64, body: &[u8]) -> Result<Option<Item>, RecordError> {
+        let Some(mut fields) = decode(body)? else {
+            return Ok(None);
         };
-        let found = fields.raw(Column::Id);
-        if fields.take(Column::Id, integer) != Some(id) {
-            let found = found.map_or("missing".into(), |raw| excerpt(raw.as_bytes()));
-            return Err(ItemError::WrongId(id, found, excerpt(body)));
-        }
+        fields.check_id(Column::Id, integer, &id, format_args!("item {id}"), body)?;
         Ok(Some(Item {
             id,
             type_: fields.take(Column::Type, string),
@@ -131,6 +111,7 @@ impl Item {
         let number = |n: Option<i64>| n.map(|n| n.to_string());
         let flag = |b: Option<bool>| b.map(|b| b.to_string());
         let columns = [
+            ("id", number(Some(self.id))),
             ("type", text(&self.type_)),
             ("by", text(&self.by)),
             ("time", number(self.time)),
@@ -146,36 +127,8 @@ impl Item {
             ("deleted", flag(self.deleted)),
             ("dead", flag(self.dead)),
         ];
-        let mut json = format!("{{\"id\":{}", self.id);
-        for (name, value) in columns {
-            if let Some(value) = value {
-                json.extend([",\"", name, "\":", &value]);
-            }
-        }
-        let extra = self.extra.as_deref().unwrap_or_default();
-        // `decode` never makes an empty object, but a user's `json_remove` can leave `{}`.
-        let fields = extra.strip_prefix('{').and_then(|f| f.strip_suffix('}'));
-        if let Some(fields) = fields.filter(|f| !f.is_empty()) {
-            json.extend([",", fields]);
-        }
-        json.push('}');
-        json
+        encode(columns, self.extra.as_deref())
     }
-}
-
-/// The beginning of `body`, fit for one line of a log or a terminal.
-fn excerpt(body: &[u8]) -> String {
-    const CHARS: usize = 80;
-    let head = String::from_utf8_lossy(&body[..body.len().min(4 * CHARS)]);
-    let mut shown = String::new();
-    for c in head.chars() {
-        if "\"'\\".contains(c) {
-            shown.push(c);
-        } else {
-            shown.extend(c.escape_debug());
-        }
-    }
-    shown.chars().take(CHARS).collect()
 }
 
 #[cfg(test)]

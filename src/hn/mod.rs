@@ -1,7 +1,10 @@
 //! Everything that knows Hacker News: its API, its items, and the tables that they go to.
 
 pub mod item;
+pub mod user;
+pub mod record;
 mod source;
+mod users;
 mod clock;
 pub mod schema;
 pub mod migrations;
@@ -23,4 +26,6 @@ pub use self::{
     lists::List,
     sink::HnSink,
     source::{BadBaseUrl, HnSource, PUBLIC_API},
+    user::User,
+    users::{UserSink, UserSource},
 };

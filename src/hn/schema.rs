@@ -25,6 +25,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    users (id) {
+        id -> Text,
+        created -> Nullable<BigInt>,
+        karma -> Nullable<BigInt>,
+        about -> Nullable<Text>,
+        submitted -> Nullable<Text>,
+        extra -> Nullable<Text>,
+        fetched_at -> BigInt,
+    }
+}
+
+diesel::table! {
     absent (id) {
         id -> BigInt,
         checks -> BigInt,

@@ -41,7 +41,7 @@ impl HnSource {
         })
     }
 
-    /// The URL of a document of the API, such as `maxitem` or `topstories`.
+    /// The URL of a document of the API, such as `maxitem`, `topstories` or `user/pg`.
     pub fn document(&self, name: &str) -> String {
         format!("{}/{name}.json", self.base)
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{
     coverage::{self, Range, Ranges},
     plan,
-    schema::{absent, coverage as ranges, failures, item_history, items, runs},
+    schema::{absent, coverage as ranges, failures, item_history, items, runs, users},
 };
 
 /// Failures that are shown of each kind.
@@ -35,6 +35,8 @@ pub struct Status {
     pub failures: Failures,
     /// How many ids are absent: the API said that there is no such item.
     pub absent: i64,
+    /// How many profiles of users are stored.
+    pub users: i64,
     /// How many earlier versions of items are kept.
     pub item_history: i64,
     /// The last runs, the latest first.
@@ -173,6 +175,7 @@ impl Status {
                 coverage: CoverageStatus::read(conn)?,
                 failures: Failures::read(conn)?,
                 absent: absent::table.count().get_result(conn)?,
+                users: users::table.count().get_result(conn)?,
                 item_history: item_history::table.count().get_result(conn)?,
                 runs: runs::table.order(runs::id.desc()).limit(RUNS).load(conn)?,
             })

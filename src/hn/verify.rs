@@ -5,13 +5,14 @@
 
 mod covered;
 mod json_fields;
+mod progress;
 mod repair;
 mod report;
 mod walk;
 
 use diesel::{
     Connection, ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection,
-    dsl::{exists, sql},
+    dsl::{exists, max, sql},
     sql_types::{BigInt, Text},
 };
 
@@ -21,16 +22,17 @@ use self::{
     walk::{Entry, Table, walk},
 };
 pub use self::{
+    progress::{CheckProgress, CheckStep},
     repair::repair,
     report::{BadField, BadRange, Checked, Fault, Listed, MovedKid, Note, Verified},
 };
 use super::schema::{absent, failures, items};
 
-/// Checks everything, on one snapshot of the database. Runs may go on meanwhile.
+/// Checks everything, on one snapshot of the database. Runs may go on meanwhile. `progress` says how far it is.
 ///
 /// # Errors
 /// Whatever Diesel says, except what it says about a damaged file: that is a fault.
-pub fn verify(conn: &mut SqliteConnection) -> QueryResult<Verified> {
+pub fn verify(conn: &mut SqliteConnection, progress: &CheckProgress) -> QueryResult<Verified> {
     conn.transaction(|conn| {
         let mut verified = Verified::default();
         let damage = integrity(conn)?;
@@ -38,7 +40,7 @@ pub fn verify(conn: &mut SqliteConnection) -> QueryResult<Verified> {
         if damaged {
             verified.faults.push(Fault::Integrity { messages: damage });
         }
-        match check(conn, &mut verified) {
+        match check(conn, &mut verified, progress) {
             Err(error) if damaged || is_damage(&error.to_string()) => {
                 let message = error.to_string();
                 verified.faults.push(Fault::Unreadable { message });
@@ -49,7 +51,13 @@ pub fn verify(conn: &mut SqliteConnection) -> QueryResult<Verified> {
     })
 }
 
-fn check(conn: &mut SqliteConnection, verified: &mut Verified) -> QueryResult<()> {
+fn check(
+    conn: &mut SqliteConnection,
+    verified: &mut Verified,
+    progress: &CheckProgress,
+) -> QueryResult<()> {
+    let last_id: Option<i64> = items::table.select(max(items::id)).first(conn)?;
+    progress.begin_rows(last_id.unwrap_or(0));
     let mut checked = Checked::default();
     let mut ranges = RangeCheck::default();
     let mut covered = CoveredIds::default();
@@ -63,6 +71,7 @@ fn check(conn: &mut SqliteConnection, verified: &mut Verified) -> QueryResult<()
                 covered.add(range);
             }
             Entry::Row(row) => {
+                progress.add_row(row.id);
                 match row.table {
                     Table::Items => checked.items += 1,
                     Table::Absent => checked.absent += 1,
@@ -94,6 +103,7 @@ fn check(conn: &mut SqliteConnection, verified: &mut Verified) -> QueryResult<()
     if ids.count > 0 {
         verified.notes.push(Note::Unclaimed { ids });
     }
+    progress.begin_kids();
     take_notes(conn, &mut verified.notes)
 }
 

@@ -120,6 +120,8 @@ fn help_and_version_exit_with_0_and_print_nothing_on_stderr() {
         &["--version"],
         &["items", "--help"],
         &["mock-api", "--help"],
+        &["-h"],
+        &["help", "status"],
     ] {
         let sandbox = Sandbox::new();
         let finished = sandbox.run(args).exits(0);
@@ -205,6 +207,76 @@ fn every_setting_can_come_from_its_variable() {
     let ids = sandbox.db("my own.db").column("id", "items ORDER BY id");
     assert_eq!(ids, json!([2, 4]));
     assert!(!sandbox.path("hn.db").exists());
+}
+
+#[test]
+fn an_empty_variable_is_unset_and_an_empty_flag_is_refused() {
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
+    api.list("top", 1..=30);
+    let mut call = sandbox.call(&["top", "--api-url", &api.url(), "--progress", "never"]);
+    let own = ["RUST_LOG", "COLUMNS", "INGEST_MISSPELT"];
+    for variable in settings().iter().map(|setting| setting.1).chain(own) {
+        call = call.env(variable, "");
+    }
+    let finished = call.run().exits(0);
+    assert!(finished.stdout.starts_with("20 saved"), "{finished:?}");
+    assert_eq!(finished.stderr, "");
+    assert!(sandbox.path("hn.db").exists());
+    for (flag, ..) in settings() {
+        let flag = format!("--{flag}");
+        let message = format!("{flag} is ``; allowed: ");
+        sandbox.run(&["top", &flag, ""]).refuses(&[&message]);
+    }
+}
+
+#[test]
+fn the_last_of_two_equal_flags_counts() {
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
+    api.list("top", 1..=9);
+    for args in [
+        &["top", "--limit", "2", "--limit", "3"][..],
+        &["--limit", "x", "top", "--limit=3"],
+        &["--limit", "1", "--limit", "3"],
+        &["top", "--demo", "--demo", "--limit", "3"],
+    ] {
+        let finished = if args.contains(&"--demo") {
+            sandbox
+                .call(args)
+                .args(&["--format", "xml", "--format", "json"])
+                .run()
+        } else {
+            sandbox.ingest(&api, args)
+        };
+        assert_eq!(finished.exits(0).report()["requested"], 3, "{args:?}");
+    }
+    let args = ["items", "1", "2", "--workers", "2", "3", "--workers", "1"];
+    assert_eq!(sandbox.ingest(&api, &args).exits(0).report()["stored"], 3);
+    let args = ["backfill", "--from", "9", "--to", "1", "--from", "1"];
+    api.0
+        .on("/v0/maxitem.json", [hn_ingest::test_util::Reply::json("9")]);
+    assert_eq!(sandbox.ingest(&api, &args).exits(0).report()["stored"], 1);
+}
+
+#[test]
+fn a_database_url_may_say_mode_rwc_and_no_other_parameter() {
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
+    let url = format!("sqlite://{}?mode=rwc", sandbox.text("mine.db"));
+    let call = sandbox.call_with(&api, &["items", "1"]);
+    call.env("DATABASE_URL", url).run().exits(0);
+    assert_eq!(sandbox.db("mine.db").count("items"), 1);
+    for bad in [
+        "sqlite://x.db?mode=ro",
+        "sqlite:x.db?cache=shared",
+        "x.db?y",
+    ] {
+        let args = ["items", "1", "--database", bad];
+        sandbox
+            .run(&args)
+            .refuses(&["--database", bad, "`?`", "?mode=rwc"]);
+    }
 }
 
 #[test]

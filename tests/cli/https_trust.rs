@@ -12,8 +12,8 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose,
+    IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
@@ -43,17 +43,21 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         change(&mut params);
         let certificate = params.signed_by(&key, &self.0).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                key.serialize_der().try_into().unwrap(),
-            );
-        Arc::new(config.unwrap())
+        server_config(&certificate, &key)
     }
+}
+
+fn server_config(certificate: &Certificate, key: &KeyPair) -> Arc<ServerConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            key.serialize_der().try_into().unwrap(),
+        );
+    Arc::new(config.unwrap())
 }
 
 /// What happens to the connection after an answer.
@@ -162,11 +166,10 @@ fn a_certificate_of_an_unknown_authority_is_refused() {
     let authority = Authority::new();
     Authority::new().save(&sandbox, "others.pem");
     let url = serve(authority.certify(|_| {}), stories);
-    let finished = run(&sandbox, &url, "others.pem", &["top"]);
-    finished.refuses(&[
+    run(&sandbox, &url, "others.pem", &["top"]).refuses(&[
         &url,
         "invalid peer certificate",
-        "If you trust it",
+        "not signed by an authority that this machine trusts",
         "SSL_CERT_FILE",
     ]);
 }
@@ -181,6 +184,32 @@ fn without_ssl_cert_file_a_certificate_that_the_system_does_not_know_is_refused(
 }
 
 #[test]
+fn a_self_signed_certificate_is_refused_in_words_until_ssl_cert_file_names_it() {
+    for is_ca in [false, true] {
+        let sandbox = Sandbox::new();
+        Authority::new().save(&sandbox, "others.pem");
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        if is_ca {
+            // As `openssl req -x509` makes it.
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        }
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        fs::write(sandbox.path("own.pem"), certificate.pem()).unwrap();
+        let url = serve(server_config(&certificate, &key), stories);
+        let words = [
+            "self-signed",
+            "SSL_CERT_FILE",
+            "the certificate of localhost",
+        ];
+        run(&sandbox, &url, "others.pem", &["top"]).refuses(&words);
+        if !is_ca {
+            run(&sandbox, &url, "own.pem", &["top"]).exits(0);
+        }
+    }
+}
+
+#[test]
 fn a_certificate_for_another_host_is_refused() {
     let sandbox = Sandbox::new();
     let authority = Authority::new();
@@ -190,7 +219,11 @@ fn a_certificate_for_another_host_is_refused() {
         params.subject_alt_names = vec![rcgen::SanType::DnsName(name)];
     });
     let url = serve(config, stories);
-    run(&sandbox, &url, "ours.pem", &["top"]).refuses(&[&url, "certificate", "news.example"]);
+    run(&sandbox, &url, "ours.pem", &["top"]).refuses(&[
+        &url,
+        "news.example",
+        "the certificate is for another host than localhost; check the URL",
+    ]);
 }
 
 #[test]
@@ -200,7 +233,10 @@ fn a_certificate_that_has_expired_is_refused() {
     authority.save(&sandbox, "ours.pem");
     let config = authority.certify(|params| params.not_after = date_time_ymd(2020, 1, 1));
     let url = serve(config, stories);
-    run(&sandbox, &url, "ours.pem", &["top"]).refuses(&[&url, "certificate", "xpired"]);
+    run(&sandbox, &url, "ours.pem", &["top"]).refuses(&[
+        &url,
+        "the certificate of localhost has expired; its operator must renew it",
+    ]);
 }
 
 #[test]

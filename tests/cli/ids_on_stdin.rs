@@ -36,6 +36,21 @@ fn ids_on_stdin_are_separated_by_lines_or_blanks() {
 }
 
 #[test]
+fn a_byte_order_mark_and_addresses_on_stdin_are_understood() {
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
+    let input = "\u{feff}5\r\nhttps://news.ycombinator.com/item?id=6\r\nhttp://news.ycombinator.com/item?x=1&id=7#8\r\n";
+    let report = items_from_stdin(&sandbox, &api, input).exits(0).report();
+    assert_eq!(counts(&report), [3, 0, 0, 0]);
+    let finished = items_from_stdin(&sandbox, &api, "\u{feff}").exits(0);
+    assert_eq!(counts(&finished.report()), [0; 4]);
+    let bad = "https://example.com/item?id=6";
+    let finished = items_from_stdin(&sandbox, &api, &format!("5\n{bad}\n")).exits(2);
+    let message = format!("hn-ingest: standard input, line 2: `{bad}` is no id");
+    assert!(finished.stderr.starts_with(&message), "{finished:?}");
+}
+
+#[test]
 fn an_empty_stdin_is_a_run_of_nothing() {
     let sandbox = Sandbox::new();
     let api = Api::of_stories();

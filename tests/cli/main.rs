@@ -8,7 +8,11 @@ mod common;
 mod lists_and_items;
 mod ids_on_stdin;
 mod text_report;
+mod item_trees;
+mod users;
+mod terminal;
 mod flags_and_variables;
+mod help;
 mod refused_input;
 
 // Database files that are not as usual.

@@ -10,7 +10,11 @@ pub(in crate::cli) const DEMO_DEFAULT: &str = "hn-demo.db";
 /// The file that a path or a `sqlite://` URL names. `None` if the text is neither, or names a database in memory.
 pub(in crate::cli) fn parse(text: &str) -> Option<PathBuf> {
     let path = match text.split_once(':') {
-        Some(("sqlite", rest)) => rest.strip_prefix("//").unwrap_or(rest),
+        // What other programs write for "make the file if it is not there", which is what we do anyway.
+        Some(("sqlite", rest)) => {
+            let rest = rest.strip_prefix("//").unwrap_or(rest);
+            rest.strip_suffix("?mode=rwc").unwrap_or(rest)
+        }
         Some((scheme, _)) if is_scheme(scheme) => return None,
         _ => text,
     };
@@ -41,6 +45,11 @@ mod tests {
             ("sqlite:///var/hn.db", Some("/var/hn.db")),
             ("sqlite:hn.db", Some("hn.db")),
             ("./odd:name.db", Some("./odd:name.db")),
+            ("sqlite:///var/hn.db?mode=rwc", Some("/var/hn.db")),
+            ("sqlite://?mode=rwc", None),
+            ("sqlite:///var/hn.db?mode=ro", None),
+            ("sqlite:///var/hn.db?mode=rwc&cache=shared", None),
+            ("hn.db?mode=rwc", None),
             ("mysql://root@host/db", None),
             ("mysql:x", None),
             ("postgres://host", None),

@@ -25,7 +25,7 @@ const HOLDS_DEMO_ITEMS: &str = "this database was filled by --demo, and real ite
 /// Whether no run and no list has left anything yet.
 const IS_EMPTY: &str =
     "SELECT NOT EXISTS (SELECT 1 FROM items) AND NOT EXISTS (SELECT 1 FROM lists)
-    AND NOT EXISTS (SELECT 1 FROM absent) AND NOT EXISTS (SELECT 1 FROM failures) AS number";
+    AND NOT EXISTS (SELECT 1 FROM absent) AND NOT EXISTS (SELECT 1 FROM failures) AND NOT EXISTS (SELECT 1 FROM users) AS number";
 
 const HAS_TABLES: &str =
     "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%') AS number";

@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::worker_counts::WorkerCounts;
 use crate::{
-    cli::{mock_api::parse_latency, terminal::print_message},
+    cli::{flags::Flags, mock_api::parse_latency},
     ingest::config::WORKERS_MAX,
     mock_api::LatencyRange,
 };
@@ -25,20 +25,23 @@ pub(in crate::cli) struct TuneArgs {
 }
 
 pub(in crate::cli) fn command() -> Command {
-    let flag = |name: &'static str, value: &'static str, help: String| {
+    let flag = |name: &'static str, value: &'static str, short: String, more: &str| {
+        let long = format!("{short}{more}");
         Arg::new(name)
             .long(name)
             .value_name(value)
             .allow_hyphen_values(true)
-            .help(help)
+            .help(short)
+            .long_help(long)
     };
     let live = Arg::new("live")
         .long("live")
         .action(ArgAction::SetTrue)
         .conflicts_with("latency")
-        .help("Measure the API of --api-url, with random ids and no faster than --rate, which must be given; stops at the first 429, or when more than 5 % of the attempts fail");
+        .help("Measure the API of --api-url, no faster than --rate")
+        .long_help("Measure the API of --api-url, with random ids and no faster than --rate, which must be given; stops at the first 429, or when more than 5 % of the attempts fail");
     Command::new("tune")
-        .about("Find how many workers are worth it: try worker counts, draw the curve, name the knee")
+        .about("Find how many workers are worth it")
         .long_about(
             "Find how many workers are worth it: try worker counts, draw the curve, name the knee.\n\n\
              Each step runs a whole pipeline for a while into a temporary database (in TMPDIR). By default it fetches from an API of \
@@ -50,56 +53,53 @@ pub(in crate::cli) fn command() -> Command {
         .arg(flag(
             "steps",
             "N,…",
-            "Try these worker counts [default: 1, 2, 4 and so on, until two more steps bring nothing]".to_owned(),
+            "Try these worker counts [default: 1, 2, 4 and so on]".to_owned(),
+            "; without it, until two more steps bring nothing",
         ))
         .arg(
             flag(
                 "max-workers",
                 "N",
                 format!("Try no more workers than this [default: {WORKERS_MAX}]"),
+                "",
             )
             .conflicts_with("steps"),
         )
         .arg(flag(
             "step-time",
             "TIME",
-            format!("How long each step lasts; its first fifth is not counted [default: {STEP_TIME}]"),
+            format!("How long each step lasts [default: {STEP_TIME}]"),
+            "; its first fifth is not counted",
         ))
         .arg(flag(
             "latency",
             "TIME",
-            format!("How long the embedded API waits before each answer: 80ms, or 80ms..200ms [default: {LATENCY}]"),
+            format!("Wait of the embedded API before each answer [default: {LATENCY}]"),
+            "; 80ms, for example, or 80ms..200ms",
         ))
 }
 
 impl TuneArgs {
-    pub(in crate::cli) fn read(matches: &ArgMatches) -> Result<Self, String> {
+    pub(in crate::cli) fn read(matches: &ArgMatches, flags: &Flags<'_>) -> Result<Self, String> {
         let value = |name: &str| matches.get_one::<String>(name).map(String::as_str);
         let live = matches.get_flag("live");
-        if value("workers").is_some() {
+        if flags.value("workers").is_some() {
             return Err(
                 "tune tries worker counts itself: leave out --workers, or name counts with --steps 8,16,32"
                     .to_owned(),
             );
         }
-        if live && matches.get_flag("demo") {
+        if live && flags.demo() {
             return Err(
                 "--demo measures the embedded API and --live another one: leave out one of them"
                     .to_owned(),
             );
         }
-        if !live && value("api-url").is_some() {
+        if !live && flags.value("api-url").is_some() {
             return Err(
                 "tune measures the embedded API; to measure the one of --api-url add --live and --rate N"
                     .to_owned(),
             );
-        }
-        for flag in ["database", "limit", "adaptive"] {
-            if value(flag).is_some() {
-                print_message(format_args!(
-                    "--{flag} means nothing to tune: it fetches ids without end, stores them in temporary databases, and measures each worker count as it is"
-                ));
-            }
         }
         let worker_counts = match value("steps") {
             Some(text) => WorkerCounts::parse_list("steps", text)?,

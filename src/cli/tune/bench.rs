@@ -24,6 +24,7 @@ use crate::{
     cli::{
         database::{blocking, connection},
         exit::CommandError,
+        numbers::grouped,
         options::{Options, ProgressMode},
         progress::{ProgressDisplay, ProgressView},
         signals::Drain,
@@ -246,14 +247,16 @@ impl Bench {
             ProgressView {
                 position: time.min(step_time).as_millis() as u64,
                 length: step_time.as_millis() as u64,
-                line: format!(
-                    "{}: {} settled in {:.1} s, {} failed, {} in flight",
-                    wording::workers(workers),
-                    progress.settled(),
-                    time.as_secs_f64(),
-                    failed_attempts(&progress),
-                    progress.in_flight
-                ),
+                parts: vec![
+                    format!(
+                        "{}: {} settled in {:.1} s",
+                        wording::workers(workers),
+                        grouped(progress.settled()),
+                        time.as_secs_f64(),
+                    ),
+                    format!("{} failed", grouped(failed_attempts(&progress))),
+                    format!("{} in flight", grouped(progress.in_flight)),
+                ],
             }
         })
     }

@@ -32,8 +32,7 @@ use self::{
 use super::{
     exit::{CommandError, ExitStatus},
     metrics_server::MetricsServer,
-    options::{Options, ReportFormat},
-    progress::print_note,
+    options::{Options, ProgressMode, ReportFormat},
     terminal::{counted, print_message, write_stdout},
 };
 
@@ -51,7 +50,9 @@ pub(super) async fn run(options: &Options, args: TuneArgs) -> Result<ExitStatus,
     let api = TestedApi::new(options, &args);
     let most_workers = counts.last().copied().unwrap_or(1);
     let bench = Bench::open(options, &args, &api, most_workers).await?;
-    print_note(options.progress, plan(options, &args, &api, counts.len()));
+    if options.progress != ProgressMode::Never {
+        print_message(plan(options, &args, &api, counts.len()));
+    }
     let mut sweep = Sweep::new(api, options.config.rate);
     let is_text = options.format == ReportFormat::Text;
     if is_text {
@@ -89,7 +90,7 @@ fn exit_status(sweep: &Sweep, printed: ExitStatus) -> ExitStatus {
             print_message(format_args!("the sweep cannot go on: {why}"));
             ExitStatus::CouldNotGoOn
         }
-        _ if sweep.knee().is_none() => ExitStatus::Incomplete,
+        _ if sweep.recommended().is_none() => ExitStatus::Incomplete,
         _ => printed,
     }
 }

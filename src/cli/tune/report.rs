@@ -1,9 +1,6 @@
 //! The report of a sweep, as text for people or as JSON for programs.
 
-use std::{
-    env,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
 use serde::Serialize;
 
@@ -19,7 +16,7 @@ use crate::{
         exit::ExitStatus,
         milliseconds::{LatencyMilliseconds, milliseconds},
         options::ReportFormat,
-        terminal::print_report,
+        terminal::{print_report, stdout_width},
     },
     ingest::Latency,
     mock_api,
@@ -64,7 +61,11 @@ fn write_text(sweep: &Sweep, out: &mut dyn Write) -> io::Result<()> {
         rate: step.items_per_second,
     });
     let points: Vec<_> = points.collect();
-    let curve = curve::draw(&points, sweep.visible_knee(), terminal_width());
+    let curve = curve::draw(
+        &points,
+        sweep.visible_knee(),
+        stdout_width().unwrap_or(USUAL_WIDTH),
+    );
     if !curve.is_empty() {
         writeln!(out, "\n{}", curve.join("\n"))?;
     }
@@ -78,19 +79,6 @@ fn write_text(sweep: &Sweep, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// The width that `COLUMNS` names, else that of the terminal.
-fn terminal_width() -> usize {
-    let named = env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-    let measured = || {
-        let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
-        size.map(|size| usize::from(size.ws_col))
-    };
-    named
-        .or_else(measured)
-        .filter(|columns| *columns > 0)
-        .unwrap_or(USUAL_WIDTH)
-}
-
 /// The report as JSON. The keys are part of the program's contract.
 #[derive(Serialize)]
 struct SweepReport<'a> {
@@ -101,7 +89,7 @@ struct SweepReport<'a> {
     latency_ms: Option<MeasuredLatencyRange>,
     rate: u32,
     steps: Vec<StepReport>,
-    /// Workers at the knee.
+    /// Workers at the knee. `None` if the steps do not show one.
     knee: Option<usize>,
     stopped: Option<String>,
     environment: serde_json::Map<String, serde_json::Value>,

@@ -43,14 +43,25 @@ impl Sweep {
         knee::has_flattened(&self.rates())
     }
 
-    /// The step with as many workers as are worth it.
-    pub(super) fn knee(&self) -> Option<&Step> {
+    /// The step with as many workers as are worth it, as far as the steps show.
+    pub(super) fn recommended(&self) -> Option<&Step> {
         knee::knee(&self.rates()).map(|position| &self.steps[position])
     }
 
     /// The position of the knee among the steps, if there are steps beyond it.
     pub(super) fn visible_knee(&self) -> Option<usize> {
         knee::knee(&self.rates()).filter(|position| position + 1 < self.usable_steps().len())
+    }
+
+    /// The step at the knee. `None` if the rates were still rising at the last step, and no limit held them.
+    pub(super) fn knee(&self) -> Option<&Step> {
+        let is_known = self.visible_knee().is_some() || self.is_held_by_rate_limit();
+        self.recommended().filter(|_| is_known)
+    }
+
+    fn is_held_by_rate_limit(&self) -> bool {
+        let limit = self.rate_limit;
+        limit > 0 && knee::best(&self.rates()) >= SHARE_OF_RATE_LIMIT * f64::from(limit)
     }
 
     /// The conclusions in words.
@@ -60,11 +71,11 @@ impl Sweep {
             None | Some(StopReason::NoMoreGain) => {}
             Some(reason) => sentences.push(capitalised(&format!("{reason}."))),
         }
-        let Some(knee) = self.knee() else {
-            sentences.push("There is no knee to name.".to_owned());
+        let Some(step) = self.recommended() else {
+            sentences.push("There is no knee within the steps.".to_owned());
             return sentences;
         };
-        sentences.push(self.explain(knee));
+        sentences.push(self.explain(step));
         if !self.api.is_live() {
             sentences.push(
                 "Measured on this machine alone, which also served the API. To measure another\nAPI, use --live --rate N."
@@ -75,13 +86,12 @@ impl Sweep {
     }
 
     /// Why this many workers, and not more.
-    fn explain(&self, knee: &Step) -> String {
-        let workers = wording::workers(knee.workers);
-        let rate = wording::rate(knee.items_per_second);
-        let rates = self.rates();
-        let limit = self.rate_limit;
-        if limit > 0 && knee::best(&rates) >= SHARE_OF_RATE_LIMIT * f64::from(limit) {
+    fn explain(&self, step: &Step) -> String {
+        let workers = wording::workers(step.workers);
+        let rate = wording::rate(step.items_per_second);
+        if self.is_held_by_rate_limit() {
             let workers = capitalised(&workers);
+            let limit = self.rate_limit;
             return format!(
                 "{workers}: {rate} items/s, held by --rate {limit}; more of them bring nothing."
             );
@@ -92,47 +102,50 @@ impl Sweep {
                 "The knee: {workers}, {rate} items/s. More workers bring less than {share:.0} %."
             );
         }
+        let rates = self.rates();
         let [.., before, last] = rates.as_slice() else {
-            let workers = capitalised(&workers);
-            return format!("{workers}: {rate} items/s. One step shows no knee.");
+            return format!(
+                "There is no knee within the steps: one step shows none. {}: {rate} items/s.",
+                capitalised(&workers)
+            );
         };
         let gain = (last / before.max(f64::MIN_POSITIVE) - 1.0) * 100.0;
         let next_step = match self.stop_reason {
-            None if knee.workers < WORKERS_MAX => {
+            None if step.workers < WORKERS_MAX => {
                 "\nMore may bring more: see --max-workers and --steps."
             }
             None => "\nThat is the most workers that a pipeline may have.",
             Some(_) => "",
         };
         format!(
-            "No knee up to {workers}, {rate} items/s: the last step brought {gain:.0} % more.{next_step}"
+            "There is no knee within the steps: the last one, {workers} with {rate} items/s,\nbrought {gain:.0} % more.{next_step}"
         )
     }
 
     /// The settings to use, as variables.
     pub(super) fn environment(&self) -> Vec<Variable> {
-        let Some(knee) = self.knee() else {
+        let Some(step) = self.recommended() else {
             return Vec::new();
         };
         let mut variables = Vec::new();
         if self.api.is_live() {
             variables.push(Variable {
                 name: "INGEST_RATE",
-                value: self.recommended_rate(knee).to_string(),
+                value: self.recommended_rate(step).to_string(),
             });
         }
         variables.push(Variable {
             name: "INGEST_WORKERS",
-            value: knee.workers.to_string(),
+            value: step.workers.to_string(),
         });
         variables
     }
 
-    fn recommended_rate(&self, knee: &Step) -> u32 {
+    fn recommended_rate(&self, step: &Step) -> u32 {
         match self.stop_reason {
             // The API refused the rate that was allowed, so recommend the one that it served.
             Some(StopReason::TooManyRequests { .. }) => {
-                (knee.items_per_second as u32).clamp(1, self.rate_limit.max(1))
+                (step.items_per_second as u32).clamp(1, self.rate_limit.max(1))
             }
             _ => self.rate_limit,
         }

@@ -2,6 +2,11 @@
 
 mod report;
 
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use diesel::SqliteConnection;
 
@@ -9,11 +14,13 @@ use self::report::VerifyReport;
 use super::{
     database,
     exit::{CommandError, ExitStatus},
-    options::Options,
+    numbers::grouped,
+    options::{Options, ProgressMode},
+    progress::{ProgressDisplay, ProgressView},
     terminal::print_report,
 };
 use crate::{
-    hn::verify::{self, Fault, Verified},
+    hn::verify::{self, CheckProgress, CheckStep, Fault, Verified},
     store::sqlite::while_locked,
 };
 
@@ -25,9 +32,11 @@ pub(super) fn command() -> Command {
     let repair = Arg::new("repair")
         .long("repair")
         .action(ArgAction::SetTrue)
-        .help("Rebuild the table `coverage` from what is there and sound; the next backfill fetches the rest. Not while a run is under way");
+        .help("Rebuild the table `coverage` from what is sound")
+        .long_help("Rebuild the table `coverage` from what is there and sound; the next backfill fetches the rest. Not while a run is under way");
     Command::new("verify")
-        .about("Check that the database holds what it claims; the exit code is 1 if there is a fault. Needs no network")
+        .about("Check that the database holds what it claims")
+        .long_about("Check that the database holds what it claims. The exit code is 1 if there is a fault. Needs no network.")
         .arg(repair)
 }
 
@@ -48,14 +57,20 @@ struct CheckResult {
 pub(super) async fn run(options: &Options, args: VerifyArgs) -> Result<ExitStatus, CommandError> {
     let path = options.database_path();
     let checked_path = path.clone();
+    let progress = Arc::new(CheckProgress::default());
+    let display = display(options.progress, progress.clone());
     let checked = database::blocking(move || {
         if args.repair {
-            check(&mut *database::open_existing(&checked_path)?, true)
+            let mut conn = database::open_existing(&checked_path)?;
+            check(&mut conn, true, &progress)
         } else {
-            check(&mut database::open_to_read(&checked_path)?, false)
+            let mut conn = database::open_to_read(&checked_path)?;
+            check(&mut conn, false, &progress)
         }
     });
-    let result = checked.await.or_else(damage_as_fault)?;
+    let checked = checked.await;
+    drop(display);
+    let result = checked.or_else(damage_as_fault)?;
     let report = VerifyReport {
         command: "verify",
         database: path.display().to_string(),
@@ -72,14 +87,48 @@ pub(super) async fn run(options: &Options, args: VerifyArgs) -> Result<ExitStatu
 }
 
 /// Checks the database and repairs it on request. A damaged file is not repaired.
-fn check(conn: &mut SqliteConnection, repair: bool) -> Result<CheckResult, CommandError> {
+fn check(
+    conn: &mut SqliteConnection,
+    repair: bool,
+    progress: &CheckProgress,
+) -> Result<CheckResult, CommandError> {
     let failed = |error| CommandError(format!("the database cannot be checked: {error}"));
-    let verified = while_locked(|| verify::verify(conn)).map_err(failed)?;
+    let verified = while_locked(|| verify::verify(conn, progress)).map_err(failed)?;
     let repaired = repair && verified.is_repairable();
     if repaired {
         while_locked(|| verify::repair(conn)).map_err(failed)?;
     }
     Ok(CheckResult { verified, repaired })
+}
+
+fn display(mode: ProgressMode, progress: Arc<CheckProgress>) -> ProgressDisplay {
+    let started = Instant::now();
+    ProgressDisplay::start(mode, move || {
+        let seconds = Duration::from_secs(started.elapsed().as_secs());
+        let elapsed = humantime::format_duration(seconds);
+        let last_id = u64::try_from(progress.last_id()).unwrap_or(0).max(1);
+        let (position, what) = match progress.step() {
+            CheckStep::File => (0, "step 1 of 3: SQLite checks its file".to_owned()),
+            CheckStep::Rows => {
+                let id = u64::try_from(progress.id()).unwrap_or(0);
+                let done = format!("id {} of {} done", grouped(id), grouped(last_id));
+                (id, format!("step 2 of 3: {done}"))
+            }
+            CheckStep::Kids => (
+                last_id,
+                "step 3 of 3: comparing items with their kids".to_owned(),
+            ),
+        };
+        ProgressView {
+            position,
+            length: last_id,
+            parts: vec![
+                what,
+                elapsed.to_string(),
+                format!("{} rows read", grouped(progress.rows())),
+            ],
+        }
+    })
 }
 
 /// Makes an error that says that the file is damaged a fault. Damage can make even opening the file fail.

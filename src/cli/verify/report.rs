@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::{
-    cli::{ids::format_range, terminal::printable},
+    cli::{ids::format_range, printable::printable},
     hn::verify::{Fault, Listed, Note, Verified},
 };
 

@@ -9,7 +9,8 @@ use proptest::{
 };
 use serde_json::value::RawValue;
 
-use super::{values::unquoted, *};
+use super::*;
+use crate::hn::record::{excerpt, values::unquoted};
 
 fn item(body: &str) -> Item {
     Item::decode(1, body.as_bytes()).unwrap().unwrap()

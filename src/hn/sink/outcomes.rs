@@ -12,7 +12,7 @@ use crate::{
         clock::unix_seconds,
         item::Item,
         schema::{absent, failures, items},
-        upsert::{self, ReceivedItem},
+        upsert::{self, Received},
     },
     ingest::{Failure, Outcome, Settled},
 };
@@ -23,7 +23,7 @@ const ROWS: usize = 500;
 /// The outcomes of a part of a batch, without absences and failures that are older than what the tables hold.
 #[derive(Default)]
 pub(super) struct Outcomes<'a> {
-    stored: Vec<ReceivedItem<'a>>,
+    stored: Vec<Received<'a, Item>>,
     absent: Vec<AbsentRow>,
     failed: Vec<FailureRow<'a>>,
 }
@@ -37,8 +37,8 @@ impl<'a> Outcomes<'a> {
         for row in part {
             let (id, at) = (row.id, unix_seconds(row.received_at));
             match &row.outcome {
-                Outcome::Stored(item) => outcomes.stored.push(ReceivedItem {
-                    item,
+                Outcome::Stored(item) => outcomes.stored.push(Received {
+                    record: item,
                     fetched_at: at,
                 }),
                 Outcome::Absent => {
@@ -60,7 +60,7 @@ impl<'a> Outcomes<'a> {
     }
 
     pub(super) fn stored_ids(&self) -> impl Iterator<Item = i64> {
-        self.stored.iter().map(|row| row.item.id)
+        self.stored.iter().map(|row| row.record.id)
     }
 
     pub(super) fn absent_ids(&self) -> impl Iterator<Item = i64> {
@@ -75,7 +75,7 @@ impl<'a> Outcomes<'a> {
         let stored: Vec<_> = self
             .stored
             .iter()
-            .map(|row| (row.item.id, row.fetched_at))
+            .map(|row| (row.record.id, row.fetched_at))
             .collect();
         let absent = self.absent.iter().map(|row| (row.id, row.last_checked_at));
         delete_older_absences(conn, &stored)?;

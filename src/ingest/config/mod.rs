@@ -8,7 +8,7 @@ mod secret;
 
 pub use self::{
     proxy::HttpProxy,
-    setting::{BadSetting, Setting},
+    setting::{BadSetting, Heading, Setting},
     settings::SETTINGS,
     values::Config,
 };

@@ -14,6 +14,8 @@ pub struct Setting<T: 'static> {
     pub name: &'static str,
     /// Its environment variable.
     pub variable: &'static str,
+    /// What it belongs to.
+    pub heading: Heading,
     /// The allowed values, in words.
     pub allowed: &'static str,
     /// What it means, in one line.
@@ -22,6 +24,38 @@ pub struct Setting<T: 'static> {
     pub show: fn(&T) -> String,
     /// Sets its value from a text. Returns `None` if the text is not allowed.
     pub set: fn(&mut T, &str) -> Option<()>,
+}
+
+/// What a setting belongs to. Help shows the settings of one heading together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Heading {
+    /// One command or a few: such a setting is shown with the command's own flags.
+    Command,
+    /// Where records come from.
+    Api,
+    /// The actors, and what one attempt may take.
+    Pipeline,
+    /// How often and how fast the API is asked.
+    RetriesAndRate,
+    /// Where records go to.
+    Database,
+    /// What the program shows.
+    Output,
+}
+
+impl Heading {
+    /// Its title in help. `None` if the settings have no heading of their own.
+    pub fn title(self) -> Option<&'static str> {
+        match self {
+            Self::Command => None,
+            Self::Api => Some("API"),
+            Self::Pipeline => Some("Pipeline"),
+            Self::RetriesAndRate => Some("Retries and rate"),
+            Self::Database => Some("Database"),
+            Self::Output => Some("Output"),
+        }
+    }
 }
 
 impl<T> Setting<T> {

@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 
 use super::{
     proxy::{self, HttpProxy},
-    setting::{BadSetting, Setting, number, put},
+    setting::{BadSetting, Heading, Setting, number, put},
     values::Config,
 };
 
@@ -68,6 +68,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
     Setting {
         name: PROXY,
         variable: "INGEST_PROXY",
+        heading: Heading::Api,
         allowed: proxy::ALLOWED,
         meaning: "HTTP proxy; without it, HTTPS_PROXY, http_proxy, ALL_PROXY and NO_PROXY count; none ignores them",
         show: |config| config.proxy.to_setting(),
@@ -76,6 +77,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
     Setting {
         name: "workers",
         variable: "INGEST_WORKERS",
+        heading: Heading::Pipeline,
         allowed: "1 to 4096",
         meaning: "Fetcher actors, which is the most requests in flight",
         show: |config| config.workers.to_string(),
@@ -84,6 +86,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
     Setting {
         name: "mailbox",
         variable: "INGEST_MAILBOX",
+        heading: Heading::Pipeline,
         allowed: "0 to 1000",
         meaning: "Ids that are read ahead for each busy fetcher; 0 is none",
         show: |config| config.mailbox.to_string(),
@@ -92,6 +95,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
     Setting {
         name: "timeout",
         variable: "INGEST_TIMEOUT",
+        heading: Heading::Pipeline,
         allowed: "1ms to 1h, with a unit: 500ms, 5s, 1m",
         meaning: "Deadline of one attempt, from connecting to the last byte",
         show: |config| show_duration(config.timeout),
@@ -100,6 +104,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
     Setting {
         name: "attempts",
         variable: "INGEST_ATTEMPTS",
+        heading: Heading::RetriesAndRate,
         allowed: "1 to 100",
         meaning: "Attempts per id, the first included",
         show: |config| config.attempts.to_string(),
@@ -108,6 +113,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
     Setting {
         name: "backoff",
         variable: "INGEST_BACKOFF",
+        heading: Heading::RetriesAndRate,
         allowed: "0s to 1h, with a unit: 500ms, 1s, 1m",
         meaning: "Longest wait before the second attempt; it doubles, with full jitter",
         show: |config| show_duration(config.backoff),
@@ -116,6 +122,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
     Setting {
         name: "backoff_max",
         variable: "INGEST_BACKOFF_MAX",
+        heading: Heading::RetriesAndRate,
         allowed: "0s to 1h, with a unit: 500ms, 30s, 1m",
         meaning: "Cap of that doubling",
         show: |config| show_duration(config.backoff_max),
@@ -124,6 +131,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
     Setting {
         name: "rate",
         variable: "INGEST_RATE",
+        heading: Heading::RetriesAndRate,
         allowed: "0 (no limit) to 1000000, a whole number",
         meaning: "Requests per second over all fetchers, retries included; 0 is no limit",
         show: |config| config.rate.to_string(),
@@ -132,6 +140,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
     Setting {
         name: "adaptive",
         variable: "INGEST_ADAPTIVE",
+        heading: Heading::RetriesAndRate,
         allowed: "true or false",
         meaning: "Lower concurrency and rate to what the API accepts",
         show: |config| config.adaptive.to_string(),
@@ -140,6 +149,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
     Setting {
         name: "batch",
         variable: "INGEST_BATCH",
+        heading: Heading::Database,
         allowed: "1 to 10000",
         meaning: "Most rows of one transaction",
         show: |config| config.batch.to_string(),
@@ -148,6 +158,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
     Setting {
         name: "linger",
         variable: "INGEST_LINGER",
+        heading: Heading::Database,
         allowed: "0s to 1h, with a unit: 100ms, 1s",
         meaning: "How long fewer than a hundred rows (or fewer than a batch) may wait for more",
         show: |config| show_duration(config.linger),
@@ -156,6 +167,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
     Setting {
         name: "max_body",
         variable: "INGEST_MAX_BODY",
+        heading: Heading::Pipeline,
         allowed: "1B to 1GiB, with a unit: 512KiB, 8MiB, or in bytes",
         meaning: "Largest body; a larger one fails its id",
         show: |config| ByteCount(config.max_body).to_string(),
@@ -170,6 +182,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
     Setting {
         name: "drain",
         variable: "INGEST_DRAIN",
+        heading: Heading::Pipeline,
         allowed: "0s to 1h, with a unit: 500ms, 5s, 1m",
         meaning: "How long requests in flight may go on after an interruption",
         show: |config| show_duration(config.drain),
@@ -178,6 +191,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
     Setting {
         name: "outage_patience",
         variable: "INGEST_OUTAGE_PATIENCE",
+        heading: Heading::RetriesAndRate,
         allowed: "0s to 30days, with a unit: 30s, 10m, 1h",
         meaning: "How long to wait for an API that is out before the run ends",
         show: |config| show_duration(config.outage_patience),
@@ -191,6 +205,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
     Setting {
         name: "max_refusals",
         variable: "INGEST_MAX_REFUSALS",
+        heading: Heading::RetriesAndRate,
         allowed: "0 (no limit) to 100000",
         meaning: "Ids that may fail in a row before the run ends; 0 is no limit",
         show: |config| config.max_refusals.to_string(),

@@ -14,6 +14,7 @@ use crate::ingest::{
 
 mod dialer;
 mod tls;
+mod certificate_advice;
 mod tunnel;
 
 /// Connects to servers.

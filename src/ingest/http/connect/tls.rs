@@ -1,14 +1,17 @@
 //! TLS: which certificates are trusted, and the handshake.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use actix_rt::task::spawn_blocking;
 use log::warn;
-use rustls::{CertificateError, pki_types::ServerName};
+use rustls::pki_types::ServerName;
 use tokio::{net::TcpStream, sync::OnceCell};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::ingest::http::error::{AttemptError, with_causes};
+use crate::ingest::http::{
+    connect::certificate_advice::certificate_advice,
+    error::{AttemptError, with_causes},
+};
 
 /// The TLS settings. They are made when the first https URL is requested, because reading the system's certificates takes time. If
 /// that fails, it is not tried again.
@@ -44,37 +47,25 @@ pub(super) async fn handshake(
     })?;
     let shaken = tls.connect(name, tcp).await;
     shaken.map_err(|error| {
-        let next_step = error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref())
-            .map_or("", next_step);
+        let advice = next_step(&error, host).map(|advice| format!("; {advice}"));
         AttemptError::Connect(format!(
-            "no TLS connection to {host}: {}{next_step}",
-            with_causes(&error)
+            "no TLS connection to {host}: {}{}",
+            with_causes(&error),
+            advice.unwrap_or_default()
         ))
     })
 }
 
-/// What the user can do about an error of TLS.
-fn next_step(error: &rustls::Error) -> &'static str {
-    match error {
-        rustls::Error::InvalidCertificate(why) => match why {
-            // A bad signature is what another authority of the same name gives.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                "; its authority is not one that this machine trusts. If you trust it, name a PEM file with its certificate in SSL_CERT_FILE"
-            }
-            // Most often `CaUsedAsEndEntity`: a self-signed certificate as `openssl req -x509` makes it.
-            CertificateError::Other(_) => {
-                "; a self-signed certificate works only if it is not an authority's (basicConstraints CA:FALSE) and SSL_CERT_FILE names it"
-            }
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "; check the clock of this machine"
-            }
-            _ => "",
-        },
-        rustls::Error::InvalidMessage(_) => "; check that this port speaks https, not http",
-        _ => "",
+/// What the user can do about an error of TLS, where that is known.
+fn next_step(error: &io::Error, host: &str) -> Option<String> {
+    if let Some(advice) = certificate_advice(error, host) {
+        return Some(advice);
     }
+    let is_no_tls = matches!(
+        error.get_ref().and_then(|inner| inner.downcast_ref()),
+        Some(rustls::Error::InvalidMessage(_))
+    );
+    is_no_tls.then(|| "check that this port speaks https, not http".to_owned())
 }
 
 /// Trusts the system's certificates, or those in the PEM file that `SSL_CERT_FILE` names. Sets no process-wide crypto provider,

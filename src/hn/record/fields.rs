@@ -3,21 +3,36 @@
 //! Raw text keeps numbers to the last digit. It also bounds the cost of a hostile body: `serde_json` skips over a raw value
 //! without recursion, at one byte for each level of nesting.
 
-use std::{borrow::Cow, collections::HashSet, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt, marker::PhantomData};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::values::{quoted, unquoted};
 
+/// The fields that have a column in a record's table.
+pub(in crate::hn) trait Column: Copy {
+    /// The API's names of the fields.
+    const NAMES: &'static [&'static str];
+
+    /// The field of this name, if it has a column.
+    fn named(key: &str) -> Option<Self>;
+
+    /// Its position in [`Column::NAMES`].
+    fn position(self) -> usize;
+}
+
+/// No record has more columns than this.
+const MOST_COLUMNS: usize = 15;
+
 /// Declares the fields that have a column: the name of each in this file, and the API's.
 macro_rules! columns {
     ($($column:ident $name:literal,)*) => {
         #[derive(Clone, Copy)]
-        pub(super) enum Column { $($column),* }
+        enum Column { $($column),* }
 
-        impl Column {
-            const NAMES: &[&str] = &[$($name),*];
+        impl $crate::hn::record::fields::Column for Column {
+            const NAMES: &'static [&'static str] = &[$($name),*];
 
             fn named(key: &str) -> Option<Self> {
                 match key {
@@ -25,62 +40,58 @@ macro_rules! columns {
                     _ => None,
                 }
             }
+
+            fn position(self) -> usize {
+                self as usize
+            }
         }
     };
 }
-
-columns! {
-    Id "id",
-    Type "type",
-    By "by",
-    Time "time",
-    Title "title",
-    Url "url",
-    Text "text",
-    Score "score",
-    Descendants "descendants",
-    Parent "parent",
-    Poll "poll",
-    Kids "kids",
-    Parts "parts",
-    Deleted "deleted",
-    Dead "dead",
-}
+pub(in crate::hn) use columns;
 
 /// The fields of a body as raw text. Of a key that comes twice, the last value.
-#[derive(Default)]
-pub(super) struct Fields<'a> {
-    /// The fields that have a column, by [`Column`].
-    columns: [Option<&'a str>; Column::NAMES.len()],
+pub(in crate::hn) struct Fields<'a, C> {
+    /// The fields that have a column, by their position.
+    columns: [Option<&'a str>; MOST_COLUMNS],
     /// The other fields, in the body's order, under their `normalized` keys.
     others: Vec<(Cow<'a, str>, &'a str)>,
+    names: PhantomData<C>,
 }
 
-impl<'a> Fields<'a> {
+impl<'a, C: Column> Fields<'a, C> {
+    fn new() -> Self {
+        const { assert!(C::NAMES.len() <= MOST_COLUMNS) };
+        Self {
+            columns: [None; MOST_COLUMNS],
+            others: Vec::new(),
+            names: PhantomData,
+        }
+    }
+
     fn add(&mut self, key: Cow<'a, str>, raw: &'a str) {
-        if let Some(column) = Column::named(&key) {
-            self.columns[column as usize] = Some(raw);
+        if let Some(column) = C::named(&key) {
+            self.columns[column.position()] = Some(raw);
         } else {
             self.others.push((key, raw));
         }
     }
 
     /// The raw text of a field that has a column.
-    pub(super) fn raw(&self, column: Column) -> Option<&'a str> {
-        self.columns[column as usize]
+    pub(super) fn raw(&self, column: C) -> Option<&'a str> {
+        self.columns[column.position()]
     }
 
     /// Takes the value out if it `fits` the column. Otherwise the value stays, and [`extra`](Self::extra) will hold it.
-    pub(super) fn take<T>(&mut self, column: Column, fits: fn(&str) -> Option<T>) -> Option<T> {
-        let raw = &mut self.columns[column as usize];
+    pub(in crate::hn) fn take<T>(&mut self, column: C, fits: fn(&str) -> Option<T>) -> Option<T> {
+        let raw = &mut self.columns[column.position()];
         let value = fits((*raw)?)?;
         *raw = None;
         Some(value)
     }
 
     /// A JSON object of everything that no column took.
-    pub(super) fn extra(&self) -> Option<String> {
-        let misfits = Column::NAMES.iter().zip(&self.columns);
+    pub(in crate::hn) fn extra(&self) -> Option<String> {
+        let misfits = C::NAMES.iter().zip(&self.columns);
         let misfits = misfits.filter_map(|(name, raw)| Some((*name, (*raw)?)));
         let mut seen = HashSet::new();
         let mut others: Vec<_> = self.others.iter().rev().collect();
@@ -95,26 +106,26 @@ impl<'a> Fields<'a> {
     }
 }
 
-impl<'de> Deserialize<'de> for Fields<'de> {
+impl<'de, C: Column> Deserialize<'de> for Fields<'de, C> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct All;
-        impl<'de> Visitor<'de> for All {
-            type Value = Fields<'de>;
+        struct All<C>(PhantomData<C>);
+        impl<'de, C: Column> Visitor<'de> for All<C> {
+            type Value = Fields<'de, C>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an item")
+                f.write_str("a record")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Fields::default();
-                // Keys are read as raw text too: a lone surrogate in a key that is read as a string would cost the item.
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Fields::new();
+                // Keys are read as raw text too: a lone surrogate in a key that is read as a string would cost the record.
                 while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
                     fields.add(normalized(key.get()), value.get());
                 }
                 Ok(fields)
             }
         }
-        deserializer.deserialize_map(All)
+        deserializer.deserialize_map(All(PhantomData))
     }
 }
 

@@ -5,25 +5,25 @@
 use serde_json::Value;
 
 /// An integer that a column can hold.
-pub(super) fn integer(raw: &str) -> Option<i64> {
+pub(in crate::hn) fn integer(raw: &str) -> Option<i64> {
     // "-0" parses, but its column would return "0".
     raw.parse().ok().filter(|_| raw != "-0")
 }
 
 /// A list of integers, without whitespace.
-pub(super) fn integers(raw: &str) -> Option<String> {
+pub(in crate::hn) fn integers(raw: &str) -> Option<String> {
     let list = raw.strip_prefix('[')?.strip_suffix(']')?.trim();
     let fits = list.is_empty() || list.split(',').all(|n| integer(n.trim()).is_some());
     fits.then(|| raw.split_ascii_whitespace().collect())
 }
 
 /// `true` or `false`.
-pub(super) fn boolean(raw: &str) -> Option<bool> {
+pub(in crate::hn) fn boolean(raw: &str) -> Option<bool> {
     raw.parse().ok()
 }
 
 /// The text of a string. `None` if it has a lone surrogate, which no Rust text can hold.
-pub(super) fn string(raw: &str) -> Option<String> {
+pub(in crate::hn) fn string(raw: &str) -> Option<String> {
     let plain = unquoted(raw)?;
     if plain.contains('\\') {
         serde_json::from_str(raw).ok()
@@ -33,11 +33,11 @@ pub(super) fn string(raw: &str) -> Option<String> {
 }
 
 /// A string without its quotes, but still escaped.
-pub(super) fn unquoted(raw: &str) -> Option<&str> {
+pub(in crate::hn) fn unquoted(raw: &str) -> Option<&str> {
     raw.strip_prefix('"')?.strip_suffix('"')
 }
 
 /// A text as a JSON string.
-pub(super) fn quoted(text: &str) -> String {
+pub(in crate::hn) fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }

@@ -1,0 +1,77 @@
+//! Which settings apply to which command. A flag of another setting is refused; a variable is not, because services set variables
+//! for all commands at once.
+
+use crate::ingest::config::Heading;
+
+/// The settings of a command.
+#[derive(Clone, Copy)]
+pub(super) struct Scope {
+    /// All settings under these headings apply…
+    headings: &'static [Heading],
+    /// …but not these…
+    except: &'static [&'static str],
+    /// …and also these.
+    also: &'static [&'static str],
+}
+
+/// The name of the flag `--demo`, which is no setting: it has no variable.
+pub(super) const DEMO: &str = "demo";
+
+const ALL: &[Heading] = &[
+    Heading::Api,
+    Heading::Pipeline,
+    Heading::RetriesAndRate,
+    Heading::Database,
+    Heading::Output,
+];
+
+impl Scope {
+    /// Commands that fetch a list.
+    pub(super) const LIST: Self = Self {
+        also: &["limit"],
+        ..Self::FETCH
+    };
+
+    /// Commands that fetch what is named.
+    pub(super) const FETCH: Self = Self {
+        headings: ALL,
+        except: &[],
+        also: &[],
+    };
+
+    /// `tune` uses databases of its own, fetches without end, and measures each worker count as it is.
+    pub(super) const TUNE: Self = Self {
+        except: &["workers", "adaptive", "database"],
+        ..Self::FETCH
+    };
+
+    /// Commands that only read the database.
+    pub(super) const READ: Self = Self {
+        also: &["database", DEMO, "format"],
+        ..Self::NOTHING
+    };
+
+    /// Commands that read the whole database, which takes long.
+    pub(super) const READ_ALL: Self = Self {
+        also: &["database", DEMO, "format", "progress"],
+        ..Self::NOTHING
+    };
+
+    /// Commands with no settings at all.
+    pub(super) const NOTHING: Self = Self {
+        headings: &[],
+        except: &[],
+        also: &[],
+    };
+
+    /// Whether a setting of this name under this heading applies.
+    pub(super) fn holds(&self, name: &str, heading: Heading) -> bool {
+        let by_heading = self.headings.contains(&heading) && !self.except.contains(&name);
+        by_heading || self.also.contains(&name)
+    }
+
+    /// Whether the command fetches from an API.
+    pub(super) fn fetches(&self) -> bool {
+        self.headings.contains(&Heading::Api)
+    }
+}

@@ -1,0 +1,109 @@
+//! A record of the API, converted between its JSON and columns. Nothing is lost either way.
+//!
+//! A value that fits its column goes there. Everything else (unknown fields, explicit nulls, values of another type, numbers
+//! past `i64`) is kept word for word in the column `extra`.
+
+pub(super) mod fields;
+pub(super) mod values;
+
+use std::fmt;
+
+use self::fields::{Column, Fields};
+
+/// Why a body is not the requested record. The last text of each variant is the beginning of the body: at most 80 printable
+/// characters.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// There is no body.
+    #[error("the body is empty")]
+    Empty,
+    /// Not UTF-8, and therefore not JSON. The number is the offset of the first bad byte.
+    #[error("not UTF-8 from byte {0} on: {1}")]
+    Encoding(usize, String),
+    /// Not JSON, or more than one JSON value. The error says what is wrong, and where.
+    #[error("not JSON: {0}: {1}")]
+    Syntax(serde_json::Error, String),
+    /// JSON, but neither an object nor `null`.
+    #[error("not a JSON object: {0}")]
+    NotAnObject(String),
+    /// The object's `id` is another one, is of another type, or is missing. First the requested record, then what was found.
+    #[error("asked for {0}, but the id of the answer is {1}: {2}")]
+    WrongId(String, String, String),
+}
+
+/// Reads a body. `None` if it is the literal `null`: there is no such record, or not yet.
+pub(super) fn decode<C: Column>(body: &[u8]) -> Result<Option<Fields<'_, C>>, RecordError> {
+    if body.is_empty() {
+        return Err(RecordError::Empty);
+    }
+    // Checked once for the whole body; from bytes, serde_json would do it for each raw value.
+    let json = std::str::from_utf8(body)
+        .map_err(|e| RecordError::Encoding(e.valid_up_to(), excerpt(body)))?;
+    match serde_json::from_str(json) {
+        Ok(fields) => Ok(fields),
+        // Without the text of the error, which can repeat the whole body.
+        Err(e) if e.is_data() => Err(RecordError::NotAnObject(excerpt(body))),
+        Err(e) => Err(RecordError::Syntax(e, excerpt(body))),
+    }
+}
+
+impl<C: Column> Fields<'_, C> {
+    /// Takes the id out. It must be the one that was asked for.
+    pub(super) fn check_id<T: PartialEq>(
+        &mut self,
+        column: C,
+        read: fn(&str) -> Option<T>,
+        asked: &T,
+        record: impl fmt::Display,
+        body: &[u8],
+    ) -> Result<(), RecordError> {
+        let found = self.raw(column);
+        if self.take(column, read).as_ref() == Some(asked) {
+            return Ok(());
+        }
+        let found = found.map_or("missing".into(), |raw| excerpt(raw.as_bytes()));
+        Err(RecordError::WrongId(
+            record.to_string(),
+            found,
+            excerpt(body),
+        ))
+    }
+}
+
+/// The JSON object of these fields, which are JSON texts, and of those in `extra`.
+pub(super) fn encode<const N: usize>(
+    columns: [(&str, Option<String>); N],
+    extra: Option<&str>,
+) -> String {
+    let mut json = String::from("{");
+    for (name, value) in columns {
+        if let Some(value) = value {
+            let separator = if json.len() > 1 { "," } else { "" };
+            json.extend([separator, "\"", name, "\":", &value]);
+        }
+    }
+    let extra = extra.unwrap_or_default();
+    // `decode` never makes an empty object, but a user's `json_remove` can leave `{}`.
+    let fields = extra.strip_prefix('{').and_then(|f| f.strip_suffix('}'));
+    if let Some(fields) = fields.filter(|f| !f.is_empty()) {
+        json.extend([",", fields]);
+    }
+    json.push('}');
+    json
+}
+
+/// The beginning of `body`, fit for one line of a log or a terminal.
+pub(super) fn excerpt(body: &[u8]) -> String {
+    const CHARS: usize = 80;
+    let head = String::from_utf8_lossy(&body[..body.len().min(4 * CHARS)]);
+    let mut shown = String::new();
+    for c in head.chars() {
+        if "\"'\\".contains(c) {
+            shown.push(c);
+        } else {
+            shown.extend(c.escape_debug());
+        }
+    }
+    shown.chars().take(CHARS).collect()
+}

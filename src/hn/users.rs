@@ -1,0 +1,66 @@
+//! Users as a [`Source`] and a [`Sink`]: a profile is at `user/NAME.json` and goes to the table `users`.
+
+use diesel::{QueryResult, SqliteConnection};
+
+use super::{
+    clock::unix_seconds,
+    source::HnSource,
+    upsert::{self, Received},
+    user::User,
+};
+use crate::ingest::{DecodeError, Outcome, Settled, Sink, Source};
+
+/// Users of the Hacker News API, or of a server that speaks it.
+///
+/// A name becomes a part of the URL as it is, so it must be a letter, digit, hyphen or underscore throughout.
+#[derive(Clone, Debug)]
+pub struct UserSource(HnSource);
+
+impl UserSource {
+    /// The users of the API that `items` come from.
+    pub fn new(items: HnSource) -> Self {
+        Self(items)
+    }
+}
+
+impl Source for UserSource {
+    type Id = String;
+    type Record = User;
+
+    fn url(&self, name: &String) -> String {
+        self.0.document(&format!("user/{name}"))
+    }
+
+    fn decode(&self, name: &String, body: &[u8]) -> Result<Option<User>, DecodeError> {
+        User::decode(name, body).map_err(DecodeError::new)
+    }
+}
+
+/// Writes users. Absences and failures are only in the run's report, because the tables for them hold ids of items. No user is ever
+/// deleted, and an older answer never overwrites a newer one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UserSink;
+
+impl Sink for UserSink {
+    type Id = String;
+    type Record = User;
+    type Connection = SqliteConnection;
+
+    fn write(
+        &self,
+        conn: &mut SqliteConnection,
+        batch: &[Settled<String, User>],
+    ) -> QueryResult<()> {
+        for row in batch {
+            if let Outcome::Stored(user) = &row.outcome {
+                let received = Received {
+                    record: user,
+                    fetched_at: unix_seconds(row.received_at),
+                };
+                // One by one, because a name may come twice.
+                upsert::save(conn, &[received])?;
+            }
+        }
+        Ok(())
+    }
+}
