@@ -15,7 +15,7 @@ use thiserror::Error as ThisError;
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
 /// Migrations of development versions, whose tables this program cannot use.
-const DISCARDED: [&str; 2] = ["20261123000000", "20261123000001"];
+const DISCARDED: [&str; 3] = ["20261123000000", "20261123000001", "20261129000000"];
 
 /// Why the tables could not be brought up to date.
 #[derive(Debug, ThisError)]

@@ -6,4 +6,5 @@ DROP TABLE failures;
 DROP TABLE absent;
 DROP TRIGGER keep_history;
 DROP TABLE item_history;
+DROP TABLE users;
 DROP TABLE items;
