@@ -58,8 +58,8 @@ pub mod test_util;
 
 pub use ingest::{
     Builder, Client, Config, DecodeError, Failure, FailureKind, GaveUp, HttpProxy, Id, Outcome,
-    Pipeline, PipelineStopped, Progress, Report, Run, RunWatch, Settled, ShutdownReport, Sink,
-    Source, StartError,
+    Pipeline, PipelineStopped, Progress, RefreshError, Report, Request, Response, Run, RunWatch,
+    Settled, ShutdownReport, Sink, Source, StartError,
 };
 
 /// The README's examples are compiled too.

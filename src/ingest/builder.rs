@@ -18,7 +18,10 @@ use crate::{
         backlog::Backlog,
         config::{BadSetting, Config, HttpProxy},
         handle::pipeline::Pipeline,
-        http::client::{Client, RequestSettings},
+        http::{
+            client::{Client, RequestSettings},
+            refresh::Refresher,
+        },
         sink::Sink,
         source::Source,
         stats::meters::Meters,
@@ -284,6 +287,7 @@ where
         let backlog = Backlog::new(config.batch);
         let cool_down = client.cool_down();
         let shared = Rc::new(FetcherResources {
+            refresher: Refresher::new(source.clone(), config.timeout),
             source,
             client,
             settings: RequestSettings::new(&config),

@@ -240,6 +240,8 @@ pub(crate) struct StorageGone;
 pub(crate) struct Committed<I> {
     pub(crate) run: RunId,
     pub(crate) stored: usize,
+    /// How many records the stored ids have.
+    pub(crate) records: u64,
     pub(crate) absent: usize,
     pub(crate) failed: Vec<(I, Failure)>,
     /// Bodies that the source could not decode, as failures. They are not committed: the coordinator decides what becomes of them.
@@ -258,6 +260,7 @@ impl<I> Committed<I> {
         Self {
             run,
             stored: 0,
+            records: 0,
             absent: 0,
             failed: Vec::new(),
             undecodable: Vec::new(),

@@ -16,6 +16,8 @@
 //! - `handle`: what a host holds. `stats`: counters, latency and metrics. `builder`: puts all of it together.
 
 mod source;
+mod request;
+mod response;
 mod sink;
 pub mod config;
 pub mod messages;
@@ -47,7 +49,9 @@ pub use self::{
         report::{FAILURES_LISTED, FailedId, GaveUp, Report},
         shutdown_report::ShutdownReport,
     },
+    request::Request,
+    response::Response,
     sink::{Settled, Sink},
-    source::{DecodeError, Id, Source},
+    source::{DecodeError, Id, RefreshError, Source},
     stats::metrics,
 };

@@ -16,6 +16,8 @@ pub struct Request {
     pub path: String,
     /// Names and values as sent, in their order.
     pub headers: Vec<(String, String)>,
+    /// The body. Empty if there is none, and if the reply is a [reset](super::Reply::reset).
+    pub body: Vec<u8>,
     /// When the server had read its head.
     pub at: Instant,
     /// The number of its connection. Connections are counted from 1 in the order in which they were accepted.
@@ -78,6 +80,7 @@ impl Request {
             method: method.to_owned(),
             path: path.to_owned(),
             headers: fields.split("\r\n").filter_map(split_field).collect(),
+            body: Vec::new(),
             at: Instant::now(),
             connection,
             keep_alive: version == "HTTP/1.1",
@@ -92,13 +95,14 @@ impl Request {
     ///
     /// # Errors
     /// The connection has ended.
-    pub(super) fn read_rest(&self, connection: &AcceptedConnection) -> io::Result<()> {
-        let body = self
+    pub(super) fn read_rest(&mut self, connection: &AcceptedConnection) -> io::Result<()> {
+        let length = self
             .header("content-length")
-            .and_then(|length| length.parse().ok());
-        let rest = 1 + body.unwrap_or(0);
-        let read = io::copy(&mut connection.take(rest), &mut io::sink())?;
-        if read == rest {
+            .and_then(|length| length.parse().ok())
+            .unwrap_or(0);
+        { connection }.read_exact(&mut [0])?;
+        let read = { connection }.take(length).read_to_end(&mut self.body)?;
+        if read as u64 == length {
             Ok(())
         } else {
             Err(ErrorKind::UnexpectedEof.into())

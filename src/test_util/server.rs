@@ -155,7 +155,7 @@ fn serve(shared: &Arc<SharedState>, connection: &Arc<AcceptedConnection>) {
     let _open = OpenConnectionGuard::new(shared, connection.number);
     let mut writer: Option<JoinHandle<()>> = None;
     // While another thread writes a slow reply, this read notices that the client leaves.
-    while let Ok(request) = Request::read(connection) {
+    while let Ok(mut request) = Request::read(connection) {
         if let Some(previous) = writer.take() {
             let _ = previous.join();
         }

@@ -8,6 +8,8 @@ mod fixture;
 // What becomes of an id:
 
 mod retries;
+mod requests;
+mod refresh;
 mod connecting;
 mod proxies;
 mod http_framing;

@@ -8,7 +8,10 @@ use futures_util::FutureExt;
 use crate::ingest::{
     backlog::Backlog,
     handle::control::RunControl,
-    http::client::{Client, FetchRequest, RequestSettings},
+    http::{
+        client::{Client, FetchRequest, RequestSettings},
+        refresh::Refresher,
+    },
     limits::breaker::StreakLength,
     messages::{Fetch, Fetched, FetcherGone},
     outcome::{
@@ -20,7 +23,7 @@ use crate::ingest::{
 
 /// What all fetchers of a pipeline share.
 pub(crate) struct FetcherResources<S> {
-    /// Makes the URL and the headers for an id.
+    /// Makes the requests for an id.
     pub(crate) source: Arc<S>,
     /// Sends the requests.
     pub(crate) client: Client,
@@ -28,6 +31,8 @@ pub(crate) struct FetcherResources<S> {
     pub(crate) settings: RequestSettings,
     /// A fetcher waits for room in it before it gives an answer to the coordinator.
     pub(crate) backlog: Backlog,
+    /// Renews what the source's requests need.
+    pub(crate) refresher: Refresher,
 }
 
 /// The actor.
@@ -98,12 +103,14 @@ async fn fetch_answer<S: Source>(
     let attempts_begun = Cell::new(0);
     let fetched = {
         let fetching = pin!(async {
-            let headers = shared.source.headers();
+            let source = &shared.source;
             let request = FetchRequest {
                 id: &id,
-                url: shared.source.url(&id),
-                headers: &headers,
-                is_absent: &|status| shared.source.is_absent(status),
+                request: &|| source.request(&id),
+                is_answer: &|status| source.is_answer(status),
+                wants_headers: source.wants_headers(),
+                is_absent: &|status| source.is_absent(status),
+                refresher: Some(&shared.refresher),
             };
             let backlog = &shared.backlog;
             shared

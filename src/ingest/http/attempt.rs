@@ -6,15 +6,16 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
 use hyper::{
     HeaderMap, StatusCode,
-    header::{ACCEPT_ENCODING, CONTENT_ENCODING, LOCATION, TRANSFER_ENCODING},
+    header::{
+        ACCEPT_ENCODING, CONTENT_ENCODING, HeaderName, HeaderValue, LOCATION, TRANSFER_ENCODING,
+    },
 };
 use tokio::time::timeout_at;
 
 use crate::ingest::{
-    backlog::{Backlog, BytesPermit},
+    backlog::Backlog,
     http::{
         body::{Body, discard},
         body_arena::BodyArena,
@@ -26,6 +27,7 @@ use crate::ingest::{
         target::{REDIRECTS_MAX, Target},
     },
     limits::throttle::{Permit, RequestKind, Throttle},
+    outcome::answer::{ReceivedBody, headers_len},
 };
 
 /// Of a larger body, only this much is read before the backlog has room for all of it. Otherwise many fetchers could each hold a
@@ -44,18 +46,29 @@ pub(super) struct Exchange<'a> {
     pub(super) max_body: usize,
     /// The longest cool-down that a further request waits for.
     pub(super) patience: Duration,
+    /// Whether the source decodes answers with this status.
+    pub(super) is_answer: &'a dyn Fn(u16) -> bool,
+    /// Whether answers keep their headers.
+    pub(super) wants_headers: bool,
 }
 
 /// The result of one request of an attempt.
 enum AttemptStep {
-    /// A success. Of a large body, only the beginning has been read.
-    Answer(Body),
+    /// An answer for the source. Of a large body, only the beginning has been read.
+    Answer(AnswerHead, Body),
     /// The server names another URL.
     Redirect { code: u16, target: Target },
     /// A cool-down began while this request connected. Nothing was sent.
     Cooling,
     /// The server had closed the kept connection. There was no answer.
     Stale,
+}
+
+/// What is kept of the head of an answer.
+struct AnswerHead {
+    status: u16,
+    /// Empty unless the source wants them.
+    headers: Box<[(String, String)]>,
 }
 
 /// Makes one attempt. `permit` is the permit of its first request. Each further request takes a permit of its own; the last one is in
@@ -65,12 +78,17 @@ pub(super) async fn attempt<'a>(
     target: &Target,
     permit: &mut Option<Permit<'a>>,
     tally: &mut Tally,
-) -> Result<(Bytes, BytesPermit), AttemptError> {
+) -> Result<ReceivedBody, AttemptError> {
     let is_late = |_| AttemptError::Timeout(exchange.timeout);
     let mut redirected_to = None;
     let mut redirects = 0;
-    let mut reuse = Reuse::Allowed;
-    let mut body = loop {
+    let mut reuse = if target.is_once() {
+        // The server may have closed a kept connection, and then it is unknown whether it read the request.
+        Reuse::Forbidden
+    } else {
+        Reuse::Allowed
+    };
+    let (head, mut body) = loop {
         let target = redirected_to.as_ref().unwrap_or(target);
         let slot = tally.own_wait(exchange.connections.acquire()).await;
         let deadline = tally.deadline(exchange.timeout);
@@ -93,19 +111,20 @@ pub(super) async fn attempt<'a>(
             })??
         };
         match step {
-            AttemptStep::Answer(body) => break body,
+            AttemptStep::Answer(head, body) => break (head, body),
             AttemptStep::Cooling => {}
             AttemptStep::Stale => {
                 tally.resends += 1;
                 // Other idle connections may be closed, too. A new one is not.
                 reuse = Reuse::Forbidden;
             }
-            AttemptStep::Redirect { code, target } => {
+            AttemptStep::Redirect { code, target: next } => {
                 redirects += 1;
                 if redirects > REDIRECTS_MAX {
-                    return Err(target.one_too_many(code));
+                    return Err(next.one_too_many(code));
                 }
-                redirected_to = Some(target);
+                tally.is_carried_out |= next.method() != target.method();
+                redirected_to = Some(next);
             }
         }
         // A further request needs a permit, too. The old permit is given back first. Otherwise requests that wait for their second
@@ -117,25 +136,29 @@ pub(super) async fn attempt<'a>(
         let acquired = tally.own_wait(acquiring).await;
         *permit = Some(acquired.map_err(AttemptError::AskedToWait)?);
     };
+    let headers_len = headers_len(&head.headers);
     let mut room;
     if body.is_whole() {
-        room = tally
-            .own_wait(exchange.backlog.acquire_bytes(body.len()))
-            .await;
+        let length = headers_len + body.len();
+        room = tally.own_wait(exchange.backlog.acquire_bytes(length)).await;
     } else {
-        room = tally
-            .own_wait(exchange.backlog.acquire_bytes(body.expected_len()))
-            .await;
+        let length = headers_len.saturating_add(body.expected_len());
+        room = tally.own_wait(exchange.backlog.acquire_bytes(length)).await;
         let deadline = tally.deadline(exchange.timeout);
         timeout_at(deadline, pin!(body.read_all()))
             .await
             .map_err(is_late)??;
-        room.shrink_to(body.len());
+        room.shrink_to(headers_len + body.len());
     }
-    Ok((exchange.bodies.store(body.into_bytes()), room))
+    Ok(ReceivedBody {
+        status: head.status,
+        headers: head.headers,
+        bytes: exchange.bodies.store(body.into_bytes()),
+        room,
+    })
 }
 
-/// Makes one request over a connection. A status other than success counts as soon as the head is there, even if the body breaks off.
+/// Makes one request over a connection. A status that is no answer for the source counts as soon as the head is there, even if the body breaks off.
 async fn request(
     exchange: &Exchange<'_>,
     target: &Target,
@@ -146,29 +169,36 @@ async fn request(
         connection.release();
         return Ok(AttemptStep::Cooling);
     }
-    let status = match connection.get(target).await {
+    let status = match connection.send(target).await {
         Ok(status) => status,
         Err(ConnectionError::Stale) => return Ok(AttemptStep::Stale),
         Err(error) => return Err(error.into()),
     };
-    if status.is_success() {
+    // Informational statuses are no answers (RFC 9110, 15.2).
+    let code = status.as_u16();
+    if code >= 200 && (exchange.is_answer)(code) {
         if let Some(coding) = unwanted_coding(target, connection.headers()) {
             discard(connection);
             return Err(AttemptError::Encoded(coding));
         }
+        let head = AnswerHead {
+            status: code,
+            headers: if exchange.wants_headers {
+                copied(connection.headers())
+            } else {
+                Box::default()
+            },
+        };
         let mut body = Body::new(connection, exchange.max_body)?;
         body.read_until(SMALL_BODY).await?;
-        return Ok(AttemptStep::Answer(body));
+        return Ok(AttemptStep::Answer(head, body));
     }
     if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
         && let Some(proxy) = connection.forwarder()
     {
-        return Err(AttemptError::wants_other_credentials(
-            proxy,
-            status.as_u16(),
-        ));
+        return Err(AttemptError::wants_other_credentials(proxy, code));
     }
-    let step = step_without_body(target, status.as_u16(), connection.headers());
+    let step = step_without_body(target, code, connection.headers());
     discard(connection);
     step
 }
@@ -195,7 +225,14 @@ fn unwanted_coding(target: &Target, headers: &HeaderMap) -> Option<String> {
         })
 }
 
-/// The result of a request whose answer is not a success: a redirect or an error.
+/// Headers in memory of their own. hyper's keep the buffer alive that they were read into.
+fn copied(headers: &HeaderMap) -> Box<[(String, String)]> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let copy = |(name, value): (&HeaderName, _)| (name.as_str().to_owned(), text(value));
+    headers.iter().map(copy).collect()
+}
+
+/// The result of a request whose answer is not for the source: a redirect or an error.
 fn step_without_body(
     target: &Target,
     code: u16,

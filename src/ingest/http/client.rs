@@ -14,20 +14,22 @@ use crate::ingest::{
         body_arena::BodyArena,
         error::AttemptError,
         pool::ConnectionPool,
+        refresh::{Generation, Refresher},
         tally::Tally,
         target::Target,
     },
     limits::{
         backoff::RetryPolicy,
         cool_down::{AskedToWait, SharedCoolDown},
-        signal::Signal,
-        throttle::{AttemptEnd, RequestKind, Throttle},
+        signal::{Blame, Signal},
+        throttle::{AttemptEnd, Permit, RequestKind, Throttle},
     },
     outcome::{
         answer::{Answer, NotAnswered},
         failure::{Failure, FailureKind},
         panics::DisplayId,
     },
+    request::Request,
     stats::event::{Event, RequestEnd},
 };
 
@@ -86,10 +88,31 @@ pub(crate) struct SharedSettings {
 pub(crate) struct FetchRequest<'a, I> {
     /// The id, for logs.
     pub(crate) id: &'a I,
-    pub(crate) url: String,
-    pub(crate) headers: &'a [(String, String)],
+    /// Makes the request of one attempt.
+    pub(crate) request: &'a dyn Fn() -> Request,
+    /// Whether the source decodes answers with this HTTP status.
+    pub(crate) is_answer: &'a dyn Fn(u16) -> bool,
+    /// Whether answers keep their headers.
+    pub(crate) wants_headers: bool,
     /// Whether an HTTP status means that there is no such record.
     pub(crate) is_absent: &'a dyn Fn(u16) -> bool,
+    /// Renews what requests need, if the source can do that.
+    pub(crate) refresher: Option<&'a Refresher>,
+}
+
+/// What an attempt is made with.
+struct Start<'a> {
+    permit: Permit<'a>,
+    target: Target,
+    /// How many refreshes had ended when the request was made.
+    generation: Option<Generation>,
+}
+
+/// Why an attempt does not start.
+enum NoStart {
+    NotAnswered(NotAnswered),
+    /// The request cannot be sent.
+    Unsendable(AttemptError),
 }
 
 impl Client {
@@ -131,9 +154,11 @@ impl Client {
     pub async fn get(&self, url: &str, headers: &[(String, String)]) -> Result<Bytes, Failure> {
         let request = FetchRequest {
             id: &url,
-            url: url.to_owned(),
-            headers,
+            request: &|| Request::get(url).headers(headers.iter().cloned()),
+            is_answer: &|status| (200..300).contains(&status),
+            wants_headers: false,
             is_absent: &|_| false,
+            refresher: None,
         };
         let settings = &self.0.settings;
         let backlog = Backlog::new(1);
@@ -143,7 +168,7 @@ impl Client {
             .fetch(request, settings, &backlog, &control, &attempts)
             .await;
         let (kind, message) = match answer {
-            Ok(Answer::Body(body, _)) => return Ok(body),
+            Ok(Answer::Body(body)) => return Ok(body.bytes),
             Ok(Answer::Failed { kind, message, .. }) => (kind, message),
             Err(NotAnswered::AskedToWait(asked)) => (FailureKind::Status, asked.to_string()),
             // This cannot happen: no status means absent here, and this run is never stopped.
@@ -156,7 +181,7 @@ impl Client {
 
     /// Makes attempts until there is an answer.
     ///
-    /// `attempts` counts the attempts that began. It belongs to the caller, so that the count survives a panic in `is_absent`.
+    /// `attempts` counts the attempts that began. It belongs to the caller, so that the count survives a panic in the source's code.
     pub(crate) async fn fetch<I: Display>(
         &self,
         request: FetchRequest<'_, I>,
@@ -172,10 +197,6 @@ impl Client {
             ..
         } = &*self.0;
         let recorder = &control.recorder;
-        let target = match Target::new(request.url, request.headers) {
-            Ok(target) => target,
-            Err(error) => return Ok(failed(&error)),
-        };
         let exchange = Exchange {
             connections,
             bodies,
@@ -184,6 +205,8 @@ impl Client {
             timeout: settings.timeout,
             max_body: settings.max_body,
             patience: settings.patience,
+            is_answer: request.is_answer,
+            wants_headers: request.wants_headers,
         };
         let mut being_retried = None;
         loop {
@@ -192,10 +215,17 @@ impl Client {
                 _ => RequestKind::Retry,
             };
             // Large futures are pinned here, because moving one would copy it.
-            let acquiring = pin!(throttle.acquire(kind, settings.patience));
-            let acquired = control.wait_for_permit(acquiring).await;
-            let acquired = acquired.ok_or(NotAnswered::Stopped)?;
-            let mut permit = Some(acquired.map_err(NotAnswered::AskedToWait)?);
+            let starting = pin!(self.start_attempt(&request, kind, settings, control));
+            let Start {
+                permit,
+                target,
+                generation,
+            } = match starting.await {
+                Ok(start) => start,
+                Err(NoStart::NotAnswered(why)) => return Err(why),
+                Err(NoStart::Unsendable(error)) => return Ok(failed(&error)),
+            };
+            let mut permit = Some(permit);
             let number = attempts.get() + 1;
             attempts.set(number);
             recorder.record_attempt(number);
@@ -212,7 +242,18 @@ impl Client {
                 recorder.record_attempt_end(RequestEnd::Dropped, took);
                 return Err(NotAnswered::Stopped);
             };
-            let signal = Signal::of(&tried);
+            // If a refresh may help, the fault is neither the API's nor the id's.
+            let refresh = match &tried {
+                Err(AttemptError::Status { code, .. }) => request
+                    .refresher
+                    .filter(|refresher| refresher.helps_after(*code))
+                    .zip(generation),
+                _ => None,
+            };
+            let signal = match refresh {
+                Some(_) => Signal::Served,
+                None => Signal::of(&tried),
+            };
             let backoff = settings.retry.wait(number, signal, fastrand::f64());
             if let Some(permit) = permit {
                 permit.finish(&AttemptEnd {
@@ -227,10 +268,10 @@ impl Client {
             }
             control.record_signal(signal, tried.as_ref().err());
             let error = match tried {
-                Ok((body, permit)) => {
+                Ok(body) => {
                     recorder.record_attempt_end(RequestEnd::Ok, took);
-                    recorder.record(Event::BodyBytes, body.len() as u64);
-                    return Ok(Answer::Body(body, permit));
+                    recorder.record(Event::BodyBytes, body.bytes.len() as u64);
+                    return Ok(Answer::Body(body));
                 }
                 Err(error) => error,
             };
@@ -244,8 +285,38 @@ impl Client {
             if let AttemptError::AskedToWait(asked) = error {
                 return Err(NotAnswered::AskedToWait(asked));
             }
+            if let Some((refresher, generation)) = refresh {
+                // Even after an id's last attempt: the ids that follow need it.
+                refresher.start(generation);
+                if number >= settings.retry.attempts {
+                    return Ok(failed(&error));
+                }
+                being_retried.get_or_insert_with(|| recorder.hold_being_retried());
+                debug!(
+                    "{}: attempt {number} failed: {error}; trying again after a refresh",
+                    DisplayId(request.id)
+                );
+                let refreshed = control.stop.unless_stopping(refresher.result()).await;
+                if let Err(failure) = refreshed.ok_or(NotAnswered::Stopped)? {
+                    return Ok(Answer::Failed {
+                        kind: failure.kind,
+                        message: format!("{error}, and {}", failure.message),
+                        blame: failure.blame,
+                    });
+                }
+                continue;
+            }
             if let Some(rest) = signal.retry_after() {
                 AskedToWait::check(rest, settings.patience).map_err(NotAnswered::AskedToWait)?;
+            }
+            let may_be_carried_out = tally.is_carried_out || error.may_be_carried_out();
+            if target.is_once() && may_be_carried_out && signal != Signal::Served {
+                return Ok(Answer::Failed {
+                    kind: error.kind(),
+                    message: format!("{error}, and the request must not be sent twice"),
+                    // Otherwise the id might be tried again after an outage.
+                    blame: Blame::Id,
+                });
             }
             let is_unsendable = matches!(error, AttemptError::Request(_));
             if is_unsendable || !settings.retry.tries_again_after(number, signal) {
@@ -258,6 +329,51 @@ impl Client {
             );
             let slept = control.stop.sleep(backoff).await;
             slept.ok_or(NotAnswered::Stopped)?;
+        }
+    }
+
+    /// Waits until an attempt may start, and makes its request then: what the request needs may have been renewed during the wait.
+    async fn start_attempt<I>(
+        &self,
+        request: &FetchRequest<'_, I>,
+        kind: RequestKind,
+        settings: &RequestSettings,
+        control: &RunControl,
+    ) -> Result<Start<'_>, NoStart> {
+        let stopped = || NoStart::NotAnswered(NotAnswered::Stopped);
+        let under_way = || {
+            request
+                .refresher
+                .filter(|refresher| refresher.is_under_way())
+        };
+        loop {
+            if let Some(refresher) = under_way() {
+                let waiting = refresher.wait_while_under_way();
+                let waited = control.stop.unless_stopping(waiting).await;
+                waited.ok_or_else(stopped)?;
+            }
+            let acquiring = pin!(self.0.throttle.acquire(kind, settings.patience));
+            let acquired = control.wait_for_permit(acquiring).await;
+            let permit = acquired
+                .ok_or_else(stopped)?
+                .map_err(|asked| NoStart::NotAnswered(NotAnswered::AskedToWait(asked)))?;
+            // A refresh may have begun meanwhile. Its own requests may need a permit of this client, so none is kept while waiting.
+            if under_way().is_some() {
+                permit.give_back();
+                continue;
+            }
+            let generation = request.refresher.map(Refresher::generation);
+            return match Target::new((request.request)()) {
+                Ok(target) => Ok(Start {
+                    permit,
+                    target,
+                    generation,
+                }),
+                Err(error) => {
+                    permit.give_back();
+                    Err(NoStart::Unsendable(error))
+                }
+            };
         }
     }
 }

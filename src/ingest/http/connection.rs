@@ -13,16 +13,18 @@
 
 use std::{
     cell::{Cell, RefCell},
+    convert::Infallible,
     future::poll_fn,
     mem,
     pin::Pin,
     rc::Rc,
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use hyper::{
-    HeaderMap, Request, StatusCode,
-    body::{Body, Frame, Incoming},
+    HeaderMap, Method, Request, StatusCode,
+    body::{Body, Frame, Incoming, SizeHint},
     client::conn::http1::{self, SendRequest},
     header::{self, HeaderValue},
     http::uri::{Authority, Scheme},
@@ -57,7 +59,7 @@ pub(super) struct HttpConnection {
     /// The headers of the answer while its body is read. Afterwards they are empty, and the next request uses their memory.
     headers: HeaderMap,
     /// Sends requests to hyper's task, which reads and writes the socket.
-    sender: SendRequest<String>,
+    sender: SendRequest<RequestBody>,
     /// Whether a byte arrived since the last request was sent.
     has_read: Rc<Cell<bool>>,
     /// What hyper had not parsed when the connection ended: the head that it could not parse, for example.
@@ -155,14 +157,15 @@ impl HttpConnection {
         self.sender.is_closed()
     }
 
-    /// Requests a target of this server, and waits for the head of the answer.
-    pub(super) async fn get(&mut self, target: &Target) -> Result<StatusCode, ConnectionError> {
+    /// Sends a request to this server, and waits for the head of the answer.
+    pub(super) async fn send(&mut self, target: &Target) -> Result<StatusCode, ConnectionError> {
         let request = self.request(target);
         self.has_read.set(false);
         let (head, body) = match self.sender.send_request(request).await {
             Ok(response) => response.into_parts(),
             // hyper had not begun to send the request, or the server had not begun to answer it. So it may be sent again (RFC 9112,
-            // 9.3.1). An answer that cannot be parsed is not stale: bytes of it were read.
+            // 9.3.1). A request that must not be sent twice comes over a new connection. An answer that cannot be parsed is not
+            // stale: bytes of it were read.
             Err(error) if self.has_answered && (error.is_canceled() || !self.has_read.get()) => {
                 return Err(ConnectionError::Stale);
             }
@@ -192,9 +195,9 @@ impl HttpConnection {
     }
 
     /// Makes the request for a target. The target's headers replace those that every request has.
-    fn request(&mut self, target: &Target) -> Request<String> {
-        // An empty string is an empty body.
-        let mut request = Request::new(String::new());
+    fn request(&mut self, target: &Target) -> Request<RequestBody> {
+        let mut request = Request::new(RequestBody(target.body().clone()));
+        *request.method_mut() = target.method().clone();
         if self.forwarder.is_some() {
             // RFC 9112, 3.2.2: the absolute form.
             *request.uri_mut() = target.uri().clone();
@@ -212,6 +215,11 @@ impl HttpConnection {
                 .keys()
                 .for_each(|name| _ = headers.remove(name));
             headers.extend(target.headers().clone());
+        }
+        let has_body_by_method = [Method::POST, Method::PUT, Method::PATCH];
+        if target.body().is_empty() && has_body_by_method.contains(target.method()) {
+            // RFC 9110, 8.6. hyper announces bodies that are not empty.
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         let authorization = self
             .forwarder
@@ -261,6 +269,31 @@ impl HttpConnection {
         // Their values keep the buffer alive that they were read into.
         self.headers.clear();
         Ok(None)
+    }
+}
+
+/// The body of a request. Nothing of it is copied.
+#[derive(Debug)]
+struct RequestBody(Bytes);
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let whole = mem::take(&mut self.0);
+        Poll::Ready((!whole.is_empty()).then(|| Ok(Frame::data(whole))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.len() as u64)
     }
 }
 

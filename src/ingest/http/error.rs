@@ -71,6 +71,21 @@ impl AttemptError {
         }
     }
 
+    /// Whether the server may have carried out the request. A status below 500 says that it did not, and so does 503 (RFC 9110, 15.5
+    /// and 15.6.4).
+    pub(crate) fn may_be_carried_out(&self) -> bool {
+        match self {
+            Self::Status { code, .. } => *code >= 500 && *code != 503,
+            Self::Timeout(_) | Self::Reset(_) | Self::TooLarge { .. } | Self::Encoded(_) => true,
+            Self::ConnectTimeout { .. }
+            | Self::Connect(_)
+            | Self::Proxy(_)
+            | Self::Redirect { .. }
+            | Self::AskedToWait(_)
+            | Self::Request(_) => false,
+        }
+    }
+
     /// The error for a proxy that answers with a status such as 407.
     pub(crate) fn wants_other_credentials(proxy: &ProxyServer, code: u16) -> Self {
         Self::Proxy(if proxy.authorization.is_some() {

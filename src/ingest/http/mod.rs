@@ -5,6 +5,7 @@
 
 pub(crate) mod client;
 mod attempt;
+pub(crate) mod refresh;
 mod tally;
 mod target;
 mod retry_after;

@@ -17,6 +17,8 @@ pub(super) struct Tally {
     pub(super) connections_opened: u32,
     /// Requests sent again because a kept connection had been closed.
     pub(super) resends: u32,
+    /// Whether the server has carried out the request and redirected to its result.
+    pub(super) is_carried_out: bool,
 }
 
 impl Tally {
@@ -26,6 +28,7 @@ impl Tally {
             own_waits: Duration::ZERO,
             connections_opened: 0,
             resends: 0,
+            is_carried_out: false,
         }
     }
 

@@ -1,32 +1,37 @@
-//! The target of a request: its URL and headers, and the target that a redirect leads to.
+//! The target of a request: its method, URL, headers and body, and the target that a redirect leads to.
 
 use bytes::Bytes;
 use hyper::{
-    HeaderMap, Uri,
-    header::{HeaderName, HeaderValue},
+    HeaderMap, Method, Uri,
+    header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING},
     http::uri::{Authority, Scheme},
 };
 use url::Url;
 
-use crate::ingest::{config::presentable, http::error::AttemptError};
+use crate::ingest::{config::presentable, http::error::AttemptError, request::Request};
 
 /// The most redirects that one attempt follows.
 pub(super) const REDIRECTS_MAX: u32 = 3;
 
-/// A URL that can be requested, and headers of the request.
+/// A request that can be sent.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
+    method: Method,
     /// An absolute http or https URL.
     uri: Uri,
     /// The headers that the source wants. They replace those that every request has.
     headers: HeaderMap,
+    /// Empty if there is none.
+    body: Bytes,
+    /// Whether the server must not get the request twice.
+    is_once: bool,
 }
 
 impl Target {
     /// # Errors
-    /// The URL is not an absolute http or https URL, or a header cannot be sent.
-    pub(super) fn new(url: String, headers: &[(String, String)]) -> Result<Self, AttemptError> {
-        let url = Bytes::from(url);
+    /// The URL is not an absolute http or https URL, or the method or a header cannot be sent.
+    pub(super) fn new(request: Request) -> Result<Self, AttemptError> {
+        let url = Bytes::from(request.url);
         let refuse = |why: &str| {
             let url = presentable(&String::from_utf8_lossy(&url));
             AttemptError::Request(format!("`{url}` is not a URL to fetch: {why}"))
@@ -42,17 +47,43 @@ impl Target {
                 "a user name or password in a URL is not sent; send them in a header",
             ));
         }
+        let method = Method::from_bytes(request.method.as_bytes());
+        let method = method.ok().filter(|method| *method != Method::CONNECT);
         let mut target = Self {
+            method: method.ok_or_else(|| {
+                AttemptError::Request(format!("`{}` cannot be sent as a method", request.method))
+            })?,
             uri,
             headers: HeaderMap::new(),
+            body: request.body,
+            is_once: request.is_once,
         };
-        for (name, value) in headers {
+        for (name, value) in &request.headers {
             let refuse = || AttemptError::Request(format!("`{name}` cannot be sent as a header"));
             let value = HeaderValue::from_str(value).map_err(|_| refuse())?;
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refuse())?;
+            if name == CONTENT_LENGTH || name == TRANSFER_ENCODING {
+                let why = "as a header of a source: it follows from the body";
+                return Err(AttemptError::Request(format!(
+                    "`{name}` cannot be sent {why}"
+                )));
+            }
             target.headers.append(name, value);
         }
         Ok(target)
+    }
+
+    pub(super) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub(super) fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// Whether the server must not get the request twice.
+    pub(super) fn is_once(&self) -> bool {
+        self.is_once
     }
 
     pub(super) fn uri(&self) -> &Uri {
@@ -101,8 +132,11 @@ impl Target {
         header.map_err(|_| AttemptError::Request(format!("`{host}` cannot be sent as a host")))
     }
 
-    /// The target that the `Location` of an answer with status `code` names. It has no headers if its origin is another one, because
-    /// headers may hold secrets.
+    /// The target that the `Location` of an answer with status `code` names.
+    ///
+    /// RFC 9110, 15.4: 303 leads to a GET, and so do 301 and 302 after a POST. A GET has no body. 307 and 308 keep method and body.
+    ///
+    /// If the origin is another one, only the headers that describe the body are kept, because other headers may hold secrets.
     ///
     /// # Errors
     /// `Location` is no http or https URL, holds a user name or password, or leads from https to http.
@@ -131,10 +165,31 @@ impl Target {
         let uri = Uri::try_from(String::from(url)).map_err(|error| refuse(&error.to_string()))?;
         let mut target = Self {
             uri,
-            headers: HeaderMap::new(),
+            ..self.clone()
         };
-        if target.origin() == self.origin() {
-            target.headers = self.headers.clone();
+        let becomes_get = match code {
+            303 => self.method != Method::HEAD,
+            301 | 302 => self.method == Method::POST,
+            _ => false,
+        };
+        if becomes_get {
+            target.method = Method::GET;
+            target.body = Bytes::new();
+        }
+        let is_same_origin = target.origin() == self.origin();
+        if becomes_get || !is_same_origin {
+            let names: Vec<_> = self.headers.keys().cloned().collect();
+            for name in names {
+                let is_about_body = name.as_str().starts_with("content-");
+                let is_kept = if is_about_body {
+                    !becomes_get
+                } else {
+                    is_same_origin
+                };
+                if !is_kept {
+                    target.headers.remove(name);
+                }
+            }
         }
         Ok(target)
     }
@@ -173,8 +228,7 @@ mod tests {
     use super::*;
 
     fn target(url: &str) -> Target {
-        let headers = [("x-key".to_owned(), "secret".to_owned())];
-        Target::new(url.to_owned(), &headers).expect("a URL")
+        Target::new(Request::get(url).header("x-key", "secret")).expect("a URL")
     }
 
     #[test]
@@ -196,20 +250,22 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_url_or_header_that_cannot_be_sent() {
-        let bad_name = [("bad name".to_owned(), "x".to_owned())];
-        let bad_value = [("x-key".to_owned(), "a\nb".to_owned())];
-        for (url, headers, culprit) in [
-            ("", &[][..], "``"),
-            ("no url at all", &[], "no url at all"),
-            ("ftp://host/", &[], "neither http:// nor https://"),
-            ("/relative", &[], "/relative"),
-            ("http://me:s3cret@host/", &[], "`http://me:***@host/`"),
-            ("http://@host/", &[], "user name or password"),
-            ("http://host/", &bad_name, "`bad name`"),
-            ("http://host/", &bad_value, "`x-key`"),
+    fn an_error_names_the_url_method_or_header_that_cannot_be_sent() {
+        let get = Request::get;
+        for (request, culprit) in [
+            (get(""), "``"),
+            (get("no url at all"), "no url at all"),
+            (get("ftp://host/"), "neither http:// nor https://"),
+            (get("/relative"), "/relative"),
+            (get("http://me:s3cret@host/"), "`http://me:***@host/`"),
+            (get("http://@host/"), "user name or password"),
+            (get("http://host/").header("bad name", "x"), "`bad name`"),
+            (get("http://host/").header("x-key", "a\nb"), "`x-key`"),
+            (get("http://host/").header("Content-Length", "1"), "body"),
+            (get("http://host/").method("BAD METHOD"), "`BAD METHOD`"),
+            (get("http://host/").method("CONNECT"), "`CONNECT`"),
         ] {
-            let error = Target::new(url.to_owned(), headers).expect_err(url);
+            let error = Target::new(request).expect_err(culprit);
             let error = error.to_string();
             assert!(
                 error.contains(culprit) && !error.contains("s3cret"),
@@ -278,5 +334,41 @@ mod tests {
                 "{location}"
             );
         }
+    }
+
+    #[test]
+    fn a_redirect_keeps_or_drops_method_and_body_as_the_rfc_says() {
+        for (method, code, expected) in [
+            ("POST", 301, "GET"),
+            ("POST", 302, "GET"),
+            ("POST", 303, "GET"),
+            ("POST", 307, "POST body"),
+            ("POST", 308, "POST body"),
+            ("PUT", 301, "PUT body"),
+            ("PUT", 302, "PUT body"),
+            ("PUT", 303, "GET"),
+            ("HEAD", 303, "HEAD body"),
+            ("GET", 302, "GET body"),
+        ] {
+            let request = Request::get("http://a/").method(method).body("body");
+            let request = request.header("content-type", "text/plain");
+            let from = Target::new(request).expect("a request");
+            let next = from.redirected(code, b"/b").expect("a place");
+            let body = String::from_utf8_lossy(&next.body);
+            let sent = format!("{} {body}", next.method);
+            assert_eq!(sent.trim(), expected, "{method} {code}");
+            let has_type = next.headers.contains_key("content-type");
+            assert_eq!(has_type, expected.contains("body"), "{method} {code}");
+        }
+    }
+
+    #[test]
+    fn another_origin_gets_the_headers_that_describe_the_body_and_no_others() {
+        let request = Request::post("http://a/", "body").header("x-key", "secret");
+        let request = request.header("content-type", "text/plain");
+        let next = Target::new(request).expect("a request");
+        let next = next.redirected(307, b"http://b/").expect("a place");
+        let names: Vec<_> = next.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["content-type"]);
     }
 }

@@ -62,6 +62,14 @@ impl RateLimiter {
         self.full_at = self.full_at.max(now) + interval(rate);
         Ok(())
     }
+
+    /// Puts back a token that was taken and not used.
+    pub(crate) fn give_back(&mut self) {
+        if let Some(rate) = self.rate() {
+            let before = self.full_at.checked_sub(interval(rate));
+            self.full_at = before.unwrap_or(self.full_at);
+        }
+    }
 }
 
 /// The time between two requests at this rate.
@@ -163,5 +171,17 @@ mod tests {
         limiter.set_learned(Some(1000.0), start);
         let soon = start + Duration::from_millis(2);
         assert!(limiter.take(soon).is_ok());
+    }
+
+    #[test]
+    fn a_token_that_is_put_back_can_be_taken_again_at_once() {
+        let now = Instant::now();
+        let mut limiter = RateLimiter::new(1, now);
+        for _ in 0..1000 {
+            assert_eq!(limiter.take(now), Ok(()));
+            limiter.give_back();
+        }
+        assert_eq!(limiter.take(now), Ok(()));
+        assert!(limiter.take(now).is_err());
     }
 }

@@ -243,6 +243,11 @@ impl Permit<'_> {
     pub(crate) fn finish(self, end: &AttemptEnd) {
         self.throttle.state.borrow_mut().end(end, Instant::now());
     }
+
+    /// Gives the permit back before a request was made with it. It does not count toward the rate.
+    pub(crate) fn give_back(self) {
+        self.throttle.state.borrow_mut().rate.give_back();
+    }
 }
 
 impl Drop for Permit<'_> {

@@ -35,8 +35,8 @@ pub(crate) enum NotAnswered {
 /// The result of all attempts for one id, before it is decoded.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// A whole body, and its room in the backlog.
-    Body(Bytes, BytesPermit),
+    /// A body for the source to decode.
+    Body(ReceivedBody),
     /// The HTTP status says that there is no such record.
     Absent,
     /// There is no record, because the last attempt failed or the source's code panicked.
@@ -47,7 +47,33 @@ pub(crate) enum Answer {
     },
 }
 
+/// A whole body, with what its head said.
+#[derive(Debug)]
+pub(crate) struct ReceivedBody {
+    pub(crate) status: u16,
+    /// Names in lower case. Empty unless the source wants headers.
+    pub(crate) headers: Box<[(String, String)]>,
+    pub(crate) bytes: Bytes,
+    /// The room of headers and body in the backlog.
+    pub(crate) room: BytesPermit,
+}
+
+/// How many bytes of memory these headers take.
+pub(crate) fn headers_len(headers: &[(String, String)]) -> usize {
+    let len =
+        |(name, value): &(String, String)| size_of::<(String, String)>() + name.len() + value.len();
+    headers.iter().map(len).sum()
+}
+
 impl Answer {
+    /// How many bytes of the backlog it takes.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Body(body) => headers_len(&body.headers) + body.bytes.len(),
+            Self::Absent | Self::Failed { .. } => 0,
+        }
+    }
+
     /// Code that was called for this id panicked.
     pub(crate) fn panicked(message: String) -> Self {
         Self::Failed {

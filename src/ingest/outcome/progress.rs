@@ -12,6 +12,9 @@ pub struct Progress {
     pub requested: u64,
     /// Ids whose record is committed.
     pub stored: u64,
+    /// Records of these ids. This is the same number, unless an id is a page of many records
+    /// ([`Source::records_in`](crate::Source::records_in)).
+    pub records: u64,
     /// Ids that are committed as absent.
     pub absent: u64,
     /// Ids that are committed as failed.

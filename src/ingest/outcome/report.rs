@@ -96,7 +96,7 @@ impl<I> Report<I> {
     pub fn items_per_second(&self) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
         if seconds > 0.0 {
-            self.totals.stored as f64 / seconds
+            self.totals.records as f64 / seconds
         } else {
             0.0
         }

@@ -9,6 +9,8 @@ pub(crate) enum Event {
     Requested,
     /// An id was committed with its record.
     Stored,
+    /// A record of a stored id was committed. An id may be a page of many records.
+    Record,
     /// An id was committed as absent.
     Absent,
     /// An id was committed as failed.

@@ -78,6 +78,7 @@ impl Meters {
             Event::NotAttempted => Some(&self.settled[3]),
             Event::FetcherReplaced => Some(&self.fetchers_replaced),
             Event::Requested
+            | Event::Record
             | Event::PushedBack
             | Event::ConnectionOpened
             | Event::DecodeMicros

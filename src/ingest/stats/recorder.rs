@@ -189,6 +189,7 @@ impl Recorder {
         let [stored, absent, failed, not_attempted] = settled.map(|event| self.count(event));
         Progress {
             stored,
+            records: self.count(Event::Record),
             absent,
             failed,
             not_attempted,

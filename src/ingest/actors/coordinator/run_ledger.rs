@@ -282,6 +282,7 @@ impl<I: Id> RunLedger<I> {
     pub(super) fn count_committed(&mut self, committed: Committed<I>) {
         let recorder = &self.control.recorder;
         recorder.record(Event::Stored, committed.stored as u64);
+        recorder.record(Event::Record, committed.records);
         recorder.record(Event::Absent, committed.absent as u64);
         recorder.record(Event::Failed, committed.failed.len() as u64);
         recorder.record(Event::NotAttempted, committed.not_attempted as u64);

@@ -20,6 +20,7 @@ use crate::ingest::{
         failure::{Failure, FailureKind},
         panics::panic_message,
     },
+    response::Response,
     sink::Settled,
     source::Source,
 };
@@ -45,6 +46,8 @@ pub(crate) struct RowOrigin {
     pub(super) number: u64,
     /// How many attempts it took.
     pub(super) attempts: u32,
+    /// How many records it has, if it has any.
+    pub(super) records: u64,
 }
 
 /// A batch that can be written.
@@ -154,16 +157,24 @@ impl<S: Source> Decoder<S> {
             attempts,
             permit,
         } = answered;
-        let origin = RowOrigin { number, attempts };
+        let mut origin = RowOrigin {
+            number,
+            attempts,
+            records: 0,
+        };
         let failed = |kind, message| Outcome::Failed(Failure::new(kind, message, attempts));
         let outcome = match answer {
             Answer::Absent => Outcome::Absent,
             Answer::Failed { kind, message, .. } => failed(kind, message),
             Answer::Body(..) if control.stop.is_aborted() => return Decoded::Dropped,
             // The embedder's code also makes the text of a `DecodeError`, so that may panic, too.
-            Answer::Body(body, _) => match catch_unwind(AssertUnwindSafe(|| {
-                let decoded = self.source.decode(&id, &body);
-                decoded.map_err(|error| error.to_string())
+            Answer::Body(body) => match catch_unwind(AssertUnwindSafe(|| {
+                let response = Response::new(body.status, &body.headers, &body.bytes);
+                let decoded = self.source.decode_response(&id, &response);
+                let record = decoded.map_err(|error| error.to_string())?;
+                let records = record.as_ref().map(|record| self.source.records_in(record));
+                origin.records = records.unwrap_or_default();
+                Ok::<_, String>(record)
             })) {
                 Ok(Ok(Some(record))) => Outcome::Stored(record),
                 Ok(Ok(None)) => Outcome::Absent,
@@ -219,8 +230,8 @@ fn take_permits<I>(batch: &mut [Save<I>]) -> BatchPermit {
     let mut permit = BatchPermit::default();
     for Save { row, .. } in batch {
         permit.add_row(mem::take(&mut row.answered.permit));
-        if let Answer::Body(_, bytes) = &mut row.answered.answer {
-            permit.add_bytes(mem::take(bytes));
+        if let Answer::Body(body) = &mut row.answered.answer {
+            permit.add_bytes(mem::take(&mut body.room));
         }
     }
     permit
@@ -239,6 +250,7 @@ mod tests {
     use crate::ingest::{
         backlog::{BytesPermit, RowPermit},
         messages::Start,
+        outcome::answer::ReceivedBody,
         source::DecodeError,
     };
 
@@ -271,7 +283,12 @@ mod tests {
                 number: id,
                 answered: AnsweredId {
                     id,
-                    answer: Answer::Body(Bytes::new(), BytesPermit::default()),
+                    answer: Answer::Body(ReceivedBody {
+                        status: 200,
+                        headers: Box::default(),
+                        bytes: Bytes::new(),
+                        room: BytesPermit::default(),
+                    }),
                     attempts: 1,
                     received_at: SystemTime::now(),
                     permit: RowPermit::default(),

@@ -22,7 +22,6 @@ use crate::ingest::{
     backlog::{BATCH_BYTES, BatchPermit},
     handle::control::RunControl,
     messages::{Committed, Flush, RunId, Save, StorageGone},
-    outcome::answer::Answer,
     sink::Sink,
     source::Source,
     stats::event::BatchTrigger,
@@ -272,10 +271,7 @@ where
 }
 
 fn body_bytes<I>(save: &Save<I>) -> usize {
-    match &save.row.answered.answer {
-        Answer::Body(body, _) => body.len(),
-        Answer::Absent | Answer::Failed { .. } => 0,
-    }
+    save.row.answered.answer.len()
 }
 
 impl<S, K> Drop for Storage<S, K>

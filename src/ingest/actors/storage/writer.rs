@@ -197,7 +197,10 @@ impl<K: Sink> Writer<K> {
 impl<I> Committed<I> {
     fn count<R>(&mut self, row: Settled<I, R>, origin: RowOrigin) {
         match row.outcome {
-            Outcome::Stored(_) => self.stored += 1,
+            Outcome::Stored(_) => {
+                self.stored += 1;
+                self.records += origin.records;
+            }
             Outcome::Absent => self.absent += 1,
             Outcome::Failed(failure) => return self.failed.push((row.id, failure)),
         }

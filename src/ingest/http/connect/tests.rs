@@ -19,6 +19,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::ingest::request::Request;
 
 /// An address whose server swallows every attempt to connect: its queue is full.
 struct DeadAddress {
@@ -191,7 +192,7 @@ fn tls_server(connect_answer: Option<&'static str>) -> TlsServer {
 }
 
 fn target(url: &str) -> Target {
-    Target::new(url.to_owned(), &[]).expect("a URL")
+    Target::new(Request::get(url)).expect("a URL")
 }
 
 #[actix_rt::test]

@@ -8,9 +8,10 @@ use tokio::{
 };
 
 use super::*;
+use crate::ingest::request::Request;
 
 fn target() -> Target {
-    Target::new("http://host/path?query".to_owned(), &[]).expect("a URL")
+    Target::new(Request::get("http://host/path?query")).expect("a URL")
 }
 
 /// A connection, and the server's end of it.
@@ -34,7 +35,7 @@ async fn read_request(server: &mut DuplexStream) -> String {
 /// Makes a request. Returns the status and the body, or the error.
 async fn get(connection: &mut HttpConnection) -> String {
     let answer = async {
-        let status = connection.get(&target()).await?;
+        let status = connection.send(&target()).await?;
         let mut text = status.as_u16().to_string();
         while let Some(part) = connection.next_part().await? {
             text.push(' ');
