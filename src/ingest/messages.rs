@@ -59,7 +59,10 @@ use tokio_util::sync::DropGuard;
 use crate::ingest::{
     actors::coordinator::id_stream::IdStream,
     backlog::RowPermit,
-    handle::control::RunControl,
+    handle::{
+        control::RunControl,
+        outcomes::{OutcomeSender, Outcomes, outcomes},
+    },
     limits::breaker::StreakLength,
     outcome::{
         answer::{AnsweredId, NotAnswered},
@@ -98,6 +101,8 @@ pub struct Start<I: Send + 'static> {
     pub(crate) run: RunId,
     pub(crate) ids: IdStream<I>,
     pub(crate) control: Arc<RunControl>,
+    /// Sends what became of each id, if the host wants to know.
+    pub(crate) outcomes: Option<OutcomeSender<I>>,
     /// When this is dropped, the run's handles learn that the run has ended, even if no actor reads this message.
     pub(crate) ended: DropGuard,
 }
@@ -118,9 +123,17 @@ impl<I: Send + 'static> Start<I> {
         Self {
             run: RunId::next(),
             ids: IdStream::new(ids),
+            outcomes: None,
             ended: control.end_guard(),
             control,
         }
+    }
+
+    /// Also returns what becomes of each id. See [`Pipeline::run_with_outcomes`](crate::Pipeline::run_with_outcomes).
+    pub fn with_outcomes(mut self) -> (Self, Outcomes<I>) {
+        let (sender, outcomes) = outcomes();
+        self.outcomes = Some(sender);
+        (self, outcomes)
     }
 
     /// Identifies the run that this message starts.
@@ -239,17 +252,32 @@ pub(crate) struct StorageGone;
 #[rtype(result = "()")]
 pub(crate) struct Committed<I> {
     pub(crate) run: RunId,
-    pub(crate) stored: usize,
-    pub(crate) absent: usize,
-    pub(crate) failed: Vec<(I, Failure)>,
+    /// Rows that are stored or absent.
+    pub(crate) served: Vec<ServedRow>,
+    pub(crate) failed: Vec<FailedRow<I>>,
     /// Bodies that the source could not decode, as failures. They are not committed: the coordinator decides what becomes of them.
     pub(crate) undecodable: Vec<NumberedRow<I>>,
     /// Ids without an outcome: their bodies were not decoded before the run was aborted, or even their failure could not be committed.
     pub(crate) not_attempted: usize,
-    /// The number of the last row that is stored or absent.
-    pub(crate) last_served: Option<u64>,
     /// Why nothing more can be committed. Storage has dropped all other rows of the run.
     pub(crate) lost: Option<String>,
+}
+
+/// A row that is committed as stored or absent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ServedRow {
+    /// The number of the answer in its run.
+    pub(crate) number: u64,
+    pub(crate) is_stored: bool,
+}
+
+/// A row that is committed as failed.
+#[derive(Debug)]
+pub(crate) struct FailedRow<I> {
+    /// The number of the answer in its run.
+    pub(crate) number: u64,
+    pub(crate) id: I,
+    pub(crate) failure: Failure,
 }
 
 impl<I> Committed<I> {
@@ -257,18 +285,16 @@ impl<I> Committed<I> {
     pub(crate) fn nothing(run: RunId) -> Self {
         Self {
             run,
-            stored: 0,
-            absent: 0,
+            served: Vec::new(),
             failed: Vec::new(),
             undecodable: Vec::new(),
             not_attempted: 0,
-            last_served: None,
             lost: None,
         }
     }
 
     /// How many rows this reports.
     pub(crate) fn rows(&self) -> usize {
-        self.stored + self.absent + self.failed.len() + self.undecodable.len() + self.not_attempted
+        self.served.len() + self.failed.len() + self.undecodable.len() + self.not_attempted
     }
 }

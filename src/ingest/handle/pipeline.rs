@@ -12,7 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ingest::{
     actors::coordinator::Coordinator,
-    handle::run::{Run, RunWatch},
+    handle::{
+        outcomes::Outcomes,
+        run::{Run, RunWatch},
+    },
     messages::{HandlesDropped, Pause, PipelineStopped, Resume, Shutdown, Start, StartRun},
     outcome::shutdown_report::ShutdownReport,
     source::Id,
@@ -51,13 +54,40 @@ impl<I: Id> Pipeline<I> {
 
     /// Starts a run of a stream of ids. The stream is polled only when a fetcher has room for another id.
     pub fn run_stream(&self, ids: impl Stream<Item = I> + Send + 'static) -> Run<I> {
+        self.start(Start::stream(ids))
+    }
+
+    fn start(&self, start: Start<I>) -> Run<I> {
         let coordinator = &self.inner.coordinator;
-        let start = Start::stream(ids);
         let cancel = coordinator.clone().recipient();
         let watch = RunWatch::new(start.run(), start.control.clone(), cancel);
         let (report, reported) = oneshot::channel();
         coordinator.do_send(StartRun { start, report });
         Run::new(reported, watch, self.inner.clone())
+    }
+
+    /// Starts a run of a stream of ids, and reports what becomes of each id. See [`Outcomes`].
+    ///
+    /// ```no_run
+    /// # async fn example(pipeline: hn_ingest::Pipeline<i64>) -> Result<(), hn_ingest::PipelineStopped> {
+    /// use hn_ingest::IdOutcome;
+    ///
+    /// let ids = futures_util::stream::iter([8863, 121003]);
+    /// let (run, mut outcomes) = pipeline.run_with_outcomes(ids);
+    /// while let Some(batch) = outcomes.next_batch().await {
+    ///     for ended in batch.iter().filter(|ended| ended.outcome != IdOutcome::Stored) {
+    ///         println!("{}: {:?}", ended.id, ended.outcome);
+    ///     }
+    /// }
+    /// println!("{} stored", run.await?.totals.stored);
+    /// # Ok(()) }
+    /// ```
+    pub fn run_with_outcomes(
+        &self,
+        ids: impl Stream<Item = I> + Send + 'static,
+    ) -> (Run<I>, Outcomes<I>) {
+        let (start, outcomes) = Start::stream(ids).with_outcomes();
+        (self.start(start), outcomes)
     }
 
     /// Pauses the pipeline: no ids are handed out until [`Pipeline::resume`]. Fetchers finish the ids that they hold, retries included,

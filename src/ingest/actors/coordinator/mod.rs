@@ -6,6 +6,7 @@
 
 mod run_ledger;
 mod kept_failures;
+mod outcome_log;
 mod slots;
 pub(crate) mod id_stream;
 mod commands;
@@ -18,6 +19,7 @@ mod tests;
 
 use std::{
     collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -97,6 +99,8 @@ pub struct Coordinator<I: Id> {
     outage: OutageWatch,
     /// Waits for changes of the run's circuit breaker.
     breaker_watch: Option<SpawnHandle>,
+    /// Waits until the host has read what became of ids.
+    reader_wait: Option<SpawnHandle>,
     /// The pipeline's metrics. Each run's recorder gets them, too.
     meters: Arc<Meters>,
     /// Dropped with this actor, which stops the pipeline's own arbiter, if it has one.
@@ -140,6 +144,7 @@ impl<I: Id> Coordinator<I> {
             drain: None,
             outage: OutageWatch::default(),
             breaker_watch: None,
+            reader_wait: None,
             meters: Arc::new(parts.meters),
             _arbiter: parts.arbiter,
         }
@@ -200,11 +205,28 @@ impl<I: Id> Coordinator<I> {
 
     /// Whether an id may be handed out now if a fetcher is idle.
     fn may_hand_out(&mut self, ctx: &mut Context<Self>) -> bool {
-        let is_refused = |run: &RunLedger<I>| run.kept.is_refused_too_often();
-        if self.is_paused || self.run.as_ref().is_none_or(is_refused) {
+        let Some(run) = &mut self.run else {
+            return false;
+        };
+        if !run.outcomes.send() {
+            self.await_reader(ctx);
+            return false;
+        }
+        if self.is_paused || run.kept.is_refused_too_often() {
             return false;
         }
         !self.is_probing() || self.may_probe(ctx)
+    }
+
+    /// Goes on when the host has read what became of the last ids.
+    fn await_reader(&mut self, ctx: &mut Context<Self>) {
+        if let Some(run) = self.run.as_ref().filter(|_| self.reader_wait.is_none()) {
+            let has_room = wrap_future::<_, Self>(run.outcomes.has_room());
+            self.reader_wait = Some(ctx.spawn(has_room.map(|(), act, ctx| {
+                act.reader_wait = None;
+                act.proceed(ctx);
+            })));
+        }
     }
 
     /// Gives an id to an idle fetcher.
@@ -227,23 +249,31 @@ impl<I: Id> Coordinator<I> {
     /// An id ended with a panic. Its failure waits in the ledger until the backlog has room for it.
     fn save_panicked(&mut self, id: I, message: String, attempts: u32) {
         if let Some(run) = &mut self.run {
-            run.kept.queue_decided(AnsweredId {
+            let copy = catch_unwind(AssertUnwindSafe(|| id.clone())).ok();
+            let failure = AnsweredId {
                 id,
                 answer: Answer::panicked(message),
                 attempts,
                 received_at: SystemTime::now(),
                 permit: RowPermit::default(),
-            });
+            };
+            let row = run.number(failure, copy);
+            run.kept.queue_decided(row);
         }
     }
 
     /// Passes an answer to Storage, or keeps it because the API may be at fault.
-    fn settle(&mut self, result: Result<AnsweredId<I>, NotAnswered>, streak: StreakLength) {
+    fn settle(
+        &mut self,
+        result: Result<AnsweredId<I>, NotAnswered>,
+        copy: Option<I>,
+        streak: StreakLength,
+    ) {
         let Some(run) = &mut self.run else { return };
         let row = match result {
-            Ok(answered) => run.number(answered),
+            Ok(answered) => run.number(answered, copy),
             Err(why) => {
-                run.count_not_attempted(1);
+                run.count_unanswered(copy);
                 if let NotAnswered::AskedToWait(asked) = why {
                     run.give_up(GaveUp::ApiAsksToWait { wait: asked.rest });
                 }
@@ -294,6 +324,7 @@ impl<I: Id> Coordinator<I> {
             if !self.is_done() {
                 return;
             }
+            Self::cancel_timer(&mut self.reader_wait, ctx);
             if let Some(run) = self.run.take() {
                 let totals = run.finish();
                 if let Some(drain) = &mut self.drain {
@@ -357,8 +388,8 @@ impl<I: Id> Handler<Fetched<I>> for Coordinator<I> {
             result,
             streak,
         } = fetched;
-        self.slots.release(slot);
-        self.settle(result, streak);
+        let copy = self.slots.release(slot);
+        self.settle(result, copy, streak);
         self.proceed(ctx);
     }
 }

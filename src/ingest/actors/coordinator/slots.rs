@@ -79,21 +79,19 @@ impl<I: Id> Slots<I> {
         Ok(())
     }
 
-    /// The fetcher is done with its id.
-    pub(super) fn release(&mut self, slot: usize) {
-        if self.slots[slot].works_on.take().is_some() {
-            self.idle.push(slot);
-        }
-    }
-
-    /// Replaces a dead fetcher. Returns the id that the dead one worked on.
-    pub(super) fn replace(&mut self, slot: usize, fetcher: Recipient<Fetch<I>>) -> Option<I> {
-        self.slots[slot].fetcher = fetcher;
+    /// The fetcher is done with its id, of which the copy is returned.
+    pub(super) fn release(&mut self, slot: usize) -> Option<I> {
         let worked_on = self.slots[slot].works_on.take();
         if worked_on.is_some() {
             self.idle.push(slot);
         }
         worked_on
+    }
+
+    /// Replaces a dead fetcher. Returns the id that the dead one worked on.
+    pub(super) fn replace(&mut self, slot: usize, fetcher: Recipient<Fetch<I>>) -> Option<I> {
+        self.slots[slot].fetcher = fetcher;
+        self.release(slot)
     }
 }
 
@@ -138,10 +136,9 @@ mod tests {
             assert!(slots.has_idle());
             give(&mut slots, 2);
             assert_eq!((slots.busy(), slots.has_idle()), (2, false));
-            slots.release(0);
+            assert!(slots.release(0).is_some());
             assert_eq!((slots.busy(), slots.has_idle()), (1, true));
-            slots.release(0);
-            assert_eq!(slots.busy(), 1, "a second time changes nothing");
+            assert_eq!((slots.release(0), slots.busy()), (None, 1));
         });
     }
 
