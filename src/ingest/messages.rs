@@ -26,6 +26,7 @@
 //! | [`Cancel`] | host → Coordinator | the run drains and reports |
 //! | [`GetProgress`] | host → Coordinator | the run's counters are the response |
 //! | [`Pause`], [`Resume`] | host → Coordinator | no id is handed out in between |
+//! | [`SetRate`], [`SetWorkers`] | host → Coordinator | the limit counts from now on |
 //! | [`Shutdown`] | host → Coordinator | all runs drain, all actors stop; a report is the response |
 //! | `HandlesDropped` | last `Pipeline` handle → Coordinator | all actors stop |
 //! | `Fetch` | Coordinator → Fetcher | one `Fetched`, or `FetcherGone` |
@@ -171,6 +172,16 @@ pub struct Pause;
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "()")]
 pub struct Resume;
+
+/// Changes [`Config::rate`](crate::Config::rate). See [`Pipeline::set_rate`](crate::Pipeline::set_rate).
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub struct SetRate(pub u32);
+
+/// Changes [`Config::workers`](crate::Config::workers). See [`Pipeline::set_workers`](crate::Pipeline::set_workers).
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub struct SetWorkers(pub usize);
 
 /// Cancels all runs, drains them within a time, and stops the actors. See [`Pipeline::shutdown`](crate::Pipeline::shutdown).
 #[derive(Message, Clone, Copy, Debug)]

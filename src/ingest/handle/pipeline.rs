@@ -16,7 +16,10 @@ use crate::ingest::{
         outcomes::Outcomes,
         run::{Run, RunWatch},
     },
-    messages::{HandlesDropped, Pause, PipelineStopped, Resume, Shutdown, Start, StartRun},
+    messages::{
+        HandlesDropped, Pause, PipelineStopped, Resume, SetRate, SetWorkers, Shutdown, Start,
+        StartRun,
+    },
     outcome::shutdown_report::ShutdownReport,
     source::Id,
 };
@@ -99,6 +102,18 @@ impl<I: Id> Pipeline<I> {
     /// Ends a pause.
     pub fn resume(&self) {
         self.inner.coordinator.do_send(Resume);
+    }
+
+    /// Changes [`Config::rate`](crate::Config::rate): requests per second; 0 is no limit, and the most is a million. It counts for all
+    /// pipelines that share the client, and at once, also for requests that wait.
+    pub fn set_rate(&self, rate: u32) {
+        self.inner.coordinator.do_send(SetRate(rate));
+    }
+
+    /// Changes [`Config::workers`](crate::Config::workers): how many requests may be in flight, from 1 to 4096. (A number beyond that
+    /// counts as the nearest one.) If it becomes lower, requests in flight are finished.
+    pub fn set_workers(&self, workers: usize) {
+        self.inner.coordinator.do_send(SetWorkers(workers));
     }
 
     /// Cancels all runs, drains them, stops the actors, and reports how the runs ended.

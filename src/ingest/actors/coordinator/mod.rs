@@ -67,8 +67,10 @@ pub(crate) type StartFetcher<I> =
 pub struct Coordinator<I: Id> {
     /// Starts the fetchers, and later replaces dead ones.
     start_fetcher: StartFetcher<I>,
-    /// How many fetchers there are.
+    /// How many fetchers there are when the actor starts.
     workers: usize,
+    /// Changes limits of the client.
+    client_limits: ClientLimits,
     /// Which id each fetcher works on.
     slots: Slots<I>,
     /// How many ids are read ahead for each fetcher while all are busy. They wait in one queue, so that none waits behind a slow id
@@ -107,6 +109,14 @@ pub struct Coordinator<I: Id> {
     _arbiter: PipelineArbiter,
 }
 
+/// Changes limits of the client, which the coordinator does not know.
+pub(crate) struct ClientLimits {
+    /// Changes the rate, in requests per second; 0 is no limit.
+    pub(crate) set_rate: Box<dyn Fn(u32)>,
+    /// Changes the number of fetchers from the first number to the second.
+    pub(crate) change_workers: Box<dyn Fn(usize, usize)>,
+}
+
 /// Storage, as the coordinator sends messages to it.
 pub(crate) struct StorageRecipients<I: Id> {
     pub(crate) save: Recipient<Save<I>>,
@@ -116,6 +126,7 @@ pub(crate) struct StorageRecipients<I: Id> {
 /// What the builder gives to a coordinator, besides the settings.
 pub(crate) struct Parts<I: Id> {
     pub(crate) start_fetcher: StartFetcher<I>,
+    pub(crate) client_limits: ClientLimits,
     pub(crate) storage: StorageRecipients<I>,
     pub(crate) backlog: Backlog,
     pub(crate) cool_down: SharedCoolDown,
@@ -126,9 +137,12 @@ pub(crate) struct Parts<I: Id> {
 impl<I: Id> Coordinator<I> {
     pub(crate) fn new(config: &Config, parts: Parts<I>) -> Self {
         parts.meters.set_in_flight_limit(config.workers);
+        parts.meters.set_workers(config.workers);
+        parts.meters.set_rate_limit(config.rate);
         Self {
             start_fetcher: parts.start_fetcher,
             workers: config.workers,
+            client_limits: parts.client_limits,
             slots: Slots::new(),
             mailbox: config.mailbox,
             drain_time: config.drain,
@@ -188,7 +202,7 @@ impl<I: Id> Coordinator<I> {
             let next = if self.slots.has_idle() {
                 run.next()
             } else {
-                run.read_ahead(self.mailbox * self.slots.len())
+                run.read_ahead(self.mailbox * self.slots.limit())
             };
             match next {
                 Next::Give(id) => self.give(id),
@@ -352,6 +366,15 @@ impl<I: Id> Coordinator<I> {
         run.is_some_and(|run| run.in_storage() == 0 && !run.kept.has_failures())
     }
 
+    /// Lets `workers` fetchers work at once, and starts those that are missing.
+    fn allow_workers(&mut self, workers: usize, ctx: &mut Context<Self>) {
+        let address = ctx.address();
+        for slot in self.slots.len()..workers {
+            self.slots.add((self.start_fetcher)(slot, &address));
+        }
+        self.slots.set_limit(workers);
+    }
+
     fn cancel_timer(timer: &mut Option<SpawnHandle>, ctx: &mut Context<Self>) {
         if let Some(timer) = timer.take() {
             ctx.cancel_future(timer);
@@ -372,10 +395,7 @@ impl<I: Id> Actor for Coordinator<I> {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let address = ctx.address();
-        for slot in 0..self.workers {
-            self.slots.add((self.start_fetcher)(slot, &address));
-        }
+        self.allow_workers(self.workers, ctx);
     }
 }
 

@@ -196,6 +196,10 @@ impl TestPipeline {
             .start();
             let parts = Parts {
                 start_fetcher,
+                client_limits: ClientLimits {
+                    set_rate: Box::new(|_| {}),
+                    change_workers: Box::new(|_, _| {}),
+                },
                 storage: StorageRecipients {
                     save: storage.clone().recipient(),
                     flush: storage.recipient(),
