@@ -57,9 +57,9 @@ pub mod mock_api;
 pub mod test_util;
 
 pub use ingest::{
-    Builder, Client, Config, DecodeError, Failure, FailureKind, GaveUp, HttpProxy, Id, Outcome,
-    Pipeline, PipelineStopped, Progress, RefreshError, Report, Request, Response, Run, RunWatch,
-    Settled, ShutdownReport, Sink, Source, StartError,
+    Builder, Client, Config, DecodeError, Failure, FailureKind, GaveUp, HttpProxy, Id, IdOutcome,
+    IdResult, Outcome, Outcomes, Pipeline, PipelineStopped, Progress, RefreshError, Report,
+    Request, Response, Run, RunWatch, Settled, ShutdownReport, Sink, Source, StartError,
 };
 
 /// The README's examples are compiled too.

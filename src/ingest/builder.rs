@@ -11,7 +11,7 @@ use crate::{
     ingest::{
         actors::{
             arbiter::{BuildError, PipelineArbiter},
-            coordinator::{Coordinator, Parts, StorageRecipients},
+            coordinator::{ClientLimits, Coordinator, Parts, StorageRecipients},
             fetcher::{Fetcher, FetcherResources},
             storage::{Storage, decoder::Decoder, writer::Writer},
         },
@@ -286,6 +286,11 @@ where
         let decoder = Decoder::new(source.clone());
         let backlog = Backlog::new(config.batch);
         let cool_down = client.cool_down();
+        let (for_rate, for_workers) = (client.clone(), client.clone());
+        let client_limits = ClientLimits {
+            set_rate: Box::new(move |rate| for_rate.set_rate(rate)),
+            change_workers: Box::new(move |from, to| for_workers.change_workers(from, to)),
+        };
         let shared = Rc::new(FetcherResources {
             refresher: Refresher::new(source.clone(), config.timeout),
             source,
@@ -314,6 +319,7 @@ where
             .start();
             let parts = Parts {
                 start_fetcher,
+                client_limits,
                 storage: StorageRecipients {
                     save: storage.clone().recipient(),
                     flush: storage.recipient(),

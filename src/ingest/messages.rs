@@ -26,6 +26,7 @@
 //! | [`Cancel`] | host → Coordinator | the run drains and reports |
 //! | [`GetProgress`] | host → Coordinator | the run's counters are the response |
 //! | [`Pause`], [`Resume`] | host → Coordinator | no id is handed out in between |
+//! | [`SetRate`], [`SetWorkers`] | host → Coordinator | the limit counts from now on |
 //! | [`Shutdown`] | host → Coordinator | all runs drain, all actors stop; a report is the response |
 //! | `HandlesDropped` | last `Pipeline` handle → Coordinator | all actors stop |
 //! | `Fetch` | Coordinator → Fetcher | one `Fetched`, or `FetcherGone` |
@@ -59,7 +60,10 @@ use tokio_util::sync::DropGuard;
 use crate::ingest::{
     actors::coordinator::id_stream::IdStream,
     backlog::RowPermit,
-    handle::control::RunControl,
+    handle::{
+        control::RunControl,
+        outcomes::{OutcomeSender, Outcomes, outcomes},
+    },
     limits::breaker::StreakLength,
     outcome::{
         answer::{AnsweredId, NotAnswered},
@@ -98,6 +102,8 @@ pub struct Start<I: Send + 'static> {
     pub(crate) run: RunId,
     pub(crate) ids: IdStream<I>,
     pub(crate) control: Arc<RunControl>,
+    /// Sends what became of each id, if the host wants to know.
+    pub(crate) outcomes: Option<OutcomeSender<I>>,
     /// When this is dropped, the run's handles learn that the run has ended, even if no actor reads this message.
     pub(crate) ended: DropGuard,
 }
@@ -118,9 +124,17 @@ impl<I: Send + 'static> Start<I> {
         Self {
             run: RunId::next(),
             ids: IdStream::new(ids),
+            outcomes: None,
             ended: control.end_guard(),
             control,
         }
+    }
+
+    /// Also returns what becomes of each id. See [`Pipeline::run_with_outcomes`](crate::Pipeline::run_with_outcomes).
+    pub fn with_outcomes(mut self) -> (Self, Outcomes<I>) {
+        let (sender, outcomes) = outcomes();
+        self.outcomes = Some(sender);
+        (self, outcomes)
     }
 
     /// Identifies the run that this message starts.
@@ -158,6 +172,16 @@ pub struct Pause;
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "()")]
 pub struct Resume;
+
+/// Changes [`Config::rate`](crate::Config::rate). See [`Pipeline::set_rate`](crate::Pipeline::set_rate).
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub struct SetRate(pub u32);
+
+/// Changes [`Config::workers`](crate::Config::workers). See [`Pipeline::set_workers`](crate::Pipeline::set_workers).
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub struct SetWorkers(pub usize);
 
 /// Cancels all runs, drains them within a time, and stops the actors. See [`Pipeline::shutdown`](crate::Pipeline::shutdown).
 #[derive(Message, Clone, Copy, Debug)]
@@ -239,19 +263,34 @@ pub(crate) struct StorageGone;
 #[rtype(result = "()")]
 pub(crate) struct Committed<I> {
     pub(crate) run: RunId,
-    pub(crate) stored: usize,
-    /// How many records the stored ids have.
+    /// Rows that are stored or absent.
+    pub(crate) served: Vec<ServedRow>,
+    /// How many records the stored rows have.
     pub(crate) records: u64,
-    pub(crate) absent: usize,
-    pub(crate) failed: Vec<(I, Failure)>,
+    pub(crate) failed: Vec<FailedRow<I>>,
     /// Bodies that the source could not decode, as failures. They are not committed: the coordinator decides what becomes of them.
     pub(crate) undecodable: Vec<NumberedRow<I>>,
     /// Ids without an outcome: their bodies were not decoded before the run was aborted, or even their failure could not be committed.
     pub(crate) not_attempted: usize,
-    /// The number of the last row that is stored or absent.
-    pub(crate) last_served: Option<u64>,
     /// Why nothing more can be committed. Storage has dropped all other rows of the run.
     pub(crate) lost: Option<String>,
+}
+
+/// A row that is committed as stored or absent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ServedRow {
+    /// The number of the answer in its run.
+    pub(crate) number: u64,
+    pub(crate) is_stored: bool,
+}
+
+/// A row that is committed as failed.
+#[derive(Debug)]
+pub(crate) struct FailedRow<I> {
+    /// The number of the answer in its run.
+    pub(crate) number: u64,
+    pub(crate) id: I,
+    pub(crate) failure: Failure,
 }
 
 impl<I> Committed<I> {
@@ -259,19 +298,17 @@ impl<I> Committed<I> {
     pub(crate) fn nothing(run: RunId) -> Self {
         Self {
             run,
-            stored: 0,
+            served: Vec::new(),
             records: 0,
-            absent: 0,
             failed: Vec::new(),
             undecodable: Vec::new(),
             not_attempted: 0,
-            last_served: None,
             lost: None,
         }
     }
 
     /// How many rows this reports.
     pub(crate) fn rows(&self) -> usize {
-        self.stored + self.absent + self.failed.len() + self.undecodable.len() + self.not_attempted
+        self.served.len() + self.failed.len() + self.undecodable.len() + self.not_attempted
     }
 }

@@ -37,6 +37,7 @@ pub use self::{
     builder::{Builder, StartError},
     config::{Config, HttpProxy},
     handle::{
+        outcomes::Outcomes,
         pipeline::Pipeline,
         run::{Run, RunWatch},
     },
@@ -45,6 +46,7 @@ pub use self::{
     outcome::{
         answer::Outcome,
         failure::{Failure, FailureKind, UnknownKind},
+        id_outcome::{IdOutcome, IdResult},
         progress::{Latency, Progress},
         report::{FAILURES_LISTED, FailedId, GaveUp, Report},
         shutdown_report::ShutdownReport,

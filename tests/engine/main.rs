@@ -22,6 +22,8 @@ mod panicking_ids;
 
 mod cancel_and_shutdown;
 mod handle;
+mod outcomes;
+mod changes_at_run_time;
 mod concurrency_bounds;
 mod slow_decoding;
 mod properties;

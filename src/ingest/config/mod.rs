@@ -6,6 +6,9 @@ mod settings;
 mod proxy;
 mod secret;
 
+#[cfg(feature = "cli")]
+pub(crate) use self::setting::{number, put};
+pub(crate) use self::settings::{RATE_MAX, WORKERS_MAX};
 pub use self::{
     proxy::HttpProxy,
     setting::{BadSetting, Heading, Setting},
@@ -13,8 +16,3 @@ pub use self::{
     values::Config,
 };
 pub(crate) use self::{proxy::ProxyServer, secret::presentable};
-#[cfg(feature = "cli")]
-pub(crate) use self::{
-    setting::{number, put},
-    settings::WORKERS_MAX,
-};

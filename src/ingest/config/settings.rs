@@ -56,7 +56,9 @@ const ATTEMPTS: RangeInclusive<u32> = 1..=100;
 const WAIT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
 const OUTAGE_PATIENCE: RangeInclusive<Duration> =
     Duration::ZERO..=Duration::from_secs(30 * 24 * 3600);
-const RATE: RangeInclusive<u32> = 0..=1_000_000;
+/// The highest rate, in requests per second.
+pub(crate) const RATE_MAX: u32 = 1_000_000;
+const RATE: RangeInclusive<u32> = 0..=RATE_MAX;
 const MAX_REFUSALS: RangeInclusive<usize> = 0..=100_000;
 const BATCH: RangeInclusive<usize> = 1..=10_000;
 const MAX_BODY: RangeInclusive<u64> = 1..=1 << 30;

@@ -2,5 +2,6 @@
 
 pub(crate) mod pipeline;
 pub(crate) mod run;
+pub(crate) mod outcomes;
 pub(crate) mod control;
 pub(crate) mod stop;

@@ -12,8 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ingest::{
     actors::coordinator::Coordinator,
-    handle::run::{Run, RunWatch},
-    messages::{HandlesDropped, Pause, PipelineStopped, Resume, Shutdown, Start, StartRun},
+    handle::{
+        outcomes::Outcomes,
+        run::{Run, RunWatch},
+    },
+    messages::{
+        HandlesDropped, Pause, PipelineStopped, Resume, SetRate, SetWorkers, Shutdown, Start,
+        StartRun,
+    },
     outcome::shutdown_report::ShutdownReport,
     source::Id,
 };
@@ -51,13 +57,40 @@ impl<I: Id> Pipeline<I> {
 
     /// Starts a run of a stream of ids. The stream is polled only when a fetcher has room for another id.
     pub fn run_stream(&self, ids: impl Stream<Item = I> + Send + 'static) -> Run<I> {
+        self.start(Start::stream(ids))
+    }
+
+    fn start(&self, start: Start<I>) -> Run<I> {
         let coordinator = &self.inner.coordinator;
-        let start = Start::stream(ids);
         let cancel = coordinator.clone().recipient();
         let watch = RunWatch::new(start.run(), start.control.clone(), cancel);
         let (report, reported) = oneshot::channel();
         coordinator.do_send(StartRun { start, report });
         Run::new(reported, watch, self.inner.clone())
+    }
+
+    /// Starts a run of a stream of ids, and reports what becomes of each id. See [`Outcomes`].
+    ///
+    /// ```no_run
+    /// # async fn example(pipeline: hn_ingest::Pipeline<i64>) -> Result<(), hn_ingest::PipelineStopped> {
+    /// use hn_ingest::IdOutcome;
+    ///
+    /// let ids = futures_util::stream::iter([8863, 121003]);
+    /// let (run, mut outcomes) = pipeline.run_with_outcomes(ids);
+    /// while let Some(batch) = outcomes.next_batch().await {
+    ///     for ended in batch.iter().filter(|ended| ended.outcome != IdOutcome::Stored) {
+    ///         println!("{}: {:?}", ended.id, ended.outcome);
+    ///     }
+    /// }
+    /// println!("{} stored", run.await?.totals.stored);
+    /// # Ok(()) }
+    /// ```
+    pub fn run_with_outcomes(
+        &self,
+        ids: impl Stream<Item = I> + Send + 'static,
+    ) -> (Run<I>, Outcomes<I>) {
+        let (start, outcomes) = Start::stream(ids).with_outcomes();
+        (self.start(start), outcomes)
     }
 
     /// Pauses the pipeline: no ids are handed out until [`Pipeline::resume`]. Fetchers finish the ids that they hold, retries included,
@@ -69,6 +102,18 @@ impl<I: Id> Pipeline<I> {
     /// Ends a pause.
     pub fn resume(&self) {
         self.inner.coordinator.do_send(Resume);
+    }
+
+    /// Changes [`Config::rate`](crate::Config::rate): requests per second; 0 is no limit, and the most is a million. It counts for all
+    /// pipelines that share the client, and at once, also for requests that wait.
+    pub fn set_rate(&self, rate: u32) {
+        self.inner.coordinator.do_send(SetRate(rate));
+    }
+
+    /// Changes [`Config::workers`](crate::Config::workers): how many requests may be in flight, from 1 to 4096. (A number beyond that
+    /// counts as the nearest one.) If it becomes lower, requests in flight are finished.
+    pub fn set_workers(&self, workers: usize) {
+        self.inner.coordinator.do_send(SetWorkers(workers));
     }
 
     /// Cancels all runs, drains them, stops the actors, and reports how the runs ended.

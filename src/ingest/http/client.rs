@@ -131,6 +131,17 @@ impl Client {
         }))
     }
 
+    /// Changes the rate of all requests of this client, in requests per second; 0 is no limit.
+    pub(crate) fn set_rate(&self, rate: u32) {
+        self.0.throttle.set_rate(rate);
+    }
+
+    /// Lets `to` instead of `from` fetchers have a request in flight.
+    pub(crate) fn change_workers(&self, from: usize, to: usize) {
+        self.0.connections.change_limit(from, to);
+        self.0.throttle.set_ceiling(to);
+    }
+
     /// The cool-down of all requests of this client.
     pub(crate) fn cool_down(&self) -> SharedCoolDown {
         self.0.throttle.cool_down()

@@ -77,6 +77,16 @@ impl ConnectionPool {
         }
     }
 
+    /// Changes how many connections may be in use from `from` to `to`. Connections that are in use stay so.
+    pub(super) fn change_limit(&self, from: usize, to: usize) {
+        if to > from {
+            self.in_use.add_permits(to - from);
+        } else {
+            // Permits in use cannot be taken away. They do no harm: fewer fetchers need them.
+            self.in_use.forget_permits(from - to);
+        }
+    }
+
     /// Waits until one more connection may be in use.
     pub(super) async fn acquire(&self) -> PoolSlot<'_> {
         // The semaphore is never closed, so acquiring cannot fail.

@@ -33,9 +33,20 @@ impl RateLimiter {
         }
     }
 
+    /// Changes the rate of the settings, in requests per second; 0 is no limit.
+    pub(crate) fn set_configured(&mut self, rate: u32, now: Instant) {
+        self.configured = (rate > 0).then_some(f64::from(rate));
+        self.forgive_debt(now);
+    }
+
     /// Sets or removes the learned rate.
     pub(crate) fn set_learned(&mut self, learned: Option<f64>, now: Instant) {
         self.learned = learned;
+        self.forgive_debt(now);
+    }
+
+    /// After a change of the rate.
+    fn forgive_debt(&mut self, now: Instant) {
         if let Some(rate) = self.rate() {
             // Tokens that were taken at a lower rate must not cause a long wait at a higher rate.
             self.full_at = self.full_at.min(now + burst_time(rate) + interval(rate));

@@ -99,6 +99,22 @@ impl Throttle {
         }
     }
 
+    /// Changes the rate, in requests per second; 0 is no limit. Requests that wait already keep to the new rate.
+    pub(crate) fn set_rate(&self, rate: u32) {
+        let mut state = self.state.borrow_mut();
+        state.rate.set_configured(rate, Instant::now());
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Changes the highest in-flight limit, if limits adapt.
+    pub(crate) fn set_ceiling(&self, ceiling: usize) {
+        if let Some(adaptive) = &mut self.state.borrow_mut().adaptive {
+            adaptive.set_ceiling(ceiling);
+        }
+        self.changed.notify_one();
+    }
+
     /// Waits until a request may start. A caller that stops waiting loses its place in the queue.
     ///
     /// # Errors
@@ -369,6 +385,31 @@ mod tests {
             .finish(&refusal);
         let waited = throttle.acquire(RequestKind::Regular, Duration::ZERO);
         assert!(waited.await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_rate_counts_at_once_even_for_requests_that_wait() {
+        let throttle = Throttle::new(1, None);
+        drop(take_permit(&throttle, RequestKind::Regular).await);
+        let began = Instant::now();
+        tokio::join!(
+            async {
+                for _ in 0..100 {
+                    drop(take_permit(&throttle, RequestKind::Regular).await);
+                }
+            },
+            async {
+                sleep(SECOND / 4).await;
+                throttle.set_rate(100);
+            }
+        );
+        let took = began.elapsed();
+        assert!(took < 2 * SECOND, "100 requests took {took:?}");
+        throttle.set_rate(0);
+        assert_eq!(
+            wait_for_permit(&throttle, RequestKind::Regular).await,
+            Duration::ZERO
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod failure;
+pub(crate) mod id_outcome;
 pub(crate) mod progress;
 pub(crate) mod report;
 pub(crate) mod shutdown_report;

@@ -8,8 +8,8 @@ use crate::ingest::stats::{
     event::{BatchTrigger, Event, REQUEST_ENDS, RequestEnd},
     metrics::{
         ATTEMPT_SECONDS, ATTEMPTS, BATCH_ROWS, BATCHES, BODY_BYTES, COMMIT_SECONDS, DECODE_SECONDS,
-        IN_FLIGHT, IN_FLIGHT_LIMIT, METRICS, Metric, QUEUE_DEPTH, REPLACED, REQUESTS, RETRIES,
-        RUNS, SETTLED, WAIT_SECONDS,
+        IN_FLIGHT, IN_FLIGHT_LIMIT, METRICS, Metric, QUEUE_DEPTH, RATE_LIMIT, REPLACED, REQUESTS,
+        RETRIES, RUNS, SETTLED, WAIT_SECONDS, WORKERS,
     },
 };
 
@@ -24,6 +24,8 @@ pub(crate) struct Meters {
     body_bytes: Counter,
     in_flight: Gauge,
     in_flight_limit: Gauge,
+    workers: Gauge,
+    rate_limit: Gauge,
     wait_seconds: Histogram,
     ids_at_fetchers: Gauge,
     rows_waiting: Gauge,
@@ -52,6 +54,8 @@ impl Meters {
             body_bytes: BODY_BYTES.counter(pipeline),
             in_flight: IN_FLIGHT.gauge(pipeline),
             in_flight_limit: IN_FLIGHT_LIMIT.gauge(pipeline),
+            workers: WORKERS.gauge(pipeline),
+            rate_limit: RATE_LIMIT.gauge(pipeline),
             wait_seconds: WAIT_SECONDS.histogram(pipeline),
             ids_at_fetchers,
             rows_waiting,
@@ -121,6 +125,14 @@ impl Meters {
         self.in_flight_limit.set(limit as f64);
     }
 
+    pub(crate) fn set_workers(&self, workers: usize) {
+        self.workers.set(workers as f64);
+    }
+
+    pub(crate) fn set_rate_limit(&self, rate: u32) {
+        self.rate_limit.set(f64::from(rate));
+    }
+
     pub(crate) fn set_ids_at_fetchers(&self, ids: usize) {
         self.ids_at_fetchers.set(ids as f64);
     }
@@ -138,6 +150,8 @@ impl Drop for Meters {
             &self.rows_waiting,
             &self.runs_waiting,
             &self.in_flight_limit,
+            &self.workers,
+            &self.rate_limit,
         ] {
             gauge.set(0.0);
         }

@@ -11,6 +11,8 @@
 //! | `ingest_body_bytes_total` | counter | | Bytes of bodies received whole |
 //! | `ingest_in_flight` | gauge | | Requests in flight |
 //! | `ingest_in_flight_limit` | gauge | | The most requests that may be in flight: the number of fetchers, or fewer with `adaptive` |
+//! | `ingest_workers` | gauge | | How many fetchers may work at once |
+//! | `ingest_rate_limit` | gauge | | Requests per second that the setting `rate` allows; 0 is no limit |
 //! | `ingest_wait_seconds` | histogram | | Waits for a permit of the throttle, if there was a wait |
 //! | `ingest_queue_depth` | gauge | `queue` = fetchers, storage, runs | Ids that fetchers hold, rows that wait for a batch, runs that wait for the one under way |
 //! | `ingest_batches_total` | counter | `trigger` = rows, bytes, linger, end | Batches written, by why they were written then |
@@ -117,6 +119,16 @@ pub(super) const IN_FLIGHT_LIMIT: Metric = metric(
     "ingest_in_flight_limit",
     "The most requests that may be in flight: the number of fetchers, or fewer with `adaptive`",
 );
+pub(super) const WORKERS: Metric = metric(
+    Kind::Gauge,
+    "ingest_workers",
+    "How many fetchers may work at once",
+);
+pub(super) const RATE_LIMIT: Metric = metric(
+    Kind::Gauge,
+    "ingest_rate_limit",
+    "Requests per second that the setting `rate` allows; 0 is no limit",
+);
 pub(super) const WAIT_SECONDS: Metric = metric(
     Kind::Histogram,
     "ingest_wait_seconds",
@@ -172,6 +184,8 @@ pub const METRICS: &[Metric] = &[
     BODY_BYTES,
     IN_FLIGHT,
     IN_FLIGHT_LIMIT,
+    WORKERS,
+    RATE_LIMIT,
     WAIT_SECONDS,
     QUEUE_DEPTH,
     BATCHES,

@@ -5,9 +5,10 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{Coordinator, drain::Drain, run_ledger::RunLedger};
 use crate::ingest::{
+    config::{RATE_MAX, WORKERS_MAX},
     messages::{
-        Cancel, GetProgress, HandlesDropped, Pause, PipelineStopped, Resume, Shutdown, Start,
-        StartRun,
+        Cancel, GetProgress, HandlesDropped, Pause, PipelineStopped, Resume, SetRate, SetWorkers,
+        Shutdown, Start, StartRun,
     },
     outcome::{progress::Progress, report::Report, shutdown_report::ShutdownReport},
     source::Id,
@@ -132,6 +133,29 @@ impl<I: Id> Handler<Resume> for Coordinator<I> {
             run.control.breaker().resume(Instant::now());
         }
         self.start_outage_timer(ctx);
+        self.proceed(ctx);
+    }
+}
+
+impl<I: Id> Handler<SetRate> for Coordinator<I> {
+    type Result = ();
+
+    fn handle(&mut self, SetRate(rate): SetRate, _: &mut Self::Context) {
+        let rate = rate.min(RATE_MAX);
+        (self.client_limits.set_rate)(rate);
+        self.meters.set_rate_limit(rate);
+    }
+}
+
+impl<I: Id> Handler<SetWorkers> for Coordinator<I> {
+    type Result = ();
+
+    fn handle(&mut self, SetWorkers(workers): SetWorkers, ctx: &mut Self::Context) {
+        let workers = workers.clamp(1, WORKERS_MAX);
+        (self.client_limits.change_workers)(self.slots.limit(), workers);
+        self.allow_workers(workers, ctx);
+        self.meters.set_workers(workers);
+        self.meters.set_in_flight_limit(workers);
         self.proceed(ctx);
     }
 }

@@ -12,10 +12,7 @@ use std::{collections::VecDeque, mem};
 
 use crate::ingest::{
     messages::NumberedRow,
-    outcome::{
-        answer::{Answer, AnsweredId},
-        failure::Failure,
-    },
+    outcome::{answer::Answer, failure::Failure},
 };
 
 /// When this many ids are kept for later, a further id that fails in an outage is settled as failed: memory stays bounded, and a long
@@ -35,7 +32,7 @@ pub(super) struct KeptFailures<I> {
     /// The run ends when so many ids are refused in a row; 0 is never.
     max_refusals: usize,
     /// Failures whose ids are at fault. They wait for room in the backlog.
-    decided: VecDeque<AnsweredId<I>>,
+    decided: VecDeque<NumberedRow<I>>,
     /// Ids that failed because the API was out. They are tried again: as probes, or after all other ids.
     deferred: VecDeque<I>,
 }
@@ -69,11 +66,15 @@ impl<I> KeptFailures<I> {
         self.is_streak_long
     }
 
-    /// The API is at fault for the failures without a usable answer. Their ids are tried again.
-    pub(super) fn blame_outage(&mut self) {
+    /// The API is at fault for the failures without a usable answer. Their ids are tried again. Returns the numbers of their answers.
+    pub(super) fn blame_outage(&mut self) -> Vec<u64> {
         self.is_streak_long = false;
-        let ids = self.out.drain(..).map(|row| row.answered.id);
-        self.deferred.extend(ids);
+        let mut numbers = Vec::with_capacity(self.out.len());
+        for row in self.out.drain(..) {
+            numbers.push(row.number);
+            self.deferred.push_back(row.answered.id);
+        }
+        numbers
     }
 
     /// The API is not out, so its failures without a usable answer count as refused.
@@ -88,7 +89,7 @@ impl<I> KeptFailures<I> {
     pub(super) fn keep_refused(&mut self, row: NumberedRow<I>) {
         let row = row.without_permit();
         if self.max_refusals == 0 {
-            return self.decided.push_back(row.answered);
+            return self.decided.push_back(row);
         }
         self.refused_in_a_row += 1;
         let place = self
@@ -101,14 +102,13 @@ impl<I> KeptFailures<I> {
     pub(super) fn served(&mut self, number: u64) {
         let before = self.refused.partition_point(|kept| kept.number < number);
         let at_fault = self.refused.drain(..before);
-        self.decided.extend(at_fault.map(|row| row.answered));
+        self.decided.extend(at_fault);
         self.refused_in_a_row = self.refused.len();
     }
 
     /// Refused ids need not wait for a later id any more: they are settled as failed.
     pub(super) fn settle_refused(&mut self) {
-        let refused = self.refused.drain(..).map(|row| row.answered);
-        self.decided.extend(refused);
+        self.decided.append(&mut self.refused);
     }
 
     /// Whether so many ids were refused in a row that the run ends, unless one that is not committed yet breaks the row.
@@ -148,7 +148,7 @@ impl<I> KeptFailures<I> {
     }
 
     /// Queues a failure that is passed to Storage as soon as the backlog has room for it.
-    pub(super) fn queue_decided(&mut self, failure: AnsweredId<I>) {
+    pub(super) fn queue_decided(&mut self, failure: NumberedRow<I>) {
         self.decided.push_back(failure);
     }
 
@@ -156,7 +156,7 @@ impl<I> KeptFailures<I> {
         !self.decided.is_empty()
     }
 
-    pub(super) fn take_decided(&mut self) -> Option<AnsweredId<I>> {
+    pub(super) fn take_decided(&mut self) -> Option<NumberedRow<I>> {
         self.decided.pop_front()
     }
 
@@ -185,7 +185,11 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::ingest::{backlog::RowPermit, limits::signal::Blame, outcome::failure::FailureKind};
+    use crate::ingest::{
+        backlog::RowPermit,
+        limits::signal::Blame,
+        outcome::{answer::AnsweredId, failure::FailureKind},
+    };
 
     /// A failure of the id with the same number.
     fn failure(number: u64) -> NumberedRow<u64> {
@@ -207,7 +211,7 @@ mod tests {
 
     fn decided(kept: &mut KeptFailures<u64>) -> Vec<u64> {
         std::iter::from_fn(|| kept.take_decided())
-            .map(|failure| failure.id)
+            .map(|failure| failure.answered.id)
             .collect()
     }
 

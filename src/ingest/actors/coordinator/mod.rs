@@ -6,6 +6,7 @@
 
 mod run_ledger;
 mod kept_failures;
+mod outcome_log;
 mod slots;
 pub(crate) mod id_stream;
 mod commands;
@@ -18,6 +19,7 @@ mod tests;
 
 use std::{
     collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -65,8 +67,10 @@ pub(crate) type StartFetcher<I> =
 pub struct Coordinator<I: Id> {
     /// Starts the fetchers, and later replaces dead ones.
     start_fetcher: StartFetcher<I>,
-    /// How many fetchers there are.
+    /// How many fetchers there are when the actor starts.
     workers: usize,
+    /// Changes limits of the client.
+    client_limits: ClientLimits,
     /// Which id each fetcher works on.
     slots: Slots<I>,
     /// How many ids are read ahead for each fetcher while all are busy. They wait in one queue, so that none waits behind a slow id
@@ -97,10 +101,20 @@ pub struct Coordinator<I: Id> {
     outage: OutageWatch,
     /// Waits for changes of the run's circuit breaker.
     breaker_watch: Option<SpawnHandle>,
+    /// Waits until the host has read what became of ids.
+    reader_wait: Option<SpawnHandle>,
     /// The pipeline's metrics. Each run's recorder gets them, too.
     meters: Arc<Meters>,
     /// Dropped with this actor, which stops the pipeline's own arbiter, if it has one.
     _arbiter: PipelineArbiter,
+}
+
+/// Changes limits of the client, which the coordinator does not know.
+pub(crate) struct ClientLimits {
+    /// Changes the rate, in requests per second; 0 is no limit.
+    pub(crate) set_rate: Box<dyn Fn(u32)>,
+    /// Changes the number of fetchers from the first number to the second.
+    pub(crate) change_workers: Box<dyn Fn(usize, usize)>,
 }
 
 /// Storage, as the coordinator sends messages to it.
@@ -112,6 +126,7 @@ pub(crate) struct StorageRecipients<I: Id> {
 /// What the builder gives to a coordinator, besides the settings.
 pub(crate) struct Parts<I: Id> {
     pub(crate) start_fetcher: StartFetcher<I>,
+    pub(crate) client_limits: ClientLimits,
     pub(crate) storage: StorageRecipients<I>,
     pub(crate) backlog: Backlog,
     pub(crate) cool_down: SharedCoolDown,
@@ -122,9 +137,12 @@ pub(crate) struct Parts<I: Id> {
 impl<I: Id> Coordinator<I> {
     pub(crate) fn new(config: &Config, parts: Parts<I>) -> Self {
         parts.meters.set_in_flight_limit(config.workers);
+        parts.meters.set_workers(config.workers);
+        parts.meters.set_rate_limit(config.rate);
         Self {
             start_fetcher: parts.start_fetcher,
             workers: config.workers,
+            client_limits: parts.client_limits,
             slots: Slots::new(),
             mailbox: config.mailbox,
             drain_time: config.drain,
@@ -140,6 +158,7 @@ impl<I: Id> Coordinator<I> {
             drain: None,
             outage: OutageWatch::default(),
             breaker_watch: None,
+            reader_wait: None,
             meters: Arc::new(parts.meters),
             _arbiter: parts.arbiter,
         }
@@ -183,7 +202,7 @@ impl<I: Id> Coordinator<I> {
             let next = if self.slots.has_idle() {
                 run.next()
             } else {
-                run.read_ahead(self.mailbox * self.slots.len())
+                run.read_ahead(self.mailbox * self.slots.limit())
             };
             match next {
                 Next::Give(id) => self.give(id),
@@ -200,11 +219,28 @@ impl<I: Id> Coordinator<I> {
 
     /// Whether an id may be handed out now if a fetcher is idle.
     fn may_hand_out(&mut self, ctx: &mut Context<Self>) -> bool {
-        let is_refused = |run: &RunLedger<I>| run.kept.is_refused_too_often();
-        if self.is_paused || self.run.as_ref().is_none_or(is_refused) {
+        let Some(run) = &mut self.run else {
+            return false;
+        };
+        if !run.outcomes.send() {
+            self.await_reader(ctx);
+            return false;
+        }
+        if self.is_paused || run.kept.is_refused_too_often() {
             return false;
         }
         !self.is_probing() || self.may_probe(ctx)
+    }
+
+    /// Goes on when the host has read what became of the last ids.
+    fn await_reader(&mut self, ctx: &mut Context<Self>) {
+        if let Some(run) = self.run.as_ref().filter(|_| self.reader_wait.is_none()) {
+            let has_room = wrap_future::<_, Self>(run.outcomes.has_room());
+            self.reader_wait = Some(ctx.spawn(has_room.map(|(), act, ctx| {
+                act.reader_wait = None;
+                act.proceed(ctx);
+            })));
+        }
     }
 
     /// Gives an id to an idle fetcher.
@@ -227,23 +263,31 @@ impl<I: Id> Coordinator<I> {
     /// An id ended with a panic. Its failure waits in the ledger until the backlog has room for it.
     fn save_panicked(&mut self, id: I, message: String, attempts: u32) {
         if let Some(run) = &mut self.run {
-            run.kept.queue_decided(AnsweredId {
+            let copy = catch_unwind(AssertUnwindSafe(|| id.clone())).ok();
+            let failure = AnsweredId {
                 id,
                 answer: Answer::panicked(message),
                 attempts,
                 received_at: SystemTime::now(),
                 permit: RowPermit::default(),
-            });
+            };
+            let row = run.number(failure, copy);
+            run.kept.queue_decided(row);
         }
     }
 
     /// Passes an answer to Storage, or keeps it because the API may be at fault.
-    fn settle(&mut self, result: Result<AnsweredId<I>, NotAnswered>, streak: StreakLength) {
+    fn settle(
+        &mut self,
+        result: Result<AnsweredId<I>, NotAnswered>,
+        copy: Option<I>,
+        streak: StreakLength,
+    ) {
         let Some(run) = &mut self.run else { return };
         let row = match result {
-            Ok(answered) => run.number(answered),
+            Ok(answered) => run.number(answered, copy),
             Err(why) => {
-                run.count_not_attempted(1);
+                run.count_unanswered(copy);
                 if let NotAnswered::AskedToWait(asked) = why {
                     run.give_up(GaveUp::ApiAsksToWait { wait: asked.rest });
                 }
@@ -294,6 +338,7 @@ impl<I: Id> Coordinator<I> {
             if !self.is_done() {
                 return;
             }
+            Self::cancel_timer(&mut self.reader_wait, ctx);
             if let Some(run) = self.run.take() {
                 let totals = run.finish();
                 if let Some(drain) = &mut self.drain {
@@ -321,6 +366,15 @@ impl<I: Id> Coordinator<I> {
         run.is_some_and(|run| run.in_storage() == 0 && !run.kept.has_failures())
     }
 
+    /// Lets `workers` fetchers work at once, and starts those that are missing.
+    fn allow_workers(&mut self, workers: usize, ctx: &mut Context<Self>) {
+        let address = ctx.address();
+        for slot in self.slots.len()..workers {
+            self.slots.add((self.start_fetcher)(slot, &address));
+        }
+        self.slots.set_limit(workers);
+    }
+
     fn cancel_timer(timer: &mut Option<SpawnHandle>, ctx: &mut Context<Self>) {
         if let Some(timer) = timer.take() {
             ctx.cancel_future(timer);
@@ -341,10 +395,7 @@ impl<I: Id> Actor for Coordinator<I> {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let address = ctx.address();
-        for slot in 0..self.workers {
-            self.slots.add((self.start_fetcher)(slot, &address));
-        }
+        self.allow_workers(self.workers, ctx);
     }
 }
 
@@ -357,8 +408,8 @@ impl<I: Id> Handler<Fetched<I>> for Coordinator<I> {
             result,
             streak,
         } = fetched;
-        self.slots.release(slot);
-        self.settle(result, streak);
+        let copy = self.slots.release(slot);
+        self.settle(result, copy, streak);
         self.proceed(ctx);
     }
 }

@@ -161,9 +161,9 @@ impl<I: Id> Coordinator<I> {
         if run.has_given_up() || streak == StreakLength::None || !is_worth_waiting {
             run.keep_refused(row);
         } else if is_out && !run.kept.can_defer() {
-            run.kept.queue_decided(row.without_permit().answered);
+            run.kept.queue_decided(row.without_permit());
         } else if is_out || is_left_to_the_next_run {
-            run.kept.defer(row.answered.id);
+            run.defer(row);
         } else {
             run.kept.keep_out(row, streak == StreakLength::Long);
         }
@@ -195,7 +195,7 @@ impl<I: Id> Coordinator<I> {
             if !is_out && (is_last || ((has_ended || is_idle) && !is_long)) {
                 run.kept.rule_out_outage();
             } else if is_out || has_ended || is_idle || is_left_to_the_next_run {
-                run.kept.blame_outage();
+                run.blame_outage();
                 has_ids_to_try_again = true;
             }
         }
@@ -218,9 +218,8 @@ impl<I: Id> Coordinator<I> {
             && let Some(permit) = self.backlog.try_acquire_row()
             && let Some(mut failure) = run.kept.take_decided()
         {
-            failure.permit = permit;
-            let row = run.number(failure);
-            self.hand_over(row);
+            failure.answered.permit = permit;
+            self.hand_over(failure);
         }
     }
 }

@@ -10,12 +10,14 @@ use tokio_util::sync::DropGuard;
 use super::{
     id_stream::{IdStream, Polled},
     kept_failures::KeptFailures,
+    outcome_log::OutcomeLog,
 };
 use crate::ingest::{
     handle::control::RunControl,
-    messages::{Committed, NumberedRow, RunId, Start, StartRun},
+    messages::{Committed, FailedRow, NumberedRow, RunId, ServedRow, Start, StartRun},
     outcome::{
         answer::AnsweredId,
+        id_outcome::IdOutcome,
         panics::DisplayId,
         progress::Progress,
         report::{FAILURES_LISTED, FailedId, GaveUp, Report},
@@ -45,6 +47,10 @@ pub(super) struct RunLedger<I: Id> {
     pub(super) kept: KeptFailures<I>,
     /// How many ids were answered.
     answers: u64,
+    /// Reports to the host what became of each id, if it wants to know.
+    pub(super) outcomes: OutcomeLog<I>,
+    /// What was left of the list at an interruption.
+    unread: Option<IdStream<I>>,
     /// Rows that Storage holds and has not committed.
     in_storage: usize,
     /// Whether Storage got the message that no more rows are coming.
@@ -89,6 +95,7 @@ impl<I: Id> RunLedger<I> {
             run,
             ids,
             control,
+            outcomes,
             ended,
         } = start;
         let announced = ids.remaining().unwrap_or(0);
@@ -104,6 +111,8 @@ impl<I: Id> RunLedger<I> {
             ready: VecDeque::new(),
             kept: KeptFailures::new(max_refusals),
             answers: 0,
+            outcomes: OutcomeLog::new(outcomes),
+            unread: None,
             in_storage: 0,
             is_flushed: false,
             gave_up: None,
@@ -213,12 +222,32 @@ impl<I: Id> RunLedger<I> {
         (self.has_unread_ids() || !self.ready.is_empty()) && !self.is_stopping()
     }
 
-    /// Gives an answered id its number.
-    pub(super) fn number(&mut self, answered: AnsweredId<I>) -> NumberedRow<I> {
+    /// Gives an answered id its number. `copy` is a copy of the id, if there is one.
+    pub(super) fn number(&mut self, answered: AnsweredId<I>, copy: Option<I>) -> NumberedRow<I> {
         self.answers += 1;
-        NumberedRow {
-            number: self.answers,
-            answered,
+        let number = self.answers;
+        self.outcomes.note_answered(number, copy);
+        NumberedRow { number, answered }
+    }
+
+    /// Keeps an id for later that failed while the API was out.
+    pub(super) fn defer(&mut self, row: NumberedRow<I>) {
+        self.outcomes.forget(row.number);
+        self.kept.defer(row.answered.id);
+    }
+
+    /// The API is at fault for the failures without a usable answer. Their ids are tried again.
+    pub(super) fn blame_outage(&mut self) {
+        for number in self.kept.blame_outage() {
+            self.outcomes.forget(number);
+        }
+    }
+
+    /// The run ends without an answer for an id that was handed out.
+    pub(super) fn count_unanswered(&mut self, copy: Option<I>) {
+        self.count_not_attempted(1);
+        if let Some(id) = copy {
+            self.outcomes.report(id, IdOutcome::NotAttempted);
         }
     }
 
@@ -250,9 +279,11 @@ impl<I: Id> RunLedger<I> {
         self.is_interrupted = true;
         self.control.stop.stop();
         match mem::replace(&mut self.list, List::Ended) {
-            List::Awaited(waiting) => waiting,
-            List::Here(_) | List::Ended => None,
+            List::Awaited(waiting) => return waiting,
+            List::Here(ids) => self.unread = Some(ids),
+            List::Ended => {}
         }
+        None
     }
 
     pub(super) fn is_interrupted(&self) -> bool {
@@ -281,22 +312,42 @@ impl<I: Id> RunLedger<I> {
     /// Storage committed a batch, or part of it.
     pub(super) fn count_committed(&mut self, committed: Committed<I>) {
         let recorder = &self.control.recorder;
-        recorder.record(Event::Stored, committed.stored as u64);
+        let served = committed.served.len();
+        let stored = committed.served.iter().filter(|row| row.is_stored).count();
+        recorder.record(Event::Stored, stored as u64);
         recorder.record(Event::Record, committed.records);
-        recorder.record(Event::Absent, committed.absent as u64);
+        recorder.record(Event::Absent, (served - stored) as u64);
         recorder.record(Event::Failed, committed.failed.len() as u64);
         recorder.record(Event::NotAttempted, committed.not_attempted as u64);
         self.in_storage -= committed.rows();
         for row in committed.undecodable {
             self.keep_refused(row);
         }
-        if let Some(number) = committed.last_served {
+        if let Some(number) = committed.served.iter().map(|row| row.number).max() {
             self.kept.served(number);
         }
-        for (id, failure) in committed.failed {
+        for ServedRow { number, is_stored } in committed.served {
+            let outcome = if is_stored {
+                IdOutcome::Stored
+            } else {
+                IdOutcome::Absent
+            };
+            self.outcomes.report_answered(number, outcome);
+        }
+        for row in committed.failed {
+            let FailedRow {
+                number,
+                id,
+                failure,
+            } = row;
             info!("{}: failed: {failure}", DisplayId(&id));
             if self.failures.len() < FAILURES_LISTED {
+                self.outcomes
+                    .report_answered(number, IdOutcome::Failed(failure.clone()));
                 self.failures.push(FailedId::new(id, failure));
+            } else {
+                self.outcomes.forget(number);
+                self.outcomes.report(id, IdOutcome::Failed(failure));
             }
         }
     }
@@ -333,9 +384,19 @@ impl<I: Id> RunLedger<I> {
     }
 
     /// Ends the run: counts the ids that were never handed out, and sends the report. Returns the totals.
-    pub(super) fn finish(self) -> Progress {
+    pub(super) fn finish(mut self) -> Progress {
         let kept = self.ready.len() + self.kept.deferred();
         self.count_not_attempted(self.announced + kept as u64);
+        let deferred = std::iter::from_fn(|| self.kept.take_deferred());
+        for id in self.ready.drain(..).chain(deferred) {
+            self.outcomes.report(id, IdOutcome::NotAttempted);
+        }
+        if let List::Here(ids) = self.list {
+            self.unread = Some(ids);
+        }
+        // A list that does not know its length may be endless. Its unread ids do not belong to the run.
+        let unread = self.unread.filter(|_| self.announced > 0);
+        self.outcomes.finish(unread);
         self.control.recorder.record_run_end();
         let report = Report {
             totals: self.control.recorder.progress(),
@@ -443,8 +504,15 @@ mod tests {
         ledger.count_handed_over();
         ledger.count_handed_over();
         ledger.count_committed(Committed {
-            stored: 1,
-            failed: vec![(2, Failure::new(FailureKind::Status, "404", 1))],
+            served: vec![ServedRow {
+                number: 1,
+                is_stored: true,
+            }],
+            failed: vec![FailedRow {
+                number: 2,
+                id: 2,
+                failure: Failure::new(FailureKind::Status, "404", 1),
+            }],
             ..Committed::nothing(ledger.run)
         });
         assert!(matches!(ledger.read_ahead(2), Next::Nothing));

@@ -11,9 +11,11 @@ use crate::ingest::{
     handle::control::RunControl, messages::Fetch, outcome::panics::panic_message, source::Id,
 };
 
-/// The fetchers of a pipeline, one per slot. Their number does not change.
+/// The fetchers of a pipeline, one per slot.
 pub(super) struct Slots<I: Id> {
     slots: Vec<Slot<I>>,
+    /// How many fetchers may work at once. If it was lowered, there are more fetchers, and some stay idle.
+    limit: usize,
     /// The numbers of the slots whose fetcher works on no id.
     idle: Vec<usize>,
 }
@@ -32,9 +34,11 @@ pub(super) struct CannotCopy<I> {
 }
 
 impl<I: Id> Slots<I> {
+    /// Slots without fetchers.
     pub(super) fn new() -> Self {
         Self {
             slots: Vec::new(),
+            limit: 0,
             idle: Vec::new(),
         }
     }
@@ -45,9 +49,19 @@ impl<I: Id> Slots<I> {
         self.slots.push(Slot { fetcher, works_on });
     }
 
-    /// How many fetchers there are.
+    /// How many fetchers there are, those included that stay idle.
     pub(super) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    /// How many fetchers may work at once.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Changes how many fetchers may work at once. Fetchers that work already finish their ids.
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
     }
 
     /// How many fetchers work on an id.
@@ -56,7 +70,7 @@ impl<I: Id> Slots<I> {
     }
 
     pub(super) fn has_idle(&self) -> bool {
-        !self.idle.is_empty()
+        !self.idle.is_empty() && self.busy() < self.limit
     }
 
     /// Gives an id to an idle fetcher. Without one, the id comes back.
@@ -79,21 +93,19 @@ impl<I: Id> Slots<I> {
         Ok(())
     }
 
-    /// The fetcher is done with its id.
-    pub(super) fn release(&mut self, slot: usize) {
-        if self.slots[slot].works_on.take().is_some() {
-            self.idle.push(slot);
-        }
-    }
-
-    /// Replaces a dead fetcher. Returns the id that the dead one worked on.
-    pub(super) fn replace(&mut self, slot: usize, fetcher: Recipient<Fetch<I>>) -> Option<I> {
-        self.slots[slot].fetcher = fetcher;
+    /// The fetcher is done with its id, of which the copy is returned.
+    pub(super) fn release(&mut self, slot: usize) -> Option<I> {
         let worked_on = self.slots[slot].works_on.take();
         if worked_on.is_some() {
             self.idle.push(slot);
         }
         worked_on
+    }
+
+    /// Replaces a dead fetcher. Returns the id that the dead one worked on.
+    pub(super) fn replace(&mut self, slot: usize, fetcher: Recipient<Fetch<I>>) -> Option<I> {
+        self.slots[slot].fetcher = fetcher;
+        self.release(slot)
     }
 }
 
@@ -123,6 +135,7 @@ mod tests {
         System::new().block_on(async {
             let mut slots = Slots::new();
             (0..fetchers).for_each(|_| slots.add(Idle.start().recipient()));
+            slots.set_limit(fetchers);
             test(slots);
         });
     }
@@ -138,10 +151,9 @@ mod tests {
             assert!(slots.has_idle());
             give(&mut slots, 2);
             assert_eq!((slots.busy(), slots.has_idle()), (2, false));
-            slots.release(0);
+            assert!(slots.release(0).is_some());
             assert_eq!((slots.busy(), slots.has_idle()), (1, true));
-            slots.release(0);
-            assert_eq!(slots.busy(), 1, "a second time changes nothing");
+            assert_eq!((slots.release(0), slots.busy()), (None, 1));
         });
     }
 
@@ -153,6 +165,21 @@ mod tests {
             assert_eq!((slots.busy(), slots.has_idle()), (0, true));
             assert_eq!(slots.replace(0, Idle.start().recipient()), None);
             assert_eq!((slots.busy(), slots.len()), (0, 1));
+        });
+    }
+
+    #[test]
+    fn a_lower_limit_leaves_fetchers_idle_and_lets_busy_ones_finish() {
+        with_slots(3, |mut slots| {
+            (1..=3).for_each(|id| give(&mut slots, id));
+            slots.set_limit(1);
+            assert_eq!((slots.busy(), slots.has_idle()), (3, false));
+            for slot in 0..2 {
+                slots.release(slot);
+                assert!(!slots.has_idle());
+            }
+            slots.release(2);
+            assert!(slots.has_idle());
         });
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::ingest::{
     limits::{breaker::StreakLength, signal::Signal},
-    messages::{Cancel, Start},
+    messages::{Cancel, FailedRow, ServedRow, Start},
     outcome::{
         failure::{Failure, FailureKind},
         report::Report,
@@ -117,11 +117,17 @@ impl Handler<Save<i64>> for InstantStorage {
         match answered.answer {
             Answer::Failed { kind, message, .. } => {
                 let failure = Failure::new(kind, message, answered.attempts);
-                committed.failed.push((answered.id, failure));
+                committed.failed.push(FailedRow {
+                    number: save.row.number,
+                    id: answered.id,
+                    failure,
+                });
             }
             _ => {
-                committed.absent = 1;
-                committed.last_served = Some(save.row.number);
+                committed.served.push(ServedRow {
+                    number: save.row.number,
+                    is_stored: false,
+                });
             }
         }
         self.committed.do_send(committed);
@@ -190,6 +196,10 @@ impl TestPipeline {
             .start();
             let parts = Parts {
                 start_fetcher,
+                client_limits: ClientLimits {
+                    set_rate: Box::new(|_| {}),
+                    change_workers: Box::new(|_, _| {}),
+                },
                 storage: StorageRecipients {
                     save: storage.clone().recipient(),
                     flush: storage.recipient(),

@@ -15,7 +15,7 @@ use crate::{
         actors::storage::decoder::{DecodedBatch, RowOrigin},
         backlog::BatchPermit,
         handle::control::RunControl,
-        messages::{Committed, RunId},
+        messages::{Committed, FailedRow, RunId, ServedRow},
         outcome::{
             answer::Outcome,
             failure::{Failure, FailureKind},
@@ -196,14 +196,21 @@ impl<K: Sink> Writer<K> {
 
 impl<I> Committed<I> {
     fn count<R>(&mut self, row: Settled<I, R>, origin: RowOrigin) {
-        match row.outcome {
-            Outcome::Stored(_) => {
-                self.stored += 1;
-                self.records += origin.records;
+        let number = origin.number;
+        let is_stored = match row.outcome {
+            Outcome::Stored(_) => true,
+            Outcome::Absent => false,
+            Outcome::Failed(failure) => {
+                let id = row.id;
+                self.failed.push(FailedRow {
+                    number,
+                    id,
+                    failure,
+                });
+                return;
             }
-            Outcome::Absent => self.absent += 1,
-            Outcome::Failed(failure) => return self.failed.push((row.id, failure)),
-        }
-        self.last_served = self.last_served.max(Some(origin.number));
+        };
+        self.records += origin.records;
+        self.served.push(ServedRow { number, is_stored });
     }
 }

@@ -266,6 +266,12 @@ impl ConcurrencyLimit {
         }
     }
 
+    /// Changes the highest limit, to which the present limit is lowered if it is above.
+    pub(super) fn set_ceiling(&mut self, ceiling: usize) {
+        self.ceiling = ceiling;
+        self.limit = self.limit.min(ceiling);
+    }
+
     /// Requests that may be in flight; at least one.
     pub(super) fn limit(&self) -> usize {
         if !self.window.is_limit_used {

@@ -62,6 +62,11 @@ pub(crate) struct AdaptiveLimits {
 }
 
 impl AdaptiveLimits {
+    /// Changes the highest limit.
+    pub(crate) fn set_ceiling(&mut self, ceiling: usize) {
+        self.concurrency.set_ceiling(ceiling);
+    }
+
     /// `ceiling` is the highest limit: the number of fetchers.
     pub(crate) fn new(ceiling: usize) -> Self {
         Self {
