@@ -33,11 +33,170 @@
 //! ```
 //!
 //! - An id may come from anywhere. Unless it is a number, escape it in `url`.
-//! - `headers` is called once for each id, so its later attempts send the same headers.
+//! - `url` and `headers` are called for each attempt, just before it starts. So a token that was renewed during a backoff is sent.
 //! - `decode` sees whole bodies only: a body that was cut short is asked for again first. So if `decode` fails, its id fails.
-//! - `decode` runs on a blocking thread, for one body after the other. If it takes a millisecond, a pipeline stores no more than a
-//!   thousand records per second.
+//! - `decode` runs on blocking threads, on several at once if a batch takes long.
 //! - A body that is another record than the one that was asked for is a failure. Only `decode` can see that.
+//!
+//! ## Other requests: GraphQL
+//!
+//! [`Source::request`](crate::Source::request) makes the whole [`Request`](crate::Request), with method and body. It replaces the GET of
+//! `url` with `headers`.
+//!
+//! ```
+//! use hn_ingest::{DecodeError, Request, Source};
+//! use serde_json::{Value, json};
+//!
+//! pub struct Films { pub endpoint: String, pub key: String }
+//!
+//! impl Source for Films {
+//!     type Id = String;
+//!     type Record = String;
+//!
+//!     fn url(&self, _: &String) -> String {
+//!         self.endpoint.clone()
+//!     }
+//!     fn request(&self, id: &String) -> Request {
+//!         let query = "query($id: ID!) { film(id: $id) { title } }";
+//!         let body = json!({ "query": query, "variables": { "id": id } });
+//!         Request::post(self.url(id), body.to_string())
+//!             .header("content-type", "application/json")
+//!             .header("authorization", format!("Bearer {}", self.key))
+//!     }
+//!     fn decode(&self, _: &String, body: &[u8]) -> Result<Option<String>, DecodeError> {
+//!         let answer: Value = serde_json::from_slice(body).map_err(DecodeError::new)?;
+//!         // GraphQL reports errors with status 200.
+//!         if let Some(errors) = answer.get("errors") {
+//!             return Err(DecodeError::new(errors.to_string()));
+//!         }
+//!         Ok(answer["data"]["film"]["title"].as_str().map(str::to_owned)) // no such film: `null`
+//!     }
+//! }
+//!
+//! let films = Films { endpoint: "http://localhost/graphql".into(), key: "k".into() };
+//! assert_eq!(films.request(&"4".into()).method, "POST");
+//! assert_eq!(films.decode(&"4".into(), br#"{"data":{"film":null}}"#).ok(), Some(None));
+//! ```
+//!
+//! - A request may be sent more than once, as every attempt is. A query may. If a repetition does harm, say
+//!   [`Request::once`](crate::Request::once).
+//! - Redirects are followed as RFC 9110 says: after 303, and after 301 or 302 for a POST, with a GET without body; after 307 and 308
+//!   with the same method and body. Another origin gets none of the source's headers but those that describe the body (`content-…`).
+//!
+//! ## Status and headers: conditional requests
+//!
+//! [`Source::is_answer`](crate::Source::is_answer) says which statuses are decoded, and
+//! [`Source::decode_response`](crate::Source::decode_response) sees the status. It sees headers if
+//! [`Source::wants_headers`](crate::Source::wants_headers) says so.
+//!
+//! ```
+//! use hn_ingest::{DecodeError, Request, Response, Source};
+//! use std::collections::HashMap;
+//!
+//! /// `tags` are the ETags of the pages that are in the database.
+//! pub struct Docs { pub base: String, pub tags: HashMap<u32, String> }
+//!
+//! pub enum Doc {
+//!     /// The sink only notes when it was looked at.
+//!     Unchanged,
+//!     Changed { text: String, tag: Option<String> },
+//! }
+//!
+//! impl Source for Docs {
+//!     type Id = u32;
+//!     type Record = Doc;
+//!
+//!     fn url(&self, id: &u32) -> String {
+//!         format!("{}/{id}", self.base)
+//!     }
+//!     fn request(&self, id: &u32) -> Request {
+//!         let request = Request::get(self.url(id));
+//!         match self.tags.get(id) {
+//!             Some(tag) => request.header("if-none-match", tag),
+//!             None => request,
+//!         }
+//!     }
+//!     fn is_answer(&self, status: u16) -> bool {
+//!         matches!(status, 200 | 304)
+//!     }
+//!     fn wants_headers(&self) -> bool {
+//!         true
+//!     }
+//!     fn decode_response(&self, id: &u32, response: &Response<'_>) -> Result<Option<Doc>, DecodeError> {
+//!         if response.status() == 304 {
+//!             return Ok(Some(Doc::Unchanged));
+//!         }
+//!         let tag = response.header("etag").map(str::to_owned);
+//!         let doc = self.decode(id, response.body())?;
+//!         Ok(doc.map(|doc| match doc {
+//!             Doc::Changed { text, .. } => Doc::Changed { text, tag },
+//!             Doc::Unchanged => Doc::Unchanged,
+//!         }))
+//!     }
+//!     fn decode(&self, _: &u32, body: &[u8]) -> Result<Option<Doc>, DecodeError> {
+//!         let text = String::from_utf8(body.to_vec()).map_err(DecodeError::new)?;
+//!         Ok(Some(Doc::Changed { text, tag: None }))
+//!     }
+//! }
+//!
+//! let docs = Docs { base: "http://localhost".into(), tags: HashMap::new() };
+//! let unchanged = docs.decode_response(&1, &Response::new(304, &[], b""));
+//! assert!(matches!(unchanged, Ok(Some(Doc::Unchanged))));
+//! ```
+//!
+//! ## Tokens that expire
+//!
+//! [`Source::refreshes_after`](crate::Source::refreshes_after) says after which statuses a new token may help, and
+//! [`Source::refresh`](crate::Source::refresh) gets one. The attempt that ended so counts; then the id is tried again at once.
+//!
+//! ```
+//! use hn_ingest::{DecodeError, RefreshError, Source};
+//! use std::sync::RwLock;
+//!
+//! pub struct Orders { pub base: String, pub token: RwLock<String> }
+//!
+//! impl Source for Orders {
+//!     type Id = u64;
+//!     type Record = Vec<u8>;
+//!
+//!     fn url(&self, id: &u64) -> String {
+//!         format!("{}/orders/{id}", self.base)
+//!     }
+//!     fn headers(&self) -> Vec<(String, String)> {
+//!         let token = self.token.read().map(|token| token.clone()).unwrap_or_default();
+//!         vec![("authorization".into(), format!("Bearer {token}"))]
+//!     }
+//!     fn refreshes_after(&self, status: u16) -> bool {
+//!         status == 401
+//!     }
+//!     async fn refresh(&self) -> Result<(), RefreshError> {
+//!         let new = log_in().await.map_err(RefreshError::new)?;
+//!         *self.token.write().map_err(|_| RefreshError::new("the token is lost"))? = new;
+//!         Ok(())
+//!     }
+//!     fn decode(&self, _: &u64, body: &[u8]) -> Result<Option<Vec<u8>>, DecodeError> {
+//!         Ok(Some(body.to_vec()))
+//!     }
+//! }
+//!
+//! /// Uses the HTTP client of the host, for example.
+//! async fn log_in() -> Result<String, std::io::Error> {
+//!     Ok("secret".into())
+//! }
+//! ```
+//!
+//! - There is one refresh for all ids that wait, and no attempt starts meanwhile. It may take as long as one attempt
+//!   ([`Config::timeout`](crate::Config::timeout)).
+//! - If it fails, the ids that wait fail with the kind `status`. The message names the status and the error. Like other refusals, such
+//!   failures end the run if they are many ([`Config::max_refusals`](crate::Config::max_refusals)), and their ids are left to the next
+//!   run. If it panics, the ids that wait fail with the kind `panic`.
+//! - It sends its requests by itself, so neither [`Config::rate`](crate::Config::rate) nor the retries of the pipeline count for it.
+//!
+//! ## Pages
+//!
+//! An id may be a page of many records. [`Source::records_in`](crate::Source::records_in) says how many, for
+//! [`Progress::records`](crate::Progress::records); everything else counts ids. `examples/pages.rs` follows the pages of an API: each page
+//! is stored together with the path of the next one, and that is given to the run once the page is committed.
 //!
 //! # The sink
 //!

@@ -9,7 +9,7 @@
 //!
 //! # Reading order
 //!
-//! - `source` and `sink`: the traits that an embedder implements. `config`: the settings.
+//! - `source` (with `request` and `response`) and `sink`: the traits that an embedder implements. `config`: the settings.
 //! - [`messages`]: the messages between the actors. `actors`: the coordinator, the fetchers and Storage.
 //! - `http`: the client, and the attempts that it makes. `limits`: when the next request may start.
 //! - `backlog`: the bound on records that are fetched and not committed. `outcome`: how an id and a run end.

@@ -90,7 +90,7 @@ pub trait Source: Send + Sync + 'static {
 
     /// Whether [`refresh`](Self::refresh) may help against this HTTP status, for example against 401.
     ///
-    /// An attempt that ends so says nothing about the API. After the refresh the id is tried again, without a backoff, up to
+    /// An attempt that ends so is not held against the API. After the refresh the id is tried again, without a backoff, up to
     /// [`Config::attempts`](crate::Config::attempts).
     fn refreshes_after(&self, _status: u16) -> bool {
         false

@@ -177,7 +177,10 @@ async fn request(
     // Informational statuses are no answers (RFC 9110, 15.2).
     let code = status.as_u16();
     if code >= 200 && (exchange.is_answer)(code) {
-        if let Some(coding) = unwanted_coding(target, connection.headers()) {
+        // An answer without a body, such as 304, may name the coding of the body that it stands for.
+        if connection.announced_len() != Some(0)
+            && let Some(coding) = unwanted_coding(target, connection.headers())
+        {
             discard(connection);
             return Err(AttemptError::Encoded(coding));
         }

@@ -253,7 +253,7 @@ impl Client {
                 recorder.record_attempt_end(RequestEnd::Dropped, took);
                 return Err(NotAnswered::Stopped);
             };
-            // If a refresh may help, the fault is neither the API's nor the id's.
+            // If a refresh may help, the API is not at fault. That it answered shows that it works.
             let refresh = match &tried {
                 Err(AttemptError::Status { code, .. }) => request
                     .refresher
