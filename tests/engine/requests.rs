@@ -307,3 +307,70 @@ fn a_request_that_cannot_be_sent_costs_no_attempt_and_none_of_the_rate() {
     assert_eq!((report.totals.failed, report.totals.attempts), (100, 0));
     assert!(report.elapsed < Duration::from_secs(30));
 }
+
+/// A source whose methods panic: each for one id or one status.
+struct PanickingSource {
+    base: String,
+}
+
+impl Source for PanickingSource {
+    type Id = i64;
+    type Record = String;
+
+    fn url(&self, id: &i64) -> String {
+        format!("{}/{id}", self.base)
+    }
+
+    fn request(&self, id: &i64) -> Request {
+        assert_ne!(*id, 1, "a panic");
+        Request::get(self.url(id))
+    }
+
+    fn is_answer(&self, status: u16) -> bool {
+        assert_ne!(status, 452, "a panic");
+        status == 200
+    }
+
+    fn is_absent(&self, status: u16) -> bool {
+        assert_ne!(status, 453, "a panic");
+        false
+    }
+
+    fn refreshes_after(&self, status: u16) -> bool {
+        assert_ne!(status, 454, "a panic");
+        false
+    }
+
+    fn decode(&self, _: &i64, body: &[u8]) -> Result<Option<String>, DecodeError> {
+        Ok(Some(String::from_utf8_lossy(body).into_owned()))
+    }
+
+    fn decode_response(
+        &self,
+        id: &i64,
+        response: &Response<'_>,
+    ) -> Result<Option<String>, DecodeError> {
+        assert_ne!(*id, 5, "a panic");
+        self.decode(id, response.body())
+    }
+}
+
+#[test]
+fn a_panic_in_any_method_of_a_source_costs_only_its_id() {
+    let fixture = Fixture::new();
+    for id in [2, 3, 4] {
+        let status = 450 + u16::try_from(id).unwrap();
+        fixture.on(id, [Reply::status(status)]);
+    }
+    let base = fixture.server.url();
+    let builder = Builder::new(PanickingSource { base }, NotesSink)
+        .config(fixture.config.clone())
+        .database(fixture.database_file());
+    let report = in_system(async { builder.start().await.unwrap().run(1..=50).await.unwrap() });
+    fixture.check_report(&report);
+    assert_eq!((report.totals.stored, report.totals.failed), (45, 5));
+    for id in 1..=5 {
+        assert_eq!(failure(&report, id), ("panic", 1), "{id}");
+    }
+    assert_eq!(report.totals.fetchers_replaced, 0);
+}
