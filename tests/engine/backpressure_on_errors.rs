@@ -138,6 +138,41 @@ fn an_api_that_refuses_everybody_ends_the_run_and_leaves_the_refused_ids_to_the_
 }
 
 #[test]
+fn what_was_fetched_before_a_run_gave_up_or_was_cancelled_is_committed() {
+    let ends: [(fn() -> Reply, bool); 3] = [
+        (|| Reply::status(429).header("retry-after", "3600"), false),
+        (|| Reply::raw(""), false),
+        (Reply::hang, true),
+    ];
+    for (end, is_cancelled) in ends {
+        let mut fixture = Fixture::new();
+        fixture.config.workers = 2;
+        fixture.config.linger = Duration::from_secs(3600);
+        fixture.config.outage_patience = Duration::ZERO;
+        fixture.config.drain = Duration::from_millis(10);
+        let requests = AtomicUsize::new(0);
+        fixture
+            .server
+            .otherwise(move |_| match requests.fetch_add(1, Ordering::Relaxed) {
+                0..58 => Reply::json("{}"),
+                _ => end(),
+            });
+        let report = in_system(async {
+            let pipeline = fixture.pipeline().await;
+            let mut run = pipeline.run(10_001..=12_000);
+            let is_hanging = || run.progress().bytes >= 58 * 2 && run.progress().in_flight == 2;
+            if is_cancelled {
+                eventually("requests hang", is_hanging).await;
+                run.cancel();
+            }
+            (&mut run).await.unwrap()
+        });
+        fixture.check_report(&report);
+        assert_eq!(report.totals.stored, 58, "{report:?}");
+    }
+}
+
+#[test]
 fn answers_404_end_no_run() {
     let fixture = Fixture::new();
     fixture.server.otherwise(|_| Reply::status(404));

@@ -1,6 +1,11 @@
 //! The stop signal of a run, with two steps: first no new request starts, later the requests in flight are dropped.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use futures_util::FutureExt;
 use tokio::time::sleep;
@@ -13,6 +18,8 @@ pub(crate) struct StopSignal {
     stopping: CancellationToken,
     /// Cancelled by the second step.
     aborted: CancellationToken,
+    /// When that was.
+    aborted_at: OnceLock<Instant>,
 }
 
 impl StopSignal {
@@ -23,6 +30,7 @@ impl StopSignal {
 
     /// The second step: requests in flight are dropped. It includes the first step.
     pub(crate) fn abort(&self) {
+        self.aborted_at.get_or_init(Instant::now);
         self.stopping.cancel();
         self.aborted.cancel();
     }
@@ -33,6 +41,11 @@ impl StopSignal {
 
     pub(crate) fn is_aborted(&self) -> bool {
         self.aborted.is_cancelled()
+    }
+
+    /// How long ago the run was aborted; `None` if it was not.
+    pub(crate) fn aborted_for(&self) -> Option<Duration> {
+        self.aborted_at.get().map(Instant::elapsed)
     }
 
     /// Sleeps before a retry. `None` as soon as the run is stopping.

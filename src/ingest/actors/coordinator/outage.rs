@@ -205,8 +205,13 @@ impl<I: Id> Coordinator<I> {
             } else {
                 self.flush();
             }
-        } else if is_idle && run.in_storage() == 0 && !run.has_ids_at_hand() {
-            run.kept.settle_refused();
+        } else if is_idle && !run.has_ids_at_hand() {
+            // No other id decides about the refused ones, or fills the batch, before the list gives its next id.
+            if run.in_storage() == 0 {
+                run.kept.settle_refused();
+            } else {
+                self.flush();
+            }
         }
         self.hand_over_decided();
         has_ids_to_try_again

@@ -32,9 +32,14 @@ const ALONE_FOR: Duration = Duration::from_millis(5);
 /// there are cores.
 const THREADS_MIN: usize = 8;
 
+/// After an abort, bodies are still decoded for this long: they are here, and only slow ones would hold up the end of the run.
+const AFTER_ABORT: Duration = Duration::from_secs(1);
+
 /// Decodes batches.
 pub(crate) struct Decoder<S> {
     source: Arc<S>,
+    /// How long bodies are decoded after an abort.
+    after_abort: Duration,
     /// How many threads may decode at once.
     threads: usize,
 }
@@ -57,7 +62,7 @@ pub(crate) struct DecodedBatch<I, R> {
     pub(super) origins: Vec<RowOrigin>,
     /// Bodies that could not be decoded, as failures.
     pub(super) undecodable: Vec<NumberedRow<I>>,
-    /// Answers that were dropped, because the run was aborted first.
+    /// Answers that were dropped after an abort.
     pub(super) dropped: usize,
     /// The room of the batch in the backlog. It is given back on the arbiter: on another thread, it would wake the arbiter once for
     /// each fetcher that waits for room.
@@ -68,7 +73,7 @@ pub(crate) struct DecodedBatch<I, R> {
 enum Decoded<I, R> {
     Row(RowOrigin, Settled<I, R>),
     Undecodable(NumberedRow<I>),
-    /// The run was aborted first.
+    /// It was dropped after an abort.
     Dropped,
 }
 
@@ -77,12 +82,13 @@ impl<S: Source> Decoder<S> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Self {
             source,
+            after_abort: AFTER_ABORT,
             threads: (2 * cores).max(THREADS_MIN),
         }
     }
 
-    /// Decodes a batch, on the blocking thread that calls this and, if it takes long, on others. When the run is aborted, only the
-    /// bodies that are being decoded are finished.
+    /// Decodes a batch, on the blocking thread that calls this and, if it takes long, on others. Bodies that are not decoded within
+    /// [`AFTER_ABORT`] of an abort are dropped, but for those that are being decoded.
     pub(super) fn decode(
         &self,
         control: &RunControl,
@@ -166,7 +172,9 @@ impl<S: Source> Decoder<S> {
         let outcome = match answer {
             Answer::Absent => Outcome::Absent,
             Answer::Failed { kind, message, .. } => failed(kind, message),
-            Answer::Body(..) if control.stop.is_aborted() => return Decoded::Dropped,
+            Answer::Body(..) if control.stop.aborted_for() > Some(self.after_abort) => {
+                return Decoded::Dropped;
+            }
             // The embedder's code also makes the text of a `DecodeError`, so that may panic, too.
             Answer::Body(body) => match catch_unwind(AssertUnwindSafe(|| {
                 let response = Response::new(body.status, &body.headers, &body.bytes);
@@ -317,16 +325,21 @@ mod tests {
     }
 
     #[test]
-    fn after_an_abort_no_further_body_is_decoded() {
+    fn after_an_abort_bodies_are_still_decoded_but_slow_ones_are_dropped() {
+        let control = Arc::new(RunControl::default());
+        control.stop.abort();
+        let decoder = Decoder::new(Arc::new(TestSource(|id| Ok(Some(id)))));
+        assert_eq!(decoder.decode(&control, batch(1000)).rows.len(), 1000);
+        let count = AtomicUsize::new(0);
         let control = Arc::new(RunControl::default());
         let aborting = control.clone();
-        let count = AtomicUsize::new(0);
-        let decoder = Decoder::new(Arc::new(TestSource(move |id| {
+        let mut decoder = Decoder::new(Arc::new(TestSource(move |id| {
             if count.fetch_add(1, SeqCst) == 4 {
                 aborting.stop.abort();
             }
             Ok(Some(id))
         })));
+        decoder.after_abort = Duration::ZERO;
         let decoded = decoder.decode(&control, batch(1000));
         assert_eq!((decoded.rows.len(), decoded.dropped), (5, 995));
         assert_eq!(decoded.len(), 1000);
