@@ -1,6 +1,6 @@
 //! The command line. The flags of the settings come from the settings' tables, so that each is declared once.
 
-use std::process::ExitCode;
+use std::{env, ffi::OsString, process::ExitCode};
 
 use clap::{
     ArgMatches, Command,
@@ -16,6 +16,7 @@ use super::{
     list,
     man::{self, ManArgs},
     mock_api::{self, MockApiArgs},
+    not_utf8,
     options::{OPTIONS, Options, flag_name},
     retry::{self, RetryArgs},
     scope::{DEMO, Scope},
@@ -39,8 +40,31 @@ const DEFAULT_COMMAND: &str = "top";
 const HELP_WIDTH: usize = 100;
 
 const EXIT_CODES: &str = "Exit codes: 0 every id is stored or absent; 1 some ids failed, or verify found\n\
-     a fault; 2 could not start; 3 could not go on; 130/143 interrupted.\n\
-     RUST_LOG sets what is logged to stderr [default: warn].";
+     a fault; 2 could not start; 3 could not go on; 130/143/129 interrupted.";
+
+const LOG_VARIABLE: &str = "RUST_LOG sets what is logged to stderr [default: warn].";
+
+/// The commands in the short help: those of one kind on a line.
+const COMMAND_KINDS: [(&str, &str); 6] = [
+    (
+        "top, new, best, ask, show, job",
+        "Fetch a list; top is the default",
+    ),
+    ("items, users", "Fetch what is named"),
+    (
+        "backfill, retry",
+        "Fetch every item; fetch again what failed",
+    ),
+    ("status, verify", "Show or check what the database holds"),
+    ("tune, mock-api", "Find a worker count; serve made-up items"),
+    (
+        "completions, man, help",
+        "Print completions, the manual, or help",
+    ),
+];
+
+/// The settings in the short help of the whole program, next to `--demo`.
+const ROOT_FLAGS: [&str; 4] = ["database", "limit", "workers", "rate"];
 
 /// What the command line asks for.
 pub(super) struct Invocation {
@@ -73,6 +97,9 @@ enum Purpose {
     Parse,
     /// To make completions and the manual.
     Describe,
+    /// To show the short help, which should fit a screen of 24 lines: without headings, and for the whole program with a list of
+    /// the commands that has several on a line.
+    ShortHelp,
 }
 
 /// A command as it is declared, and the settings that apply to it.
@@ -83,15 +110,29 @@ struct Declared {
 
 /// Reads the command line and the environment. An `Err` is the exit code after help or an error message was printed.
 pub(super) fn parse() -> Result<Invocation, ExitCode> {
-    let matches = command_line(Purpose::Parse)
+    let purpose = if asks_for_short_help(env::args_os()) {
+        Purpose::ShortHelp
+    } else {
+        Purpose::Parse
+    };
+    let matches = command_line(purpose)
         .try_get_matches()
         .map_err(|error| print_clap_error(&error))?;
     read(&matches).map_err(exit_with)
 }
 
+/// Whether the first call for help in these arguments is `-h`.
+fn asks_for_short_help(args: impl Iterator<Item = OsString>) -> bool {
+    let mut calls = args.filter(|arg| arg == "-h" || arg == "--help");
+    calls.next().is_some_and(|call| call == "-h")
+}
+
 /// The command line as completions and the manual show it.
 pub(super) fn described() -> Command {
+    let names = declared().into_iter().map(|declared| declared.command);
+    let names: Vec<_> = names.map(|command| command.get_name().to_owned()).collect();
     command_line(Purpose::Describe)
+        .mut_subcommand("man", |command| man::with_command_names(command, names))
 }
 
 fn exit_with(message: String) -> ExitCode {
@@ -103,6 +144,11 @@ fn print_clap_error(error: &clap::Error) -> ExitCode {
     if let (ErrorKind::InvalidSubcommand, Some(ContextValue::String(name))) =
         (error.kind(), error.get(ContextKind::InvalidSubcommand))
     {
+        // `help` takes no flags, and those of other commands do the same.
+        if name == "--help" || name == "-h" {
+            let help = command_line(Purpose::Parse).render_long_help();
+            return write_stdout(|out| write!(out, "{help}")).into();
+        }
         let declared = declared();
         let known: Vec<_> = declared
             .iter()
@@ -113,6 +159,11 @@ fn print_clap_error(error: &clap::Error) -> ExitCode {
             most_similar(&known, name),
             known.join(", ")
         ));
+    }
+    if error.kind() == ErrorKind::InvalidUtf8
+        && let Some(message) = not_utf8::message(&command_line(Purpose::Parse), env::args_os())
+    {
+        return exit_with(message);
     }
     if error.use_stderr() {
         // A closed stderr causes no error of its own.
@@ -232,6 +283,7 @@ fn command_line(purpose: Purpose) -> Command {
             Purpose::Parse => wrapped_about(command, width)
                 .args(flags)
                 .mut_args(|flag| wrapped(flag, width)),
+            Purpose::ShortHelp => command.args(flags.map(|flag| flag.help_heading(None::<&str>))),
             Purpose::Describe => {
                 let shown = flags.filter(|flag| !flag.is_hide_set());
                 command.args(shown.map(with_values))
@@ -242,12 +294,29 @@ fn command_line(purpose: Purpose) -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("Fetches Hacker News into a SQLite file, without losing an item.")
         .after_help(EXIT_CODES)
+        .after_long_help(format!("{EXIT_CODES}\n{LOG_VARIABLE}"))
         .args_override_self(true);
     let root = with_flags(Declared {
         command: root,
         scope: Scope::LIST,
     });
-    root.subcommands(declared().into_iter().map(with_flags))
+    let root = root.subcommands(declared().into_iter().map(with_flags));
+    match purpose {
+        Purpose::ShortHelp => root
+            .help_template("{about}\n\n{usage-heading} {usage}\n\n{before-help}Options:\n{options}{after-help}")
+            .before_help(command_kinds())
+            .mut_args(|flag| {
+                let is_shown = flag.get_id() == DEMO || ROOT_FLAGS.contains(&flag.get_id().as_str());
+                flag.hide_short_help(!is_shown)
+            }),
+        Purpose::Parse | Purpose::Describe => root,
+    }
+}
+
+/// The commands, with those of one kind on a line.
+fn command_kinds() -> String {
+    let kinds = COMMAND_KINDS.map(|(names, meaning)| format!("\n  {names:30}  {meaning}"));
+    format!("Commands:{}", kinds.concat())
 }
 
 #[cfg(test)]
@@ -257,7 +326,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         command_line(Purpose::Parse).debug_assert();
-        command_line(Purpose::Describe).debug_assert();
+        command_line(Purpose::ShortHelp).debug_assert();
+        described().debug_assert();
+    }
+
+    #[test]
+    fn short_help_names_every_command() {
+        let shown: Vec<_> = COMMAND_KINDS
+            .iter()
+            .flat_map(|(names, _)| names.split(", "))
+            .collect();
+        for Declared { command, .. } in declared() {
+            assert!(shown.contains(&command.get_name()), "{command}");
+        }
     }
 
     #[test]

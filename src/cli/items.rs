@@ -35,7 +35,7 @@ pub(super) fn command() -> Command {
             Arg::new("tree")
                 .long("tree")
                 .action(ArgAction::SetTrue)
-                .help("Also fetch everything below them: answers and options of polls")
+                .help("Also fetch all answers below, and options of polls")
                 .long_help("Also fetch everything below them, level by level: the answers, the answers to those, and the options of polls. Each id is fetched once."),
         )
 }

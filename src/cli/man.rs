@@ -1,6 +1,6 @@
 //! `man`: prints the manual page of the program or of one command.
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command, builder::PossibleValuesParser};
 use clap_mangen::Man;
 
 use super::{
@@ -17,6 +17,14 @@ pub(super) fn command() -> Command {
         .about("Print the manual page of hn-ingest, or of a command")
         .long_about("Print the manual page of hn-ingest, or of one of its commands. To read it: hn-ingest man | man -l -")
         .arg(Arg::new("COMMAND").help("The command to describe; without it, the whole program"))
+}
+
+/// The same command for completions: with the names that can be completed.
+pub(super) fn with_command_names(command: Command, names: Vec<String>) -> Command {
+    command.mut_arg("COMMAND", |arg| {
+        arg.value_parser(PossibleValuesParser::new(names))
+            .hide_possible_values(true)
+    })
 }
 
 impl ManArgs {

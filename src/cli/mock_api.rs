@@ -40,7 +40,7 @@ const FLAGS: [Flag; 9] = [
     Flag {
         name: "latency",
         default: "0ms",
-        help: "Wait before each answer: 80ms, or 80ms..200ms",
+        help: "Wait per answer: 80ms, or 80ms..200ms",
     },
     Flag {
         name: "fail-rate",
@@ -55,17 +55,17 @@ const FLAGS: [Flag; 9] = [
     Flag {
         name: "reset-rate",
         default: "0",
-        help: "Share of requests that get a closed connection",
+        help: "Share of connections closed unanswered",
     },
     Flag {
         name: "truncate-rate",
         default: "0",
-        help: "Share of requests whose body is cut in half",
+        help: "Share of bodies that are cut in half",
     },
     Flag {
         name: "rate-limit",
         default: "0",
-        help: "Answers per second; the rest get a 429. 0 is no limit",
+        help: "Answers per second; 0 is no limit",
     },
 ];
 
@@ -75,7 +75,7 @@ pub(super) fn command() -> Command {
             .long(flag.name)
             .default_value(flag.default)
             .allow_hyphen_values(true)
-            .value_name("VALUE")
+            .value_name(if flag.name == "latency" { "TIME" } else { "N" })
             .help(flag.help)
     });
     Command::new("mock-api")
@@ -127,9 +127,8 @@ fn parse<T: FromStr>(name: &str, text: &str, allowed: &str) -> Result<T, String>
         .map_err(|_| format!("--{name} is `{text}`; allowed: {allowed}"))
 }
 
-/// Serves until a signal comes. That is the orderly end of this command, so the exit code is 0.
+/// Serves until a signal comes.
 pub(super) async fn run(MockApiArgs(api): MockApiArgs) -> Result<ExitStatus, CommandError> {
-    let mut drain = Drain::begin();
     let port = api.port;
     let running = api.start().await.map_err(|error| match error.kind() {
         ErrorKind::InvalidInput => CommandError::new(error),
@@ -137,11 +136,13 @@ pub(super) async fn run(MockApiArgs(api): MockApiArgs) -> Result<ExitStatus, Com
             "the mock API cannot serve on port {port}: {error}; try --port 0"
         )),
     })?;
-    write_stdout(|out| {
-        writeln!(out, "{}", running.url())?;
-        out.flush()
-    });
-    drain.first_signal().await;
+    // The reader of the address may keep the process waiting, so a signal ends it until then.
+    let printed = write_stdout(|out| writeln!(out, "{}", running.url()));
+    if printed != ExitStatus::Complete {
+        running.stop().await;
+        return Ok(printed);
+    }
+    let signal = Drain::begin().first_signal().await;
     running.stop().await;
-    Ok(ExitStatus::Complete)
+    Ok(ExitStatus::Interrupted { signal })
 }

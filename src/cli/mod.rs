@@ -9,6 +9,7 @@ mod flags;
 mod scope;
 mod setting_flags;
 mod options;
+mod not_utf8;
 mod suggestions;
 
 // The commands.

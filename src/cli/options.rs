@@ -1,11 +1,11 @@
 //! The settings that only the binary has. The engine's own are in [`SETTINGS`].
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{env, net::SocketAddr, path::PathBuf};
 
-use super::database::location;
+use super::{database::location, not_utf8};
 use crate::{
     hn::{HnSource, PUBLIC_API},
-    ingest::config::{BadSetting, Config, Heading, SETTINGS, Setting, number, put},
+    ingest::config::{BadSetting, Config, Heading, SETTINGS, Setting, number, presentable, put},
 };
 
 /// Everything that flags and variables set.
@@ -187,7 +187,22 @@ fn read_setting<T>(
         Some(text) => setting
             .apply(target, &format!("--{name}"), &text)
             .map(|()| true),
-        None => setting.apply_env(target),
+        None => {
+            require_utf8(setting.variable)?;
+            setting.apply_env(target)
+        }
+    }
+}
+
+/// Refuses the value of a variable that is not UTF-8.
+fn require_utf8(variable: &'static str) -> Result<(), BadSetting> {
+    match env::var_os(variable) {
+        Some(value) if value.to_str().is_none() => Err(BadSetting {
+            origin: variable.to_owned(),
+            value: presentable(&value.to_string_lossy()),
+            allowed: not_utf8::ALLOWED,
+        }),
+        _ => Ok(()),
     }
 }
 

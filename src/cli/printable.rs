@@ -35,11 +35,30 @@ const INVISIBLE: [(char, char); 24] = [
     ('\u{ffa0}', '\u{ffa0}'),
 ];
 
+/// The joiners, zero width. Emoji families and scripts such as Persian are written with them.
+const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
+
 /// Replaces control characters, bidirectional overrides, line separators, and whatever else shows nothing.
 pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if is_printable(c) { c } else { REPLACEMENT })
-        .collect()
+    let mut before = None;
+    let mut rest = text.chars();
+    let mut shown = String::with_capacity(text.len());
+    while let Some(c) = rest.next() {
+        // Between two characters that it may join, a joiner is a part of how they are written. Elsewhere it only hides.
+        let joins = JOINERS.contains(&c) && is_joinable(before) && is_joinable(rest.clone().next());
+        shown.push(if joins || is_printable(c) {
+            c
+        } else {
+            REPLACEMENT
+        });
+        before = Some(c);
+    }
+    shown
+}
+
+/// Whether a joiner may stand beside this.
+fn is_joinable(neighbour: Option<char>) -> bool {
+    neighbour.is_some_and(|c| !c.is_ascii() && !c.is_whitespace() && is_printable(c))
 }
 
 /// Like [`printable`], but keeps line feeds, for text of several lines.
@@ -153,6 +172,31 @@ mod tests {
         }
         let harmless = "Ünïcödé 日本語 🚀 עברית \u{301} – “…” €";
         assert_eq!(printable(harmless), harmless);
+    }
+
+    #[test]
+    fn a_joiner_stays_between_two_characters_that_it_may_join_and_nowhere_else() {
+        for kept in [
+            "👨\u{200d}👩\u{200d}👧",
+            "❤\u{fe0f}\u{200d}🔥",
+            "می\u{200c}خواهم",
+        ] {
+            assert_eq!(printable(kept), kept);
+        }
+        for joiner in JOINERS {
+            for (text, shown) in [
+                (format!("a{joiner}b"), "a\u{fffd}b"),
+                (format!("é{joiner}b"), "é\u{fffd}b"),
+                (format!("a{joiner}é"), "a\u{fffd}é"),
+                (format!("{joiner}é"), "\u{fffd}é"),
+                (format!("é{joiner}"), "é\u{fffd}"),
+                (format!("é{joiner}{joiner}é"), "é\u{fffd}\u{fffd}é"),
+                (format!("é{joiner}\u{202e}é"), "é\u{fffd}\u{fffd}é"),
+                (format!("é\u{3000}{joiner}é"), "é\u{3000}\u{fffd}é"),
+            ] {
+                assert_eq!(printable(&text), shown, "{text:?}");
+            }
+        }
     }
 
     #[test]

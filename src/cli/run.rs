@@ -11,7 +11,7 @@ use log::{debug, warn};
 use serde::Serialize;
 
 use super::{
-    database,
+    database::{self, advice::next_step_after},
     exit::{CommandError, ExitStatus},
     progress::ProgressDisplay,
     run_report::RunReport,
@@ -219,6 +219,9 @@ fn exit_status<I>(report: &Report<I>, signal: Option<u8>) -> ExitStatus {
     }
 }
 
+const MEND_AND_RUN_AGAIN: &str =
+    "what the report calls stored is safe, so mend this and run the rest again";
+
 /// What the user can do about a run that could not go on.
 fn next_step(why: &GaveUp) -> String {
     match why {
@@ -233,6 +236,9 @@ fn next_step(why: &GaveUp) -> String {
                 "what the report calls stored is safe, so run the rest again from {back} on, or let a run wait with a longer --outage-patience"
             )
         }
-        _ => "what the report calls stored is safe, so mend this and run the rest again".to_owned(),
+        GaveUp::StorageLost(why) => match next_step_after(why) {
+            Some(step) => format!("{step}; {MEND_AND_RUN_AGAIN}"),
+            None => MEND_AND_RUN_AGAIN.to_owned(),
+        },
     }
 }

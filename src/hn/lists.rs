@@ -5,8 +5,9 @@ use thiserror::Error;
 
 use super::{
     clock::now,
+    document::{compression, without_byte_order_mark},
     schema::lists,
-    source::{HnSource, without_byte_order_mark},
+    source::HnSource,
 };
 use crate::ingest::{Client, Failure};
 
@@ -146,7 +147,13 @@ async fn document<T: serde::de::DeserializeOwned>(
     expected: &'static str,
 ) -> Result<T, ListError> {
     match client.get(&url, &[]).await {
-        Ok(body) => serde_json::from_slice(without_byte_order_mark(&body)).map_err(|source| {
+        Ok(body) => serde_json::from_slice(without_byte_order_mark(&body)).map_err(|error| {
+            let source = match compression(&body) {
+                Some(format) => serde::de::Error::custom(format_args!(
+                    "it is compressed ({format}), which was not asked for, so something on the way may change answers (a proxy, a cache)"
+                )),
+                None => error,
+            };
             ListError::Unexpected {
                 url,
                 expected,

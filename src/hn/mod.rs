@@ -3,6 +3,7 @@
 pub mod item;
 pub mod user;
 pub mod record;
+mod document;
 mod source;
 mod users;
 mod clock;

@@ -9,8 +9,9 @@ pub(super) mod values;
 use std::fmt;
 
 use self::fields::{Column, Fields};
+use super::document::{compression, without_byte_order_mark};
 
-/// Why a body is not the requested record. The last text of each variant is the beginning of the body: at most 80 printable
+/// Why a body is not the requested record. The last text of most variants is the beginning of the body: at most 80 printable
 /// characters.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,6 +19,11 @@ pub enum RecordError {
     /// There is no body.
     #[error("the body is empty")]
     Empty,
+    /// Compressed, though `Content-Encoding` does not say so. The text is the format.
+    #[error(
+        "the body is compressed ({0}), which was not asked for; check what changes answers on the way (a proxy, a cache)"
+    )]
+    Compressed(&'static str),
     /// Not UTF-8, and therefore not JSON. The number is the offset of the first bad byte.
     #[error("not UTF-8 from byte {0} on: {1}")]
     Encoding(usize, String),
@@ -32,10 +38,15 @@ pub enum RecordError {
     WrongId(String, String, String),
 }
 
-/// Reads a body. `None` if it is the literal `null`: there is no such record, or not yet.
+/// Reads a body. `None` if it is the literal `null`: there is no such record, or not yet. A byte order mark before
+/// it is ignored.
 pub(super) fn decode<C: Column>(body: &[u8]) -> Result<Option<Fields<'_, C>>, RecordError> {
+    let body = without_byte_order_mark(body);
     if body.is_empty() {
         return Err(RecordError::Empty);
+    }
+    if let Some(format) = compression(body) {
+        return Err(RecordError::Compressed(format));
     }
     // Checked once for the whole body; from bytes, serde_json would do it for each raw value.
     let json = std::str::from_utf8(body)
@@ -96,6 +107,7 @@ pub(super) fn encode<const N: usize>(
 /// The beginning of `body`, fit for one line of a log or a terminal.
 pub(super) fn excerpt(body: &[u8]) -> String {
     const CHARS: usize = 80;
+    let body = without_byte_order_mark(body);
     let head = String::from_utf8_lossy(&body[..body.len().min(4 * CHARS)]);
     let mut shown = String::new();
     for c in head.chars() {

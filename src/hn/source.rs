@@ -98,11 +98,6 @@ fn is_host_name(name: &str) -> bool {
         })
 }
 
-/// A document without the byte order mark of UTF-8, which some servers put before it. JSON has none (RFC 8259, 8.1).
-pub(super) fn without_byte_order_mark(body: &[u8]) -> &[u8] {
-    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
-}
-
 impl Source for HnSource {
     type Id = i64;
     type Record = Item;
@@ -112,7 +107,7 @@ impl Source for HnSource {
     }
 
     fn decode(&self, id: &i64, body: &[u8]) -> Result<Option<Item>, DecodeError> {
-        Item::decode(*id, without_byte_order_mark(body)).map_err(DecodeError::new)
+        Item::decode(*id, body).map_err(DecodeError::new)
     }
 }
 

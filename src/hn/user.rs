@@ -112,6 +112,27 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_before_a_user_is_ignored() {
+        let found = User::decode("pg", b"\xef\xbb\xbf{\"id\":\"pg\"}").unwrap();
+        assert_eq!(found, Some(user(r#"{"id":"pg"}"#)));
+        assert_eq!(User::decode("pg", b"\xef\xbb\xbfnull").unwrap(), None);
+        let error = User::decode("pg", b"\xef\xbb\xbf{}").unwrap_err();
+        assert!(error.to_string().ends_with("missing: {}"), "{error}");
+    }
+
+    #[test]
+    fn a_compressed_body_fails_with_a_message_that_says_so() {
+        for (body, format) in [
+            (&b"\x1f\x8b\x08"[..], "gzip"),
+            (b"\x28\xb5\x2f\xfd", "zstd"),
+        ] {
+            let error = User::decode("pg", body).unwrap_err();
+            let message = format!("the body is compressed ({format}), which was not asked for");
+            assert!(error.to_string().starts_with(&message), "{error}");
+        }
+    }
+
+    #[test]
     fn null_is_no_user_and_another_user_is_an_error() {
         assert_eq!(User::decode("pg", b"null").unwrap(), None);
         for body in [r#"{"id":"PG"}"#, r#"{"id":1}"#, "{}", "[]", "", "{"] {

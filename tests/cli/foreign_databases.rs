@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, time::SystemTime};
 
-use crate::common::{Api, Sandbox, foreign_database, words};
+use crate::common::{Api, Sandbox, foreign_database, wait_until, words};
 
 const COMMANDS: [&str; 8] = [
     "status",
@@ -100,6 +100,45 @@ fn a_database_whose_program_has_crashed_is_refused_untouched() {
         drop(db);
         fs::remove_dir_all(sandbox.path("alive")).unwrap();
         refuses_untouched(&sandbox, "another program");
+    }
+}
+
+#[test]
+fn a_signal_during_the_look_at_a_database_leaves_no_copy_of_it() {
+    let sandbox = Sandbox::new();
+    for folder in ["alive", "temporary"] {
+        fs::create_dir(sandbox.path(folder)).unwrap();
+    }
+    let mut db = foreign_database(&sandbox.path("alive/theirs.db"));
+    db.execute(IN_WAL_MODE);
+    db.execute(TABLE);
+    for name in ["theirs.db", "theirs.db-wal"] {
+        fs::copy(sandbox.path("alive").join(name), sandbox.path(name)).unwrap();
+    }
+    // So that copying takes a while.
+    let log = fs::OpenOptions::new()
+        .append(true)
+        .open(sandbox.path("theirs.db-wal"));
+    log.unwrap().set_len(128 << 20).unwrap();
+    let temporary = || fs::read_dir(sandbox.path("temporary")).unwrap();
+    for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let mut running = sandbox
+            .call(&["status", "--database", "theirs.db"])
+            .env("TMPDIR", sandbox.path("temporary"))
+            .start();
+        wait_until("it copies", || {
+            let folder = temporary().next();
+            folder.is_some_and(|folder| folder.unwrap().path().join("copy.db-wal").exists())
+                || running.child().try_wait().unwrap().is_some()
+        });
+        running.signal(name);
+        // 2 if it was quicker than the signal.
+        let finished = running.wait();
+        assert!(
+            [Some(code), Some(2)].contains(&finished.code),
+            "{finished:?}"
+        );
+        assert_eq!(temporary().count(), 0, "{finished:?}");
     }
 }
 

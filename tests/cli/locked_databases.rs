@@ -1,7 +1,11 @@
 //! A database that another program has locked: it is waited for, and a signal ends the wait.
 #![cfg(target_os = "linux")]
 
-use std::{thread, time::Duration};
+use std::{
+    io::{BufRead, BufReader, Read},
+    thread,
+    time::Duration,
+};
 
 use hn_ingest::test_util::{Latch, Reply};
 use serde_json::json;
@@ -42,11 +46,32 @@ fn a_lock_at_the_start_is_waited_for_longer_than_a_connection_waits() {
         thread::sleep(LOCK_TIME);
         other.execute("ROLLBACK");
         for running in running {
-            running.wait().exits(0);
+            // Such a wait is too short for a warning.
+            assert_eq!(running.wait().exits(0).stderr, "");
         }
         let stored = sandbox.db("hn.db").column("id", "items ORDER BY id");
         assert_eq!(stored, json!([1, 5]), "{mode}");
     }
+}
+
+#[test]
+fn a_long_wait_for_a_lock_is_announced_once() {
+    let (sandbox, api) = filled_database();
+    let mut other = foreign_database(&sandbox.path("hn.db"));
+    other.execute("BEGIN IMMEDIATE");
+    let mut running = sandbox.call_with(&api, &["items", "5"]).start();
+    let mut stderr = BufReader::new(running.child().stderr.take().unwrap());
+    let mut warning = String::new();
+    stderr.read_line(&mut warning).unwrap();
+    assert!(
+        warning.contains("another program has locked the database"),
+        "{warning}"
+    );
+    other.execute("ROLLBACK");
+    running.wait().exits(0);
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
 }
 
 #[test]

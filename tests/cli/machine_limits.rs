@@ -51,20 +51,39 @@ fn a_limit_of_file_sizes_ends_a_run_as_a_full_disk_does() {
         finished.stderr.contains("nothing more can be stored"),
         "{finished:?}"
     );
+    assert!(finished.stderr.contains("512000 bytes"), "{finished:?}");
+    assert!(finished.stderr.contains("ulimit -f"), "{finished:?}");
     assert_eq!(sandbox.db("hn.db").count("items"), stored);
     sandbox.run(&["verify"]).exits(0);
-    // A limit that allows no database at all.
-    let fresh = [
-        "items",
-        "1",
-        "--database",
-        "fresh.db",
-        "--api-url",
-        &api.url(),
-    ];
-    after("ulimit -f 0 &&", &sandbox, &fresh)
-        .run()
-        .refuses(&["fresh.db"]);
+}
+
+#[test]
+fn a_limit_that_allows_no_database_is_named_and_leaves_no_file() {
+    let api = Api::of_stories();
+    // In blocks of 512 bytes: nothing at all, a header, and a part of the tables.
+    for blocks in [0, 1, 8, 16, 40] {
+        let sandbox = Sandbox::new();
+        let args = [
+            "items",
+            "1",
+            "--database",
+            "fresh.db",
+            "--api-url",
+            &api.url(),
+        ];
+        let limit = format!("ulimit -f {blocks} &&");
+        let bytes = format!("{} bytes", blocks * 512);
+        let parts = ["fresh.db", &bytes, "ulimit -f"];
+        after(&limit, &sandbox, &args).run().refuses(&parts);
+        assert!(sandbox.files().is_empty(), "{blocks} {:?}", sandbox.files());
+    }
+    // A file that was there before stays.
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path("hn.db"), "").unwrap();
+    let args = ["items", "1", "--api-url", &api.url()];
+    let finished = after("ulimit -f 0 &&", &sandbox, &args).run();
+    finished.refuses(&["ulimit -f"]);
+    assert!(sandbox.path("hn.db").exists());
 }
 
 #[test]
@@ -93,12 +112,37 @@ fn a_database_path_that_is_not_utf_8_is_refused_before_a_file_is_made() {
     let call = sandbox
         .call(&["--demo"])
         .env("DATABASE_URL", folder.join("hn.db"));
-    call.run().refuses(&["DATABASE_URL"]);
+    call.run()
+        .refuses(&["DATABASE_URL", "f\u{fffd}/hn.db`", "UTF-8"]);
     let call = sandbox
         .call(&["--demo", "--database"])
         .args(&[folder.join("hn.db")]);
-    call.run().refuses(&["UTF-8"]);
+    call.run()
+        .refuses(&["--database", "f\u{fffd}/hn.db`", "UTF-8"]);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+#[test]
+fn an_argument_that_is_not_utf_8_is_named_with_its_value() {
+    let sandbox = Sandbox::new();
+    for (args, name, value) in [
+        (
+            &["items", "--database"][..],
+            "--database",
+            &b"d\xff/x.db"[..],
+        ),
+        (&["items", "1"], "--workers", b"--workers=\xff"),
+        (&["items", "1"], "argument 3", b"\xff"),
+        (&["items", "--tree"], "argument 3", b"\xff"),
+        (&["users"], "argument 2", b"\xff"),
+        (&["mock-api", "--port"], "--port", b"8\xff"),
+    ] {
+        let call = sandbox.call(args).args(&[OsStr::from_bytes(value)]);
+        let shown = String::from_utf8_lossy(value);
+        let shown = shown.trim_start_matches("--workers=");
+        call.run().refuses(&[name, &format!("`{shown}`"), "UTF-8"]);
+    }
+    assert!(sandbox.files().is_empty());
 }
 
 #[test]

@@ -58,12 +58,40 @@ fn get(base: &str, path: &str) -> Vec<u8> {
 
 #[test]
 fn the_mock_api_prints_its_url_and_a_signal_ends_it_without_waiting_for_a_hung_request() {
+    for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let sandbox = Sandbox::new();
+        let (running, url) = mock_api(&sandbox, &["--hang-rate", "1"]);
+        let _hung = send_request(&url, "item/1");
+        running.signal(name);
+        running.wait_within(NO_GRACEFUL_SHUTDOWN).exits(code);
+        assert!(sandbox.files().is_empty(), "it needs no database");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_first_signal_ends_a_mock_api_whose_address_is_not_read() {
     let sandbox = Sandbox::new();
-    let (running, url) = mock_api(&sandbox, &["--hang-rate", "1"]);
-    let _hung = send_request(&url, "item/1");
+    let (_unread, full) = std::io::pipe().unwrap();
+    // Less than the address is left of what a pipe holds (64 KiB).
+    (&full).write_all(&[b'x'; 65_536]).unwrap();
+    let running = sandbox.call(&["mock-api"]).stdout(full).start();
+    running.wait_until_a_pipe_blocks_it();
     running.signal("TERM");
-    running.wait_within(NO_GRACEFUL_SHUTDOWN).exits(0);
-    assert!(sandbox.files().is_empty(), "it needs no database");
+    running.wait().exits(143);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_mock_api_that_cannot_print_its_address_ends_and_says_why() {
+    let sandbox = Sandbox::new();
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let finished = sandbox.call(&["mock-api"]).stdout(full).run().exits(1);
+    let why = "cannot write to standard output: No space left";
+    assert!(finished.stderr.contains(why), "{finished:?}");
 }
 
 #[test]

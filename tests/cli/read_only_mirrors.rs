@@ -72,12 +72,60 @@ fn a_mirror_of_another_user_can_be_read() {
         );
     }
     for args in [&["verify", "--repair"][..], &["retry"], &["--demo"]] {
-        mirror.run(args).refuses(&["theirs/hn.db", "readonly"]);
+        let parts = [
+            "theirs/hn.db",
+            "this user may not write",
+            "name another file",
+        ];
+        mirror.run(args).refuses(&parts);
     }
     assert_eq!(
         fs::read_dir(mirror.sandbox.path("theirs")).unwrap().count(),
         1
     );
+}
+
+#[test]
+fn a_folder_that_may_not_be_written_to_is_named() {
+    let mirror = ReadOnlyMirror::new();
+    mirror.lock_up();
+    let file = Permissions::from_mode(0o666);
+    fs::set_permissions(mirror.sandbox.path("theirs/hn.db"), file).unwrap();
+    for args in [&["verify", "--repair"][..], &["retry"], &["--demo"]] {
+        let parts = [
+            "this user may not write to the folder theirs",
+            "name another",
+        ];
+        mirror.run(args).refuses(&parts);
+    }
+}
+
+/// Only root may mount anything; elsewhere, this test tests nothing.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_system_that_is_read_only_is_named() {
+    let mirror = ReadOnlyMirror::new();
+    let call = |args: &[&str]| {
+        let mount = "mount --bind theirs theirs && mount -o remount,ro,bind theirs &&";
+        Call::new("unshare", &mirror.sandbox)
+            .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
+            .args(&[
+                "-m",
+                "/bin/sh",
+                "-c",
+                &format!("{mount} exec \"$0\" \"$@\""),
+            ])
+            .args(&[env!("CARGO_BIN_EXE_hn-ingest")])
+            .args(args)
+    };
+    if call(&["--version"]).run().code != Some(0) {
+        return;
+    }
+    for args in [&["verify", "--repair"][..], &["retry"], &["--demo"]] {
+        let parts = ["theirs/hn.db", "is mounted read-only", "name a file"];
+        let call = call(args).args(&["--database", "theirs/hn.db"]);
+        call.run().refuses(&parts);
+    }
 }
 
 #[test]

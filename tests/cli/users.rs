@@ -71,6 +71,37 @@ fn profiles_are_stored_with_every_field_and_null_is_absent() {
 }
 
 #[test]
+fn a_byte_order_mark_before_a_profile_is_ignored() {
+    let sandbox = Sandbox::new();
+    let api = Api::new();
+    user(&api, "a", [Reply::json("\u{feff}{\"id\":\"a\"}\r\n")]);
+    user(&api, "b", [Reply::json("\u{feff}null")]);
+    let finished = sandbox.ingest(&api, &["users", "a", "b"]).exits(0);
+    assert_eq!(counts(&finished.report()), [1, 1, 0, 0]);
+}
+
+#[test]
+fn a_compressed_answer_that_does_not_say_so_fails_with_a_message_that_does() {
+    for (body, format) in [
+        (&b"\x1f\x8b\x08\0\0\0\0\0"[..], "gzip"),
+        (b"\x28\xb5\x2f\xfd\x04\0", "zstd"),
+    ] {
+        let sandbox = Sandbox::new();
+        let api = Api::new();
+        api.0.otherwise(move |_| Reply::json(body));
+        let message = format!("compressed ({format}), which was not asked for");
+        for args in [["users", "a"], ["items", "1"]] {
+            let finished = sandbox.ingest(&api, &args).exits(1);
+            let report = finished.report().to_string();
+            assert!(report.contains(&message), "{report}");
+        }
+        for args in [&["top"][..], &["backfill"]] {
+            sandbox.ingest(&api, args).refuses(&[&message]);
+        }
+    }
+}
+
+#[test]
 fn a_profile_fetched_again_replaces_its_row_and_one_that_is_gone_keeps_it() {
     let sandbox = Sandbox::new();
     let api = Api::new();

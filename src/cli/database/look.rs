@@ -13,7 +13,7 @@ use std::{
 
 use super::owner::Owner;
 use crate::{
-    cli::exit::CommandError,
+    cli::{exit::CommandError, signals::DeletedAtEnd},
     store::sqlite::{LOG_SUFFIX, beside, open_read_only, open_unlocked},
 };
 
@@ -91,12 +91,14 @@ fn owner_by_content(path: &Path) -> Result<Owner, CommandError> {
     // All of its tables are still in the log, which SQLite cannot read without writing. So it reads a copy; what others write to the
     // log meanwhile has no valid checksum in it. The file itself is small, since it has no table.
     let copied = tempfile::tempdir().and_then(|folder| {
+        let deleted_at_end = DeletedAtEnd::order(folder.path());
         let copy = folder.path().join("copy.db");
         fs::copy(path, &copy)?;
         fs::copy(&log, beside(&copy, LOG_SUFFIX))?;
-        Ok((folder, copy))
+        Ok((deleted_at_end, folder, copy))
     });
-    let (_folder, copy) = copied.map_err(|error| {
+    // The folder is dropped before the order to delete it, so that there is no moment at which neither deletes it.
+    let (_deleted_at_end, _folder, copy) = copied.map_err(|error| {
         CommandError(format!(
             "{}: it cannot be found out which program the database belongs to: {error}; name another place for temporary files with TMPDIR",
             path.display()

@@ -3,6 +3,8 @@
 pub(super) mod location;
 mod look;
 mod owner;
+mod fresh_file;
+pub(super) mod advice;
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +13,12 @@ use diesel::{
     r2d2::{ConnectionManager, PooledConnection},
 };
 
-use self::{look::look, owner::Owner};
+use self::{
+    advice::{explained, with_next_step},
+    fresh_file::FreshFile,
+    look::look,
+    owner::Owner,
+};
 use super::exit::CommandError;
 use crate::{
     hn::migrations,
@@ -35,15 +42,26 @@ pub(super) async fn open_or_create(
 ) -> Result<OpenedDatabase, CommandError> {
     blocking(move || {
         look(&path)?;
-        let pool = sqlite::open(&path).map_err(CommandError::new)?;
-        let mut conn = connection(&pool)?;
-        prepare(&mut conn, demo)
-            .map_err(|CommandError(why)| CommandError(format!("{}: {why}", path.display())))?;
-        let file = FileIdentity::of(&mut conn).map_err(CommandError::new)?;
-        drop(conn);
-        Ok(OpenedDatabase { pool, file })
+        let fresh_file = FreshFile::make(&path);
+        let opened = open_to_write(&path, demo).map_err(|error| explained(&path, error));
+        if opened.is_err()
+            && let Some(file) = fresh_file
+        {
+            file.delete_if_empty();
+        }
+        opened
     })
     .await
+}
+
+fn open_to_write(path: &Path, demo: bool) -> Result<OpenedDatabase, CommandError> {
+    let pool = sqlite::open(path).map_err(CommandError::new)?;
+    let mut conn = connection(&pool)?;
+    prepare(&mut conn, demo)
+        .map_err(|CommandError(why)| CommandError(format!("{}: {why}", path.display())))?;
+    let file = FileIdentity::of(&mut conn).map_err(CommandError::new)?;
+    drop(conn);
+    Ok(OpenedDatabase { pool, file })
 }
 
 fn prepare(conn: &mut SqliteConnection, demo: bool) -> Result<(), CommandError> {
@@ -69,12 +87,14 @@ pub(super) fn require_existing(path: &Path) -> Result<(), CommandError> {
 /// Opens a database to change what is in it. Never creates the file. To be called where blocking is allowed.
 pub(super) fn open_existing(path: &Path) -> Result<Connection, CommandError> {
     require_existing(path)?;
-    let pool = sqlite::open(path).map_err(CommandError::new)?;
-    let mut conn = connection(&pool)?;
-    let prepared = while_locked(|| owner::require_items_table(&mut conn))
-        .and_then(|()| while_locked(|| migrations::run(&mut conn)).map_err(CommandError::new));
-    prepared.map_err(|CommandError(why)| CommandError(format!("{}: {why}", path.display())))?;
-    Ok(conn)
+    let opened = || {
+        let pool = sqlite::open(path).map_err(CommandError::new)?;
+        let mut conn = connection(&pool)?;
+        while_locked(|| owner::require_items_table(&mut conn))?;
+        while_locked(|| migrations::run(&mut conn)).map_err(CommandError::new)?;
+        Ok(conn)
+    };
+    opened().map_err(|error| explained(path, error))
 }
 
 /// Opens a database that need not be writable, to read it. To be called where blocking is allowed.
@@ -115,4 +135,5 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> Result<T, CommandError> {
     let done = actix_rt::task::spawn_blocking(work).await;
     done.unwrap_or_else(|panic| Err(CommandError::new(panic)))
+        .map_err(with_next_step)
 }

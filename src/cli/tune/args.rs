@@ -74,7 +74,7 @@ pub(in crate::cli) fn command() -> Command {
         .arg(flag(
             "latency",
             "TIME",
-            format!("Wait of the embedded API before each answer [default: {LATENCY}]"),
+            format!("Wait of the embedded API per answer [default: {LATENCY}]"),
             "; 80ms, for example, or 80ms..200ms",
         ))
 }
