@@ -153,16 +153,24 @@ impl Client {
         let answer = self
             .fetch(request, settings, &backlog, &control, &attempts)
             .await;
-        let (kind, message) = match answer {
+        let failed = |kind, message| Failure::new(kind, message, attempts.get());
+        Err(match answer {
             Ok(Answer::Body(body, _)) => return Ok(body),
-            Ok(Answer::Failed { kind, message, .. }) => (kind, message),
-            Err(NotAnswered::AskedToWait(asked)) => (FailureKind::Status, asked.to_string()),
+            Ok(Answer::Failed {
+                kind,
+                message,
+                status,
+                ..
+            }) => failed(kind, message).with_status(status),
+            Err(NotAnswered::AskedToWait(asked)) => Failure {
+                asked_to_wait: Some(asked.rest),
+                ..failed(FailureKind::Status, asked.to_string())
+            },
             // This cannot happen: no status means absent here, and this run is never stopped.
             Ok(Answer::Absent) | Err(NotAnswered::Stopped) => {
-                (FailureKind::Status, "no answer".to_owned())
+                failed(FailureKind::Status, "no answer".to_owned())
             }
-        };
-        Err(Failure::new(kind, message, attempts.get()))
+        })
     }
 
     /// Makes attempts until there is an answer.
@@ -277,6 +285,7 @@ fn failed(error: &AttemptError) -> Answer {
     Answer::Failed {
         kind: error.kind(),
         message: error.to_string(),
+        status: error.status(),
         blame: Signal::blame(error),
     }
 }

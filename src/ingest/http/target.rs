@@ -6,6 +6,7 @@ use hyper::{
     header::{HeaderName, HeaderValue},
     http::uri::{Authority, Scheme},
 };
+use rustls::pki_types::ServerName;
 use url::Url;
 
 use crate::ingest::{config::presentable, http::error::AttemptError};
@@ -42,10 +43,18 @@ impl Target {
                 "a user name or password in a URL is not sent; send them in a header",
             ));
         }
+        // The parser takes any text as a port, and the default port would be used.
+        let port = uri.authority().and_then(port_text);
+        if port.is_some_and(|port| !port.parse().is_ok_and(|port: u16| port > 0)) {
+            return Err(refuse("its port is not a number from 1 to 65535"));
+        }
         let mut target = Self {
             uri,
             headers: HeaderMap::new(),
         };
+        if target.host_name().is_empty() {
+            return Err(refuse("it names no host"));
+        }
         for (name, value) in headers {
             let refuse = || AttemptError::Request(format!("`{name}` cannot be sent as a header"));
             let value = HeaderValue::from_str(value).map_err(|_| refuse())?;
@@ -110,7 +119,7 @@ impl Target {
         let refuse = |why: &str| AttemptError::Redirect {
             code,
             why: format!(
-                "from {} to `{}`: {why}",
+                "the header Location leads from {} to `{}`: {why}",
                 self.uri,
                 presentable(&String::from_utf8_lossy(location))
             ),
@@ -133,6 +142,9 @@ impl Target {
             uri,
             headers: HeaderMap::new(),
         };
+        if target.is_https() && ServerName::try_from(target.host_name()).is_err() {
+            return Err(refuse("its host cannot be the name in a certificate"));
+        }
         if target.origin() == self.origin() {
             target.headers = self.headers.clone();
         }
@@ -153,6 +165,12 @@ impl Target {
 
 fn has_credentials(authority: &Authority) -> bool {
     authority.as_str().contains('@')
+}
+
+/// The port as it is written. `None` if there is none; an empty one means the default (RFC 3986, 3.2.3).
+fn port_text(authority: &Authority) -> Option<&str> {
+    let after_host = authority.as_str().strip_prefix(authority.host())?;
+    after_host.strip_prefix(':').filter(|port| !port.is_empty())
 }
 
 /// Encodes the bytes that no URL may hold. Which character set they are in does not matter.
@@ -206,6 +224,12 @@ mod tests {
             ("/relative", &[], "/relative"),
             ("http://me:s3cret@host/", &[], "`http://me:***@host/`"),
             ("http://@host/", &[], "user name or password"),
+            ("http://host:0/", &[], "port"),
+            ("http://host:65536/", &[], "port"),
+            ("http://[::1]:65536/", &[], "port"),
+            ("http://host:x/", &[], "`http://host:x/`"),
+            ("http://:80/", &[], "`http://:80/`"),
+            ("http:///path", &[], "`http:///path`"),
             ("http://host/", &bad_name, "`bad name`"),
             ("http://host/", &bad_value, "`x-key`"),
         ] {
@@ -257,6 +281,8 @@ mod tests {
             ("https://a/b", "http://a/b"),
             ("http://a/b", "file:///etc"),
             ("http://a/b", "http://[::1"),
+            ("http://a/b", "http://h:99999/"),
+            ("https://a/b", "https://-.test/"),
         ] {
             assert!(target(from).redirected(302, location.as_bytes()).is_err());
         }

@@ -158,7 +158,12 @@ impl<S: Source> Decoder<S> {
         let failed = |kind, message| Outcome::Failed(Failure::new(kind, message, attempts));
         let outcome = match answer {
             Answer::Absent => Outcome::Absent,
-            Answer::Failed { kind, message, .. } => failed(kind, message),
+            Answer::Failed {
+                kind,
+                message,
+                status,
+                ..
+            } => Outcome::Failed(Failure::new(kind, message, attempts).with_status(status)),
             Answer::Body(..) if control.stop.is_aborted() => return Decoded::Dropped,
             // The embedder's code also makes the text of a `DecodeError`, so that may panic, too.
             Answer::Body(body, _) => match catch_unwind(AssertUnwindSafe(|| {
@@ -173,6 +178,7 @@ impl<S: Source> Decoder<S> {
                     let answer = Answer::Failed {
                         kind: FailureKind::Decode,
                         message,
+                        status: None,
                         blame: Blame::Refusal,
                     };
                     return Decoded::Undecodable(NumberedRow {
