@@ -1,9 +1,6 @@
 //! One run of a command: it is recorded in the table `runs`, driven to its end, and reported.
 
-use std::{
-    fmt::Display,
-    time::{Duration, SystemTime},
-};
+use std::{fmt::Display, time::Duration};
 
 use diesel::{SqliteConnection, connection::SimpleConnection};
 use futures_util::Stream;
@@ -15,7 +12,7 @@ use super::{
     exit::{CommandError, ExitStatus},
     progress::ProgressDisplay,
     run_report::RunReport,
-    session::Session,
+    session::{Session, time_after},
     signals::{self, Drain},
     terminal::print_message,
 };
@@ -24,7 +21,9 @@ use crate::{
         HnSink, runs,
         top_items::{self, TopItem},
     },
-    ingest::{Builder, GaveUp, Id, PipelineStopped, Report, Run, Sink, Source},
+    ingest::{
+        Builder, Failure, FailureKind, GaveUp, Id, PipelineStopped, Report, Run, Sink, Source,
+    },
     store::sqlite::{is_about_lock, while_locked, while_locked_and},
 };
 
@@ -102,7 +101,10 @@ impl Session<'_> {
         }
         self.record_end(row, &report).await;
         if let Some(why) = &report.gave_up {
-            print_message(format_args!("{why}; {}", next_step(why)));
+            print_message(format_args!(
+                "{why}; {}",
+                next_step(why, self.proxy().as_deref())
+            ));
         }
         Ok(FinishedRun {
             command,
@@ -223,15 +225,19 @@ const MEND_AND_RUN_AGAIN: &str =
     "what the report calls stored is safe, so mend this and run the rest again";
 
 /// What the user can do about a run that could not go on.
-fn next_step(why: &GaveUp) -> String {
+///
+/// `proxy` is the proxy that requests go through.
+fn next_step(why: &GaveUp, proxy: Option<&str>) -> String {
     match why {
-        GaveUp::ApiOut { .. } => "what the report calls stored is safe, so run the rest again when the API is back".to_owned(),
-        GaveUp::ApiRefuses { .. } => "these ids are left to the next run. Open the API's address in a browser: if it refuses this machine \
-            or shows a page to log in, settle that first, and run the rest again with a lower --rate. If the ids are at fault, \
-            --max-refusals 0 goes on past them"
-            .to_owned(),
+        GaveUp::ApiOut { .. } => {
+            let proxy = proxy.map_or_else(String::new, |proxy| format!(" (or {proxy})"));
+            format!(
+                "what the report calls stored is safe, so run the rest again when the API{proxy} is back"
+            )
+        }
+        GaveUp::ApiRefuses { last_failure, .. } => after_refusals(last_failure, proxy),
         GaveUp::ApiAsksToWait { wait, .. } => {
-            let back = humantime::format_rfc3339_seconds(SystemTime::now() + *wait);
+            let back = time_after(*wait);
             format!(
                 "what the report calls stored is safe, so run the rest again from {back} on, or let a run wait with a longer --outage-patience"
             )
@@ -241,4 +247,28 @@ fn next_step(why: &GaveUp) -> String {
             None => MEND_AND_RUN_AGAIN.to_owned(),
         },
     }
+}
+
+/// What the user can do about an API, or a proxy before it, that refuses every id.
+fn after_refusals(last_failure: &Failure, proxy: Option<&str>) -> String {
+    let settle = match proxy {
+        // No request reached the API.
+        Some(proxy) if last_failure.kind == FailureKind::Connect => {
+            return format!(
+                "these ids are left to the next run. Check {proxy}, its user name and password, and run the rest again"
+            );
+        }
+        Some(proxy) => format!(
+            "Open the API's address in a browser that uses the same proxy: if the API or {proxy} refuses this machine"
+        ),
+        None if last_failure.kind == FailureKind::Connect => {
+            return "these ids are left to the next run. Mend this, and run the rest again"
+                .to_owned();
+        }
+        None => "Open the API's address in a browser: if it refuses this machine".to_owned(),
+    };
+    format!(
+        "these ids are left to the next run. {settle} or shows a page to log in, settle that first, and run the rest again with a \
+        lower --rate. If the ids are at fault, --max-refusals 0 goes on past them"
+    )
 }

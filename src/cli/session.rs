@@ -1,5 +1,7 @@
 //! What every fetching command works with: the database, the API and the client.
 
+use std::time::{Duration, SystemTime};
+
 use super::{
     database::{self, OpenedDatabase},
     exit::CommandError,
@@ -10,7 +12,7 @@ use super::{
 };
 use crate::{
     hn::{HnSource, lists::ListError},
-    ingest::{Client, Config},
+    ingest::{Client, Config, Failure, FailureKind},
     mock_api::{MockApi, RunningMockApi},
     store::sqlite::{FileIdentity, SqlitePool},
 };
@@ -76,19 +78,48 @@ impl<'a> Session<'a> {
         if self.demo_api.is_some() {
             return CommandError::new(error);
         }
-        let next_step = match error {
-            ListError::Unreachable { ref failure, .. } if failure.message.contains("proxy") => {
-                "check --proxy, the variable that names the proxy, and the network, or try --demo, which needs none of them"
-            }
-            ListError::Unreachable { .. } => {
-                "check --api-url and the network, or try --demo, which needs neither"
-            }
+        let next_step = match &error {
+            ListError::Unreachable { failure, .. } => next_step(failure, self.proxy().as_deref()),
             ListError::Unexpected { .. } => {
-                "check that --api-url is an API like that of Hacker News"
+                "check that --api-url is an API like that of Hacker News".to_owned()
             }
         };
         CommandError(format!("{error}; {next_step}"))
     }
+
+    /// The proxy that requests to the API go through, as messages name it.
+    pub(super) fn proxy(&self) -> Option<String> {
+        self.config.proxy.name_for(&self.source.document("maxitem"))
+    }
+}
+
+/// What the user can do if the API, reached through `proxy`, does not give a list or the largest id.
+fn next_step(failure: &Failure, proxy: Option<&str>) -> String {
+    if let Some(wait) = failure.asked_to_wait {
+        return format!(
+            "run this again from {} on, or let it wait with a longer --outage-patience",
+            time_after(wait)
+        );
+    }
+    let subject = match proxy {
+        Some(proxy) => format!("the API or {proxy}"),
+        None => "the API".to_owned(),
+    };
+    match (failure.kind, failure.status) {
+        (_, Some(401 | 403 | 407 | 451)) => format!(
+            "{subject} refuses this machine: open the URL in a browser to see why, or try --demo, which needs no network"
+        ),
+        (_, Some(404 | 410)) => "check that --api-url is an API like that of Hacker News".to_owned(),
+        (FailureKind::Connect | FailureKind::Timeout | FailureKind::Reset | FailureKind::Status, _) if proxy.is_some() => {
+            "check --proxy, the variable that names the proxy, and the network, or try --demo, which needs none of them".to_owned()
+        }
+        _ => "check --api-url and the network, or try --demo, which needs neither".to_owned(),
+    }
+}
+
+/// The time of day in so long, to the second.
+pub(super) fn time_after(wait: Duration) -> humantime::Rfc3339Timestamp {
+    humantime::format_rfc3339_seconds(SystemTime::now() + wait)
 }
 
 async fn start_demo_api() -> Result<RunningMockApi, CommandError> {

@@ -373,3 +373,70 @@ fn batches_of_any_size_store_the_same() {
         assert_eq!(sandbox.db("hn.db").count("items"), 30, "batches of {batch}");
     }
 }
+
+#[test]
+fn a_list_or_the_largest_id_that_the_api_will_not_give_yet_says_when_to_come_back() {
+    for status in [429, 503] {
+        for (command, path) in [
+            ("top", "/v0/topstories.json"),
+            ("backfill", "/v0/maxitem.json"),
+        ] {
+            let sandbox = Sandbox::new();
+            let api = Api::new();
+            let wait = Reply::status(status).header("retry-after", "3600");
+            api.0.on(path, [wait]);
+            let finished = sandbox.ingest(&api, &[command]);
+            finished.refuses(&[
+                path,
+                "asks for no requests for the next",
+                "run this again from 2",
+                "--outage-patience",
+            ]);
+            assert!(!finished.stderr.contains("--demo"), "{finished:?}");
+            assert_eq!(api.0.hits(path), 1);
+        }
+    }
+}
+
+#[test]
+fn a_list_that_the_api_refuses_says_so() {
+    let sandbox = Sandbox::new();
+    let api = Api::new();
+    for status in [401, 403, 451] {
+        api.0.on("/v0/topstories.json", [Reply::status(status)]);
+        let finished = sandbox.ingest(&api, &["top"]);
+        finished.refuses(&[
+            &format!("HTTP status {status}"),
+            "the API refuses this machine",
+        ]);
+    }
+}
+
+#[test]
+fn a_compressed_list_without_a_proxy_is_not_blamed_on_the_flag_proxy() {
+    let sandbox = Sandbox::new();
+    let api = Api::new();
+    let compressed = Reply::json("[1]").header("content-encoding", "gzip");
+    api.0.on("/v0/topstories.json", [compressed]);
+    let finished = sandbox.ingest(&api, &["top"]);
+    finished.refuses(&["content-encoding: gzip", "--api-url"]);
+    assert!(!finished.stderr.contains("--proxy"), "{finished:?}");
+}
+
+#[test]
+fn a_redirect_without_a_usable_location_says_which_header_is_at_fault() {
+    let sandbox = Sandbox::new();
+    let api = Api::new();
+    for head in ["Location: /v0/\u{1}x\r\n", ""] {
+        for status in [301, 302, 303, 307, 308] {
+            let raw = format!("HTTP/1.1 {status} X\r\n{head}Content-Length: 0\r\n\r\n");
+            api.item(1, [Reply::raw(raw)]);
+            let report = sandbox.ingest(&api, &["items", "1"]).exits(1).report();
+            assert_eq!(failures(&report), json!([[1, "status", 1]]));
+            let message = report["failures"][0]["message"].as_str().unwrap();
+            for part in [&*status.to_string(), "not followed", "the header Location"] {
+                assert!(message.contains(part), "{part}: {message}");
+            }
+        }
+    }
+}

@@ -260,8 +260,13 @@ fn certificates_that_cannot_be_read_are_looked_for_once_and_not_for_every_id() {
         (counts(&report), &report["attempts"]),
         ([0, 0, 5, 0], &json!(5))
     );
+    // The ids are not at fault.
+    assert_eq!(report["failures"][0]["kind"], "connect");
     let warnings = finished.stderr.matches("cannot be read").count();
     assert_eq!(warnings, 1, "{finished:?}");
+    let few = [&ids[..], &["--max-refusals", "3"]].concat();
+    let finished = run(&sandbox, "https://localhost:1/v0", "nowhere.pem", &few).exits(3);
+    assert_eq!(counts(&finished.report()), [0, 0, 0, 5]);
 }
 
 #[test]
@@ -329,5 +334,76 @@ fn a_chunked_body_cut_short_over_https_is_tried_again() {
     let head = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n");
     for end in [ConnectionEnd::Cut, ConnectionEnd::Goodbye] {
         assert!(is_tried_again(&head, end), "{end:?}");
+    }
+}
+
+#[test]
+fn an_empty_ssl_cert_file_or_ssl_cert_dir_counts_as_unset() {
+    let sandbox = Sandbox::new();
+    let authority = Authority::new();
+    fs::create_dir(sandbox.path("certificates")).unwrap();
+    authority.save(&sandbox, "certificates/ours.pem");
+    let url = serve(authority.certify(|_| {}), stories);
+    let fetch = |file: &str, folder: &str| {
+        sandbox
+            .call(&["items", "1", "--api-url", &url])
+            .args(&["--attempts", "1", "--format", "json"])
+            .env("SSL_CERT_FILE", file)
+            .env("SSL_CERT_DIR", folder)
+            .run()
+    };
+    let folder = sandbox.path("certificates");
+    let file = folder.join("ours.pem");
+    for (file, folder) in [("", folder.to_str().unwrap()), (file.to_str().unwrap(), "")] {
+        assert_eq!(fetch(file, folder).exits(0).stderr, "");
+    }
+    // The system's certificates count, and do not include this test's.
+    let finished = fetch("", "");
+    assert!(!finished.stderr.contains("cannot be read"), "{finished:?}");
+    assert_eq!(counts(&finished.exits(1).report()), [0, 0, 1, 0]);
+}
+
+#[test]
+fn a_connection_that_is_closed_during_or_after_the_handshake_is_explained_in_plain_words() {
+    let sandbox = Sandbox::new();
+    let authority = Authority::new();
+    authority.save(&sandbox, "ours.pem");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for mut tcp in listener.incoming().flatten() {
+            // Reads the greeting first, because closing with unread bytes resets the connection.
+            let _ = std::io::Read::read(&mut tcp, &mut [0; 4096]);
+        }
+    });
+    let during = format!("https://localhost:{port}/v0");
+    let after = serve(authority.certify(|_| {}), |_| (vec![], ConnectionEnd::Cut));
+    let within = serve(authority.certify(|_| {}), |_| {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx";
+        (head.to_vec(), ConnectionEnd::Cut)
+    });
+    for (url, kind, words) in [
+        (
+            &during,
+            "connect",
+            "the server closed the connection during the TLS handshake",
+        ),
+        (
+            &after,
+            "reset",
+            "the server closed the connection without a TLS goodbye",
+        ),
+        (
+            &within,
+            "reset",
+            "the server closed the connection without a TLS goodbye",
+        ),
+    ] {
+        let finished = run(&sandbox, url, "ours.pem", &["items", "1"]).exits(1);
+        let failure = &finished.report()["failures"][0];
+        assert_eq!(failure["kind"], kind, "{failure}");
+        let message = failure["message"].as_str().unwrap();
+        assert!(message.contains(words), "{message}");
+        assert!(!message.contains("docs.rs"), "{message}");
     }
 }

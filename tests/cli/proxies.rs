@@ -210,6 +210,105 @@ fn what_needs_no_proxy_and_proxy_none_go_directly() {
 }
 
 #[test]
+fn no_proxy_also_counts_for_a_proxy_that_the_flag_or_its_variable_names() {
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
+    let url = format!("http://0.0.0.0:{}/v0", api.0.addr().port());
+    let dead = "http://127.0.0.1:1";
+    for (variables, args) in [
+        (&[][..], &["--proxy", dead][..]),
+        (&[("INGEST_PROXY", dead)], &[]),
+    ] {
+        for (exception, is_direct) in [
+            (("NO_PROXY", "0.0.0.0"), true),
+            (("no_proxy", "host.test, 0.0.0.0/8"), true),
+            (("NO_PROXY", "*"), true),
+            (("NO_PROXY", "host.test"), false),
+            (("NO_PROXY", ""), false),
+        ] {
+            let variables = [variables, &[exception]].concat();
+            let finished = fetch(&sandbox, &url, &variables, args);
+            assert_eq!(stored(finished), is_direct, "{variables:?} {args:?}");
+        }
+    }
+    // The variable in lower case goes first.
+    let both = [("no_proxy", "host.test"), ("NO_PROXY", "*")];
+    let finished = fetch(&sandbox, &url, &both, &["--proxy", dead]);
+    assert!(!stored(finished));
+    // A flag is checked even if its proxy would not be used.
+    let finished = fetch(
+        &sandbox,
+        &url,
+        &[("NO_PROXY", "*")],
+        &["--proxy", "socks5://h:1"],
+    );
+    finished.refuses(&["--proxy is `"]);
+}
+
+#[test]
+fn a_run_that_a_proxy_refuses_ends_with_the_proxy_named_and_not_only_the_api() {
+    for (status, header, kind, parts) in [
+        (
+            407,
+            "proxy-authenticate",
+            "connect",
+            &["does not accept", "its user name and password"][..],
+        ),
+        (
+            401,
+            "proxy-authenticate",
+            "connect",
+            &["does not accept", "its user name and password"],
+        ),
+        (
+            401,
+            "x-none",
+            "connect",
+            &["does not accept", "its user name and password"],
+        ),
+        (
+            401,
+            "www-authenticate",
+            "status",
+            &["may not accept the user name and password", "in a browser"],
+        ),
+        (
+            403,
+            "x-none",
+            "status",
+            &["from the API or from the proxy", "in a browser"],
+        ),
+    ] {
+        let sandbox = Sandbox::new();
+        let proxy = Api::new();
+        proxy
+            .0
+            .otherwise(move |_| Reply::status(status).header(header, "Basic"));
+        let address = proxy.0.addr().to_string();
+        let url = format!("http://alice:s3cret@{address}");
+        let finished = sandbox
+            .call(&["items", "1", "2", "3", "4", "5"])
+            .args(&["--api-url", "http://api.test/v0", "--max-refusals", "3"])
+            .args(&["--proxy", &url])
+            .run();
+        assert_eq!(finished.code, Some(3), "{finished:?}");
+        let named = format!("the proxy {address} (from the setting proxy)");
+        let message = format!("were all refused: {kind}: ");
+        for part in [parts, &[&message, &named, &format!("HTTP status {status}")]].concat() {
+            assert!(finished.stderr.contains(part), "{part}: {finished:?}");
+        }
+        assert!(!finished.stderr.contains("s3cret"), "{finished:?}");
+        assert!(!finished.stderr.contains("API refused"), "{finished:?}");
+
+        let finished = sandbox
+            .call(&["top", "--api-url", "http://api.test/v0"])
+            .args(&["--proxy", &url])
+            .run();
+        finished.refuses(&["the proxy"]);
+    }
+}
+
+#[test]
 fn a_proxy_that_cannot_be_used_is_refused_at_the_start_if_the_api_needs_it() {
     let sandbox = Sandbox::new();
     for bad in [
@@ -364,12 +463,8 @@ fn a_real_proxy_passes_on_http_and_https_and_refuses_a_wrong_password() {
                 message.contains(part) && !message.contains("wr0ng"),
                 "{message}"
             );
-            // A plain 401 may also come from the API.
-            let is_named = message.contains(&format!("the proxy 127.0.0.1:{}", proxy.port));
-            assert!(
-                is_named || part.contains("401") && api.starts_with("http:"),
-                "{message}"
-            );
+            let named = format!("the proxy 127.0.0.1:{}", proxy.port);
+            assert!(message.contains(&named), "{message}");
         }
     }
     assert_eq!(plain.0.stats().requests, 1);

@@ -41,11 +41,7 @@ fn absence(at: u64) -> Settled<i64, Item> {
 }
 
 fn failure(at: u64) -> Settled<i64, Item> {
-    let failure = Failure {
-        kind: FailureKind::Timeout,
-        message: format!("at {at}"),
-        attempts: 4,
-    };
+    let failure = Failure::new(FailureKind::Timeout, format!("at {at}"), 4);
     answer(Outcome::Failed(failure), at)
 }
 

@@ -69,7 +69,7 @@ impl HttpProxy {
     /// A variable with a value that cannot be used fails the requests that need it.
     #[must_use]
     pub fn from_env() -> Self {
-        Self::from_variables(|name| Some(variable(name)?.to_string_lossy().into_owned()))
+        Self::from_variables(text_variable)
     }
 
     fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
@@ -80,17 +80,25 @@ impl HttpProxy {
             })
         };
         let all = || first(&["all_proxy", "ALL_PROXY"]);
-        let exceptions = first(&["no_proxy", "NO_PROXY"]);
         Self {
             // `HTTP_PROXY` in upper case is the header `HttpProxy` of a request, if this program runs as a CGI script.
             http: first(&["http_proxy"]).or_else(all),
             https: first(&["https_proxy", "HTTPS_PROXY"]).or_else(all),
-            exceptions: exceptions.map(|hosts| hosts.text).unwrap_or_default(),
+            exceptions: exceptions_from(&variable),
             is_environment: true,
         }
     }
 
-    /// Reads the setting `proxy`: `none`, `environment`, or the URL of a proxy. Returns `None` if it is something else.
+    /// The same proxy, but not for the hosts in `no_proxy` or `NO_PROXY`.
+    pub(super) fn except_no_proxy_of_environment(mut self) -> Self {
+        if self.http.is_some() || self.https.is_some() {
+            self.exceptions = exceptions_from(&text_variable);
+        }
+        self
+    }
+
+    /// Reads the setting `proxy`: `none`, `environment`, or the URL of a proxy. Returns `None` if it is something else. Only
+    /// `environment` reads variables: a proxy whose URL is named here is used for the hosts in `NO_PROXY`, too.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text {
@@ -126,6 +134,12 @@ impl HttpProxy {
     pub fn check_for(&self, url: &str) -> Result<(), BadSetting> {
         url.parse()
             .map_or(Ok(()), |uri| self.server_for(&uri).map(drop))
+    }
+
+    /// The proxy for a URL, as messages name it. `None` if the URL is requested directly, or its proxy cannot be used.
+    pub(crate) fn name_for(&self, url: &str) -> Option<String> {
+        let server = self.server_for(&url.parse().ok()?).ok()??;
+        Some(server.to_string())
     }
 
     /// The proxy to send a request through, if it goes through one.
@@ -173,6 +187,17 @@ impl HttpProxy {
             .build();
         uri.is_ok_and(|uri| matcher.intercept(&uri).is_none())
     }
+}
+
+/// The value of an environment variable as text. An empty one counts as unset.
+fn text_variable(name: &str) -> Option<String> {
+    Some(variable(name)?.to_string_lossy().into_owned())
+}
+
+/// The hosts that `no_proxy` or `NO_PROXY` lists.
+fn exceptions_from(variable: &impl Fn(&str) -> Option<String>) -> String {
+    let listed = variable("no_proxy").or_else(|| variable("NO_PROXY"));
+    listed.unwrap_or_default()
 }
 
 /// Splits an entry of `NO_PROXY` into its host and its port. The host has neither the brackets of IPv6 nor a wildcard before a dot.

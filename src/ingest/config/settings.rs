@@ -23,7 +23,7 @@ impl Config {
     }
 
     /// The default settings, changed by the `INGEST_…` environment variables that are set. Without `INGEST_PROXY`, the proxies are
-    /// those of [`HttpProxy::from_env`].
+    /// those of [`HttpProxy::from_env`]. `NO_PROXY` also counts for the proxy that `INGEST_PROXY` names.
     ///
     /// # Errors
     /// The first variable whose value is not allowed.
@@ -32,15 +32,19 @@ impl Config {
     }
 
     /// The default settings, changed by `read`. It returns whether it has set a setting. If it has not set the proxy, the
-    /// environment's proxies count.
+    /// environment's proxies count. `NO_PROXY` counts for any proxy.
     pub(crate) fn read(
         read: impl Fn(&Setting<Self>, &mut Self) -> Result<bool, BadSetting>,
     ) -> Result<Self, BadSetting> {
         let mut config = Self::default();
         for setting in SETTINGS {
             let is_set = read(setting, &mut config)?;
-            if setting.name == PROXY && !is_set {
-                config.proxy = HttpProxy::from_env();
+            if setting.name == PROXY {
+                config.proxy = if is_set {
+                    config.proxy.except_no_proxy_of_environment()
+                } else {
+                    HttpProxy::from_env()
+                };
             }
         }
         Ok(config)
@@ -72,7 +76,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
         variable: "INGEST_PROXY",
         heading: Heading::Api,
         allowed: proxy::ALLOWED,
-        meaning: "HTTP proxy; without it, HTTPS_PROXY, http_proxy, ALL_PROXY and NO_PROXY count; none ignores them",
+        meaning: "HTTP proxy, except for hosts in NO_PROXY; without it, HTTPS_PROXY, http_proxy and ALL_PROXY count; none ignores them",
         show: |config| config.proxy.to_setting(),
         set: |config, text| put(&mut config.proxy, HttpProxy::parse(text)),
     },

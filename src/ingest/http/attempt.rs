@@ -9,13 +9,15 @@ use std::{
 use hyper::{
     HeaderMap, StatusCode,
     header::{
-        ACCEPT_ENCODING, CONTENT_ENCODING, HeaderName, HeaderValue, LOCATION, TRANSFER_ENCODING,
+        ACCEPT_ENCODING, CONTENT_ENCODING, HeaderName, HeaderValue, LOCATION, PROXY_AUTHENTICATE,
+        TRANSFER_ENCODING, WWW_AUTHENTICATE,
     },
 };
 use tokio::time::timeout_at;
 
 use crate::ingest::{
     backlog::Backlog,
+    config::ProxyServer,
     http::{
         body::{Body, discard},
         body_arena::BodyArena,
@@ -196,14 +198,37 @@ async fn request(
         body.read_until(SMALL_BODY).await?;
         return Ok(AttemptStep::Answer(head, body));
     }
-    if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
-        && let Some(proxy) = connection.forwarder()
+    let proxy = connection.forwarder();
+    if let Some(proxy) = proxy
+        && rejects_credentials(proxy, status, connection.headers())
     {
         return Err(AttemptError::wants_other_credentials(proxy, code));
     }
-    let step = step_without_body(target, code, connection.headers());
+    let mut step = step_without_body(target, code, connection.headers());
+    if let Some(proxy) = proxy
+        && let Err(AttemptError::Status { note, .. }) = &mut step
+    {
+        // Nothing in the answer says for sure which of the two it comes from.
+        note.push_str(&format!(", from the API or from {proxy}"));
+        if status == StatusCode::UNAUTHORIZED && proxy.authorization.is_some() {
+            note.push_str(", which may not accept the user name and password in its URL");
+        }
+    }
     discard(connection);
     step
+}
+
+/// Whether a proxy that passes requests on wants other credentials. Some proxies answer 401 to a wrong password. Such an answer is
+/// the proxy's if it lacks the header that a server must send with it (RFC 9110, 11.6.1), or has a proxy's.
+fn rejects_credentials(proxy: &ProxyServer, status: StatusCode, headers: &HeaderMap) -> bool {
+    match status {
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => true,
+        StatusCode::UNAUTHORIZED => {
+            headers.contains_key(PROXY_AUTHENTICATE)
+                || (proxy.authorization.is_some() && !headers.contains_key(WWW_AUTHENTICATE))
+        }
+        _ => false,
+    }
 }
 
 /// The header that names a coding of the body, if the request did not ask for it. A source that sends its own `Accept-Encoding` gets
@@ -245,12 +270,20 @@ fn step_without_body(
         let why = format!("the server answered with HTTP status {code}, which was not asked for");
         return Err(AttemptError::Reset(why));
     }
-    if let (301 | 302 | 303 | 307 | 308, Some(location)) = (code, headers.get(LOCATION)) {
-        let target = target.redirected(code, location.as_bytes())?;
-        return Ok(AttemptStep::Redirect { code, target });
+    let mut note = String::new();
+    if matches!(code, 301 | 302 | 303 | 307 | 308) {
+        if let Some(location) = headers.get(LOCATION) {
+            let target = target.redirected(code, location.as_bytes())?;
+            return Ok(AttemptStep::Redirect { code, target });
+        }
+        // hyper skips a header whose value cannot be one.
+        note.push_str(
+            ", and the redirect is not followed: the header Location is missing or holds a control character",
+        );
     }
     Err(AttemptError::Status {
         code,
         retry_after: retry_after(code, headers, SystemTime::now()),
+        note,
     })
 }

@@ -178,16 +178,24 @@ impl Client {
         let answer = self
             .fetch(request, settings, &backlog, &control, &attempts)
             .await;
-        let (kind, message) = match answer {
+        let failed = |kind, message| Failure::new(kind, message, attempts.get());
+        Err(match answer {
             Ok(Answer::Body(body)) => return Ok(body.bytes),
-            Ok(Answer::Failed { kind, message, .. }) => (kind, message),
-            Err(NotAnswered::AskedToWait(asked)) => (FailureKind::Status, asked.to_string()),
+            Ok(Answer::Failed {
+                kind,
+                message,
+                status,
+                ..
+            }) => failed(kind, message).with_status(status),
+            Err(NotAnswered::AskedToWait(asked)) => Failure {
+                asked_to_wait: Some(asked.rest),
+                ..failed(FailureKind::Status, asked.to_string())
+            },
             // This cannot happen: no status means absent here, and this run is never stopped.
             Ok(Answer::Absent) | Err(NotAnswered::Stopped) => {
-                (FailureKind::Status, "no answer".to_owned())
+                failed(FailureKind::Status, "no answer".to_owned())
             }
-        };
-        Err(Failure::new(kind, message, attempts.get()))
+        })
     }
 
     /// Makes attempts until there is an answer.
@@ -312,6 +320,7 @@ impl Client {
                     return Ok(Answer::Failed {
                         kind: failure.kind,
                         message: format!("{error}, and {}", failure.message),
+                        status: error.status(),
                         blame: failure.blame,
                     });
                 }
@@ -325,6 +334,7 @@ impl Client {
                 return Ok(Answer::Failed {
                     kind: error.kind(),
                     message: format!("{error}, and the request must not be sent twice"),
+                    status: error.status(),
                     // Otherwise the id might be tried again after an outage.
                     blame: Blame::Id,
                 });
@@ -393,6 +403,7 @@ fn failed(error: &AttemptError) -> Answer {
     Answer::Failed {
         kind: error.kind(),
         message: error.to_string(),
+        status: error.status(),
         blame: Signal::blame(error),
     }
 }

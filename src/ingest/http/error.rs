@@ -30,11 +30,16 @@ pub(crate) enum AttemptError {
     /// The connection broke, or the server sent something that is not HTTP.
     #[error("{0}")]
     Reset(String),
+    /// TLS cannot be set up on this machine. Another attempt would not help.
+    #[error("cannot connect: {0}")]
+    TlsSetup(String),
     /// A status other than success.
-    #[error("HTTP status {code}")]
+    #[error("HTTP status {code}{note}")]
     Status {
         code: u16,
         retry_after: Option<Duration>,
+        /// What else is known about it, after a comma. Empty if nothing is.
+        note: String,
     },
     /// A redirect that is not followed.
     #[error("HTTP status {code}, and the redirect is not followed: {why}")]
@@ -60,7 +65,7 @@ impl AttemptError {
     pub(crate) fn kind(&self) -> FailureKind {
         match self {
             Self::Timeout(_) | Self::ConnectTimeout { .. } => FailureKind::Timeout,
-            Self::Connect(_) | Self::Proxy(_) => FailureKind::Connect,
+            Self::Connect(_) | Self::Proxy(_) | Self::TlsSetup(_) => FailureKind::Connect,
             Self::Request(_) => FailureKind::Request,
             Self::Reset(_) => FailureKind::Reset,
             Self::Status { .. } | Self::Redirect { .. } | Self::AskedToWait(_) => {
@@ -80,9 +85,18 @@ impl AttemptError {
             Self::ConnectTimeout { .. }
             | Self::Connect(_)
             | Self::Proxy(_)
+            | Self::TlsSetup(_)
             | Self::Redirect { .. }
             | Self::AskedToWait(_)
             | Self::Request(_) => false,
+        }
+    }
+
+    /// The status that failed the attempt, if one did.
+    pub(crate) fn status(&self) -> Option<u16> {
+        match *self {
+            Self::Status { code, .. } | Self::Redirect { code, .. } => Some(code),
+            _ => None,
         }
     }
 

@@ -61,13 +61,22 @@ impl Read for Socket {
         let mut buffer = this.buffer.0.borrow_mut();
         let length = buffer.len().min(target.remaining());
         let mut read = ReadBuf::new(&mut buffer[..length]);
-        ready!(Pin::new(&mut this.io).poll_read(cx, &mut read))?;
+        ready!(Pin::new(&mut this.io).poll_read(cx, &mut read)).map_err(in_plain_words)?;
         if !read.filled().is_empty() {
             this.has_read.set(true);
             target.put_slice(read.filled());
         }
         Poll::Ready(Ok(()))
     }
+}
+
+/// Says what happened if TLS was cut off. The library's own text is a link to its documentation.
+fn in_plain_words(error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::UnexpectedEof {
+        return error;
+    }
+    let what = "the server closed the connection without a TLS goodbye (close_notify)";
+    io::Error::new(error.kind(), what)
 }
 
 impl Write for Socket {

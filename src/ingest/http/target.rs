@@ -6,6 +6,7 @@ use hyper::{
     header::{CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING},
     http::uri::{Authority, Scheme},
 };
+use rustls::pki_types::ServerName;
 use url::Url;
 
 use crate::ingest::{config::presentable, http::error::AttemptError, request::Request};
@@ -47,6 +48,11 @@ impl Target {
                 "a user name or password in a URL is not sent; send them in a header",
             ));
         }
+        // The parser takes any text as a port, and the default port would be used.
+        let port = uri.authority().and_then(port_text);
+        if port.is_some_and(|port| !port.parse().is_ok_and(|port: u16| port > 0)) {
+            return Err(refuse("its port is not a number from 1 to 65535"));
+        }
         let method = Method::from_bytes(request.method.as_bytes());
         let method = method.ok().filter(|method| *method != Method::CONNECT);
         let mut target = Self {
@@ -58,6 +64,9 @@ impl Target {
             body: request.body,
             is_once: request.is_once,
         };
+        if target.host_name().is_empty() {
+            return Err(refuse("it names no host"));
+        }
         for (name, value) in &request.headers {
             let refuse = || AttemptError::Request(format!("`{name}` cannot be sent as a header"));
             let value = HeaderValue::from_str(value).map_err(|_| refuse())?;
@@ -144,7 +153,7 @@ impl Target {
         let refuse = |why: &str| AttemptError::Redirect {
             code,
             why: format!(
-                "from {} to `{}`: {why}",
+                "the header Location leads from {} to `{}`: {why}",
                 self.uri,
                 presentable(&String::from_utf8_lossy(location))
             ),
@@ -167,6 +176,9 @@ impl Target {
             uri,
             ..self.clone()
         };
+        if target.is_https() && ServerName::try_from(target.host_name()).is_err() {
+            return Err(refuse("its host cannot be the name in a certificate"));
+        }
         let becomes_get = match code {
             303 => self.method != Method::HEAD,
             301 | 302 => self.method == Method::POST,
@@ -208,6 +220,12 @@ impl Target {
 
 fn has_credentials(authority: &Authority) -> bool {
     authority.as_str().contains('@')
+}
+
+/// The port as it is written. `None` if there is none; an empty one means the default (RFC 3986, 3.2.3).
+fn port_text(authority: &Authority) -> Option<&str> {
+    let after_host = authority.as_str().strip_prefix(authority.host())?;
+    after_host.strip_prefix(':').filter(|port| !port.is_empty())
 }
 
 /// Encodes the bytes that no URL may hold. Which character set they are in does not matter.
@@ -259,6 +277,12 @@ mod tests {
             (get("/relative"), "/relative"),
             (get("http://me:s3cret@host/"), "`http://me:***@host/`"),
             (get("http://@host/"), "user name or password"),
+            (get("http://host:0/"), "port"),
+            (get("http://host:65536/"), "port"),
+            (get("http://[::1]:65536/"), "port"),
+            (get("http://host:x/"), "`http://host:x/`"),
+            (get("http://:80/"), "`http://:80/`"),
+            (get("http:///path"), "`http:///path`"),
             (get("http://host/").header("bad name", "x"), "`bad name`"),
             (get("http://host/").header("x-key", "a\nb"), "`x-key`"),
             (get("http://host/").header("Content-Length", "1"), "body"),
@@ -313,6 +337,8 @@ mod tests {
             ("https://a/b", "http://a/b"),
             ("http://a/b", "file:///etc"),
             ("http://a/b", "http://[::1"),
+            ("http://a/b", "http://h:99999/"),
+            ("https://a/b", "https://-.test/"),
         ] {
             assert!(target(from).redirected(302, location.as_bytes()).is_err());
         }

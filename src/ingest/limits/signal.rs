@@ -51,11 +51,14 @@ impl Signal {
             | AttemptError::ConnectTimeout { .. }
             | AttemptError::Connect(_)
             | AttemptError::Reset(_) => Self::Unreachable,
-            AttemptError::Status { code, retry_after } => Self::of_status(code, retry_after),
+            AttemptError::Status {
+                code, retry_after, ..
+            } => Self::of_status(code, retry_after),
             AttemptError::Redirect { .. }
             | AttemptError::TooLarge { .. }
             | AttemptError::Encoded(_)
-            | AttemptError::Proxy(_) => Self::Served,
+            | AttemptError::Proxy(_)
+            | AttemptError::TlsSetup(_) => Self::Served,
             // Nothing was sent, so nothing is known about the API. The client does not try such a request again.
             AttemptError::Request(_) | AttemptError::AskedToWait(_) => Self::Neutral,
         }
@@ -93,6 +96,7 @@ impl Signal {
             | AttemptError::Connect(_)
             | AttemptError::Reset(_) => Blame::Outage,
             AttemptError::Proxy(_)
+            | AttemptError::TlsSetup(_)
             | AttemptError::Encoded(_)
             | AttemptError::Status { .. }
             | AttemptError::Redirect { .. }
@@ -135,6 +139,7 @@ mod tests {
         Err(AttemptError::Status {
             code,
             retry_after: None,
+            note: String::new(),
         })
     }
 
@@ -184,7 +189,11 @@ mod tests {
     fn a_refusal_keeps_the_time_that_the_api_named() {
         let retry_after = Some(Duration::from_secs(7));
         for code in [429, 503] {
-            let error: Result<(), _> = Err(AttemptError::Status { code, retry_after });
+            let error: Result<(), _> = Err(AttemptError::Status {
+                code,
+                retry_after,
+                note: String::new(),
+            });
             assert_eq!(Signal::of(&error).retry_after(), retry_after, "{code}");
         }
     }

@@ -43,6 +43,8 @@ pub(crate) enum Answer {
     Failed {
         kind: FailureKind,
         message: String,
+        /// The HTTP status, if that is why.
+        status: Option<u16>,
         blame: Blame,
     },
 }
@@ -79,6 +81,7 @@ impl Answer {
         Self::Failed {
             kind: FailureKind::Panic,
             message,
+            status: None,
             blame: Blame::Id,
         }
     }

@@ -1,6 +1,6 @@
 //! Why an id failed.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use thiserror::Error;
 
@@ -15,6 +15,10 @@ pub struct Failure {
     pub message: String,
     /// Attempts made, the first included.
     pub attempts: u32,
+    /// The HTTP status of the last attempt's answer, if that is what failed.
+    pub status: Option<u16>,
+    /// How long the API asks for no requests, if that is why there was no further attempt.
+    pub asked_to_wait: Option<Duration>,
 }
 
 impl Failure {
@@ -24,7 +28,16 @@ impl Failure {
             kind,
             message: message.into(),
             attempts,
+            status: None,
+            asked_to_wait: None,
         }
+    }
+
+    /// The same failure, with the HTTP status of the answer.
+    #[must_use]
+    pub fn with_status(mut self, status: Option<u16>) -> Self {
+        self.status = status;
+        self
     }
 }
 

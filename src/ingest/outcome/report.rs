@@ -44,11 +44,12 @@ pub enum GaveUp {
         /// How the last of them failed.
         last_error: String,
     },
-    /// The API refused [`Config::max_refusals`](crate::Config::max_refusals) ids in a row. These ids count as not attempted.
-    #[error("the API refused all of the last {ids} ids: {last_failure}")]
+    /// The API, or the proxy before it, refused [`Config::max_refusals`](crate::Config::max_refusals) ids in a row. These ids count as
+    /// not attempted.
+    #[error("the last {ids} ids were all refused: {last_failure}")]
     #[non_exhaustive]
     ApiRefuses {
-        /// How many ids it refused in a row.
+        /// How many ids were refused in a row.
         ids: usize,
         /// How the last of them failed.
         last_failure: Failure,

@@ -120,8 +120,14 @@ impl<I> KeptFailures<I> {
     pub(super) fn refusals(&self) -> (usize, Option<Failure>) {
         let last = self.refused.back().map(|row| &row.answered);
         let failure = last.and_then(|last| match &last.answer {
-            Answer::Failed { kind, message, .. } => {
-                Some(Failure::new(*kind, message.as_str(), last.attempts))
+            Answer::Failed {
+                kind,
+                message,
+                status,
+                ..
+            } => {
+                let failure = Failure::new(*kind, message.as_str(), last.attempts);
+                Some(failure.with_status(*status))
             }
             Answer::Body(..) | Answer::Absent => None,
         });
@@ -200,6 +206,7 @@ mod tests {
                 answer: Answer::Failed {
                     kind: FailureKind::Status,
                     message: format!("HTTP status 403 for {number}"),
+                    status: Some(403),
                     blame: Blame::Refusal,
                 },
                 attempts: 1,

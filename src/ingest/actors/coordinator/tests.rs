@@ -67,6 +67,7 @@ impl Handler<Fetch<i64>> for MortalFetcher {
         let failed = |kind, blame| Answer::Failed {
             kind,
             message: "refused".to_owned(),
+            status: None,
             blame,
         };
         let answer = match signal {

@@ -171,7 +171,12 @@ impl<S: Source> Decoder<S> {
         let failed = |kind, message| Outcome::Failed(Failure::new(kind, message, attempts));
         let outcome = match answer {
             Answer::Absent => Outcome::Absent,
-            Answer::Failed { kind, message, .. } => failed(kind, message),
+            Answer::Failed {
+                kind,
+                message,
+                status,
+                ..
+            } => Outcome::Failed(Failure::new(kind, message, attempts).with_status(status)),
             Answer::Body(..) if control.stop.aborted_for() > Some(self.after_abort) => {
                 return Decoded::Dropped;
             }
@@ -192,6 +197,7 @@ impl<S: Source> Decoder<S> {
                     let answer = Answer::Failed {
                         kind: FailureKind::Decode,
                         message,
+                        status: None,
                         blame: Blame::Refusal,
                     };
                     return Decoded::Undecodable(NumberedRow {

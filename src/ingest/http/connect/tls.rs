@@ -1,10 +1,11 @@
 //! TLS: which certificates are trusted, and the handshake.
 
-use std::{io, sync::Arc};
+use std::{env, io, path::Path, sync::Arc};
 
 use actix_rt::task::spawn_blocking;
 use log::warn;
 use rustls::pki_types::ServerName;
+use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
 use tokio::{net::TcpStream, sync::OnceCell};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -32,7 +33,7 @@ impl Tls {
                 .unwrap_or_else(|_| Err("reading the system's certificates panicked".to_owned()));
             config.map(|config| Arc::new(config).into())
         });
-        connector.await.clone().map_err(AttemptError::Request)
+        connector.await.clone().map_err(AttemptError::TlsSetup)
     }
 }
 
@@ -47,6 +48,11 @@ pub(super) async fn handshake(
     })?;
     let shaken = tls.connect(name, tcp).await;
     shaken.map_err(|error| {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return AttemptError::Connect(format!(
+                "no TLS connection to {host}: the server closed the connection during the TLS handshake"
+            ));
+        }
         let advice = next_step(&error, host).map(|advice| format!("; {advice}"));
         AttemptError::Connect(format!(
             "no TLS connection to {host}: {}{}",
@@ -71,7 +77,7 @@ fn next_step(error: &io::Error, host: &str) -> Option<String> {
 /// Trusts the system's certificates, or those in the PEM file that `SSL_CERT_FILE` names. Sets no process-wide crypto provider,
 /// because that is the host's choice.
 fn trusting_system_certificates() -> Result<rustls::ClientConfig, String> {
-    let found = rustls_native_certs::load_native_certs();
+    let found = system_certificates();
     let mut roots = rustls::RootCertStore::empty();
     let (usable, _) = roots.add_parsable_certificates(found.certs);
     for error in &found.errors {
@@ -88,6 +94,31 @@ fn trusting_system_certificates() -> Result<rustls::ClientConfig, String> {
         ));
     }
     trusting(roots)
+}
+
+/// The certificates that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, or the system's. An empty variable counts as unset.
+fn system_certificates() -> CertificateResult {
+    let is_file_empty = env::var_os("SSL_CERT_FILE").is_some_and(|file| file.is_empty());
+    if !is_file_empty {
+        return load_native_certs();
+    }
+    // The library would take the empty name for a file.
+    let folders = env::var_os("SSL_CERT_DIR").unwrap_or_default();
+    let mut folders: Vec<_> = env::split_paths(&folders)
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .collect();
+    let mut file = None;
+    if folders.is_empty() {
+        let probed = openssl_probe::probe();
+        (file, folders) = (probed.cert_file, probed.cert_dir);
+    }
+    let mut found = load_certs_from_paths(file.as_deref(), None);
+    for folder in &folders {
+        let more = load_certs_from_paths(None, Some(Path::new(folder)));
+        found.certs.extend(more.certs);
+        found.errors.extend(more.errors);
+    }
+    found
 }
 
 /// Trusts these certificates only.
