@@ -23,7 +23,7 @@
 //! let source = hn::HnSource::new(hn::PUBLIC_API)?;
 //! let pipeline = Builder::new(source, hn::HnSink::new())
 //!     .database("hn.db") // or .pool(yours)
-//!     .own_arbiter()
+//!     .own_thread()
 //!     .start()
 //!     .await?;
 //! let run = pipeline.run(1..=100_000);

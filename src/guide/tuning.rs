@@ -26,7 +26,7 @@
 //!
 //! An item costs the arbiter about 20 µs of work, in much shorter slices. Beside 5,000 items per second on the same arbiter, that is
 //! a tenth of its time, and a handler there waits for a slice now and then. If handlers of the host become slow, give the pipeline
-//! [an arbiter of its own](crate::Builder::own_arbiter). That costs a thread, and the handlers then wait for nothing but the
+//! [an arbiter of its own](crate::Builder::own_thread). That costs a thread, and the handlers then wait for nothing but the
 //! processor.
 //!
 //! # A stream of ids that stays open

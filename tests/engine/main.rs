@@ -20,6 +20,7 @@ mod panicking_ids;
 
 mod cancel_and_shutdown;
 mod handle;
+mod own_thread;
 mod concurrency_bounds;
 mod slow_decoding;
 mod properties;

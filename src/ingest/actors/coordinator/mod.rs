@@ -18,6 +18,7 @@ mod tests;
 
 use std::{
     collections::VecDeque,
+    fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -99,7 +100,7 @@ pub struct Coordinator<I: Id> {
     breaker_watch: Option<SpawnHandle>,
     /// The pipeline's metrics. Each run's recorder gets them, too.
     meters: Arc<Meters>,
-    /// Dropped with this actor, which stops the pipeline's own arbiter, if it has one.
+    /// Dropped with this actor, which ends the pipeline's own thread, if it has one.
     _arbiter: PipelineArbiter,
 }
 
@@ -325,6 +326,16 @@ impl<I: Id> Coordinator<I> {
         if let Some(timer) = timer.take() {
             ctx.cancel_future(timer);
         }
+    }
+}
+
+impl<I: Id> fmt::Debug for Coordinator<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Coordinator")
+            .field("workers", &self.workers)
+            .field("runs_waiting", &self.queue.len())
+            .field("is_paused", &self.is_paused)
+            .finish_non_exhaustive()
     }
 }
 
