@@ -123,7 +123,7 @@ fn it_outlives_the_system_of_its_host_and_drains_after_it() {
     assert_eq!((shutdown.requested, shutdown.undecided), (1000, 0));
     let report = tokio.block_on(run).unwrap();
     assert_eq!(report.totals.stored, shutdown.stored);
-    assert_eq!(fixture.count_rows("notes"), shutdown.stored as i64);
+    assert_eq!(fixture.count_rows("notes"), shutdown.stored);
 }
 
 #[test]
