@@ -124,7 +124,7 @@ fn a_run_is_over_as_soon_as_it_gave_its_result() {
     let builder = fixture.builder().database(fixture.database_file());
     in_system(async {
         let pipeline = builder.own_thread().start().await.unwrap();
-        for _ in 0..200 {
+        for _ in 0..50 {
             let run = pipeline.run([1]);
             let watch = run.watch();
             assert_eq!(run.await.unwrap().totals.stored, 1);
