@@ -1,4 +1,4 @@
-//! A web service that starts, watches and cancels runs. `cargo run --example actix_web` serves on 127.0.0.1:8080. Its source is the
+//! A web service that starts, watches and cancels runs, and drains on Ctrl-C and SIGTERM. `cargo run --example actix_web` serves on 127.0.0.1:8080. Its source is the
 //! mock API, so it needs no network:
 //!
 //! ```text
@@ -14,7 +14,7 @@ use std::{
 
 use actix_web::{
     App, HttpResponse, HttpServer, Responder, Result,
-    dev::{Server, ServerHandle},
+    dev::Server,
     error::{ErrorBadGateway, ErrorInternalServerError, ErrorNotFound, ErrorServiceUnavailable},
     web::{self, Bytes, Data, Json},
 };
@@ -26,8 +26,8 @@ use hn_ingest::{
     store::sqlite,
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -83,18 +83,25 @@ fn watch(state: &HostState, id: u64) -> Result<RunWatch> {
         .ok_or_else(|| ErrorNotFound("no such run"))
 }
 
-fn progress_json(progress: &Progress, over: bool) -> Value {
-    json!({
-        "requested": progress.requested, "stored": progress.stored, "absent": progress.absent,
-        "failed": progress.failed, "not_attempted": progress.not_attempted,
-        "in_flight": progress.in_flight, "over": over,
-    })
+/// The counters of a run, and whether it is over.
+#[derive(Serialize)]
+struct RunState {
+    #[serde(flatten)]
+    progress: Progress,
+    over: bool,
+}
+
+impl RunState {
+    fn of(watch: &RunWatch) -> Self {
+        // Read before the counters, so that a run that is reported as over is reported with its last counters.
+        let over = watch.is_over();
+        let progress = watch.progress();
+        Self { progress, over }
+    }
 }
 
 async fn show_run(state: Data<HostState>, id: web::Path<u64>) -> Result<impl Responder> {
-    let watch = watch(&state, *id)?;
-    let over = watch.is_over();
-    Ok(Json(progress_json(&watch.progress(), over)))
+    Ok(Json(RunState::of(&watch(&state, *id)?)))
 }
 
 async fn cancel_run(state: Data<HostState>, id: web::Path<u64>) -> Result<impl Responder> {
@@ -104,15 +111,10 @@ async fn cancel_run(state: Data<HostState>, id: web::Path<u64>) -> Result<impl R
 
 async fn events(state: Data<HostState>, id: web::Path<u64>) -> Result<impl Responder> {
     let watch = watch(&state, *id)?;
-    let events = watch
-        .events(Duration::from_millis(200))
-        .map(move |progress| {
-            // This is read before the counters, so that a run that is reported as over is reported with its last counters.
-            let over = watch.is_over();
-            let progress = if over { watch.progress() } else { progress };
-            let data = progress_json(&progress, over);
-            Ok::<_, actix_web::Error>(Bytes::from(format!("data: {data}\n\n")))
-        });
+    let events = watch.events(Duration::from_millis(200)).map(move |_| {
+        let data = serde_json::to_string(&RunState::of(&watch))?;
+        Ok::<_, actix_web::Error>(Bytes::from(format!("data: {data}\n\n")))
+    });
     Ok(HttpResponse::Ok()
         .content_type("text/event-stream")
         .streaming(events))
@@ -173,8 +175,13 @@ pub(crate) async fn host(
     })
     .await??;
     let source = hn::HnSource::new(&api.url())?;
-    let builder = Builder::new(source.clone(), hn::HnSink::new()).config(config);
-    let pipeline = builder.pool(pool.clone()).own_arbiter().start().await?;
+    // On its own thread, the pipeline outlives the System of this host, which the server stops on SIGINT and SIGTERM.
+    let pipeline = Builder::new(source.clone(), hn::HnSink::new())
+        .pool(pool.clone())
+        .config(config)
+        .own_thread()
+        .start()
+        .await?;
     let state = Data::new(HostState {
         pipeline: pipeline.clone(),
         pool,
@@ -194,7 +201,8 @@ pub(crate) async fn host(
             .route("/metrics", web::get().to(self::metrics))
     })
     .workers(2)
-    .disable_signals()
+    // The server waits for open requests when it stops. Event streams last as long as their runs, so it does not wait for long.
+    .shutdown_timeout(2)
     .bind(("127.0.0.1", port))?;
     let address = *server.addrs().first().ok_or("no address")?;
     Ok(Host {
@@ -205,10 +213,13 @@ pub(crate) async fn host(
     })
 }
 
-/// Shuts the pipeline down first, because the server waits until the event streams of the runs end. Returns a summary of the runs.
-pub(crate) async fn shut_down(pipeline: &Pipeline<i64>, server: ServerHandle) -> String {
-    let summary = match pipeline.shutdown(Duration::from_secs(5)).await {
-        Ok(report) => format!(
+impl Host {
+    /// Serves until the server is stopped, by SIGINT or SIGTERM or through its handle. Then finishes what the pipeline has in flight,
+    /// and returns a summary of the runs that this ended.
+    pub(crate) async fn serve(self) -> Result<String, BoxError> {
+        self.server.await?;
+        let report = self.pipeline.shutdown(Duration::from_secs(5)).await?;
+        Ok(format!(
             "{} runs ended: {} stored, {} absent, {} failed, {} not attempted, {} undecided",
             report.runs,
             report.stored,
@@ -216,35 +227,15 @@ pub(crate) async fn shut_down(pipeline: &Pipeline<i64>, server: ServerHandle) ->
             report.failed,
             report.not_attempted,
             report.undecided
-        ),
-        Err(stopped) => stopped.to_string(),
-    };
-    server.stop(true).await;
-    summary
+        ))
+    }
 }
 
 #[actix_web::main]
 async fn main() -> Result<(), BoxError> {
-    let Host {
-        address,
-        server,
-        pipeline,
-        _api,
-    } = host(
-        8080,
-        "host.db".as_ref(),
-        MockApi::default(),
-        Config::default(),
-    )
-    .await?;
-    println!("http://{address}; press Ctrl-C to stop");
-    let handle = server.handle();
-    let shutting_down = actix_rt::spawn(async move {
-        actix_rt::signal::ctrl_c().await?;
-        Ok(shut_down(&pipeline, handle).await)
-    });
-    server.await?;
-    let summary: std::io::Result<String> = shutting_down.await?;
-    println!("{}", summary?);
+    let api = MockApi::default();
+    let host = host(8080, "host.db".as_ref(), api, Config::default()).await?;
+    println!("http://{}; press Ctrl-C to stop", host.address);
+    println!("{}", host.serve().await?);
     Ok(())
 }

@@ -30,7 +30,11 @@
 //! ```
 //!
 //! The [`guide`] explains a pipeline in a host, [how to write a source and a sink](guide::source_and_sink),
-//! [which setting to change](guide::tuning), [what is tried again](guide::failures), and what is not promised.
+//! [what to do when a System ends](guide::systems), [what each setting is](guide::settings), [which one to change](guide::tuning),
+//! [what is tried again](guide::failures), and what is not promised.
+//!
+//! Diesel and r2d2 are part of the interface: a [`Sink`] writes through a connection of Diesel. [`diesel`], [`diesel_migrations`] and
+//! [`r2d2`] are those of this crate. A host that has Diesel among its own dependencies needs the same version.
 //!
 //! # Reading order
 //!
@@ -56,10 +60,15 @@ pub mod mock_api;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 
+pub use diesel;
+pub use diesel_migrations;
+pub use r2d2;
+
 pub use ingest::{
-    Builder, Client, Config, DecodeError, Failure, FailureKind, GaveUp, HttpProxy, Id, IdOutcome,
-    IdResult, Outcome, Outcomes, Pipeline, PipelineStopped, Progress, RefreshError, Report,
-    Request, Response, Run, RunWatch, Settled, ShutdownReport, Sink, Source, StartError,
+    Builder, Client, Config, DecodeError, FailedId, Failure, FailureKind, GaveUp, HttpProxy, Id,
+    IdOutcome, IdResult, Latency, Outcome, Outcomes, Pipeline, PipelineStopped, Progress,
+    RefreshError, Report, Request, Response, Run, RunWatch, Settled, ShutdownReport, Sink, Source,
+    StartError,
 };
 
 /// The README's examples are compiled too.

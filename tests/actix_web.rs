@@ -10,6 +10,8 @@ mod example;
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
+    path::Path,
+    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -106,31 +108,83 @@ fn use_the_api(host: SocketAddr) {
     assert!(events(host, run).any(|now| now["stored"].as_u64() > Some(0)));
 }
 
+/// Starts the example on a free port, with settings that let a test see what it does.
+async fn start_host(file: &Path) -> example::Host {
+    let config = Config {
+        linger: Duration::from_millis(5),
+        rate: 5000,
+        ..Config::default()
+    };
+    example::host(0, file, MockApi::default(), config)
+        .await
+        .unwrap()
+}
+
+/// One run was under way when the host ended: it stored something, and what it had in flight was decided.
+fn check_summary(summary: &str) {
+    assert!(summary.starts_with("1 runs ended: "), "{summary}");
+    assert!(
+        !summary.contains(": 0 stored")
+            && !summary.contains(" 0 not attempted")
+            && summary.ends_with(" 0 undecided"),
+        "{summary}"
+    );
+}
+
 #[test]
 fn a_host_starts_watches_and_cancels_runs_reads_meanwhile_and_shuts_down() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("host.db");
     actix_rt::System::new().block_on(async {
-        let config = Config {
-            linger: Duration::from_millis(5),
-            rate: 5000,
-            ..Config::default()
-        };
-        let host = example::host(0, &file, MockApi::default(), config)
-            .await
-            .unwrap();
+        let host = start_host(&file).await;
         let handle = host.server.handle();
         let address = host.address;
-        let serving = actix_rt::spawn(host.server);
+        let serving = actix_rt::spawn(host.serve());
         actix_rt::task::spawn_blocking(move || use_the_api(address))
             .await
             .unwrap();
-        let summary = example::shut_down(&host.pipeline, handle).await;
-        assert!(summary.starts_with("1 runs ended: "), "{summary}");
-        assert!(
-            !summary.contains(": 0 stored") && !summary.ends_with(" 0 not"),
-            "{summary}"
-        );
-        serving.await.unwrap().unwrap();
+        handle.stop(true).await;
+        check_summary(&serving.await.unwrap().unwrap());
     });
+}
+
+/// The next test runs it as a process of its own, and sends it a signal.
+#[test]
+#[ignore = "a child process of the next test"]
+fn child_host() {
+    let file = std::env::var("HOST_DATABASE").unwrap();
+    actix_rt::System::new().block_on(async {
+        let host = start_host(file.as_ref()).await;
+        println!("\nhttp://{}", host.address);
+        println!("\nsummary: {}", host.serve().await.unwrap());
+    });
+}
+
+#[test]
+#[cfg(unix)]
+fn a_signal_that_the_server_handles_drains_the_pipeline() {
+    for signal in ["-INT", "-TERM"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_host", "--ignored", "--nocapture"])
+            .env("HOST_DATABASE", folder.path().join("host.db"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut lines = lines.map(Result::unwrap);
+        let address = lines.find_map(|line| line.strip_prefix("http://")?.parse().ok());
+        let address = address.expect("the host's address");
+        let ids: Vec<u32> = (1..=100_000).collect();
+        let run = &json(address, "POST", "/runs", &format!(r#"{{"ids":{ids:?}}}"#))["run"];
+        assert!(events(address, run).any(|now| now["stored"].as_u64() > Some(0)));
+        let kill = Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+        let summary = lines.find_map(|line| Some(line.strip_prefix("summary: ")?.to_owned()));
+        check_summary(&summary.expect("a summary"));
+        lines.for_each(drop);
+        assert!(child.wait().unwrap().success(), "{signal}");
+    }
 }

@@ -5,17 +5,14 @@
 #[allow(dead_code)]
 mod example;
 
-use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query, sql_types};
+use diesel::prelude::*;
 use hn_ingest::test_util::{Reply, ScriptedServer};
 
 /// A row of the example's table.
-#[derive(QueryableByName, Debug, PartialEq)]
+#[derive(Queryable, Debug, PartialEq)]
 struct PackageRow {
-    #[diesel(sql_type = sql_types::Text)]
     name: String,
-    #[diesel(sql_type = sql_types::Nullable<sql_types::Text>)]
     version: Option<String>,
-    #[diesel(sql_type = sql_types::Nullable<sql_types::Text>)]
     problem: Option<String>,
 }
 
@@ -45,8 +42,9 @@ fn stored_absent_and_failed_names_are_written_to_the_examples_own_table() {
     );
 
     let mut conn = SqliteConnection::establish(file.to_str().unwrap()).unwrap();
-    let query = "SELECT name, version, problem FROM packages ORDER BY name";
-    let rows: Vec<PackageRow> = sql_query(query).load(&mut conn).unwrap();
+    // All columns that the example declares.
+    let packages = example::packages::table.order(example::packages::name);
+    let rows: Vec<PackageRow> = packages.load(&mut conn).unwrap();
     let row = |name: &str, version: Option<&str>, problem: Option<&str>| PackageRow {
         name: name.to_owned(),
         version: version.map(str::to_owned),

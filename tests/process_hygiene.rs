@@ -69,15 +69,15 @@ impl Host {
         Self { server, folder }
     }
 
-    async fn pipeline(&self, own_arbiter: bool) -> Pipeline<u32> {
+    async fn pipeline(&self, own_thread: bool) -> Pipeline<u32> {
         let builder = Builder::new(Numbers(self.server.url()), NullSink)
             .config(Config {
                 linger: Duration::ZERO,
                 ..Config::default()
             })
             .database(self.folder.path().join("guest.db"));
-        let builder = if own_arbiter {
-            builder.own_arbiter()
+        let builder = if own_thread {
+            builder.own_thread()
         } else {
             builder
         };
@@ -121,7 +121,7 @@ async fn comes_down_to(most: usize, what: &str, count: impl Fn() -> usize) {
     eventually(&what, || count() <= most).await;
 }
 
-/// Starts pipelines and lets them do a run. Half of them have their own arbiter. Half are shut down; the others are dropped
+/// Starts pipelines and lets them do a run. Half of them have a thread of their own. Half are shut down; the others are dropped
 /// during a second run.
 async fn start_and_stop(host: &Host, pipelines: usize) {
     for number in 0..pipelines {
@@ -164,7 +164,7 @@ fn a_start_that_is_given_up_midway_leaves_nothing_behind() {
     in_system(async {
         start_and_stop(&host, 20).await;
         comes_down_to(files(), "files", files).await;
-        // An arbiter that stays behind shows too: it has files of its own.
+        // A thread that stays behind shows too: it has files of its own.
         let files_before = files();
         // Each is given up a little later than the one before, until starting is quick enough.
         let mut given_up = 0;
@@ -185,8 +185,8 @@ fn dropping_the_last_handle_stops_requests_under_way_and_closes_the_database() {
     host.server.otherwise(|_| Reply::hang());
     in_system(async {
         let before = files();
-        for own_arbiter in [false, true] {
-            let pipeline = host.pipeline(own_arbiter).await;
+        for own_thread in [false, true] {
+            let pipeline = host.pipeline(own_thread).await;
             let clone = pipeline.clone();
             let run = pipeline.run(0..1000);
             let server = &host.server;
@@ -199,6 +199,38 @@ fn dropping_the_last_handle_stops_requests_under_way_and_closes_the_database() {
             drop(clone);
             comes_down_to(before, "open files", files).await;
         }
+    });
+}
+
+/// Threads that pipelines have for their own.
+fn own_threads() -> usize {
+    let tasks = fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.trim() == "hn-ingest").count()
+}
+
+#[test]
+fn a_thread_of_its_own_ends_with_the_last_handle_or_the_shutdown() {
+    let _turn = wait_for_turn();
+    let host = Host::new();
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    tokio.unwrap().block_on(async {
+        let before = files();
+        for number in 0..20 {
+            let pipeline = host.pipeline(true).await;
+            assert!(own_threads() > 0);
+            let run = pipeline.run(100..400);
+            match number % 4 {
+                0 => drop((run, pipeline)),
+                1 => drop((pipeline, run.await.unwrap())),
+                2 => _ = pipeline.shutdown(Duration::from_secs(10)).await.unwrap(),
+                _ => _ = pipeline.shutdown(Duration::ZERO).await.unwrap(),
+            }
+            comes_down_to(0, "threads of pipelines", own_threads).await;
+        }
+        comes_down_to(before, "open files", files).await;
     });
 }
 

@@ -18,7 +18,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("examples/other_api/migrations");
 
 diesel::table! {
-    packages (name) { name -> Text, version -> Nullable<Text>, downloads -> BigInt, problem -> Nullable<Text> }
+    packages (name) { name -> Text, version -> Nullable<Text>, problem -> Nullable<Text> }
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,9 @@
 //! | pipeline | the actors between the two; its handle is `Clone + Send + Sync` | [`Builder`](crate::Builder), [`Pipeline`](crate::Pipeline) |
 //! | run | one list of ids, from start to report; the runs of one pipeline wait for each other, pipelines work side by side | [`Run`](crate::Run), [`RunWatch`](crate::RunWatch) |
 //! | outcome | how an id ended: stored, absent or failed; an id without a committed outcome is not attempted | [`Outcome`](crate::Outcome), [`Report`](crate::Report) |
-//! | settings | how many, how fast, how long | [`Config`](crate::Config), [tuning] |
+//! | System, arbiter | where a pipeline runs, and what ends it | [signals and ends of Systems](systems), [plain tokio](systems#plain-tokio) |
+//! | settings | how many, how fast, how long | [settings], [`Config`](crate::Config), [tuning] |
+//! | stream | ids that come one by one, or from a queue | [streams], [`Pipeline::run_stream`](crate::Pipeline::run_stream) |
 //! | failures | what is tried again, when, and what an outage is | [failures], [`Failure`](crate::Failure) |
 //! | metrics | what an operator watches | [`metrics`](crate::ingest::metrics) |
 //! | messages | what the handles send to the coordinator, for hosts that hold its address | [`messages`](crate::ingest::messages) |
@@ -23,7 +25,7 @@
 //! let source = hn::HnSource::new(hn::PUBLIC_API)?;
 //! let pipeline = Builder::new(source, hn::HnSink::new())
 //!     .database("hn.db") // or .pool(yours)
-//!     .own_arbiter()
+//!     .own_thread()
 //!     .start()
 //!     .await?;
 //! let run = pipeline.run(1..=100_000);
@@ -37,8 +39,9 @@
 //! # Ok(()) }
 //! ```
 //!
+//! With [`own_thread`](crate::Builder::own_thread), this works in actix-web, in plain tokio and everywhere else.
 //! `examples/actix_web.rs` is a whole host. It starts, watches, streams and cancels runs from handlers, reads through the pool
-//! meanwhile, and ends in order.
+//! meanwhile, and drains when a signal stops its server.
 //!
 //! # What a host can rely on
 //!
@@ -62,10 +65,12 @@
 //!   still be committed. [`Pipeline::shutdown`](crate::Pipeline::shutdown) is a drain.
 //! - A write that has begun cannot be stopped. A shutdown that runs out of time counts its rows as undecided.
 //! - Runs know nothing of each other: an id that is in two lists is fetched twice.
-//! - A pipeline does not outlive its actix System, not even on an arbiter of its own. By default actix-web's server stops the System
-//!   on SIGINT and SIGTERM, and then nothing can be drained any more. A host that wants to drain calls
-//!   `HttpServer::disable_signals`, listens for signals itself, and shuts the pipeline down first, as the example does.
+//! - A pipeline without [a thread of its own](crate::Builder::own_thread) does not outlive the arbiter that started it, nor its actix
+//!   System. actix-web's server stops the System on SIGINT and SIGTERM. [What a host does then](systems).
 
 pub mod source_and_sink;
+pub mod systems;
+pub mod streams;
+pub mod settings;
 pub mod tuning;
 pub mod failures;

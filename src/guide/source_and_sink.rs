@@ -7,14 +7,18 @@
 //! ```
 //! use hn_ingest::{DecodeError, Source};
 //!
-//! pub struct Prices { pub base: String, pub key: String }
+//! pub struct Prices { pub base: url::Url, pub key: String }
 //!
 //! impl Source for Prices {
 //!     type Id = String; // anything that is Clone + Send + Sync + Unpin + Display + Debug
 //!     type Record = f64;
 //!
 //!     fn url(&self, symbol: &String) -> String {
-//!         format!("{}/price/{symbol}", self.base)
+//!         let mut url = self.base.clone();
+//!         if let Ok(mut path) = url.path_segments_mut() {
+//!             path.push("price").push(symbol); // escapes it
+//!         }
+//!         url.into()
 //!     }
 //!     fn headers(&self) -> Vec<(String, String)> {
 //!         vec![("authorization".into(), format!("Bearer {}", self.key))]
@@ -27,12 +31,13 @@
 //!     }
 //! }
 //!
-//! let prices = Prices { base: "http://localhost".into(), key: "k".into() };
+//! let prices = Prices { base: "http://localhost/v1".parse().unwrap(), key: "k".into() };
+//! assert_eq!(prices.url(&"A/B".into()), "http://localhost/v1/price/A%2FB");
 //! assert_eq!(prices.decode(&"X".into(), b"1.5").ok(), Some(Some(1.5)));
 //! assert!(prices.decode(&"X".into(), b"<html>").is_err());
 //! ```
 //!
-//! - An id may come from anywhere. Unless it is a number, escape it in `url`.
+//! - An id may come from anywhere. Unless it is a number, escape it in `url`, as the crate `url` does here.
 //! - `url` and `headers` are called for each attempt, just before it starts. So a token that was renewed during a backoff is sent.
 //! - `decode` sees whole bodies only: a body that was cut short is asked for again first. So if `decode` fails, its id fails.
 //! - `decode` runs on blocking threads, on several at once if a batch takes long.

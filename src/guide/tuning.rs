@@ -22,15 +22,12 @@
 //! A host's own pool should set a busy timeout (the pool of [`sqlite::open`](crate::store::sqlite::open) waits for 1 s), and
 //! `synchronous=NORMAL` unless a power cut may not cost the last commits.
 //!
-//! # One arbiter or two
+//! # The host's event loop or a thread of its own
 //!
-//! An item costs the arbiter about 20 µs of work, in much shorter slices. Beside 5,000 items per second on the same arbiter, that is
-//! a tenth of its time, and a handler there waits for a slice now and then. If handlers of the host become slow, give the pipeline
-//! [an arbiter of its own](crate::Builder::own_arbiter). That costs a thread, and the handlers then wait for nothing but the
-//! processor.
+//! An item costs the event loop about 20 µs of work, in much shorter slices. With 5,000 items per second on the host's event loop, that
+//! is a tenth of its time, and a handler there waits for a slice now and then. If handlers of the host become slow, give the pipeline
+//! [a thread of its own](crate::Builder::own_thread). The handlers then wait for nothing but the processor.
 //!
 //! # A stream of ids that stays open
 //!
-//! [`Pipeline::run_stream`](crate::Pipeline::run_stream) takes a stream that goes on for as long as the host likes. It keeps other
-//! runs of its pipeline waiting, so use a second pipeline for those. [`linger`](crate::Config::linger) is how long a single id may
-//! wait for its commit.
+//! See [streams](super::streams): `linger` is how long a single record may wait for its commit.

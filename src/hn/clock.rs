@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// This moment in Unix seconds, as the tables' `…_at` columns hold it.
-pub fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     unix_seconds(SystemTime::now())
 }
 

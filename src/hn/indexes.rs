@@ -17,14 +17,14 @@ const INDEXES: [Index; 4] = [
 
 /// An index of the table `items`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Index {
+pub(crate) struct Index {
     name: &'static str,
     columns: &'static str,
 }
 
 impl Index {
     /// Its name in the database.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         self.name
     }
 
@@ -37,7 +37,7 @@ impl Index {
 ///
 /// # Errors
 /// Whatever Diesel says.
-pub fn missing(conn: &mut SqliteConnection) -> QueryResult<Vec<Index>> {
+pub(crate) fn missing(conn: &mut SqliteConnection) -> QueryResult<Vec<Index>> {
     #[derive(QueryableByName)]
     struct Name {
         #[diesel(sql_type = Text)]
@@ -58,7 +58,7 @@ pub fn missing(conn: &mut SqliteConnection) -> QueryResult<Vec<Index>> {
 ///
 /// # Errors
 /// Whatever Diesel says. The indexes before the one that failed are built.
-pub fn build(
+pub(crate) fn build(
     conn: &mut SqliteConnection,
     indexes: &[Index],
     mut begin: impl FnMut(&Index),

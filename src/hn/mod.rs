@@ -15,14 +15,16 @@ pub mod coverage;
 pub mod plan;
 pub mod lists;
 pub mod failures;
-pub mod runs;
-pub mod top_items;
+#[cfg(feature = "cli")]
+pub(crate) mod runs;
+#[cfg(feature = "cli")]
+pub(crate) mod top_items;
 pub mod status;
 pub mod verify;
-pub mod indexes;
+#[cfg(feature = "cli")]
+pub(crate) mod indexes;
 
 pub use self::{
-    clock::now,
     item::Item,
     lists::List,
     sink::HnSink,

@@ -9,7 +9,7 @@ use crate::ingest::Progress;
 ///
 /// # Errors
 /// Whatever Diesel says.
-pub fn begin(conn: &mut SqliteConnection, command: &str) -> QueryResult<i64> {
+pub(crate) fn begin(conn: &mut SqliteConnection, command: &str) -> QueryResult<i64> {
     diesel::insert_into(runs::table)
         .values((runs::command.eq(command), runs::started_at.eq(now())))
         .returning(runs::id)
@@ -20,7 +20,7 @@ pub fn begin(conn: &mut SqliteConnection, command: &str) -> QueryResult<i64> {
 ///
 /// # Errors
 /// Whatever Diesel says.
-pub fn finish(conn: &mut SqliteConnection, run: i64, totals: &Progress) -> QueryResult<()> {
+pub(crate) fn finish(conn: &mut SqliteConnection, run: i64, totals: &Progress) -> QueryResult<()> {
     let column = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     diesel::update(runs::table)
         .filter(runs::id.eq(run))

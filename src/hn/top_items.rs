@@ -15,13 +15,13 @@ const IDS: usize = 1000;
 
 /// An item as a report shows it.
 #[derive(Clone, Debug, Queryable, Serialize)]
-pub struct TopItem {
+pub(crate) struct TopItem {
     /// The item's number.
-    pub id: i64,
+    pub(crate) id: i64,
     /// Points.
-    pub score: Option<i64>,
+    pub(crate) score: Option<i64>,
     /// Title, as HTML.
-    pub title: Option<String>,
+    pub(crate) title: Option<String>,
 }
 
 /// Up to five of these items that the run stored, by score descending, then id.
@@ -31,7 +31,11 @@ pub struct TopItem {
 ///
 /// # Errors
 /// Whatever Diesel says.
-pub fn read(conn: &mut SqliteConnection, run: i64, ids: &[i64]) -> QueryResult<Vec<TopItem>> {
+pub(crate) fn read(
+    conn: &mut SqliteConnection,
+    run: i64,
+    ids: &[i64],
+) -> QueryResult<Vec<TopItem>> {
     let began: i64 = runs::table.find(run).select(runs::started_at).first(conn)?;
     let mut best: Vec<TopItem> = Vec::new();
     for ids in ids.chunks(IDS) {

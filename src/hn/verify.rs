@@ -168,7 +168,7 @@ fn integrity(conn: &mut SqliteConnection) -> QueryResult<Vec<String>> {
 }
 
 /// Whether an error's text is SQLite's message about a damaged file.
-pub fn is_damage(error: &str) -> bool {
+pub(crate) fn is_damage(error: &str) -> bool {
     ["disk image is malformed", "malformed database schema"]
         .iter()
         .any(|message| error.contains(message))

@@ -1,6 +1,6 @@
 //! The builder starts a pipeline. This is the only file that knows all three actors.
 
-use std::{ffi::OsString, io, rc::Rc, sync::Arc};
+use std::{ffi::OsString, fmt, io, rc::Rc, sync::Arc};
 
 use actix::{Actor, Addr, AsyncContext, Context};
 use actix_rt::task::spawn_blocking;
@@ -30,15 +30,24 @@ use crate::{
 };
 
 /// Builds a [`Pipeline`].
-pub struct Builder<S, K: Sink> {
+///
+/// A pipeline runs on the thread that starts it, which must belong to an actix System, or on [a thread of its own](Self::own_thread).
+/// `C` is [`Client`] if the host gave [a client](Self::client), and `()` otherwise. Without a client, the builder and the future of
+/// `start` are `Send`.
+pub struct Builder<S, K: Sink, C = ()> {
+    plan: Plan<S, K>,
+    /// Whether the pipeline gets a thread of its own.
+    own_thread: bool,
+    /// A client that the host shares with this pipeline. Without one, the pipeline makes its own.
+    client: C,
+}
+
+/// What a pipeline consists of, before its database is open. It can be sent between threads.
+struct Plan<S, K: Sink> {
     source: S,
     sink: K,
     config: Config,
-    /// A client that the host shares with this pipeline. Without one, the pipeline makes its own.
-    client: Option<Client>,
     database: DatabaseChoice<K::Connection>,
-    /// Whether the pipeline gets a thread of its own.
-    own_arbiter: bool,
     /// The value of the label `pipeline` of its metrics.
     name: String,
 }
@@ -55,20 +64,20 @@ enum DatabaseChoice<C: StoreConnection> {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// There is no actix System on this thread.
+    /// There is no actix System on this thread, and [`own_thread`](Builder::own_thread) was not called.
     #[error(
-        "no actix System runs on this thread; start the pipeline inside #[actix_rt::main], #[actix_web::main] or System::block_on"
+        "no actix System runs on this thread; call own_thread() on the builder, or start the pipeline inside #[actix_rt::main], #[actix_web::main] or System::block_on"
     )]
     NoSystem,
-    /// The thread of the pipeline's own arbiter cannot be started.
-    #[error("no thread for an arbiter can be started: {0}")]
-    Arbiter(#[source] io::Error),
-    /// A panic with this message on the pipeline's own arbiter, while the actors were started.
-    #[error("starting the pipeline's actors panicked: {0}")]
+    /// The pipeline's own thread, or the event loop on it, cannot be started.
+    #[error("the pipeline's own thread cannot be started: {0}")]
+    Thread(#[source] io::Error),
+    /// A panic with this message on the pipeline's own thread, while the pipeline was started.
+    #[error("starting the pipeline panicked: {0}")]
     Panicked(String),
-    /// Both [`client`](Builder::client) and [`own_arbiter`](Builder::own_arbiter) were called, but a client cannot leave its arbiter.
+    /// Both [`client`](Builder::client) and [`own_thread`](Builder::own_thread) were called, but a client cannot leave its thread.
     #[error(
-        "a client cannot leave the arbiter that it was made on; leave out either client() or own_arbiter()"
+        "a client cannot leave the thread that it was made on; leave out either client() or own_thread()"
     )]
     ClientElsewhere,
     /// The given client has another proxy, another rate or other adaptive limits than the pipeline's settings.
@@ -91,12 +100,12 @@ pub enum StartError {
     Database(#[from] StoreError),
 }
 
-impl From<BuildError> for StartError {
-    fn from(error: BuildError) -> Self {
+impl From<BuildError<StoreError>> for StartError {
+    fn from(error: BuildError<StoreError>) -> Self {
         match error {
-            BuildError::NoThread(error) => Self::Arbiter(error),
+            BuildError::NoThread(error) => Self::Thread(error),
+            BuildError::NotPrepared(error) => Self::Database(error),
             BuildError::Panicked(message) => Self::Panicked(message),
-            BuildError::SystemStopped => Self::NoSystem,
         }
     }
 }
@@ -110,35 +119,89 @@ where
     pub fn new(source: S, sink: K) -> Self {
         let database = DatabaseChoice::Location(OsString::from("hn.db"));
         Self {
-            source,
-            sink,
-            config: Config::default(),
-            client: None,
-            database,
-            own_arbiter: false,
-            name: "default".to_owned(),
+            plan: Plan {
+                source,
+                sink,
+                config: Config::default(),
+                database,
+                name: "default".to_owned(),
+            },
+            own_thread: false,
+            client: (),
         }
     }
 
+    /// Opens the database, and starts the actors. The database is opened on a blocking thread, or on the pipeline's own.
+    ///
+    /// If the future is dropped before it is ready, nothing of the pipeline stays.
+    ///
+    /// # Errors
+    /// A setting is out of its range, or the database cannot be opened. Without [`own_thread`](Self::own_thread): no actix System runs
+    /// on this thread. With it: the thread cannot be started.
+    pub async fn start(self) -> Result<Pipeline<S::Id>, StartError> {
+        if !self.own_thread {
+            check_for_system()?;
+        }
+        let plan = self.plan;
+        plan.config.check()?;
+        let meters = Meters::new(&plan.name);
+        let prepare = move || plan.prepare(meters);
+        let start = |wiring: Wiring<S, K>, arbiter| {
+            let client = Client::new(&wiring.config);
+            wiring.start(client, arbiter)
+        };
+        if self.own_thread {
+            return Ok(PipelineArbiter::build_on_its_own(prepare, start).await?);
+        }
+        let wiring = on_blocking_thread(prepare).await?;
+        Ok(start(wiring, PipelineArbiter::current()))
+    }
+}
+
+impl<S, K> Builder<S, K, Client>
+where
+    S: Source,
+    K: Sink<Id = S::Id, Record = S::Record>,
+{
+    /// Opens the database on a blocking thread, and starts the actors on the thread of their client.
+    ///
+    /// # Errors
+    /// No actix System runs on this thread, a setting is out of its range, the client does not fit the settings, the pipeline should
+    /// have [a thread of its own](Self::own_thread), or the database cannot be opened.
+    pub async fn start(self) -> Result<Pipeline<S::Id>, StartError> {
+        let Self {
+            plan,
+            own_thread,
+            client,
+        } = self;
+        if own_thread {
+            return Err(StartError::ClientElsewhere);
+        }
+        check_for_system()?;
+        plan.config.check()?;
+        check_client(&client, &plan.config)?;
+        let meters = Meters::new(&plan.name);
+        let wiring = on_blocking_thread(move || plan.prepare(meters)).await?;
+        Ok(wiring.start(client, PipelineArbiter::current()))
+    }
+}
+
+impl<S, K, C> Builder<S, K, C>
+where
+    S: Source,
+    K: Sink<Id = S::Id, Record = S::Record>,
+{
     /// Replaces the default settings.
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// Uses a client that was made on this arbiter, for example to read lists from the same API. The pipeline then shares its
-    /// connections, its rate and its adaptive limits.
-    #[must_use]
-    pub fn client(mut self, client: Client) -> Self {
-        self.client = Some(client);
+        self.plan.config = config;
         self
     }
 
     /// Opens a pool for this database: with SQLite, the path of a file.
     #[must_use]
     pub fn database(mut self, location: impl Into<OsString>) -> Self {
-        self.database = DatabaseChoice::Location(location.into());
+        self.plan.database = DatabaseChoice::Location(location.into());
         self
     }
 
@@ -146,73 +209,83 @@ where
     /// [`sqlite::open`](crate::store::sqlite::open) opens does this.
     #[must_use]
     pub fn pool(mut self, pool: Pool<K::Connection>) -> Self {
-        self.database = DatabaseChoice::Pool(pool);
+        self.plan.database = DatabaseChoice::Pool(pool);
         self
     }
 
     /// Names the pipeline in its [metrics]: the label `pipeline`, which is `default` otherwise.
+    ///
+    /// [metrics]: crate::ingest::metrics
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
+        self.plan.name = name.into();
         self
     }
 
-    /// Gives the pipeline an arbiter of its own: a thread that starts and ends with it. Otherwise the actors run on the arbiter that
-    /// calls [`start`](Builder::start), together with its other tasks. In both cases, decoding and writing run on blocking threads.
-    #[must_use]
-    pub fn own_arbiter(mut self) -> Self {
-        self.own_arbiter = true;
-        self
-    }
-
-    /// Opens the database on a blocking thread, and starts the actors.
+    /// Gives the pipeline a thread of its own, with an actix System of its own.
     ///
-    /// # Errors
-    /// No actix System runs on this thread, a setting is out of its range, the given client does not fit the settings, the arbiter
-    /// cannot be started, or the database cannot be opened.
-    pub async fn start(self) -> Result<Pipeline<S::Id>, StartError> {
-        let runtime = tokio::runtime::Handle::try_current();
-        if actix_rt::System::try_current().is_none() || runtime.is_err() {
-            return Err(StartError::NoSystem);
-        }
-        self.config.check()?;
-        if let Some(client) = &self.client {
-            if self.own_arbiter {
-                return Err(StartError::ClientElsewhere);
-            }
-            check_client(client, &self.config)?;
-        }
-        let source = Arc::new(self.source);
-        let sink = Arc::new(self.sink);
-        let config = self.config;
-        let (pool, identity) = spawn_blocking(move || open(self.database))
-            .await
-            .map_err(|error| StoreError::NoConnection(error.to_string()))??;
-        let closed = CancellationToken::new();
-        let writer = Writer {
-            pool,
-            identity,
-            sink,
-            _closed: closed.clone().drop_guard(),
-        };
-        let meters = Meters::new(&self.name);
-        let wiring = Wiring {
-            config,
-            source,
-            writer,
-            meters,
-            closed,
-        };
-        if self.own_arbiter {
-            let build = move |arbiter| {
-                let client = Client::new(&wiring.config);
-                wiring.start(client, arbiter)
-            };
-            return Ok(PipelineArbiter::build_on_its_own(build).await?);
-        }
-        let client = self.client.unwrap_or_else(|| Client::new(&wiring.config));
-        Ok(wiring.start(client, PipelineArbiter::current()))
+    /// Such a pipeline can be started from everywhere: from a plain tokio runtime, in a handler, in a spawned task. It outlives the
+    /// runtime and the System of its host, so the host can still [shut it down](Pipeline::shutdown) after its server has ended. The
+    /// thread ends with the last [`Pipeline`] and [`Run`](crate::Run), or with the shutdown.
+    ///
+    /// Without this, the actors run on the arbiter that calls `start`, together with its other tasks, and end with it. The guide says
+    /// [what a host must do then](crate::guide::systems). In both cases, decoding and writing run on blocking threads.
+    ///
+    /// It cannot be combined with [`client`](Self::client): a client cannot leave its thread.
+    #[must_use]
+    pub fn own_thread(mut self) -> Self {
+        self.own_thread = true;
+        self
     }
+
+    /// Uses a client that was made on this thread, for example to read lists from the same API. The pipeline then shares its
+    /// connections, its rate and its adaptive limits.
+    ///
+    /// It cannot be combined with [`own_thread`](Self::own_thread).
+    pub fn client(self, client: Client) -> Builder<S, K, Client> {
+        Builder {
+            plan: self.plan,
+            own_thread: self.own_thread,
+            client,
+        }
+    }
+}
+
+impl<S, K: Sink, C> fmt::Debug for Builder<S, K, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("name", &self.plan.name)
+            .field("config", &self.plan.config)
+            .field("database", &self.plan.database)
+            .field("own_thread", &self.own_thread)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: StoreConnection> fmt::Debug for DatabaseChoice<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Location(location) => location.fmt(f),
+            Self::Pool(_) => f.write_str("the host's pool"),
+        }
+    }
+}
+
+fn check_for_system() -> Result<(), StartError> {
+    let has_runtime = tokio::runtime::Handle::try_current().is_ok();
+    if actix_rt::System::try_current().is_some() && has_runtime {
+        Ok(())
+    } else {
+        Err(StartError::NoSystem)
+    }
+}
+
+async fn on_blocking_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    spawn_blocking(work)
+        .await
+        .map_err(|error| StoreError::NoConnection(error.to_string()))?
 }
 
 /// Checks that a client fits a pipeline's settings. Proxy, rate and adaptive limits are the client's. A pipeline that sets none of
@@ -259,7 +332,28 @@ fn open<C: StoreConnection>(
     Ok((pool, identity))
 }
 
-/// The parts of a pipeline, ready to be sent to its arbiter and started there.
+impl<S, K: Sink> Plan<S, K> {
+    /// Opens the database. This blocks.
+    fn prepare(self, meters: Meters) -> Result<Wiring<S, K>, StoreError> {
+        let (pool, identity) = open(self.database)?;
+        let closed = CancellationToken::new();
+        let writer = Writer {
+            pool,
+            identity,
+            sink: Arc::new(self.sink),
+            _closed: closed.clone().drop_guard(),
+        };
+        Ok(Wiring {
+            config: self.config,
+            source: Arc::new(self.source),
+            writer,
+            meters,
+            closed,
+        })
+    }
+}
+
+/// The parts of a pipeline, ready to be sent to its thread and started there.
 struct Wiring<S, K: Sink> {
     config: Config,
     source: Arc<S>,
@@ -274,7 +368,7 @@ where
     S: Source,
     K: Sink<Id = S::Id, Record = S::Record>,
 {
-    /// Starts the actors on the current arbiter. They stop when the last handle is dropped.
+    /// Starts the actors on the current thread. They stop when the last handle is dropped.
     fn start(self, client: Client, arbiter: PipelineArbiter) -> Pipeline<S::Id> {
         let Self {
             config,

@@ -61,6 +61,7 @@ pub trait StoreConnection: R2D2Connection + 'static {
 
 /// What an error of a transaction means for the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ErrorClass {
     /// Another transaction is in the way. The same transaction may commit when it is tried again.
     Busy,

@@ -4,6 +4,7 @@ mod classify;
 mod locks;
 mod file_name;
 mod file_identity;
+#[cfg(feature = "cli")]
 mod read_only;
 
 use std::{ffi::OsStr, path::Path, time::Duration};
@@ -15,11 +16,13 @@ use diesel::{
     result::Error,
 };
 
-pub use self::{
+pub use self::file_identity::FileIdentity;
+pub(crate) use self::locks::while_locked;
+#[cfg(feature = "cli")]
+pub(crate) use self::{
     classify::is_about_lock,
-    file_identity::FileIdentity,
     file_name::{LOG_SUFFIX, beside},
-    locks::{while_locked, while_locked_and},
+    locks::while_locked_and,
     read_only::{open_read_only, open_unlocked},
 };
 use self::{

@@ -210,7 +210,7 @@ fn a_setting_out_of_its_range_is_refused_at_the_start() {
             .builder()
             .config(config)
             .database(fixture.database_file())
-            .own_arbiter();
+            .own_thread();
         let error = in_system(start.start()).err().unwrap();
         assert!(matches!(error, StartError::Setting(_)), "{error}");
         assert!(

@@ -1,4 +1,4 @@
-//! A host's handle: pausing, watching, shutdown, an own arbiter, and the messages behind these.
+//! A host's handle: pausing, watching, shutdown, and the messages behind these.
 
 use std::{
     error::Error,
@@ -20,42 +20,19 @@ use crate::{
 
 const LONG: Duration = Duration::from_secs(60);
 
-fn assert_shareable_between_threads<T: Clone + Send + Sync + 'static>(_: &T) {}
-
 #[test]
-fn a_pipeline_with_its_own_arbiter_runs_from_any_thread_while_the_hosts_arbiter_is_blocked() {
+fn a_pipeline_with_its_own_thread_cannot_use_a_client_of_the_hosts_thread() {
     let fixture = Fixture::new();
-    let report = in_system(async {
-        let builder = fixture
-            .builder()
-            .database(fixture.database_file())
-            .own_arbiter();
-        let pipeline = builder.start().await.unwrap();
-        assert_shareable_between_threads(&pipeline);
-        // `join` blocks the host's arbiter until the run is over.
-        let elsewhere = pipeline.clone();
-        let thread = std::thread::spawn(move || {
-            let tokio = tokio::runtime::Builder::new_current_thread()
-                .build()
-                .unwrap();
-            tokio.block_on(elsewhere.run(1..=200)).unwrap()
-        });
-        thread.join().unwrap()
-    });
-    fixture.check_report(&report);
-    assert_eq!(report.totals.stored, 200);
-}
-
-#[test]
-fn a_pipeline_with_its_own_arbiter_cannot_use_a_client_of_the_hosts_arbiter() {
-    let fixture = Fixture::new();
-    let error = in_system(async {
+    in_system(async {
         let client = Client::new(&fixture.config);
-        let builder = fixture.builder().client(client).own_arbiter();
-        builder.start().await.err().unwrap()
+        let first = fixture.builder().client(client.clone()).own_thread();
+        let last = fixture.builder().own_thread().client(client);
+        for builder in [first, last] {
+            let error = builder.start().await.err().unwrap();
+            assert!(matches!(error, StartError::ClientElsewhere));
+            assert!(error.to_string().contains("leave out"), "{error}");
+        }
     });
-    assert!(matches!(error, StartError::ClientElsewhere));
-    assert!(error.to_string().contains("leave out"), "{error}");
 }
 
 #[test]
@@ -141,6 +118,54 @@ fn a_stream_of_events_starts_at_once_and_ends_with_the_final_count() {
 }
 
 #[test]
+fn a_run_is_over_as_soon_as_it_gave_its_result() {
+    let fixture = Fixture::new();
+    // On another thread, the pipeline sends the result while this one looks.
+    let builder = fixture.builder().database(fixture.database_file());
+    in_system(async {
+        let pipeline = builder.own_thread().start().await.unwrap();
+        for _ in 0..50 {
+            let run = pipeline.run([1]);
+            let watch = run.watch();
+            assert_eq!(run.await.unwrap().totals.stored, 1);
+            assert!(watch.is_over());
+        }
+        // A run that ends with its pipeline.
+        fixture.server.otherwise(|_| Reply::hang());
+        let run = pipeline.run(1..=4);
+        fixture.wait_in_flight(4).await;
+        let watch = run.watch();
+        pipeline.coordinator().do_send(Shutdown {
+            within: Duration::ZERO,
+        });
+        assert_eq!(run.await.err(), Some(PipelineStopped));
+        assert!(watch.is_over());
+    });
+}
+
+#[test]
+fn handles_and_builders_can_be_printed_for_debugging() {
+    let fixture = Fixture::new();
+    in_system(async {
+        let builder = fixture.builder().name("notes");
+        let text = format!("{builder:?}");
+        assert!(
+            text.contains("notes") && text.contains("workers: 4"),
+            "{text}"
+        );
+        let client = Client::new(&fixture.config);
+        assert!(format!("{client:?}").starts_with("Client"));
+        let pipeline = fixture.pipeline().await;
+        let run = pipeline.run([1]);
+        let watch = run.watch();
+        assert!(format!("{pipeline:?}").contains("is_stopped: false"));
+        assert!(format!("{run:?} {watch:?}").contains("is_over: "));
+        assert_eq!(run.await.unwrap().totals.stored, 1);
+        assert!(format!("{watch:?}").contains("is_over: true"));
+    });
+}
+
+#[test]
 fn events_end_if_the_pipeline_stops_before_the_run() {
     let fixture = Fixture::new();
     in_system(async {
@@ -179,12 +204,12 @@ async fn shut_down_with_four_in_flight(
 
 #[test]
 fn a_shutdown_drains_every_run_reports_what_was_stored_and_closes_the_file() {
-    for own_arbiter in [false, true] {
+    for own_thread in [false, true] {
         let fixture = Fixture::new();
         let shutdown = in_system(async {
             let mut builder = fixture.builder().database(fixture.database_file());
-            if own_arbiter {
-                builder = builder.own_arbiter();
+            if own_thread {
+                builder = builder.own_thread();
             }
             shut_down_with_four_in_flight(&fixture, builder.start().await.unwrap()).await
         });

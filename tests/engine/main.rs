@@ -22,6 +22,7 @@ mod panicking_ids;
 
 mod cancel_and_shutdown;
 mod handle;
+mod own_thread;
 mod outcomes;
 mod changes_at_run_time;
 mod concurrency_bounds;

@@ -97,6 +97,11 @@ impl RunControl {
         self.ended.clone().drop_guard()
     }
 
+    /// Marks the end of the run now.
+    pub(crate) fn mark_ended(&self) {
+        self.ended.cancel();
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.is_cancelled()
     }

@@ -1,6 +1,6 @@
 //! The handle of a pipeline.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use actix::Addr;
 use futures_util::{Stream, stream};
@@ -120,10 +120,11 @@ impl<I: Id> Pipeline<I> {
     ///
     /// Requests in flight may continue for three quarters of `within`; the rest is for committing their answers. Usually all of it
     /// takes much less. If it is done in time, the database connections are closed, too, when this returns. The reports of the runs
-    /// come before this one. No run can be started afterwards.
+    /// come before this one. No run can be started afterwards. Await it inside an actix System or a tokio runtime with a timer.
     ///
     /// # Errors
-    /// The pipeline has stopped already.
+    /// The pipeline has stopped already: it was shut down, or the arbiter that it ran on has ended. See
+    /// [signals and ends of Systems](crate::guide::systems).
     pub async fn shutdown(&self, within: Duration) -> Result<ShutdownReport, PipelineStopped> {
         let deadline = Instant::now().checked_add(within);
         let answer = self.inner.coordinator.send(Shutdown { within });
@@ -149,6 +150,14 @@ impl<I: Id> Clone for Pipeline<I> {
         Self {
             inner: self.inner.clone(),
         }
+    }
+}
+
+impl<I: Id> fmt::Debug for Pipeline<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("is_stopped", &!self.inner.coordinator.connected())
+            .finish_non_exhaustive()
     }
 }
 

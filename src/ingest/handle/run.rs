@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    fmt,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -30,7 +31,7 @@ pub struct Run<I> {
 }
 
 /// Watches and cancels a run while its [`Run`] is awaited. It does not keep the pipeline alive.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RunWatch {
     run: RunId,
     /// Has the counters, and knows whether the run has ended.
@@ -77,13 +78,34 @@ impl<I> Run<I> {
     }
 }
 
+impl<I> fmt::Debug for Run<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run")
+            .field("id", &self.watch.run)
+            .field("is_over", &self.watch.is_over())
+            .finish_non_exhaustive()
+    }
+}
+
 impl<I> Future for Run<I> {
     type Output = Result<Report<I>, PipelineStopped>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.report)
-            .poll(cx)
-            .map_err(|_| PipelineStopped)
+        let report = Pin::new(&mut self.report).poll(cx);
+        if report.is_ready() {
+            // The coordinator marks the end, too, but maybe a moment later than it sends the report.
+            self.watch.control.mark_ended();
+        }
+        report.map_err(|_| PipelineStopped)
+    }
+}
+
+impl fmt::Debug for RunWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunWatch")
+            .field("id", &self.run)
+            .field("is_over", &self.is_over())
+            .finish_non_exhaustive()
     }
 }
 
@@ -114,7 +136,7 @@ impl RunWatch {
         })
     }
 
-    /// Whether the run has ended, with a report or with its pipeline.
+    /// Whether the run has ended, with a report or with its pipeline. It is true as soon as awaiting the [`Run`] has given a result.
     pub fn is_over(&self) -> bool {
         self.control.has_ended()
     }

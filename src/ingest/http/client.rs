@@ -1,6 +1,12 @@
 //! The client: makes attempts for a URL until there is an answer. Each request takes a permit; before each retry there is a wait.
 
-use std::{cell::Cell, fmt::Display, pin::pin, rc::Rc, time::Duration};
+use std::{
+    cell::Cell,
+    fmt::{self, Display},
+    pin::pin,
+    rc::Rc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use log::debug;
@@ -115,6 +121,15 @@ enum NoStart {
     Unsendable(AttemptError),
 }
 
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("settings", &self.0.settings)
+            .field("shared", &self.0.shared)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Client {
     /// A client with at most `config.workers` connections.
     pub fn new(config: &Config) -> Self {
@@ -153,9 +168,6 @@ impl Client {
     }
 
     /// Fetches one document that is not a record, such as a list of ids.
-    ///
-    /// # Panics
-    /// Outside an actix System (a tokio `LocalSet`), where connections cannot be driven.
     ///
     /// # Errors
     /// The failure of the last attempt.

@@ -7,3 +7,4 @@ pub(crate) mod progress;
 pub(crate) mod report;
 pub(crate) mod shutdown_report;
 pub(crate) mod panics;
+mod serialize;

@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
-use crate::ingest::outcome::failure::FailureKind;
+use serde::Serialize;
+
+use crate::ingest::outcome::{
+    failure::FailureKind,
+    serialize::{by_kind, seconds},
+};
 
 /// A run's counters at one moment. While a run is under way, [`settled`](Progress::settled) is never more than `requested`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// Serialized, durations are seconds with a fraction, and `attempts_failed` has a number for each failure kind, by its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Progress {
     /// Ids read from the list so far, or all of them if the list knows its length.
@@ -48,14 +55,17 @@ pub struct Progress {
     /// Batches written because no more rows were coming.
     pub batches_last: u64,
     /// Time spent decoding batches. While one batch is decoded, the one before it may be written.
+    #[serde(serialize_with = "seconds")]
     pub decode_time: Duration,
     /// Time spent writing batches, without decoding.
+    #[serde(serialize_with = "seconds")]
     pub commit_time: Duration,
     /// The most uncommitted rows that Storage held at once.
     pub unsaved_peak: u64,
     /// Fetchers that died and were replaced.
     pub fetchers_replaced: u64,
     /// Attempts that failed, indexed by [`FailureKind::index`].
+    #[serde(serialize_with = "by_kind")]
     pub(crate) attempts_failed: [u64; FailureKind::COUNT],
 }
 
@@ -71,16 +81,48 @@ impl Progress {
     }
 }
 
-/// How long attempts took, to two significant digits. All values are zero if there was no attempt.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How long attempts took, to two significant digits. All values are zero if there was no attempt. Serialized, they are seconds with a
+/// fraction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Latency {
     /// Half of the attempts took no longer.
+    #[serde(serialize_with = "seconds")]
     pub p50: Duration,
     /// 90 % of the attempts took no longer.
+    #[serde(serialize_with = "seconds")]
     pub p90: Duration,
     /// 99 % of the attempts took no longer.
+    #[serde(serialize_with = "seconds")]
     pub p99: Duration,
     /// The longest attempt.
+    #[serde(serialize_with = "seconds")]
     pub max: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn serialized_durations_are_seconds_and_failed_attempts_have_the_names_of_their_kinds() {
+        let mut progress = Progress {
+            stored: 3,
+            decode_time: Duration::from_millis(1500),
+            ..Progress::default()
+        };
+        progress.latency.p99 = Duration::from_millis(250);
+        progress.attempts_failed[FailureKind::Timeout.index()] = 2;
+        let json = serde_json::to_value(&progress).expect("plain data");
+        assert_eq!(json["stored"], 3);
+        assert_eq!(json["decode_time"], 1.5);
+        assert_eq!(
+            json["latency"],
+            json!({"p50": 0.0, "p90": 0.0, "p99": 0.25, "max": 0.0})
+        );
+        assert_eq!(json["attempts_failed"]["timeout"], 2);
+        assert_eq!(json["attempts_failed"]["storage"], 0);
+    }
 }

@@ -2,21 +2,24 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-use crate::ingest::outcome::{failure::Failure, progress::Progress};
+use crate::ingest::outcome::{failure::Failure, progress::Progress, serialize::seconds};
 
 /// A report lists at most this many failures. The others are only counted.
 pub const FAILURES_LISTED: usize = 100;
 
 /// How a run ended.
-#[derive(Clone, Debug)]
+///
+/// Serialized, `elapsed` is seconds with a fraction, and `gave_up` is the message of [`GaveUp`].
+#[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Report<I> {
     /// The counters at the end: `requested = stored + absent + failed + not_attempted`.
     pub totals: Progress,
     /// From the start of the run to its last commit.
+    #[serde(serialize_with = "seconds")]
     pub elapsed: Duration,
     /// Whether [`Run::cancel`](crate::Run::cancel) or a shutdown ended it.
     pub interrupted: bool,
@@ -63,6 +66,13 @@ pub enum GaveUp {
     },
 }
 
+/// Serialized as its message.
+impl Serialize for GaveUp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 fn whole_seconds(duration: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(duration.as_secs()))
 }
@@ -106,5 +116,39 @@ impl<I> Report<I> {
     /// Whether every id is stored or absent.
     pub fn is_complete(&self) -> bool {
         self.totals.failed == 0 && self.totals.not_attempted == 0 && self.list_failed.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::ingest::outcome::failure::FailureKind;
+
+    #[test]
+    fn a_serialized_report_has_seconds_totals_failures_and_the_reason_as_a_message() {
+        let failure = Failure::new(FailureKind::Status, "HTTP status 500", 4);
+        let report = Report {
+            totals: Progress::default(),
+            elapsed: Duration::from_millis(2500),
+            interrupted: false,
+            gave_up: Some(GaveUp::ApiAsksToWait {
+                wait: Duration::from_secs(90),
+            }),
+            list_failed: None,
+            failures: vec![FailedId::new("a", failure)],
+        };
+        let json = serde_json::to_value(&report).expect("plain data");
+        assert_eq!(json["elapsed"], 2.5);
+        assert_eq!(json["totals"]["requested"], 0);
+        assert_eq!(
+            json["gave_up"],
+            "the API asks for no requests for the next 1m 30s"
+        );
+        assert_eq!(
+            json["failures"],
+            json!([{"id": "a", "kind": "status", "message": "HTTP status 500", "attempts": 4}])
+        );
     }
 }

@@ -1,10 +1,12 @@
 //! How a shutdown ended the runs of a pipeline.
 
+use serde::Serialize;
+
 use crate::ingest::outcome::progress::Progress;
 
 /// How the runs ended that [`Pipeline::shutdown`](crate::Pipeline::shutdown) stopped. The counters are sums over all these runs:
 /// `requested = stored + absent + failed + not_attempted + undecided`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ShutdownReport {
     /// Runs that were under way or in the queue.
@@ -19,8 +21,8 @@ pub struct ShutdownReport {
     pub failed: u64,
     /// Ids without a committed outcome.
     pub not_attempted: u64,
-    /// Ids whose commit was still under way when the time was over. It may succeed or not. If this is not 0, the run of these ids ends
-    /// without a report.
+    /// Ids whose commit was still under way when the time was over. The commit may succeed or fail. If this number is not 0, the run of
+    /// these ids ends without a report.
     pub undecided: u64,
 }
 

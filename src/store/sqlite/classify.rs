@@ -68,7 +68,8 @@ pub(super) fn unusable(path: &Path, source: Error) -> StoreError {
 }
 
 /// Whether a text contains SQLite's message about a lock.
-pub fn is_about_lock(text: &str) -> bool {
+#[cfg(feature = "cli")]
+pub(crate) fn is_about_lock(text: &str) -> bool {
     BUSY.iter().any(|message| text.contains(message))
 }
 

@@ -19,7 +19,7 @@ impl FileIdentity {
     ///
     /// # Errors
     /// SQLite does not say, or the file is gone already.
-    pub fn of(conn: &mut SqliteConnection) -> Result<Option<Self>, StoreError> {
+    pub(crate) fn of(conn: &mut SqliteConnection) -> Result<Option<Self>, StoreError> {
         #[derive(QueryableByName)]
         struct MainDatabase {
             #[diesel(sql_type = Binary)]
@@ -49,7 +49,7 @@ impl FileIdentity {
     ///
     /// # Errors
     /// What happened to it, for a person to read.
-    pub fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         let path = self.path.display();
         #[cfg(unix)]
         return match device_and_inode(&self.path) {

@@ -9,7 +9,8 @@ use std::{
 use crate::store::StoreError;
 
 /// The suffix of the write-ahead log beside a database.
-pub const LOG_SUFFIX: &str = "-wal";
+#[cfg_attr(not(feature = "cli"), allow(dead_code))]
+pub(crate) const LOG_SUFFIX: &str = "-wal";
 
 /// The text that SQLite opens `path` by.
 pub(super) fn file_name(path: &Path) -> Result<String, StoreError> {
@@ -25,7 +26,8 @@ pub(super) fn file_name(path: &Path) -> Result<String, StoreError> {
 }
 
 /// The file that SQLite keeps beside a database under the database's name with this suffix.
-pub fn beside(database: &Path, suffix: &str) -> PathBuf {
+#[cfg_attr(not(feature = "cli"), allow(dead_code))]
+pub(crate) fn beside(database: &Path, suffix: &str) -> PathBuf {
     // If the name is a link, SQLite makes the files beside the file that it leads to.
     let file = fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
     let mut name = OsString::from(file);

@@ -23,7 +23,7 @@ const SILENT_WAIT: Duration = Duration::from_secs(4);
 ///
 /// # Errors
 /// The last error of `work`.
-pub fn while_locked<T, E: Display>(work: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+pub(crate) fn while_locked<T, E: Display>(work: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     while_locked_and(|_| true, work)
 }
 
@@ -31,7 +31,7 @@ pub fn while_locked<T, E: Display>(work: impl FnMut() -> Result<T, E>) -> Result
 ///
 /// # Errors
 /// The last error of `work`.
-pub fn while_locked_and<T, E: Display>(
+pub(crate) fn while_locked_and<T, E: Display>(
     waits_on: impl Fn(Duration) -> bool,
     mut work: impl FnMut() -> Result<T, E>,
 ) -> Result<T, E> {

@@ -25,7 +25,7 @@ const NEEDS_TO_WRITE: [&str; 2] = [
 /// # Errors
 /// The path is not UTF-8, the file cannot be opened or is not a database, it stays locked, or part of its content is in a log
 /// that cannot be read.
-pub fn open_read_only(path: &Path) -> Result<SqliteConnection, StoreError> {
+pub(crate) fn open_read_only(path: &Path) -> Result<SqliteConnection, StoreError> {
     // SQLite opens the file for reading only if this process may not write to it.
     match open_with(path, "mode=rw") {
         Err(StoreError::Use { source, .. }) if NEEDS_TO_WRITE.contains(&&*source.to_string()) => {
@@ -47,7 +47,7 @@ pub fn open_read_only(path: &Path) -> Result<SqliteConnection, StoreError> {
 ///
 /// # Errors
 /// The path is not UTF-8, the file cannot be opened, or it is not a database.
-pub fn open_unlocked(path: &Path) -> Result<SqliteConnection, StoreError> {
+pub(crate) fn open_unlocked(path: &Path) -> Result<SqliteConnection, StoreError> {
     open_with(path, "mode=ro&immutable=1")
 }
 

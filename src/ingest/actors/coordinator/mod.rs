@@ -19,6 +19,7 @@ mod tests;
 
 use std::{
     collections::VecDeque,
+    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -105,7 +106,7 @@ pub struct Coordinator<I: Id> {
     reader_wait: Option<SpawnHandle>,
     /// The pipeline's metrics. Each run's recorder gets them, too.
     meters: Arc<Meters>,
-    /// Dropped with this actor, which stops the pipeline's own arbiter, if it has one.
+    /// Dropped with this actor, which ends the pipeline's own thread, if it has one.
     _arbiter: PipelineArbiter,
 }
 
@@ -379,6 +380,16 @@ impl<I: Id> Coordinator<I> {
         if let Some(timer) = timer.take() {
             ctx.cancel_future(timer);
         }
+    }
+}
+
+impl<I: Id> fmt::Debug for Coordinator<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Coordinator")
+            .field("workers", &self.workers)
+            .field("runs_waiting", &self.queue.len())
+            .field("is_paused", &self.is_paused)
+            .finish_non_exhaustive()
     }
 }
 
