@@ -15,4 +15,4 @@ pub use self::{
     settings::SETTINGS,
     values::Config,
 };
-pub(crate) use self::{proxy::ProxyServer, secret::presentable};
+pub(crate) use self::{proxy::ProxyServer, secret::presentable, setting::variable};

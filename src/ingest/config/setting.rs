@@ -91,7 +91,7 @@ impl<T> Setting<T> {
 }
 
 /// The value of an environment variable. An empty one counts as unset.
-pub(super) fn variable(name: &str) -> Option<OsString> {
+pub(crate) fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }
 

@@ -1,6 +1,10 @@
 //! TLS: which certificates are trusted, and the handshake.
 
-use std::{env, io, path::Path, sync::Arc};
+use std::{
+    env, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use actix_rt::task::spawn_blocking;
 use log::warn;
@@ -9,9 +13,12 @@ use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_
 use tokio::{net::TcpStream, sync::OnceCell};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::ingest::http::{
-    connect::certificate_advice::certificate_advice,
-    error::{AttemptError, with_causes},
+use crate::ingest::{
+    config::variable,
+    http::{
+        connect::certificate_advice::certificate_advice,
+        error::{AttemptError, with_causes},
+    },
 };
 
 /// The TLS settings. They are made when the first https URL is requested, because reading the system's certificates takes time. If
@@ -96,25 +103,31 @@ fn trusting_system_certificates() -> Result<rustls::ClientConfig, String> {
     trusting(roots)
 }
 
-/// The certificates that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, or the system's. An empty variable counts as unset.
+/// The certificates that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, or the system's. An empty variable counts as unset, while
+/// `rustls_native_certs` would take it for the name of a file.
 fn system_certificates() -> CertificateResult {
-    let is_file_empty = env::var_os("SSL_CERT_FILE").is_some_and(|file| file.is_empty());
-    if !is_file_empty {
-        return load_native_certs();
-    }
-    // The library would take the empty name for a file.
-    let folders = env::var_os("SSL_CERT_DIR").unwrap_or_default();
-    let mut folders: Vec<_> = env::split_paths(&folders)
+    let file = variable("SSL_CERT_FILE").map(PathBuf::from);
+    let folders = variable("SSL_CERT_DIR").unwrap_or_default();
+    let folders: Vec<_> = env::split_paths(&folders)
         .filter(|folder| !folder.as_os_str().is_empty())
         .collect();
-    let mut file = None;
-    if folders.is_empty() {
-        let probed = openssl_probe::probe();
-        (file, folders) = (probed.cert_file, probed.cert_dir);
+    if file.is_some() || !folders.is_empty() {
+        return certificates_at(file.as_deref(), &folders);
     }
-    let mut found = load_certs_from_paths(file.as_deref(), None);
-    for folder in &folders {
-        let more = load_certs_from_paths(None, Some(Path::new(folder)));
+    if cfg!(any(target_os = "macos", windows)) {
+        // They are in no files.
+        return load_native_certs();
+    }
+    let probed = openssl_probe::probe();
+    certificates_at(probed.cert_file.as_deref(), &probed.cert_dir)
+}
+
+/// The certificates in a file and in folders.
+fn certificates_at(file: Option<&Path>, folders: &[PathBuf]) -> CertificateResult {
+    // In one call, no file is read twice. A folder often holds links to the file.
+    let mut found = load_certs_from_paths(file, folders.first().map(PathBuf::as_path));
+    for folder in folders.iter().skip(1) {
+        let more = load_certs_from_paths(None, Some(folder));
         found.certs.extend(more.certs);
         found.errors.extend(more.errors);
     }
