@@ -26,12 +26,23 @@ const END_OTHER_PROGRAM: &str = "end the program that has locked it";
 /// tells.
 pub(super) fn explained(path: &Path, CommandError(message): CommandError) -> CommandError {
     let name = path.display().to_string();
-    let is_not_writable = NOT_WRITABLE.iter().any(|text| message.contains(text));
-    let obstacle = is_not_writable.then(|| obstacle(path)).flatten();
-    match obstacle {
-        Some(obstacle) => CommandError(format!("cannot write to the database {name}: {obstacle}")),
-        None if message.contains(&name) => CommandError(message),
-        None => CommandError(format!("{name}: {message}")),
+    let find = |texts: &[&'static str]| texts.iter().find(|text| message.contains(**text)).copied();
+    if find(&NOT_WRITABLE).is_some()
+        && let Some(obstacle) = obstacle(path)
+    {
+        return CommandError(format!("cannot write to the database {name}: {obstacle}"));
+    }
+    if let Some(failure) = find(&WRITE_FAILED)
+        && let Some(hint) = file_size_limit_hint()
+    {
+        return CommandError(format!(
+            "cannot write to the database {name}: {failure}; {hint}"
+        ));
+    }
+    if message.contains(&name) {
+        CommandError(message)
+    } else {
+        CommandError(format!("{name}: {message}"))
     }
 }
 
