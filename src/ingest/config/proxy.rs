@@ -137,6 +137,7 @@ impl HttpProxy {
     }
 
     /// The proxy for a URL, as messages name it. `None` if the URL is requested directly, or its proxy cannot be used.
+    #[cfg(feature = "cli")]
     pub(crate) fn name_for(&self, url: &str) -> Option<String> {
         let server = self.server_for(&url.parse().ok()?).ok()??;
         Some(server.to_string())
