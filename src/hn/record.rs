@@ -9,7 +9,7 @@ pub(super) mod values;
 use std::fmt;
 
 use self::fields::{Column, Fields};
-use super::document::{compression, without_byte_order_mark};
+use super::document::compression;
 
 /// Why a body is not the requested record. The last text of most variants is the beginning of the body: at most 80 printable
 /// characters.
@@ -38,10 +38,8 @@ pub enum RecordError {
     WrongId(String, String, String),
 }
 
-/// Reads a body. `None` if it is the literal `null`: there is no such record, or not yet. A byte order mark before
-/// it is ignored.
+/// Reads a body. `None` if it is the literal `null`: there is no such record, or not yet.
 pub(super) fn decode<C: Column>(body: &[u8]) -> Result<Option<Fields<'_, C>>, RecordError> {
-    let body = without_byte_order_mark(body);
     if body.is_empty() {
         return Err(RecordError::Empty);
     }
@@ -107,7 +105,6 @@ pub(super) fn encode<const N: usize>(
 /// The beginning of `body`, fit for one line of a log or a terminal.
 pub(super) fn excerpt(body: &[u8]) -> String {
     const CHARS: usize = 80;
-    let body = without_byte_order_mark(body);
     let head = String::from_utf8_lossy(&body[..body.len().min(4 * CHARS)]);
     let mut shown = String::new();
     for c in head.chars() {

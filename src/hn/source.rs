@@ -3,7 +3,7 @@
 use thiserror::Error;
 use url::{Host, Url};
 
-use super::item::Item;
+use super::{document::without_byte_order_mark, item::Item};
 use crate::ingest::{DecodeError, Source, config::presentable};
 
 /// The base URL of the public API (GitHub: HackerNews/API).
@@ -107,7 +107,7 @@ impl Source for HnSource {
     }
 
     fn decode(&self, id: &i64, body: &[u8]) -> Result<Option<Item>, DecodeError> {
-        Item::decode(*id, body).map_err(DecodeError::new)
+        Item::decode(*id, without_byte_order_mark(body)).map_err(DecodeError::new)
     }
 }
 

@@ -112,15 +112,6 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_before_a_user_is_ignored() {
-        let found = User::decode("pg", b"\xef\xbb\xbf{\"id\":\"pg\"}").unwrap();
-        assert_eq!(found, Some(user(r#"{"id":"pg"}"#)));
-        assert_eq!(User::decode("pg", b"\xef\xbb\xbfnull").unwrap(), None);
-        let error = User::decode("pg", b"\xef\xbb\xbf{}").unwrap_err();
-        assert!(error.to_string().ends_with("missing: {}"), "{error}");
-    }
-
-    #[test]
     fn a_compressed_body_fails_with_a_message_that_says_so() {
         for (body, format) in [
             (&b"\x1f\x8b\x08"[..], "gzip"),

@@ -4,6 +4,7 @@ use diesel::{QueryResult, SqliteConnection};
 
 use super::{
     clock::unix_seconds,
+    document::without_byte_order_mark,
     source::HnSource,
     upsert::{self, Received},
     user::User,
@@ -32,7 +33,7 @@ impl Source for UserSource {
     }
 
     fn decode(&self, name: &String, body: &[u8]) -> Result<Option<User>, DecodeError> {
-        User::decode(name, body).map_err(DecodeError::new)
+        User::decode(name, without_byte_order_mark(body)).map_err(DecodeError::new)
     }
 }
 
