@@ -40,7 +40,6 @@ pub(super) struct FinishedRun<I> {
     row: i64,
     /// `None` if the pipeline broke.
     report: Option<Report<I>>,
-    status: ExitStatus,
     /// A signal does not end the process before the report is made.
     drain: Drain,
 }
@@ -88,7 +87,6 @@ impl Session<'_> {
                     command,
                     row,
                     report: None,
-                    status: ExitStatus::CouldNotGoOn,
                     drain,
                 });
             }
@@ -109,7 +107,6 @@ impl Session<'_> {
         Ok(FinishedRun {
             command,
             row,
-            status: exit_status(&report, signals::noted()),
             report: Some(report),
             drain,
         })
@@ -175,17 +172,21 @@ impl<I: Serialize + Display> FinishedRun<I> {
     }
 
     fn print_report(self, session: &Session<'_>, top: Option<Vec<TopItem>>) -> ExitStatus {
+        let report = self.report.as_ref();
+        let status = report.map_or(ExitStatus::CouldNotGoOn, |report| {
+            exit_status(report, signals::noted())
+        });
         // The reader of the report may keep the process waiting, so from here on a signal ends it.
         drop(self.drain);
-        if let Some(report) = &self.report {
+        if let Some(run) = report {
             let report = RunReport {
                 command: self.command,
-                run: report,
+                run,
                 top,
             };
             report.print(session.options.format);
         }
-        self.status
+        status
     }
 }
 

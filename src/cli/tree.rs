@@ -246,7 +246,8 @@ impl Sink for TreeSink {
     type Connection = SqliteConnection;
 
     fn write(&self, conn: &mut SqliteConnection, batch: &[Settled<i64, Item>]) -> QueryResult<()> {
-        self.items.write(conn, batch)?;
-        self.tree.note(batch)
+        // First, because the walk waits for every id, also for one whose row cannot be written.
+        self.tree.note(batch)?;
+        self.items.write(conn, batch)
     }
 }

@@ -16,7 +16,7 @@ use crate::{
             storage::{Storage, decoder::Decoder, writer::Writer},
         },
         backlog::Backlog,
-        config::{BadSetting, Config, HttpProxy},
+        config::{BadSetting, Config},
         handle::pipeline::Pipeline,
         http::{
             client::{Client, RequestSettings},
@@ -292,7 +292,7 @@ async fn on_blocking_thread<T: Send + 'static>(
 /// them fits any client.
 fn check_client(client: &Client, config: &Config) -> Result<(), StartError> {
     let shared = client.shared_settings();
-    if config.proxy != HttpProxy::none() && config.proxy != shared.proxy {
+    if !config.proxy.is_none() && config.proxy != shared.proxy {
         return Err(StartError::ClientDiffers {
             setting: "proxy",
             pipeline: format!("{:?}", config.proxy),
@@ -383,7 +383,7 @@ where
         let (for_rate, for_workers) = (client.clone(), client.clone());
         let client_limits = ClientLimits {
             set_rate: Box::new(move |rate| for_rate.set_rate(rate)),
-            change_workers: Box::new(move |from, to| for_workers.change_workers(from, to)),
+            allow_workers: Box::new(move |workers| for_workers.allow_workers(workers)),
         };
         let shared = Rc::new(FetcherResources {
             refresher: Refresher::new(source.clone(), config.timeout),

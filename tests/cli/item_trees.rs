@@ -140,7 +140,8 @@ fn an_interrupted_tree_ends_in_order() {
     let running = sandbox.call_with(&api, &args).start();
     api.0.wait_for(|stats| stats.requests == 2);
     running.signal("INT");
+    // The run may see the answer before the signal, and then it fetches the last item, too.
     gate.open();
     let report = running.wait().exits(130).report();
-    assert_eq!(report["stored"], 2);
+    assert!(report["stored"].as_u64() >= Some(2));
 }

@@ -492,7 +492,7 @@ fn an_api_without_the_list_is_named_with_its_status() {
     let api = Api::new();
     sandbox
         .ingest(&api, &["show"])
-        .refuses(&["showstories.json", "404", "--api-url", "--demo"]);
+        .refuses(&["showstories.json", "404", "--api-url"]);
 }
 
 #[test]

@@ -21,6 +21,32 @@ use crate::{
 const LONG: Duration = Duration::from_secs(60);
 
 #[test]
+fn a_stream_whose_run_gave_up_gives_the_next_run_no_id() {
+    let mut fixture = Fixture::new();
+    fixture.config.workers = 1;
+    fixture.on(1, [Reply::status(429).header("retry-after", "3600")]);
+    in_system(async {
+        let pipeline = fixture.pipeline().await;
+        let (ids, stream) = tokio::sync::mpsc::unbounded_channel();
+        let stream = futures_util::stream::unfold(stream, |mut stream| async {
+            stream.recv().await.map(|id| (id, stream))
+        });
+        let run = pipeline.run_stream(stream);
+        ids.send(1).unwrap();
+        assert!(run.await.unwrap().gave_up.is_some());
+        // The client keeps to the time that the API named, so the next run gives up at its first id, too.
+        let next = pipeline.run(2..=50);
+        let _ = ids.send(99);
+        let report = next.await.unwrap();
+        assert_eq!(
+            (report.totals.requested, report.totals.not_attempted),
+            (49, 49)
+        );
+        assert!(ids.is_closed(), "the stream is dropped with its run");
+    });
+}
+
+#[test]
 fn a_pipeline_with_its_own_thread_cannot_use_a_client_of_the_hosts_thread() {
     let fixture = Fixture::new();
     in_system(async {

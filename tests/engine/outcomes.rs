@@ -201,6 +201,22 @@ fn a_cancel_hands_back_every_id_of_a_list_and_every_id_taken_from_a_stream() {
 }
 
 #[test]
+fn a_shutdown_of_a_pipeline_on_its_own_thread_still_hands_every_id_back() {
+    let fixture = Fixture::new();
+    in_system(async {
+        let builder = fixture.builder().database(fixture.database_file());
+        let pipeline = builder.own_thread().start().await.unwrap();
+        let (run, outcomes) = pipeline.run_with_outcomes(stream::iter(1..=8000));
+        let reading = actix_rt::spawn(read(outcomes));
+        eventually("some are stored", || run.progress().stored > 100).await;
+        pipeline.shutdown(Duration::from_secs(10)).await.unwrap();
+        let report = run.await.unwrap();
+        drop(pipeline);
+        check(&reading.await.unwrap(), &report, 1..=8000);
+    });
+}
+
+#[test]
 fn ids_that_an_outage_or_a_ban_or_a_full_disk_leaves_are_handed_back() {
     let ids = 10_001..=12_000;
     in_system(async {

@@ -3,6 +3,7 @@
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     thread,
 };
 
@@ -12,9 +13,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::ingest::outcome::panics::panic_message;
 
-/// Dropping this ends the pipeline's own thread, if it has one.
+/// Dropping the last copy of this ends the pipeline's own thread, if it has one.
+#[derive(Clone)]
 pub(crate) struct PipelineArbiter {
-    _own_thread: Option<DropGuard>,
+    _own_thread: Option<Arc<DropGuard>>,
 }
 
 /// Why a pipeline with a thread of its own was not built.
@@ -85,7 +87,7 @@ fn run_until_dropped<P, T, E>(
 ) {
     let dropped = CancellationToken::new();
     let arbiter = PipelineArbiter {
-        _own_thread: Some(dropped.clone().drop_guard()),
+        _own_thread: Some(Arc::new(dropped.clone().drop_guard())),
     };
     system.block_on(async move {
         // If the caller has stopped waiting, the result is dropped here, and the arbiter with it.

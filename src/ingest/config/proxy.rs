@@ -22,7 +22,7 @@ pub(super) const ALLOWED: &str =
 ///
 /// Requests to this machine (`localhost` and loopback addresses) never go through a proxy. Credentials in a proxy's URL are sent to
 /// that proxy only, and are never printed, not even by `Debug`.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct HttpProxy {
     /// For http URLs.
     http: Option<NamedProxy>,
@@ -35,7 +35,7 @@ pub struct HttpProxy {
 }
 
 /// The URL of a proxy, and where it comes from.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 struct NamedProxy {
     /// The URL as it was written, with its credentials.
     text: String,
@@ -55,7 +55,26 @@ pub(crate) struct ProxyServer {
     origin: &'static str,
 }
 
+/// Where the URLs come from makes no difference.
+impl PartialEq for HttpProxy {
+    fn eq(&self, other: &Self) -> bool {
+        let urls = |proxy: &Self| {
+            [&proxy.http, &proxy.https].map(|named| named.as_ref().map(|named| named.text.clone()))
+        };
+        let has_same_urls = urls(self) == urls(other);
+        has_same_urls && (self.is_none() || self.exceptions == other.exceptions)
+    }
+}
+
+impl Eq for HttpProxy {}
+
 impl HttpProxy {
+    /// Whether no URL is requested through a proxy.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.http.is_none() && self.https.is_none()
+    }
+
     /// No proxy.
     #[must_use]
     pub fn none() -> Self {

@@ -151,10 +151,11 @@ impl Client {
         self.0.throttle.set_rate(rate);
     }
 
-    /// Lets `to` instead of `from` fetchers have a request in flight.
-    pub(crate) fn change_workers(&self, from: usize, to: usize) {
-        self.0.connections.change_limit(from, to);
-        self.0.throttle.set_ceiling(to);
+    /// Lets at least this many fetchers have a request in flight. There is no need to lower that: fewer fetchers make fewer requests,
+    /// and other pipelines may share the client.
+    pub(crate) fn allow_workers(&self, workers: usize) {
+        self.0.connections.raise_limit(workers);
+        self.0.throttle.raise_ceiling(workers);
     }
 
     /// The cool-down of all requests of this client.
@@ -316,11 +317,16 @@ impl Client {
             if let AttemptError::AskedToWait(asked) = error {
                 return Err(NotAnswered::AskedToWait(asked));
             }
+            let may_be_carried_out = tally.is_carried_out || error.may_be_carried_out();
+            let must_not_repeat = target.is_once() && may_be_carried_out;
             if let Some((refresher, generation)) = refresh {
                 // Even after an id's last attempt: the ids that follow need it.
                 refresher.start(generation);
                 if number >= settings.retry.attempts {
                     return Ok(failed(&error));
+                }
+                if must_not_repeat {
+                    return Ok(failed_once(&error));
                 }
                 being_retried.get_or_insert_with(|| recorder.hold_being_retried());
                 debug!(
@@ -338,20 +344,16 @@ impl Client {
                 }
                 continue;
             }
+            if must_not_repeat && signal != Signal::Served {
+                return Ok(failed_once(&error));
+            }
             if let Some(rest) = signal.retry_after() {
                 AskedToWait::check(rest, settings.patience).map_err(NotAnswered::AskedToWait)?;
             }
-            let may_be_carried_out = tally.is_carried_out || error.may_be_carried_out();
-            if target.is_once() && may_be_carried_out && signal != Signal::Served {
-                return Ok(Answer::Failed {
-                    kind: error.kind(),
-                    message: format!("{error}, and the request must not be sent twice"),
-                    status: error.status(),
-                    // Otherwise the id might be tried again after an outage.
-                    blame: Blame::Id,
-                });
-            }
-            let is_unsendable = matches!(error, AttemptError::Request(_));
+            let is_unsendable = matches!(
+                error,
+                AttemptError::Request(_) | AttemptError::Proxy(_) | AttemptError::TlsSetup(_)
+            );
             if is_unsendable || !settings.retry.tries_again_after(number, signal) {
                 return Ok(failed(&error));
             }
@@ -408,6 +410,17 @@ impl Client {
                 }
             };
         }
+    }
+}
+
+/// The failure of a request that must not be sent twice, and that the server may have carried out.
+fn failed_once(error: &AttemptError) -> Answer {
+    Answer::Failed {
+        kind: error.kind(),
+        message: format!("{error}, and the request must not be sent twice"),
+        status: error.status(),
+        // Otherwise the id might be tried again after an outage.
+        blame: Blame::Id,
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) struct ConnectionPool {
     read_buffer: Rc<ReadBuffer>,
     /// Bounds the connections in use. An idle connection holds no permit; it is closed if a new connection needs its place.
     in_use: Arc<Semaphore>,
+    /// How many connections may be in use.
+    limit: Cell<usize>,
     /// The connections that are kept for later requests.
     idle: Rc<IdleConnections>,
 }
@@ -73,17 +75,17 @@ impl ConnectionPool {
             connecting: Connecting::new(proxy),
             read_buffer: Rc::default(),
             in_use: Arc::new(Semaphore::new(limit)),
+            limit: Cell::new(limit),
             idle: Rc::default(),
         }
     }
 
-    /// Changes how many connections may be in use from `from` to `to`. Connections that are in use stay so.
-    pub(super) fn change_limit(&self, from: usize, to: usize) {
-        if to > from {
-            self.in_use.add_permits(to - from);
-        } else {
-            // Permits in use cannot be taken away. They do no harm: fewer fetchers need them.
-            self.in_use.forget_permits(from - to);
+    /// Lets at least this many connections be in use.
+    pub(super) fn raise_limit(&self, limit: usize) {
+        let present = self.limit.get();
+        if limit > present {
+            self.in_use.add_permits(limit - present);
+            self.limit.set(limit);
         }
     }
 

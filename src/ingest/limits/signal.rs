@@ -56,11 +56,12 @@ impl Signal {
             } => Self::of_status(code, retry_after),
             AttemptError::Redirect { .. }
             | AttemptError::TooLarge { .. }
-            | AttemptError::Encoded(_)
-            | AttemptError::Proxy(_)
-            | AttemptError::TlsSetup(_) => Self::Served,
-            // Nothing was sent, so nothing is known about the API. The client does not try such a request again.
-            AttemptError::Request(_) | AttemptError::AskedToWait(_) => Self::Neutral,
+            | AttemptError::Encoded(_) => Self::Served,
+            // The API did not see the request, so nothing is known about it. The client does not try such a request again.
+            AttemptError::Proxy(_)
+            | AttemptError::TlsSetup(_)
+            | AttemptError::Request(_)
+            | AttemptError::AskedToWait(_) => Self::Neutral,
         }
     }
 
@@ -178,7 +179,7 @@ mod tests {
             ),
             (Err(AttemptError::TooLarge { limit: 1 }), Signal::Served),
             (Err(AttemptError::Encoded("gzip".into())), Signal::Served),
-            (Err(AttemptError::Proxy("407".into())), Signal::Served),
+            (Err(AttemptError::Proxy("407".into())), Signal::Neutral),
             (Err(AttemptError::Request("no URL".into())), Signal::Neutral),
         ] {
             assert_eq!(Signal::of(&result), expected, "{result:?}");

@@ -107,10 +107,10 @@ impl Throttle {
         self.changed.notify_one();
     }
 
-    /// Changes the highest in-flight limit, if limits adapt.
-    pub(crate) fn set_ceiling(&self, ceiling: usize) {
+    /// Raises the highest in-flight limit, if limits adapt.
+    pub(crate) fn raise_ceiling(&self, ceiling: usize) {
         if let Some(adaptive) = &mut self.state.borrow_mut().adaptive {
-            adaptive.set_ceiling(ceiling);
+            adaptive.raise_ceiling(ceiling);
         }
         self.changed.notify_one();
     }
@@ -118,12 +118,16 @@ impl Throttle {
     /// Waits until a request may start. A caller that stops waiting loses its place in the queue.
     ///
     /// # Errors
-    /// A cool-down is longer than `patience`. The caller need not wait for its place in the queue then.
+    /// A cool-down is longer than `patience`.
     pub(crate) async fn acquire(
         &self,
         kind: RequestKind,
         patience: Duration,
     ) -> Result<Permit<'_>, AskedToWait> {
+        // Before it queues, because others may wait for a long cool-down at the head of the queue.
+        self.state
+            .borrow()
+            .check_patience(Instant::now(), patience)?;
         if kind == RequestKind::Retry {
             self.wait_for_retry_budget().await;
         }
@@ -179,10 +183,18 @@ impl Throttle {
 }
 
 impl ThrottleState {
+    /// Refuses a cool-down that is longer than `patience`.
+    fn check_patience(&self, now: Instant, patience: Duration) -> Result<(), AskedToWait> {
+        let ends_at = self.cool_down.ends_at(now);
+        ends_at.map_or(Ok(()), |ends_at| {
+            AskedToWait::check(ends_at - now, patience)
+        })
+    }
+
     /// Counts a request as started, or returns what it has to wait for.
     fn start(&mut self, now: Instant, patience: Duration) -> Result<(), Wait> {
+        self.check_patience(now, patience).map_err(Wait::TooLong)?;
         if let Some(cool_until) = self.cool_down.ends_at(now) {
-            AskedToWait::check(cool_until - now, patience).map_err(Wait::TooLong)?;
             return Err(Wait::Until(cool_until));
         }
         if let Some(adaptive) = &self.adaptive

@@ -80,7 +80,7 @@ impl<I: Id> Handler<Cancel> for Coordinator<I> {
             if let Some(queued) = queued.and_then(|index| self.queue.remove(index)) {
                 queued.start.control.stop.stop();
                 self.meters.set_runs_waiting(self.queue.len());
-                let totals = RunLedger::new(queued, self.max_refusals).finish();
+                let totals = RunLedger::new(queued, self.max_refusals).finish(self.arbiter.clone());
                 if let Some(drain) = &mut self.drain {
                     drain.add_ended(&totals);
                 }
@@ -91,7 +91,11 @@ impl<I: Id> Handler<Cancel> for Coordinator<I> {
             return;
         }
         let control = run.control.clone();
-        ctx.run_later(self.drain_time, move |_, _| control.stop.abort());
+        let abort = ctx.run_later(self.drain_time, move |act, _| {
+            act.abort_timer = None;
+            control.stop.abort();
+        });
+        self.abort_timer = Some(abort);
         self.interrupt(ctx);
     }
 }
@@ -152,7 +156,7 @@ impl<I: Id> Handler<SetWorkers> for Coordinator<I> {
 
     fn handle(&mut self, SetWorkers(workers): SetWorkers, ctx: &mut Self::Context) {
         let workers = workers.clamp(1, WORKERS_MAX);
-        (self.client_limits.change_workers)(self.slots.limit(), workers);
+        (self.client_limits.allow_workers)(workers);
         self.allow_workers(workers, ctx);
         self.meters.set_workers(workers);
         self.meters.set_in_flight_limit(workers);

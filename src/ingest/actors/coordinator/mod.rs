@@ -45,7 +45,8 @@ use crate::ingest::{
     config::Config,
     limits::{breaker::StreakLength, cool_down::SharedCoolDown, signal::Blame},
     messages::{
-        Committed, Fetch, Fetched, FetcherGone, Flush, NumberedRow, Save, StartRun, StorageGone,
+        Committed, Fetch, Fetched, FetcherGone, Flush, NumberedRow, RunId, Save, StartRun,
+        StorageGone,
     },
     outcome::{
         answer::{Answer, AnsweredId, NotAnswered},
@@ -104,18 +105,20 @@ pub struct Coordinator<I: Id> {
     breaker_watch: Option<SpawnHandle>,
     /// Waits until the host has read what became of ids.
     reader_wait: Option<SpawnHandle>,
+    /// Drops the requests in flight at the end of the drain of a cancelled run.
+    abort_timer: Option<SpawnHandle>,
     /// The pipeline's metrics. Each run's recorder gets them, too.
     meters: Arc<Meters>,
-    /// Dropped with this actor, which ends the pipeline's own thread, if it has one.
-    _arbiter: PipelineArbiter,
+    /// Dropped with this actor, which ends the pipeline's own thread, if it has one and no reader of outcomes needs it.
+    arbiter: PipelineArbiter,
 }
 
 /// Changes limits of the client, which the coordinator does not know.
 pub(crate) struct ClientLimits {
     /// Changes the rate, in requests per second; 0 is no limit.
     pub(crate) set_rate: Box<dyn Fn(u32)>,
-    /// Changes the number of fetchers from the first number to the second.
-    pub(crate) change_workers: Box<dyn Fn(usize, usize)>,
+    /// Lets at least this many fetchers have a request in flight.
+    pub(crate) allow_workers: Box<dyn Fn(usize)>,
 }
 
 /// Storage, as the coordinator sends messages to it.
@@ -160,8 +163,9 @@ impl<I: Id> Coordinator<I> {
             outage: OutageWatch::default(),
             breaker_watch: None,
             reader_wait: None,
+            abort_timer: None,
             meters: Arc::new(parts.meters),
-            _arbiter: parts.arbiter,
+            arbiter: parts.arbiter,
         }
     }
 
@@ -209,8 +213,9 @@ impl<I: Id> Coordinator<I> {
                 Next::Give(id) => self.give(id),
                 Next::Await(ids) => {
                     let next = wrap_future::<_, Self>(ids.wait());
-                    let arrival =
-                        next.map(|(ids, polled), act, ctx| act.list_is_back(ids, polled, ctx));
+                    let id = run.run;
+                    let arrival = next
+                        .map(move |(ids, polled), act, ctx| act.list_is_back(id, ids, polled, ctx));
                     run.await_list(ctx.spawn(arrival));
                 }
                 Next::Nothing => return,
@@ -254,8 +259,14 @@ impl<I: Id> Coordinator<I> {
     }
 
     /// The wait for the list's next id is over.
-    fn list_is_back(&mut self, ids: IdStream<I>, polled: Polled<I>, ctx: &mut Context<Self>) {
-        if let Some(run) = &mut self.run {
+    fn list_is_back(
+        &mut self,
+        run: RunId,
+        ids: IdStream<I>,
+        polled: Polled<I>,
+        ctx: &mut Context<Self>,
+    ) {
+        if let Some(run) = self.run.as_mut().filter(|current| current.run == run) {
             run.list_is_back(ids, polled);
             self.proceed(ctx);
         }
@@ -340,8 +351,10 @@ impl<I: Id> Coordinator<I> {
                 return;
             }
             Self::cancel_timer(&mut self.reader_wait, ctx);
-            if let Some(run) = self.run.take() {
-                let totals = run.finish();
+            Self::cancel_timer(&mut self.abort_timer, ctx);
+            if let Some(mut run) = self.run.take() {
+                Self::cancel_timer(&mut run.stop_awaiting_list(), ctx);
+                let totals = run.finish(self.arbiter.clone());
                 if let Some(drain) = &mut self.drain {
                     drain.add_ended(&totals);
                 }

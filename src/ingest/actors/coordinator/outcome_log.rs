@@ -6,6 +6,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::id_stream::{IdStream, Polled};
 use crate::ingest::{
+    actors::arbiter::PipelineArbiter,
     handle::outcomes::OutcomeSender,
     outcome::id_outcome::{IdOutcome, IdResult},
 };
@@ -88,8 +89,8 @@ impl<I: Send + 'static> OutcomeLog<I> {
     }
 
     /// Reports what was not attempted: the answered ids that are not settled, and what is left of the list. A task of its own sends
-    /// it, because the reader may be slow and the run is over.
-    pub(super) fn finish(mut self, unread: Option<IdStream<I>>) {
+    /// it, because the reader may be slow and the run is over. The pipeline's own thread lives as long as that task.
+    pub(super) fn finish(mut self, unread: Option<IdStream<I>>, arbiter: PipelineArbiter) {
         let Some(sender) = self.sender.take() else {
             return;
         };
@@ -100,6 +101,7 @@ impl<I: Send + 'static> OutcomeLog<I> {
         let left = self.answered.into_values().map(not_attempted);
         self.unsent.extend(left);
         actix_rt::spawn(async move {
+            let _arbiter = arbiter;
             let mut batch = self.unsent;
             let mut unread = unread;
             while let Some(ids) = unread.take() {

@@ -13,6 +13,7 @@ use super::{
     outcome_log::OutcomeLog,
 };
 use crate::ingest::{
+    actors::arbiter::PipelineArbiter,
     handle::control::RunControl,
     messages::{Committed, FailedRow, NumberedRow, RunId, ServedRow, Start, StartRun},
     outcome::{
@@ -278,6 +279,11 @@ impl<I: Id> RunLedger<I> {
     pub(super) fn interrupt(&mut self) -> Option<SpawnHandle> {
         self.is_interrupted = true;
         self.control.stop.stop();
+        self.stop_awaiting_list()
+    }
+
+    /// Reads no more ids. Returns the task that waits for the list, which the caller cancels.
+    pub(super) fn stop_awaiting_list(&mut self) -> Option<SpawnHandle> {
         match mem::replace(&mut self.list, List::Ended) {
             List::Awaited(waiting) => return waiting,
             List::Here(ids) => self.unread = Some(ids),
@@ -319,7 +325,8 @@ impl<I: Id> RunLedger<I> {
         recorder.record(Event::Absent, (served - stored) as u64);
         recorder.record(Event::Failed, committed.failed.len() as u64);
         recorder.record(Event::NotAttempted, committed.not_attempted as u64);
-        self.in_storage -= committed.rows();
+        // After the loss of Storage, nothing is counted as in it any more.
+        self.in_storage = self.in_storage.saturating_sub(committed.rows());
         for row in committed.undecodable {
             self.keep_refused(row);
         }
@@ -384,7 +391,8 @@ impl<I: Id> RunLedger<I> {
     }
 
     /// Ends the run: counts the ids that were never handed out, and sends the report. Returns the totals.
-    pub(super) fn finish(mut self) -> Progress {
+    /// `arbiter` lives until the host has read what became of all ids.
+    pub(super) fn finish(mut self, arbiter: PipelineArbiter) -> Progress {
         let kept = self.ready.len() + self.kept.deferred();
         self.count_not_attempted(self.announced + kept as u64);
         let deferred = std::iter::from_fn(|| self.kept.take_deferred());
@@ -396,7 +404,7 @@ impl<I: Id> RunLedger<I> {
         }
         // A list that does not know its length may be endless. Its unread ids do not belong to the run.
         let unread = self.unread.filter(|_| self.announced > 0);
-        self.outcomes.finish(unread);
+        self.outcomes.finish(unread, arbiter);
         self.control.recorder.record_run_end();
         let report = Report {
             totals: self.control.recorder.progress(),
@@ -521,7 +529,7 @@ mod tests {
         // Of the ten that were handed out, five are still at fetchers. They come back without an answer.
         ledger.count_not_attempted(5);
         ledger.give_up(GaveUp::StorageLost("the disk is full".to_owned()));
-        let totals = ledger.finish();
+        let totals = ledger.finish(PipelineArbiter::current());
         assert_eq!((totals.stored, totals.failed), (1, 1));
         assert_adds_up(&totals);
     }
@@ -542,7 +550,7 @@ mod tests {
         ledger.interrupt();
         assert!(matches!(ledger.next(), Next::Nothing));
         assert!(!ledger.has_ids() && !ledger.expects_more_ids());
-        let totals = ledger.finish();
+        let totals = ledger.finish(PipelineArbiter::current());
         assert_eq!(totals.not_attempted, 3);
         assert_adds_up(&totals);
     }

@@ -73,7 +73,7 @@ impl<I: Id> Slots<I> {
         !self.idle.is_empty() && self.busy() < self.limit
     }
 
-    /// Gives an id to an idle fetcher. Without one, the id comes back.
+    /// Gives an id to an idle fetcher. The caller has checked [`has_idle`](Self::has_idle).
     ///
     /// # Errors
     /// The id cannot be copied.

@@ -199,7 +199,7 @@ impl TestPipeline {
                 start_fetcher,
                 client_limits: ClientLimits {
                     set_rate: Box::new(|_| {}),
-                    change_workers: Box::new(|_, _| {}),
+                    allow_workers: Box::new(|_| {}),
                 },
                 storage: StorageRecipients {
                     save: storage.clone().recipient(),

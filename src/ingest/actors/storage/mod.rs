@@ -124,7 +124,7 @@ where
         } else if self.linger_timer.is_none() && !self.has_lingered {
             self.linger_timer = Some(ctx.run_later(self.linger, |storage, ctx| {
                 storage.linger_timer = None;
-                storage.has_lingered = true;
+                storage.has_lingered = !storage.waiting.is_empty();
                 storage.begin_if_due(ctx);
             }));
         }

@@ -266,10 +266,9 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Changes the highest limit, to which the present limit is lowered if it is above.
-    pub(super) fn set_ceiling(&mut self, ceiling: usize) {
-        self.ceiling = ceiling;
-        self.limit = self.limit.min(ceiling);
+    /// Raises the highest limit.
+    pub(super) fn raise_ceiling(&mut self, ceiling: usize) {
+        self.ceiling = self.ceiling.max(ceiling);
     }
 
     /// Requests that may be in flight; at least one.

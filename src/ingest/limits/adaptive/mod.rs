@@ -62,9 +62,9 @@ pub(crate) struct AdaptiveLimits {
 }
 
 impl AdaptiveLimits {
-    /// Changes the highest limit.
-    pub(crate) fn set_ceiling(&mut self, ceiling: usize) {
-        self.concurrency.set_ceiling(ceiling);
+    /// Raises the highest limit.
+    pub(crate) fn raise_ceiling(&mut self, ceiling: usize) {
+        self.concurrency.raise_ceiling(ceiling);
     }
 
     /// `ceiling` is the highest limit: the number of fetchers.
