@@ -15,7 +15,7 @@ use super::{
 use crate::ingest::{Progress, RunWatch};
 
 const BAR_INTERVAL: Duration = Duration::from_millis(200);
-/// Where no person looks on: a log that is read later.
+/// For a log that is read later.
 const LINE_INTERVAL: Duration = Duration::from_secs(60);
 /// On a terminal that cannot draw a bar.
 const LINE_INTERVAL_ON_TERMINAL: Duration = Duration::from_secs(5);
@@ -69,7 +69,7 @@ impl Display {
     }
 }
 
-/// Prints a note about work that takes long, unless progress is switched off or nobody looks on.
+/// Prints a note about work that takes long, unless progress is switched off or goes to a log.
 pub(super) fn print_note(mode: ProgressMode, note: &str) {
     let display = Display::of(mode);
     if display == Display::Bar || display.shows_at_once() {

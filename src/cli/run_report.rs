@@ -54,7 +54,7 @@ impl<I: Serialize + Display> RunReport<'_, I> {
         }
         write!(
             out,
-            "{} saved, {} absent, {} failed",
+            "{} stored, {} absent, {} failed",
             totals.stored, totals.absent, totals.failed
         )?;
         if totals.not_attempted > 0 {

@@ -6,11 +6,11 @@ use crate::ingest::config::Heading;
 /// The settings of a command.
 #[derive(Clone, Copy)]
 pub(super) struct Scope {
-    /// All settings under these headings apply…
+    /// The headings whose settings apply.
     headings: &'static [Heading],
-    /// …but not these…
+    /// Settings under these headings that do not apply.
     except: &'static [&'static str],
-    /// …and also these.
+    /// Further settings that apply.
     also: &'static [&'static str],
 }
 

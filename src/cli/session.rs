@@ -117,7 +117,7 @@ fn next_step(failure: &Failure, proxy: Option<&str>) -> String {
     }
 }
 
-/// The time of day in so long, to the second.
+/// The time when `wait` is over, to the second.
 pub(super) fn time_after(wait: Duration) -> humantime::Rfc3339Timestamp {
     humantime::format_rfc3339_seconds(SystemTime::now() + wait)
 }

@@ -24,7 +24,7 @@ use tokio::sync::watch;
 
 use super::exit::CommandError;
 
-/// The same signal within this time is the first one once more: `timeout` sends its signal to the process and then to its group,
+/// If the same signal comes again within this time, it counts once: `timeout` sends its signal to the process and then to its group,
 /// and a shell passes the SIGHUP of its terminal on to programs that have got it already.
 const REPETITION: Duration = Duration::from_millis(100);
 
@@ -145,7 +145,7 @@ impl Drop for Drain {
     }
 }
 
-/// A folder that is deleted even if a signal ends the process. Dropping this takes that order back.
+/// Marks a folder for deletion if a signal ends the process. Dropping this removes the mark.
 pub(super) struct DeletedAtEnd;
 
 impl DeletedAtEnd {

@@ -182,7 +182,7 @@ fn write_run(run: &RunRow, out: &mut dyn Write) -> io::Result<()> {
     let lasted = Duration::from_secs(seconds.try_into().unwrap_or(0));
     writeln!(
         out,
-        ", {}: {} saved, {} absent, {} failed, {} not attempted, of {}",
+        ", {}: {} stored, {} absent, {} failed, {} not attempted, of {}",
         humantime::format_duration(lasted),
         run.stored,
         run.absent,

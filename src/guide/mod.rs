@@ -10,6 +10,7 @@
 //! | System, arbiter | where a pipeline runs, and what ends it | [signals and ends of Systems](systems), [plain tokio](systems#plain-tokio) |
 //! | settings | how many, how fast, how long | [settings], [`Config`](crate::Config), [tuning] |
 //! | stream | ids that come one by one, or from a queue | [streams], [`Pipeline::run_stream`](crate::Pipeline::run_stream) |
+//! | what became of each id | a stream of outcomes after their commit | [`Pipeline::run_with_outcomes`](crate::Pipeline::run_with_outcomes), [`Outcomes`](crate::Outcomes) |
 //! | failures | what is tried again, when, and what an outage is | [failures], [`Failure`](crate::Failure) |
 //! | metrics | what an operator watches | [`metrics`](crate::ingest::metrics) |
 //! | messages | what the handles send to the coordinator, for hosts that hold its address | [`messages`](crate::ingest::messages) |
@@ -45,8 +46,9 @@
 //!
 //! # What a host can rely on
 //!
-//! - The library installs no logger, panic hook, signal handler, TLS provider or metrics recorder. Only
-//!   [`Config::from_env`](crate::Config::from_env) reads the environment, and for https URLs `SSL_CERT_FILE` counts.
+//! - The library installs no logger, panic hook, signal handler, TLS provider or metrics recorder. It
+//!   reads settings from the environment only in [`Config::from_env`](crate::Config::from_env) and
+//!   [`HttpProxy::from_env`](crate::ingest::config::HttpProxy::from_env), and for https `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 //! - Opening, decoding, writing and closing happen on blocking threads. The arbiter passes messages and bytes.
 //! - When the last [`Pipeline`](crate::Pipeline) and [`Run`](crate::Run) of a pipeline are dropped, its actors stop, its requests are
 //!   dropped, and its connections and threads are freed. A [`RunWatch`](crate::RunWatch) or an address keeps nothing alive, so a run

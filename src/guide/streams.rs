@@ -23,15 +23,16 @@
 //! }
 //! ```
 //!
-//! - The stream is polled only while a fetcher is idle. So a bounded channel slows its senders down when the API or the database is
-//!   slow.
+//! - The stream is polled only while a fetcher is idle or fewer ids are read ahead than [`mailbox`](crate::Config::mailbox) allows.
+//!   So a bounded channel slows its senders down when the API or the database is slow.
 //! - A record is committed at most [`linger`](crate::Config::linger) after it was fetched, however few there are. The time of the
 //!   commit itself comes on top.
 //! - Runs of one pipeline wait for each other, and an open run does not end. Use a second pipeline for other runs.
 //! - An [outage](super::failures) that lasts longer than [`outage_patience`](crate::Config::outage_patience) ends the run, and so do
 //!   [`max_refusals`](crate::Config::max_refusals) refused ids in a row. Then the stream is dropped with the ids in it. A host that
 //!   goes on starts another run.
-//! - A report lists the first hundred failures. A run that lasts for weeks has more, so let the [`Sink`](crate::Sink) record them.
+//! - A report lists the first hundred failures. [`run_with_outcomes`](crate::Pipeline::run_with_outcomes) names all of them, or the
+//!   [`Sink`](crate::Sink) can record them.
 //!
 //! # A queue in the database
 //!
@@ -69,4 +70,4 @@
 //!
 //! To run the queue, read the ids from the table and give them to [`Pipeline::run`](crate::Pipeline::run). An id that comes into the
 //! queue twice is fetched twice, which does no harm because the sink upserts. Ids that a run did not attempt are still in the table,
-//! so the next run finds them without being told.
+//! so the next run reads them again.

@@ -15,7 +15,7 @@
 //!
 //! # actix-web and its signals
 //!
-//! actix-web's server handles SIGINT and SIGTERM, unless the host forbids it. When such a signal comes, the server stops, and then it
+//! actix-web's server handles SIGINT and SIGTERM, unless `disable_signals` was called. When such a signal comes, the server stops, and then it
 //! stops the whole System with all arbiters. Only after that, `server.await` returns to the host. A pipeline on its own thread does
 //! not belong to that System. So the host can drain it then:
 //!

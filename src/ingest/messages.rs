@@ -28,11 +28,11 @@
 //! | [`Pause`], [`Resume`] | host → Coordinator | no id is handed out in between |
 //! | [`SetRate`], [`SetWorkers`] | host → Coordinator | the limit counts from now on |
 //! | [`Shutdown`] | host → Coordinator | all runs drain, all actors stop; a report is the response |
-//! | `HandlesDropped` | last `Pipeline` handle → Coordinator | all actors stop |
+//! | `HandlesDropped` | last `Pipeline` or `Run` → Coordinator | all actors stop |
 //! | `Fetch` | Coordinator → Fetcher | one `Fetched`, or `FetcherGone` |
-//! | `Fetched` | Fetcher → Coordinator | one `Save` now or later, and the fetcher's next id |
+//! | `Fetched` | Fetcher → Coordinator | at most one `Save`, now or later; the fetcher gets its next id |
 //! | `FetcherGone` | dying Fetcher → Coordinator | a new fetcher replaces it |
-//! | `Save` | Coordinator → Storage | one `Committed` that counts it, after the commit |
+//! | `Save` | Coordinator → Storage | one `Committed` that counts it, unless Storage is lost |
 //! | `Flush` | Coordinator → Storage | waiting rows are written without lingering |
 //! | `StorageGone` | dying Storage → Coordinator | the run ends, because nothing more can be committed |
 //! | `Committed` | Storage → Coordinator | ids are counted; the last `Committed` ends the run |
@@ -118,7 +118,8 @@ impl<I: Send + 'static> Start<I> {
         Self::stream(stream::iter(ids))
     }
 
-    /// A run of a stream of ids. The stream is polled only when a fetcher has room for another id.
+    /// A run of a stream of ids. The stream is polled only while a fetcher is idle or fewer ids are read ahead than
+    /// [`mailbox`](crate::Config::mailbox) allows.
     pub fn stream(ids: impl Stream<Item = I> + Send + 'static) -> Self {
         let control = Arc::new(RunControl::default());
         Self {
@@ -215,7 +216,7 @@ pub(crate) struct Fetched<I> {
     pub(crate) streak: StreakLength,
 }
 
-/// A fetcher died. There are no answers for the ids that it held.
+/// A fetcher died. There is no answer for the id that it worked on.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct FetcherGone {
@@ -258,7 +259,7 @@ pub(crate) struct Flush;
 #[rtype(result = "()")]
 pub(crate) struct StorageGone;
 
-/// Reports how the rows of one batch ended.
+/// Reports how the rows of one batch ended, or that nothing more can be committed.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Committed<I> {

@@ -197,11 +197,12 @@ fn a_self_signed_certificate_is_refused_in_words_until_ssl_cert_file_names_it() 
         let certificate = params.self_signed(&key).unwrap();
         fs::write(sandbox.path("own.pem"), certificate.pem()).unwrap();
         let url = serve(server_config(&certificate, &key), stories);
-        let words = [
-            "self-signed",
-            "SSL_CERT_FILE",
-            "the certificate of localhost",
-        ];
+        let reason = if is_ca {
+            "a certificate authority's own"
+        } else {
+            "self-signed"
+        };
+        let words = [reason, "SSL_CERT_FILE", "the certificate of localhost"];
         run(&sandbox, &url, "others.pem", &["top"]).refuses(&words);
         if !is_ca {
             run(&sandbox, &url, "own.pem", &["top"]).exits(0);

@@ -42,7 +42,7 @@ fn demo_needs_nothing_and_its_table_agrees_with_the_database() {
     assert!(
         finished
             .stdout
-            .starts_with("20 saved, 0 absent, 0 failed, of 20 in "),
+            .starts_with("20 stored, 0 absent, 0 failed, of 20 in "),
         "{finished:?}"
     );
     let best = sandbox.db("hn-demo.db").rows(

@@ -95,7 +95,7 @@ fn a_text_report_says_that_it_was_interrupted_and_what_was_not_attempted() {
     api.0.wait_in_flight(4);
     running.signal("INT");
     let finished = running.wait().exits(130);
-    let expected = "interrupted: 0 saved, 0 absent, 0 failed, 20 not attempted, of 20 in ";
+    let expected = "interrupted: 0 stored, 0 absent, 0 failed, 20 not attempted, of 20 in ";
     assert!(finished.stdout.starts_with(expected), "{finished:?}");
 }
 

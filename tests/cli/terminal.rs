@@ -132,7 +132,7 @@ fn progress_fits_a_terminal_of_any_width_and_leaves_nothing_behind() {
         let (finished, output) = running.wait();
         finished.exits(0);
         let lines = screen(&output, columns);
-        assert!(lines[0].starts_with("3 saved"), "{columns}: {output:?}");
+        assert!(lines[0].starts_with("3 stored"), "{columns}: {output:?}");
         assert!(!lines.concat().contains("done"), "{columns}: {output:?}");
         if columns >= 60 {
             assert!(
@@ -183,7 +183,7 @@ fn a_warning_is_a_line_of_its_own_above_the_bar() {
     let (finished, output) = running.wait();
     finished.exits(1);
     let lines = screen(&output, 80);
-    assert!(lines[0].starts_with("2 saved"), "{output:?}");
+    assert!(lines[0].starts_with("2 stored"), "{output:?}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn a_text_report_names_what_failed_and_why_and_counts_the_rest() {
     assert!(
         finished
             .stdout
-            .starts_with("0 saved, 0 absent, 13 failed, of 13 in "),
+            .starts_with("0 stored, 0 absent, 13 failed, of 13 in "),
         "{finished:?}"
     );
     let failed = |line: &&str| {

@@ -100,7 +100,7 @@ impl HttpProxy {
         };
         let all = || first(&["all_proxy", "ALL_PROXY"]);
         Self {
-            // `HTTP_PROXY` in upper case is the header `HttpProxy` of a request, if this program runs as a CGI script.
+            // In a CGI script, `HTTP_PROXY` holds the header `Proxy` of the request, which anybody can set.
             http: first(&["http_proxy"]).or_else(all),
             https: first(&["https_proxy", "HTTPS_PROXY"]).or_else(all),
             exceptions: exceptions_from(&variable),

@@ -65,7 +65,7 @@ pub struct Config {
     ///
     /// Too low: a restart of the API ends the run. Too high: the run waits long for an API that does not come back.
     ///
-    /// If the API asks for no requests, for longer than this and than ten seconds, the run ends at once.
+    /// If the API asks for no requests for longer than this (and for more than ten seconds), the run ends at once.
     pub outage_patience: Duration,
     /// The run ends when this many ids fail in a row, none stored or absent in between, while the API answers; 0 is never. Answers 404
     /// and 410 do not count.

@@ -55,7 +55,8 @@ impl<I: Id> Pipeline<I> {
         self.run_stream(stream::iter(ids))
     }
 
-    /// Starts a run of a stream of ids. The stream is polled only when a fetcher has room for another id.
+    /// Starts a run of a stream of ids. The stream is polled only while a fetcher is idle or fewer ids are read ahead than
+    /// [`mailbox`](crate::Config::mailbox) allows.
     pub fn run_stream(&self, ids: impl Stream<Item = I> + Send + 'static) -> Run<I> {
         self.start(Start::stream(ids))
     }

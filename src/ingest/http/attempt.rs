@@ -73,8 +73,8 @@ struct AnswerHead {
     headers: Box<[(String, String)]>,
 }
 
-/// Makes one attempt. `permit` is the permit of its first request. Each further request takes a permit of its own; the last one is in
-/// `permit` when the attempt ends.
+/// Makes one attempt. `permit` is the permit of its first request. Each further request takes a permit of its own; the last one
+/// is in `permit` when the attempt ends.
 pub(super) async fn attempt<'a>(
     exchange: &Exchange<'a>,
     target: &Target,
@@ -129,8 +129,8 @@ pub(super) async fn attempt<'a>(
                 redirected_to = Some(next);
             }
         }
-        // A further request needs a permit, too. The old permit is given back first. Otherwise requests that wait for their second
-        // permit could hold all permits, and wait for ever.
+        // A further request needs a permit, too. The old permit is given back first. Otherwise requests that wait for their
+        // second permit could hold all permits, and wait for ever.
         *permit = None;
         let acquiring = exchange
             .throttle
@@ -160,7 +160,8 @@ pub(super) async fn attempt<'a>(
     })
 }
 
-/// Makes one request over a connection. A status that is no answer for the source counts as soon as the head is there, even if the body breaks off.
+/// Makes one request over a connection. A status that is no answer for the source counts as soon as the head is there, even if
+/// the body breaks off.
 async fn request(
     exchange: &Exchange<'_>,
     target: &Target,
@@ -218,8 +219,8 @@ async fn request(
     step
 }
 
-/// Whether a proxy that passes requests on wants other credentials. Some proxies answer 401 to a wrong password. Such an answer is
-/// the proxy's if it lacks the header that a server must send with it (RFC 9110, 11.6.1), or has a proxy's.
+/// Whether a proxy that passes requests on wants other credentials. Some proxies answer 401 to a wrong password. Such an answer
+/// is the proxy's if it lacks the header that a server must send with it (RFC 9110, 11.6.1), or has a proxy's.
 fn rejects_credentials(proxy: &ProxyServer, status: StatusCode, headers: &HeaderMap) -> bool {
     match status {
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => true,
@@ -231,8 +232,8 @@ fn rejects_credentials(proxy: &ProxyServer, status: StatusCode, headers: &Header
     }
 }
 
-/// The header that names a coding of the body, if the request did not ask for it. A source that sends its own `Accept-Encoding` gets
-/// what it asks for.
+/// The header that names a coding of the body, if the request did not ask for it. A source that sends its own `Accept-Encoding`
+/// gets what it asks for.
 fn unwanted_coding(target: &Target, headers: &HeaderMap) -> Option<String> {
     if target.headers().contains_key(ACCEPT_ENCODING) {
         return None;

@@ -34,7 +34,7 @@ pub(super) fn explain(error: &hyper::Error, unread: &[u8]) -> String {
     text + &more
 }
 
-/// The name of the first header with a character that no line of a head may hold. Other odd lines are skipped.
+/// The name of the first header with a character that no line of a head may hold. hyper skips lines with other faults.
 fn header_at_fault(head: &[u8]) -> Option<String> {
     let lines = head.split(|byte| *byte == b'\n').skip(1);
     let mut lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));

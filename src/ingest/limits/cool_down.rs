@@ -10,7 +10,7 @@ use std::{
 use thiserror::Error;
 use tokio::time::Instant;
 
-/// The longest cool-down that every run waits for, whatever its patience: so long may be ordinary backoff.
+/// Every run waits for a cool-down up to this long, whatever its patience: an ordinary backoff may be as long.
 const SHORT: Duration = Duration::from_secs(10);
 
 /// The API asked for no requests, for longer than a run waits.

@@ -57,7 +57,7 @@ pub enum GaveUp {
         /// How the last of them failed.
         last_failure: Failure,
     },
-    /// The API asked for no requests, for longer than [`Config::outage_patience`](crate::Config::outage_patience).
+    /// The API asked for no requests, for longer than [`Config::outage_patience`](crate::Config::outage_patience) and than ten seconds.
     #[error("the API asks for no requests for the next {}", whole_seconds(*.wait))]
     #[non_exhaustive]
     ApiAsksToWait {

@@ -1,4 +1,4 @@
-//! The messages that a host sends to the coordinator: start, cancel, get progress, pause, resume, shut down.
+//! The messages that a host sends to the coordinator: start, cancel, get progress, pause, resume, change a limit, shut down.
 
 use actix::{ActorContext, AsyncContext, Context, Handler, ResponseFuture};
 use tokio::{sync::oneshot, time::Instant};

@@ -3,7 +3,7 @@
 //! | the failure | the API is at fault if | otherwise |
 //! |---|---|---|
 //! | out: there was no usable answer ([`Blame::Outage`]) | an outage begins, or a long streak of failed attempts ends. Then the id is tried again | it counts as refused |
-//! | refused: an answer without the record ([`Blame::Refusal`]) | `max_refusals` ids fail in a row. Then the run ends, and the id is not attempted | a later id is stored or absent, or there are no more ids. Then the id is settled as failed |
+//! | refused: an answer without the record ([`Blame::Refusal`]) | `max_refusals` ids fail in a row. Then the run ends, and the id is not attempted | a later id is stored or absent, or no other id is in flight or at hand. Then the id is settled as failed |
 //!
 //! [`Blame::Outage`]: crate::ingest::limits::signal::Blame::Outage
 //! [`Blame::Refusal`]: crate::ingest::limits::signal::Blame::Refusal

@@ -1,8 +1,8 @@
 //! The coordinator: gives the ids of a run to the fetchers, passes their answers to Storage, counts committed ids, and ends the run.
 //!
-//! `run_ledger` knows where each id of the run is, `kept_failures` which failures may be the API's fault, and `slots` which id each
-//! fetcher works on. `commands` handles the host's messages, and `outage` decides what happens while the API is out or refuses every id.
-//! This file connects them.
+//! Read `run_ledger` (where each id is) with `kept_failures` (failures that may be the API's fault) and `outcome_log` (what the host
+//! learns of each id), `slots` (which id each fetcher works on), `id_stream`, `commands` (the host's messages), `outage` with
+//! `outage_watch`, and `drain` (a shutdown). This file connects them.
 
 mod run_ledger;
 mod kept_failures;

@@ -1,6 +1,6 @@
 //! Storage: collects answers into batches, decodes and then writes each batch on blocking threads, and reports it after the commit.
 //!
-//! While one batch is being written, the next one is decoded.
+//! While one batch is being written, the next one is decoded as soon as it is full.
 
 pub(crate) mod decoder;
 pub(crate) mod writer;

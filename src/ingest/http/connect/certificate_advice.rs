@@ -29,10 +29,10 @@ pub(super) fn certificate_advice(error: &(dyn Error + 'static), host: &str) -> O
                 "the certificate of {host} is not meant for a server; its operator must mend that"
             )
         }
-        // What `openssl req -x509` makes if it is not told otherwise. rustls refuses it even where it is trusted.
+        // What `openssl req -x509` makes by default. rustls refuses it even where it is trusted.
         CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
             format!(
-                "the certificate of {host} is self-signed, and an authority's, which a server must not use for itself; its operator must make one that is no authority's (basicConstraints=CA:FALSE), and SSL_CERT_FILE can name that as a PEM file"
+                "the certificate of {host} is a certificate authority's own, and a server must not use that; its operator must make one with basicConstraints=CA:FALSE, which SSL_CERT_FILE can then name"
             )
         }
         _ => format!(

@@ -81,7 +81,7 @@ fn next_step(error: &io::Error, host: &str) -> Option<String> {
     is_no_tls.then(|| "check that this port speaks https, not http".to_owned())
 }
 
-/// Trusts the system's certificates, or those in the PEM file that `SSL_CERT_FILE` names. Sets no process-wide crypto provider,
+/// Trusts the system's certificates, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name. Sets no process-wide crypto provider,
 /// because that is the host's choice.
 fn trusting_system_certificates() -> Result<rustls::ClientConfig, String> {
     let found = system_certificates();
