@@ -195,7 +195,7 @@ fn cases() -> u32 {
     std::env::var("PROPTEST_CASES")
         .ok()
         .and_then(|cases| cases.parse().ok())
-        .unwrap_or(2000)
+        .unwrap_or(500)
 }
 
 /// Runs the case and checks the invariants. With `check_outcomes` it also compares each id with the model.
