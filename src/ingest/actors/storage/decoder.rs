@@ -28,6 +28,9 @@ use crate::ingest::{
 /// One thread decodes this long before others help: starting them for less would cost more than it saves.
 const ALONE_FOR: Duration = Duration::from_millis(5);
 
+/// While bodies are decoded quickly, the clock is looked at only after so many of them.
+const ROWS_PER_LOOK_MAX: usize = 16;
+
 /// At least so many threads decode a batch that takes long. A decoder may also wait, for example for a lock, so this may be more than
 /// there are cores.
 const THREADS_MIN: usize = 8;
@@ -103,10 +106,11 @@ impl<S: Source> Decoder<S> {
         };
         let began = Instant::now();
         let mut rows = batch.into_iter().map(|save| save.row);
-        while began.elapsed() < ALONE_FOR
-            && let Some(row) = rows.next()
-        {
-            decoded.add(self.decode_unless_aborted(control, row));
+        let mut rows_per_look = 1;
+        while rows.len() > 0 && began.elapsed() < ALONE_FOR {
+            let quick = rows.by_ref().take(rows_per_look);
+            quick.for_each(|row| decoded.add(self.decode_unless_aborted(control, row)));
+            rows_per_look = (2 * rows_per_look).min(ROWS_PER_LOOK_MAX);
         }
         let rest: Vec<_> = rows.collect();
         if !rest.is_empty() {
