@@ -173,7 +173,9 @@ impl Fixture {
             base: self.server.url(),
             headers: vec![],
         };
-        Builder::new(source, NotesSink).config(self.config.clone())
+        Builder::new(source, NotesSink)
+            .config(self.config.clone())
+            .database(self.database_file())
     }
 
     /// Runs these ids in a pipeline of their own.
