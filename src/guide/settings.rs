@@ -13,7 +13,7 @@
 //! | [`backoff`](Config::backoff) | 1 s | The longest wait before the second attempt; it doubles with each further one. Lower it if failures are rare and their ids are urgent. |
 //! | [`backoff_max`](Config::backoff_max) | 30 s | The longest wait before any attempt. Lower it if an API that has recovered should be noticed sooner. |
 //! | [`outage_patience`](Config::outage_patience) | 10 min | How long a run waits for an API that does not answer. Raise it for a run that nobody watches. |
-//! | [`max_refusals`](Config::max_refusals) | 100 | The run ends when so many ids in a row are refused, because then the API probably refuses you. Set it to 0 if long rows of refused ids are normal. |
+//! | [`max_refusals`](Config::max_refusals) | 100 | The run ends when this number of ids is refused in a row, because then the API probably refuses you. Set it to 0 if long rows of refused ids are normal. |
 //! | [`batch`](Config::batch) | 500 | How many rows one transaction may have. Lower it if each row is so large that a transaction takes long. |
 //! | [`linger`](Config::linger) | 100 ms | How long a record may wait for others before it is committed. Lower it if single records must be visible soon. |
 //! | [`drain`](Config::drain) | 5 s | How long requests in flight may go on after [`Run::cancel`](crate::Run::cancel). Raise it if their answers are worth waiting for. |

@@ -6,6 +6,8 @@ use std::{
     future::{Future, ready},
 };
 
+use thiserror::Error as ThisError;
+
 use crate::ingest::{request::Request, response::Response};
 
 /// An id of a record. It can be copied for another attempt, sent between threads, and printed in logs.
@@ -112,8 +114,9 @@ pub trait Source: Send + Sync + 'static {
 }
 
 /// Why a body is not the record of its id.
-#[derive(Debug)]
-pub struct DecodeError(Box<dyn Error + Send + Sync>);
+#[derive(Debug, ThisError)]
+#[error("{0}")]
+pub struct DecodeError(#[source] Box<dyn Error + Send + Sync>);
 
 impl DecodeError {
     /// Wraps an error or a text.
@@ -122,37 +125,14 @@ impl DecodeError {
     }
 }
 
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Error for DecodeError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.0)
-    }
-}
-
 /// Why a refresh brought nothing new.
-#[derive(Debug)]
-pub struct RefreshError(Box<dyn Error + Send + Sync>);
+#[derive(Debug, ThisError)]
+#[error("{0}")]
+pub struct RefreshError(#[source] Box<dyn Error + Send + Sync>);
 
 impl RefreshError {
     /// Wraps an error or a text.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(error.into())
-    }
-}
-
-impl fmt::Display for RefreshError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Error for RefreshError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.0)
     }
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-use crate::ingest::outcome::{failure::Failure, progress::Progress, serialize::seconds};
+use crate::ingest::{
+    limits::cool_down::AskedToWait,
+    outcome::{failure::Failure, progress::Progress, serialize::seconds},
+};
 
 /// A report lists at most this many failures. The others are only counted.
 pub const FAILURES_LISTED: usize = 100;
@@ -58,7 +61,7 @@ pub enum GaveUp {
         last_failure: Failure,
     },
     /// The API asked for no requests, for longer than [`Config::outage_patience`](crate::Config::outage_patience) and than ten seconds.
-    #[error("the API asks for no requests for the next {}", whole_seconds(*.wait))]
+    #[error("{}", AskedToWait { rest: *.wait })]
     #[non_exhaustive]
     ApiAsksToWait {
         /// How long it asks to wait.

@@ -29,7 +29,7 @@ pub(super) struct KeptFailures<I> {
     refused: VecDeque<NumberedRow<I>>,
     /// How many ids were refused in a row. Some may be settled already.
     refused_in_a_row: usize,
-    /// The run ends when so many ids are refused in a row; 0 is never.
+    /// The run ends when this number of ids is refused in a row; 0 is never.
     max_refusals: usize,
     /// Failures whose ids are at fault. They wait for room in the backlog.
     decided: VecDeque<NumberedRow<I>>,
@@ -111,7 +111,7 @@ impl<I> KeptFailures<I> {
         self.decided.append(&mut self.refused);
     }
 
-    /// Whether so many ids were refused in a row that the run ends, unless one that is not committed yet breaks the row.
+    /// Whether enough ids were refused in a row to end the run. An id that is not committed yet may still break the row.
     pub(super) fn is_refused_too_often(&self) -> bool {
         self.max_refusals > 0 && self.refused_in_a_row >= self.max_refusals
     }

@@ -82,7 +82,7 @@ pub struct Coordinator<I: Id> {
     drain_time: Duration,
     /// How long a run waits for an API that is out.
     outage_timeout: Duration,
-    /// A run ends when the API refuses so many ids in a row.
+    /// A run ends when the API refuses this number of ids in a row.
     max_refusals: usize,
     storage: StorageRecipients<I>,
     /// Has room for failures that the coordinator keeps before it passes them to Storage. For answers, fetchers take the permits.

@@ -28,10 +28,10 @@ use crate::ingest::{
 /// One thread decodes this long before others help: starting them for less would cost more than it saves.
 const ALONE_FOR: Duration = Duration::from_millis(5);
 
-/// While bodies are decoded quickly, the clock is looked at only after so many of them.
+/// While bodies are decoded quickly, the clock is looked at after this many of them.
 const ROWS_PER_LOOK_MAX: usize = 16;
 
-/// At least so many threads decode a batch that takes long. A decoder may also wait, for example for a lock, so this may be more than
+/// At least this many threads decode a batch that takes long. A decoder may also wait, for example for a lock, so this may be more than
 /// there are cores.
 const THREADS_MIN: usize = 8;
 
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn slow_bodies_are_decoded_side_by_side_and_stay_in_order() {
-        // The first body makes the batch slow. The barrier opens only when so many of the others are being decoded at once.
+        // The first body makes the batch slow. The barrier opens when enough of the others are being decoded at once.
         let together = Barrier::new(THREADS_MIN);
         let decoder = Decoder::new(Arc::new(TestSource(move |id| {
             if id == 0 {
