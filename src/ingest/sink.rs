@@ -15,7 +15,8 @@ pub trait Sink: Send + Sync + 'static {
     type Id: Id;
     /// The source's record.
     type Record: Send + 'static;
-    /// The connection of the database that the tables are in: Diesel's `SqliteConnection`.
+    /// The connection of the database that the tables are in: Diesel's `SqliteConnection`, or [a type of your
+    /// own](crate::store::StoreConnection).
     type Connection: StoreConnection;
 
     /// Writes a batch, in the order in which its outcomes came.
