@@ -26,7 +26,8 @@ use crate::{
     store::{
         StoreConnection,
         any::AnyConnection,
-        sqlite::{is_about_lock, while_locked, while_locked_and},
+        locks::{while_locked, while_locked_and},
+        sqlite::is_about_lock,
     },
 };
 
