@@ -3,6 +3,7 @@
 use diesel::{
     QueryResult, SqliteConnection,
     connection::{AnsiTransactionManager, TransactionManager},
+    result::Error,
 };
 
 use super::dialect::{Dialect, SQLITE};
@@ -21,7 +22,7 @@ macro_rules! on_backend {
 pub(in crate::hn) use on_backend;
 
 /// A connection to a database that can hold the tables of Hacker News.
-pub trait HnConnection: StoreConnection {
+pub trait HnConnection: StoreConnection<Error = Error> {
     /// The connection as its database's own type, for queries.
     #[doc(hidden)]
     fn backend(&mut self) -> Backend<'_>;
