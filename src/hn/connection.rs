@@ -5,6 +5,7 @@ use diesel::PgConnection;
 use diesel::{
     QueryResult, SqliteConnection,
     connection::{AnsiTransactionManager, SimpleConnection},
+    result::Error,
 };
 
 #[cfg(feature = "postgres")]
@@ -41,7 +42,7 @@ macro_rules! on_backend {
 pub(in crate::hn) use on_backend;
 
 /// A connection to a database that can hold the tables of Hacker News.
-pub trait HnConnection: StoreConnection {
+pub trait HnConnection: StoreConnection<Error = Error> {
     /// The connection as its database's own type, for queries.
     #[doc(hidden)]
     fn backend(&mut self) -> Backend<'_>;

@@ -82,6 +82,7 @@ pub enum AnyIdentity {
 
 impl StoreConnection for AnyConnection {
     type Manager = AnyManager;
+    type Error = Error;
     type Identity = AnyIdentity;
 
     fn open(location: &OsStr) -> Result<AnyPool, StoreError> {

@@ -9,9 +9,9 @@ pub mod postgres;
 pub mod any;
 pub(crate) mod locks;
 
-use std::{ffi::OsStr, path::PathBuf, time::Duration};
+use std::{ffi::OsStr, fmt::Display, path::PathBuf, time::Duration};
 
-use diesel::{ConnectionError, QueryResult, r2d2::ManageConnection, result::Error};
+use diesel::{ConnectionError, r2d2::ManageConnection, result::Error};
 use thiserror::Error as ThisError;
 
 /// A pool of connections to one database.
@@ -25,12 +25,15 @@ pub(crate) const BUSY_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// A connection to a database that outcomes are written to.
 ///
-/// It need not be one of Diesel's. Storage runs every batch as [`check`](Self::check), then
+/// It need not be one of Diesel's: `examples/json_lines.rs` writes to a file of its own format. Storage runs every batch as [`check`](Self::check), then
 /// [`write_transaction`](Self::write_transaction), and asks [`classify`](Self::classify) what to do about an error. When one row is at
 /// fault, each row gets a transaction of its own, so no savepoint is needed.
 pub trait StoreConnection: Sized + Send + 'static {
     /// Makes the connections of a pool, and tells whether one is still usable. Diesel's `ConnectionManager` for Diesel's connections.
     type Manager: ManageConnection<Connection = Self>;
+
+    /// What goes wrong in a transaction. Diesel's `Error` for Diesel's connections.
+    type Error: Display;
 
     /// What tells the opened database from another one that has taken its place since.
     type Identity: Send + Sync + 'static;
@@ -62,22 +65,22 @@ pub trait StoreConnection: Sized + Send + 'static {
     ///
     /// # Errors
     /// The error of the database. Then there is no transaction.
-    fn begin_write(&mut self) -> QueryResult<()>;
+    fn begin_write(&mut self) -> Result<(), Self::Error>;
 
     /// Commits the transaction.
     ///
     /// # Errors
     /// The error of the database. Then nothing of the transaction is committed, and it is over.
-    fn commit(&mut self) -> QueryResult<()>;
+    fn commit(&mut self) -> Result<(), Self::Error>;
 
     /// Undoes the transaction, and ends it.
     ///
     /// # Errors
     /// The error of the database, for example because it has undone the transaction by itself.
-    fn roll_back(&mut self) -> QueryResult<()>;
+    fn roll_back(&mut self) -> Result<(), Self::Error>;
 
     /// What an error of [`write_transaction`](Self::write_transaction) means for the run.
-    fn classify(&self, error: &Error) -> ErrorClass;
+    fn classify(&self, error: &Self::Error) -> ErrorClass;
 
     /// What it means for the run that the pool gave no connection.
     fn classify_checkout(_: &Self::Identity, _error: &diesel::r2d2::PoolError) -> ErrorClass {
@@ -88,7 +91,7 @@ pub trait StoreConnection: Sized + Send + 'static {
     ///
     /// # Errors
     /// The error of `work` itself, even if the rollback after it fails too; else the error of the begin or the commit.
-    fn write_transaction<T, E: From<Error>>(
+    fn write_transaction<T, E: From<Self::Error>>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {

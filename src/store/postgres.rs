@@ -39,6 +39,7 @@ const BUSY_WAIT_MAX: Duration = Duration::from_secs(5 * 60);
 
 impl StoreConnection for PgConnection {
     type Manager = PgManager;
+    type Error = Error;
     /// The URL says which database it is, and a connection stays with it.
     type Identity = ();
 

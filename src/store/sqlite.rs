@@ -52,6 +52,7 @@ impl StoreConnection for SqliteConnection {
     /// `None` for a database that is in no file.
     type Identity = Option<FileIdentity>;
     type Manager = ConnectionManager<Self>;
+    type Error = Error;
 
     fn open(location: &OsStr) -> Result<SqlitePool, StoreError> {
         open(Path::new(location))
