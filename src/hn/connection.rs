@@ -58,10 +58,16 @@ pub trait HnConnection: StoreConnection<Error = Error> {
     /// # Errors
     /// The error of the database.
     fn lock_ledger(&mut self) -> QueryResult<()> {
-        match self.dialect().lock_ledger {
-            Some(lock) => on_backend!(self, |conn| conn.batch_execute(lock)),
-            None => Ok(()),
-        }
+        let lock = self.dialect().lock_ledger;
+        on_backend!(self, |conn| conn.batch_execute(lock))
+    }
+
+    /// Inside a write transaction: waits until no other transaction claims ids.
+    #[cfg(feature = "cli")]
+    #[doc(hidden)]
+    fn lock_claims(&mut self) -> QueryResult<()> {
+        let lock = self.dialect().lock_claims;
+        on_backend!(self, |conn| conn.batch_execute(lock))
     }
 
     /// Runs `work`, which only reads, on one snapshot of the database.

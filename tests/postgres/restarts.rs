@@ -9,7 +9,7 @@ use crate::{
     server::{DATABASE, Server},
 };
 
-const IDS: i64 = 3000;
+const IDS: i64 = 2000;
 
 /// A run that takes some seconds, because its batches are small.
 fn start_run(sandbox: &Sandbox, api: &Api, url: &str) -> Running {

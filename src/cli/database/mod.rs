@@ -10,8 +10,10 @@ mod mark;
 mod fresh_file;
 pub(super) mod advice;
 
+use std::time::Duration;
+
 use self::{advice::with_next_step, location::Location};
-use super::exit::CommandError;
+use super::{exit::CommandError, signals};
 use crate::store::{
     PooledConnection,
     any::{AnyConnection, AnyIdentity, AnyPool},
@@ -54,7 +56,7 @@ pub(super) fn change_existing<T>(
     location: &Location,
     mut work: impl FnMut(&mut AnyConnection) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
-    while_disconnected(|| {
+    while_disconnected(may_wait, || {
         let mut conn = match location {
             Location::File(path) => file::open_existing(path)?,
             #[cfg(feature = "postgres")]
@@ -69,7 +71,7 @@ pub(super) fn read_existing<T>(
     location: &Location,
     mut work: impl FnMut(&mut AnyConnection) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
-    while_disconnected(|| {
+    while_disconnected(may_wait, || {
         let mut conn = match location {
             Location::File(path) => file::open_to_read(path)?,
             #[cfg(feature = "postgres")]
@@ -91,7 +93,24 @@ pub(super) async fn with_connection<T: Send + 'static>(
     mut work: impl FnMut(&mut AnyConnection) -> Result<T, CommandError> + Send + 'static,
 ) -> Result<T, CommandError> {
     let pool = pool.clone();
-    blocking(move || while_disconnected(|| work(&mut *connection(&pool)?))).await
+    blocking(move || while_connecting(&pool, &mut work)).await
+}
+
+/// Works with a connection of the pool. If the connection is lost, or the server gives none at the moment, the work is done again with
+/// another one. To be called where blocking is allowed.
+pub(super) fn while_connecting<T>(
+    pool: &AnyPool,
+    mut work: impl FnMut(&mut AnyConnection) -> Result<T, CommandError>,
+) -> Result<T, CommandError> {
+    while_disconnected(may_wait, || work(&mut *connection(pool)?))
+}
+
+/// After a signal, a database is waited for no longer than this.
+const INTERRUPTED_WAIT: Duration = Duration::from_secs(1);
+
+/// Whether to wait on for a database, after this time.
+pub(super) fn may_wait(waited: Duration) -> bool {
+    signals::noted().is_none() || waited < INTERRUPTED_WAIT
 }
 
 /// Does work on a blocking thread. Whatever waits for a lock belongs there, so that the arbiter goes on.

@@ -4,7 +4,12 @@ use super::statements::Dialect;
 
 pub(in crate::hn) static POSTGRES: Dialect = Dialect {
     begin_snapshot: "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
-    lock_ledger: Some("SELECT FROM hn_ingest WHERE name = 'ledger' FOR UPDATE"),
+    lock_ledger: "SELECT FROM hn_ingest WHERE name = 'ledger' FOR UPDATE",
+    #[cfg(feature = "cli")]
+    lock_claims: "SELECT FROM hn_ingest WHERE name = 'claims' FOR UPDATE",
+    now: "floor(extract(epoch FROM clock_timestamp()))::bigint",
+    #[cfg(feature = "cli")]
+    now_ms: "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
     // When the answer to a commit is lost, the same batch is written once more. That is no other check.
     checks_after_one_more: "absent.checks
         + CASE WHEN absent.last_checked_at < excluded.last_checked_at THEN 1 ELSE 0 END",

@@ -4,12 +4,17 @@ use super::statements::Dialect;
 
 pub(in crate::hn) static SQLITE: Dialect = Dialect {
     begin_snapshot: "BEGIN",
-    lock_ledger: None,
+    lock_ledger: "",
+    #[cfg(feature = "cli")]
+    lock_claims: "",
     checks_after_one_more: "absent.checks + 1",
     integrity_check: Some("SELECT integrity_check FROM pragma_integrity_check"),
     has_migrations_table: "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '__diesel_schema_migrations')",
     #[cfg(feature = "cli")]
     indexes_of_items: "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'items'",
+    now: "unixepoch()",
+    #[cfg(feature = "cli")]
+    now_ms: "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
     // In this order each kid is one look-up by id, near the one before. A field that is not a list is a fault already.
     moved_kids: "SELECT c.id, p.id, c.parent
          FROM items p

@@ -6,8 +6,11 @@
 pub struct Dialect {
     /// Begins a transaction that reads one state of the database.
     pub(in crate::hn) begin_snapshot: &'static str,
-    /// Lets one transaction at a time settle ids. `None` if the database has only one writer anyway.
-    pub(in crate::hn) lock_ledger: Option<&'static str>,
+    /// Lets one transaction at a time settle ids. Empty if the database has only one writer anyway.
+    pub(in crate::hn) lock_ledger: &'static str,
+    /// Lets one transaction at a time claim ids, likewise.
+    #[cfg(feature = "cli")]
+    pub(in crate::hn) lock_claims: &'static str,
     /// The new `checks` of an absent id that was checked before.
     pub(in crate::hn) checks_after_one_more: &'static str,
     /// Finds damage in the database's files, one message per row, or `ok`. `None` if the database offers no such check.
@@ -17,6 +20,11 @@ pub struct Dialect {
     #[cfg(feature = "cli")]
     /// The names of the indexes of the table `items`, as `name`.
     pub(in crate::hn) indexes_of_items: &'static str,
+    /// This moment in Unix seconds.
+    pub(in crate::hn) now: &'static str,
+    /// This moment in milliseconds since 1970.
+    #[cfg(feature = "cli")]
+    pub(in crate::hn) now_ms: &'static str,
     /// The stored kids of a stored item that name another parent: kid, item, and the parent that the kid names. By item.
     pub(in crate::hn) moved_kids: &'static str,
 }

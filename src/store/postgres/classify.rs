@@ -114,12 +114,24 @@ pub(in crate::store) fn is_about_wait(text: &str) -> bool {
     contains_message(&WAIT, text)
 }
 
-/// Whether an error's text says that its connection is lost, or is no longer usable after that.
+/// Whether an error's text says that its connection is lost, or that the pool cannot get another one at the moment.
 #[cfg(feature = "cli")]
 pub(in crate::store) fn is_about_lost_connection(text: &str) -> bool {
     contains_message(&DISCONNECTED, text)
         || text.contains(&Error::BrokenTransactionManager.to_string())
+        || text.split_once(OF_POOL).is_some_and(|(_, why)| {
+            let is_ours = why.is_empty() || SERVER.iter().any(|begin| why.contains(begin));
+            is_ours && classify_connecting(why) == ErrorClass::Busy
+        })
 }
+
+/// How the error of a pool begins.
+#[cfg(feature = "cli")]
+const OF_POOL: &str = "timed out waiting for connection";
+
+/// How libpq begins to say why it cannot connect.
+#[cfg(feature = "cli")]
+const SERVER: [&str; 2] = ["connection to server", "could not translate host name"];
 
 fn contains_message(beginnings: &[&str], text: &str) -> bool {
     let after_cause = |begin: &&str| text.contains(&format!(": {begin}"));
