@@ -87,6 +87,18 @@ impl StoreConnection for PgConnection {
     }
 }
 
+/// Opens the database of a `postgres://` URL as a pool. Connects once, to see whether the database can be used; so call it where blocking
+/// is allowed.
+///
+/// Unless the URL says otherwise, a server that is gone is noticed within half a minute. Its sessions end after 15 seconds inside a
+/// transaction in which nothing happens, because others may wait for its locks.
+///
+/// # Errors
+/// The text is no such URL, the server gives no connection, it is older than [`OLDEST_VERSION`], or its database is not in UTF-8.
+pub fn open(url: &str) -> Result<PgPool, StoreError> {
+    PgConnection::open(OsStr::new(url))
+}
+
 /// The settings of a pool of PostgreSQL connections.
 pub(super) fn pool_builder<M: ManageConnection>() -> Builder<M> {
     diesel::r2d2::Pool::builder()

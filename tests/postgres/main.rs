@@ -7,5 +7,16 @@
 mod common;
 mod server;
 
+// A user's view.
 mod commands;
+mod same_rows;
+mod passwords;
+mod refused;
+
+// What may happen meanwhile.
 mod restarts;
+mod several_writers;
+mod disk_full;
+
+// An embedder's view.
+mod embedder;

@@ -36,6 +36,7 @@ pub(crate) struct Server {
     process: Option<Child>,
     port: u16,
     folder: TempDir,
+    largest_file_kib: Option<u32>,
 }
 
 impl Server {
@@ -44,8 +45,17 @@ impl Server {
         Self::with_settings("fsync = off")
     }
 
+    /// A server none of whose files may grow beyond this many KiB.
+    pub(crate) fn with_largest_file(kib: u32) -> Self {
+        Self::make("fsync = off", Some(kib))
+    }
+
     /// A server with these lines in its configuration.
     pub(crate) fn with_settings(settings: &str) -> Self {
+        Self::make(settings, None)
+    }
+
+    fn make(settings: &str, largest_file_kib: Option<u32>) -> Self {
         let folder = TempDir::with_prefix("hn-ingest-pg").unwrap();
         if is_root() {
             chown(folder.path(), Some(ORDINARY_USER), Some(ORDINARY_USER)).unwrap();
@@ -58,7 +68,12 @@ impl Server {
             .arg(&data)
             .arg(format!("--pwfile={}", password.display()))
             .args(["--username=postgres", "--auth=scram-sha-256"])
-            .args(["--encoding=UTF8", "--locale=C", "--no-sync"])
+            .args([
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-sync",
+                "--wal-segsize=1",
+            ])
             .output()
             .unwrap();
         assert!(made.status.success(), "{made:?}");
@@ -74,6 +89,7 @@ impl Server {
             process: None,
             port,
             folder,
+            largest_file_kib,
         };
         server.start_again();
         server.execute_in("postgres", &format!("CREATE DATABASE {DATABASE}"));
@@ -107,8 +123,14 @@ impl Server {
             .append(true)
             .open(self.folder.path().join("log"))
             .unwrap();
-        command("postgres")
-            .arg("-D")
+        let mut call = command("postgres");
+        if let Some(kib) = self.largest_file_kib {
+            let postgres = call.get_program().to_owned();
+            call = as_ordinary_user(Command::new("/bin/bash"));
+            call.args(["-c", &format!("ulimit -f {kib} && exec \"$@\""), "bash"]);
+            call.arg(postgres);
+        }
+        call.arg("-D")
             .arg(self.data())
             .arg("-p")
             .arg(self.port.to_string())
@@ -149,6 +171,22 @@ impl Server {
             "postgres://{role}:{PASSWORD}@127.0.0.1:{}/{database}",
             self.port
         )
+    }
+
+    /// The URL of a database as messages show it.
+    pub(crate) fn place(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Starts it again as one that replays the log of another server, and so takes no writes.
+    pub(crate) fn become_standby(&mut self) {
+        self.stop();
+        let signal = self.data().join("standby.signal");
+        fs::write(&signal, "").unwrap();
+        if is_root() {
+            chown(&signal, Some(ORDINARY_USER), Some(ORDINARY_USER)).unwrap();
+        }
+        self.start_again();
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -212,7 +250,11 @@ impl Drop for Server {
 
 /// A program of the installed PostgreSQL, run as an ordinary user.
 pub(crate) fn command(program: &str) -> Command {
-    let mut command = Command::new(programs().join(program));
+    as_ordinary_user(Command::new(programs().join(program)))
+}
+
+/// PostgreSQL does not run as root.
+fn as_ordinary_user(mut command: Command) -> Command {
     command
         .current_dir("/")
         .stdin(Stdio::null())
