@@ -154,7 +154,7 @@ impl Recorder {
     /// The throttle now allows this many requests in flight.
     pub(crate) fn record_in_flight_limit(&self, limit: usize) {
         if let Some(meters) = self.meters() {
-            meters.set_in_flight_limit(limit);
+            meters.set_throttle_limit(limit);
         }
     }
 

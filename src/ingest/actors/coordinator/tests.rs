@@ -1,9 +1,12 @@
 //! Tests of the coordinator with test actors instead of fetchers and Storage. Some of them die, which the real ones are built not
 //! to do.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, SystemTime},
 };
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Recipient};
@@ -11,9 +14,14 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::ingest::{
-    limits::{breaker::StreakLength, signal::Signal},
-    messages::{Cancel, FailedRow, ServedRow, Start},
+    backlog::RowPermit,
+    limits::{
+        breaker::StreakLength,
+        signal::{Blame, Signal},
+    },
+    messages::{Cancel, FailedRow, ServedRow, Start, StartRun},
     outcome::{
+        answer::{Answer, AnsweredId},
         failure::{Failure, FailureKind},
         report::Report,
     },
@@ -56,7 +64,7 @@ impl Drop for MortalFetcher {
 impl Handler<Fetch<i64>> for MortalFetcher {
     type Result = ();
 
-    fn handle(&mut self, Fetch { id, control }: Fetch<i64>, ctx: &mut Self::Context) {
+    fn handle(&mut self, Fetch { id, control, .. }: Fetch<i64>, ctx: &mut Self::Context) {
         match id {
             DEADLY => return ctx.stop(),
             POISON => panic!("poisoned"),
@@ -205,12 +213,11 @@ impl TestPipeline {
                     save: storage.clone().recipient(),
                     flush: storage.recipient(),
                 },
-                backlog: Backlog::new(500),
                 cool_down: SharedCoolDown::default(),
                 meters: Meters::new("test"),
                 arbiter: PipelineArbiter::current(),
             };
-            Coordinator::new(&self.config, parts)
+            Coordinator::new(self.config.clone(), parts)
         })
     }
 
