@@ -48,7 +48,7 @@ pub use self::{
         answer::Outcome,
         failure::{Failure, FailureKind, UnknownKind},
         id_outcome::{IdOutcome, IdResult},
-        progress::{Latency, Progress},
+        progress::{LastMinute, Latency, Progress},
         report::{FAILURES_LISTED, FailedId, GaveUp, Report},
         shutdown_report::ShutdownReport,
     },

@@ -71,7 +71,7 @@ impl<I: Id> ActiveRun<I> {
     }
 
     /// The next id for an idle fetcher.
-    pub(super) fn next(&mut self, now: Instant) -> Turn<I> {
+    pub(super) fn next(&mut self) -> Turn<I> {
         if self.is_held_back() {
             return Turn::List(Next::Nothing);
         }
@@ -82,6 +82,7 @@ impl<I: Id> ActiveRun<I> {
         if self.busy > 0 {
             return Turn::List(Next::Nothing);
         }
+        let now = Instant::now();
         if let Some(at) = self.outage.next_probe.filter(|at| *at > now) {
             return Turn::ProbeAt(at);
         }
@@ -191,5 +192,42 @@ impl<I: Id> ActiveRun<I> {
             self.outage.probe_timer.take(),
         ];
         tasks.into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::stream;
+    use tokio::{sync::oneshot, time::sleep};
+
+    use super::*;
+    use crate::ingest::{
+        actors::coordinator::id_stream::Polled,
+        limits::signal::Signal,
+        messages::{Start, StartRun},
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_without_an_id_does_not_use_up_the_turn_of_a_probe() {
+        let start = Start::stream(stream::pending::<i64>());
+        let control = start.control.clone();
+        let (report, _reported) = oneshot::channel();
+        let ledger = RunLedger::new(StartRun { start, report }, 100);
+        let mut run = ActiveRun::new(ledger, Backlog::new(1));
+        for _ in 0..20 {
+            control.record_signal(Signal::Unreachable, None);
+            sleep(Duration::from_secs(1)).await;
+        }
+        run.outage.failing_before = Some(Duration::ZERO);
+        let Turn::List(Next::Await(ids)) = run.next() else {
+            panic!("the list has no id yet");
+        };
+        run.ledger.list_is_back(ids, Polled::Id(7));
+        let next = run.next();
+        assert!(matches!(next, Turn::List(Next::Give(7))));
+        run.ledger.kept.defer(8);
+        assert!(matches!(run.next(), Turn::ProbeAt(_)));
     }
 }

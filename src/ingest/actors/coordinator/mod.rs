@@ -28,7 +28,6 @@ use actix::{
     SpawnHandle, fut::wrap_future,
 };
 use log::warn;
-use tokio::time::Instant;
 
 use self::{
     active_run::{ActiveRun, Turn},
@@ -154,16 +153,19 @@ impl<I: Id> Coordinator<I> {
             && let Some(id) = self.next_run()
             && let Some(run) = self.runs.get_mut(&id)
         {
-            match run.next(Instant::now()) {
-                Turn::List(Next::Give(next)) => {
-                    self.give(id, next);
-                    continue;
+            match run.next() {
+                Turn::List(Next::Give(next)) => self.give(id, next),
+                Turn::List(Next::Await(ids)) => {
+                    // Meanwhile the run may have ids to try again.
+                    self.turns.enqueue(id, run.priority());
+                    self.await_list(id, ids, ctx);
                 }
-                Turn::List(Next::Await(ids)) => self.await_list(id, ids, ctx),
-                Turn::List(Next::Nothing) => {}
-                Turn::ProbeAt(at) => self.await_probe(id, at, ctx),
+                Turn::List(Next::Nothing) => _ = self.decide(id, ctx),
+                Turn::ProbeAt(at) => {
+                    self.await_probe(id, at, ctx);
+                    self.decide(id, ctx);
+                }
             }
-            self.decide(id, ctx);
         }
     }
 

@@ -241,12 +241,10 @@ impl<I: Id> RunLedger<I> {
     /// Storage committed a batch, or part of it.
     pub(super) fn count_committed(&mut self, committed: Committed<I>) {
         let recorder = &self.control.recorder;
-        let served = committed.served.len();
-        let stored = committed.served.iter().filter(|row| row.is_stored).count();
-        recorder.record(Event::Stored, stored as u64);
-        recorder.record(Event::Record, committed.records);
-        recorder.record(Event::Absent, (served - stored) as u64);
-        recorder.record(Event::Failed, committed.failed.len() as u64);
+        let served = committed.served.len() as u64;
+        let stored = committed.served.iter().filter(|row| row.is_stored).count() as u64;
+        let failed = committed.failed.len() as u64;
+        recorder.record_settled(stored, served - stored, failed, committed.records);
         recorder.record(Event::NotAttempted, committed.not_attempted as u64);
         // A Storage that died has answered for none of its rows.
         self.in_storage = self.in_storage.saturating_sub(committed.rows());

@@ -252,7 +252,7 @@ impl TestPipeline {
 #[test]
 fn a_dead_coordinator_is_an_error_to_every_caller_that_waits_for_a_report() {
     let pipeline = TestPipeline::new(2, 1);
-    let reports = pipeline.ingest(vec![vec![DEADLY; 2 * FETCHERS_MAX], vec![100]]);
+    let reports = pipeline.ingest(vec![vec![DEADLY; 2 * FETCHERS_MAX]; 2]);
     assert_eq!(pipeline.fetchers_started(), FETCHERS_MAX + 1);
     assert!(reports.iter().all(Option::is_none));
 }
@@ -289,7 +289,7 @@ fn a_dead_fetcher_is_replaced_and_costs_only_the_id_it_worked_on() {
 }
 
 #[test]
-fn the_next_run_has_all_fetchers_even_if_they_all_died_in_the_last_one() {
+fn fetchers_that_die_cost_their_own_run_an_id_and_the_other_run_none() {
     let deadly = vec![DEADLY, POISON, DEADLY, POISON, DEADLY, POISON, DEADLY];
     let reports = TestPipeline::new(3, 1).reports(vec![deadly, (100..200).collect()]);
     assert_eq!(
@@ -381,6 +381,23 @@ fn an_id_that_fails_while_no_other_is_in_flight_is_settled_without_a_wait_for_th
         coordinator.do_send(StartRun { start, report });
         ids.send(100).expect("a receiver");
         while control.recorder.progress().failed == 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+#[test]
+fn ids_that_failed_in_a_long_streak_are_fetched_again_while_the_stream_is_quiet() {
+    actix_rt::System::new().block_on(async {
+        let pipeline = TestPipeline::new(4, 0).with_api(fails_between(0, 15));
+        let coordinator = pipeline.start();
+        let ids = futures_util::stream::iter(100..120);
+        let quiet = futures_util::stream::pending();
+        let start = Start::stream(futures_util::StreamExt::chain(ids, quiet));
+        let control = start.control.clone();
+        let (report, _reported) = oneshot::channel();
+        coordinator.do_send(StartRun { start, report });
+        while control.recorder.progress().absent < 20 {
             tokio::task::yield_now().await;
         }
     });
