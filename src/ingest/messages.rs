@@ -52,7 +52,7 @@ use std::{
 };
 
 use actix::Message;
-use futures_util::{Stream, stream};
+use futures_util::Stream;
 use thiserror::Error;
 use tokio::sync::oneshot;
 use tokio_util::sync::DropGuard;
@@ -118,16 +118,20 @@ impl<I: Send + 'static> Start<I> {
         L: IntoIterator<Item = I>,
         L::IntoIter: Send + 'static,
     {
-        Self::stream(stream::iter(ids))
+        Self::new(IdStream::list(ids))
     }
 
     /// A run of a stream of ids. The stream is polled only while a fetcher is idle or fewer ids are read ahead than
     /// [`mailbox`](crate::Config::mailbox) allows.
     pub fn stream(ids: impl Stream<Item = I> + Send + 'static) -> Self {
+        Self::new(IdStream::new(ids))
+    }
+
+    fn new(ids: IdStream<I>) -> Self {
         let control = Arc::new(RunControl::default());
         Self {
             run: RunId::next(),
-            ids: IdStream::new(ids),
+            ids,
             outcomes: None,
             ended: control.end_guard(),
             control,

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use actix::Addr;
-use futures_util::{Stream, stream};
+use futures_util::Stream;
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout_at},
@@ -54,7 +54,7 @@ impl<I: Id> Pipeline<I> {
         L: IntoIterator<Item = I>,
         L::IntoIter: Send + 'static,
     {
-        self.run_stream(stream::iter(ids))
+        self.start(Start::list(ids))
     }
 
     /// Starts a run of a stream of ids. The stream is polled only while a fetcher is idle or fewer ids are read ahead than

@@ -57,8 +57,8 @@ impl<I: Id> Handler<StartRun<I>> for Coordinator<I> {
         let backlog = Backlog::new(self.config.batch);
         self.runs.insert(id, ActiveRun::new(ledger, backlog));
         self.meters.set_runs_under_way(self.runs.len());
-        self.watch_breaker(id, ctx);
         self.proceed(id, ctx);
+        self.watch_breaker(id, ctx);
     }
 }
 

@@ -138,7 +138,7 @@ impl<I: Id> RunLedger<I> {
 
     /// Whether ids of the list may still be handed out.
     pub(super) fn expects_more_ids(&self) -> bool {
-        (!self.unread.has_ended() || !self.ready.is_empty()) && !self.is_stopping()
+        (self.unread.may_have_ids() || !self.ready.is_empty()) && !self.is_stopping()
     }
 
     /// Gives an answered id its number. `copy` is a copy of the id, if there is one.
@@ -454,8 +454,8 @@ mod tests {
         assert_adds_up(&totals);
     }
     #[test]
-    fn a_million_settled_ids_leave_nothing_behind_but_the_first_failures() {
-        let (start, _outcomes) = Start::list(0..1_000_000).with_outcomes();
+    fn many_settled_ids_leave_nothing_behind_but_the_first_failures() {
+        let (start, _outcomes) = Start::list(0..100_000).with_outcomes();
         let mut ledger = ledger(start);
         while let Next::Give(id) = ledger.next() {
             let row = ledger.number(refused(0, id).answered, Some(id));
@@ -483,6 +483,6 @@ mod tests {
         assert!(!ledger.kept.has_failures() && ledger.kept.deferred() == 0);
         assert_eq!(ledger.outcomes.answered(), 0);
         let totals = ledger.control.recorder.progress();
-        assert_eq!((totals.stored, totals.failed), (500_000, 500_000));
+        assert_eq!((totals.stored, totals.failed), (50_000, 50_000));
     }
 }

@@ -108,11 +108,10 @@ impl<I> UnreadIds<I> {
         None
     }
 
-    /// A list that knows that it is empty need not be polled to learn that. So its run can end while no fetcher is idle.
+    /// A list that is empty need not be polled to learn that. So its run can end while no fetcher is idle.
     fn end_if_empty(&mut self) {
         if let List::Here(ids) = &self.list
-            && self.announced == 0
-            && ids.remaining() == Some(0)
+            && ids.is_empty_list()
         {
             self.list = List::Ended;
         }
@@ -126,6 +125,15 @@ impl<I> UnreadIds<I> {
             List::Ended => {}
         }
         None
+    }
+
+    /// Whether there may be unread ids, as far as the list knows.
+    pub(super) fn may_have_ids(&self) -> bool {
+        match &self.list {
+            List::Here(ids) => self.announced > 0 || ids.remaining().is_none(),
+            List::Awaited(_) => true,
+            List::Ended => false,
+        }
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -183,10 +191,13 @@ mod tests {
     #[test]
     fn a_list_that_knows_its_length_has_ended_as_soon_as_its_last_id_is_read() {
         let recorder = Recorder::default();
-        let empty = UnreadIds::<i64>::new(IdStream::new(stream::iter([])), &recorder);
+        let empty = UnreadIds::<i64>::new(IdStream::list([]), &recorder);
         assert!(empty.has_ended());
-        let mut unread = UnreadIds::new(IdStream::new(stream::iter([1])), &recorder);
+        let mut unread = UnreadIds::new(IdStream::list([1]), &recorder);
         assert!(matches!(unread.read(&recorder), Next::Give(1)) && unread.has_ended());
+        // A stream that never gives an id may say so, and stays open all the same.
+        let quiet = UnreadIds::<i64>::new(IdStream::new(stream::pending()), &recorder);
+        assert!(!quiet.has_ended());
     }
 
     #[test]
