@@ -172,7 +172,7 @@ impl Database {
         let folder = tempfile::tempdir().unwrap();
         let pool = sqlite::open(&folder.path().join("bench.db")).unwrap();
         let mut conn = pool.get().unwrap();
-        migrations::run(&mut conn).unwrap();
+        migrations::run(&mut *conn).unwrap();
         Self {
             conn,
             _folder: folder,

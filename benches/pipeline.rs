@@ -25,7 +25,7 @@ fn into_a_file(bencher: Bencher<'_, '_>, workers: usize) {
         .with_inputs(|| {
             let folder = tempfile::tempdir().unwrap();
             let pool = sqlite::open(&folder.path().join("bench.db")).unwrap();
-            hn::migrations::run(&mut pool.get().unwrap()).unwrap();
+            hn::migrations::run(&mut *pool.get().unwrap()).unwrap();
             (folder, pool)
         })
         .bench_local_values(|(folder, pool)| {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use diesel::{QueryResult, SqliteConnection};
+use diesel::QueryResult;
 use futures_util::{future::Either, stream};
 use log::warn;
 
@@ -30,7 +30,7 @@ use crate::{
         lists,
         plan::{Refetch, RemainingIds},
     },
-    store::sqlite::while_locked,
+    store::{any::AnyConnection, sqlite::while_locked},
 };
 
 const COMMAND: &str = "backfill";
@@ -142,7 +142,7 @@ pub(super) async fn run(options: &Options, args: BackfillArgs) -> Result<ExitSta
     } else {
         Either::Right(stream::iter(left))
     };
-    let sink = HnSink::with_coverage(frontier(max_item));
+    let sink = HnSink::with_coverage(frontier(max_item)).over();
     let finished = session.run(COMMAND, sink, ids).await?;
     let status = finished.print(&session);
     if matches!(status, ExitStatus::Complete | ExitStatus::Incomplete) {
@@ -178,7 +178,7 @@ async fn build_indexes(session: &Session<'_>, max_item: i64) {
 }
 
 /// The indexes to build now. None as long as many ids are left.
-fn missing_indexes(conn: &mut SqliteConnection, max_item: i64) -> QueryResult<Vec<Index>> {
+fn missing_indexes(conn: &mut AnyConnection, max_item: i64) -> QueryResult<Vec<Index>> {
     let everything = Range {
         lo: 1,
         hi: max_item,

@@ -52,10 +52,17 @@ pub(super) async fn run(options: &Options, args: ItemsArgs) -> Result<ExitStatus
     let mut session = Session::open(options).await?;
     let source = session.source.clone();
     if !args.tree {
-        return run_named(&mut session, COMMAND, source, HnSink::new(), args.ids).await;
+        return run_named(
+            &mut session,
+            COMMAND,
+            source,
+            HnSink::new().over(),
+            args.ids,
+        )
+        .await;
     }
     let tree = Tree::new().map_err(CommandError::new)?;
-    let sink = TreeSink::new(HnSink::new(), tree.clone());
+    let sink = TreeSink::new(HnSink::new().over(), tree.clone());
     let with_tree = |roots, error| tree.ids(roots, error);
     run_named_through(&mut session, COMMAND, source, sink, args.ids, with_tree).await
 }

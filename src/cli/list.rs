@@ -41,7 +41,7 @@ pub(super) async fn run(options: &Options, list: List) -> Result<ExitStatus, Com
     .await?;
     options.limit.apply_to(&mut ids);
     let finished = session
-        .run(list.name(), HnSink::new(), stream::iter(ids.clone()))
+        .run(list.name(), HnSink::new().over(), stream::iter(ids.clone()))
         .await?;
     Ok(finished.print_with_top(&session, &ids).await)
 }

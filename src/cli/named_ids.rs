@@ -3,7 +3,6 @@
 use std::{fmt::Display, io, pin::Pin};
 
 use clap::ArgMatches;
-use diesel::SqliteConnection;
 use futures_util::{Stream, stream};
 use serde::Serialize;
 
@@ -15,7 +14,10 @@ use super::{
     stdin_ids,
     terminal::print_message,
 };
-use crate::ingest::{Sink, Source};
+use crate::{
+    ingest::{Sink, Source},
+    store::any::AnyConnection,
+};
 
 /// Where the ids come from.
 pub(super) enum NamedIds<I> {
@@ -56,7 +58,7 @@ pub(super) async fn run_named<S, K>(
 where
     S: Source,
     S::Id: Serialize + Display,
-    K: Sink<Id = S::Id, Record = S::Record, Connection = SqliteConnection>,
+    K: Sink<Id = S::Id, Record = S::Record, Connection = AnyConnection>,
 {
     run_named_through(session, command, source, sink, ids, |ids, _| ids).await
 }
@@ -73,7 +75,7 @@ pub(super) async fn run_named_through<S, K>(
 where
     S: Source,
     S::Id: Serialize + Display,
-    K: Sink<Id = S::Id, Record = S::Record, Connection = SqliteConnection>,
+    K: Sink<Id = S::Id, Record = S::Record, Connection = AnyConnection>,
 {
     let input_error = IdStreamError::default();
     let ids: Ids<S::Id> = match ids {

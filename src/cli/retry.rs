@@ -14,7 +14,7 @@ use super::{
 use crate::{
     hn::{HnSink, failures},
     ingest::{FailureKind, UnknownKind},
-    store::sqlite::{SqlitePool, while_locked},
+    store::{any::AnyPool, sqlite::while_locked},
 };
 
 const COMMAND: &str = "retry";
@@ -67,7 +67,9 @@ pub(super) async fn run(options: &Options, args: RetryArgs) -> Result<ExitStatus
     let mut session = Session::open(options).await?;
     let error = IdStreamError::default();
     let ids = failed_ids(session.pool.clone(), args.kinds, error.clone());
-    let finished = session.run(COMMAND, HnSink::for_retry(), ids).await?;
+    let finished = session
+        .run(COMMAND, HnSink::for_retry().over(), ids)
+        .await?;
     let status = finished.print(&session);
     match error.message() {
         Some(message) => {
@@ -83,7 +85,7 @@ pub(super) async fn run(options: &Options, args: RetryArgs) -> Result<ExitStatus
 /// The failed ids in ascending order. The table is read a page at a time, each page after the last id of the one before, so
 /// that an id that fails again is not read again.
 fn failed_ids(
-    pool: SqlitePool,
+    pool: AnyPool,
     kinds: Vec<FailureKind>,
     error: IdStreamError,
 ) -> impl Stream<Item = i64> + Send {

@@ -2,7 +2,6 @@
 
 use std::{fmt::Display, time::Duration};
 
-use diesel::{SqliteConnection, connection::SimpleConnection};
 use futures_util::Stream;
 use log::{debug, warn};
 use serde::Serialize;
@@ -24,7 +23,11 @@ use crate::{
     ingest::{
         Builder, Failure, FailureKind, GaveUp, Id, PipelineStopped, Report, Run, Sink, Source,
     },
-    store::sqlite::{is_about_lock, while_locked, while_locked_and},
+    store::{
+        StoreConnection,
+        any::AnyConnection,
+        sqlite::{is_about_lock, while_locked, while_locked_and},
+    },
 };
 
 /// How long the storage may take to close its connections after a run. Usually it takes no time.
@@ -49,7 +52,7 @@ impl Session<'_> {
     pub(super) async fn run(
         &mut self,
         command: &'static str,
-        sink: HnSink,
+        sink: HnSink<AnyConnection>,
         ids: impl Stream<Item = i64> + Send + 'static,
     ) -> Result<FinishedRun<i64>, CommandError> {
         self.run_from(command, self.source.clone(), sink, ids).await
@@ -65,7 +68,7 @@ impl Session<'_> {
     ) -> Result<FinishedRun<S::Id>, CommandError>
     where
         S: Source,
-        K: Sink<Id = S::Id, Record = S::Record, Connection = SqliteConnection>,
+        K: Sink<Id = S::Id, Record = S::Record, Connection = AnyConnection>,
     {
         let row = self.record_start(command).await?;
         let mut drain = Drain::begin();
@@ -92,9 +95,7 @@ impl Session<'_> {
             }
         };
         // The file may have been deleted after the last commit, and that commit with it.
-        if let Some(file) = &self.database_file
-            && let Err(why) = file.check()
-        {
+        if let Err(why) = AnyConnection::check(&self.database) {
             report.gave_up.get_or_insert(GaveUp::StorageLost(why));
         }
         self.record_end(row, &report).await;
@@ -141,7 +142,7 @@ impl Session<'_> {
             while_locked_and(may_wait_for_lock, || runs::finish(conn, row, &totals))
                 .map_err(CommandError::new)?;
             // A checkpoint makes what the report calls stored survive a power cut. If it fails, the next run makes one.
-            if let Err(error) = conn.batch_execute("PRAGMA wal_checkpoint(PASSIVE)") {
+            if let Err(error) = conn.checkpoint() {
                 debug!("no checkpoint after the run: {error}");
             }
             Ok(())

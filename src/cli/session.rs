@@ -14,7 +14,7 @@ use crate::{
     hn::{HnSource, lists::ListError},
     ingest::{Client, Config, Failure, FailureKind},
     mock_api::{MockApi, RunningMockApi},
-    store::sqlite::{FileIdentity, SqlitePool},
+    store::any::{AnyIdentity, AnyPool},
 };
 
 pub(super) struct Session<'a> {
@@ -24,9 +24,9 @@ pub(super) struct Session<'a> {
     pub(super) source: HnSource,
     /// Reads the list and fetches the items, so that both keep to one rate.
     pub(super) client: Client,
-    pub(super) pool: SqlitePool,
-    /// Tells after a run whether the file that was opened is still there.
-    pub(super) database_file: Option<FileIdentity>,
+    pub(super) pool: AnyPool,
+    /// Tells after a run whether the database that was opened is still there.
+    pub(super) database: AnyIdentity,
     /// The API of `--demo`. It serves until the session is dropped.
     demo_api: Option<RunningMockApi>,
     /// Serves metrics until the session is dropped.
@@ -45,7 +45,7 @@ impl<'a> Session<'a> {
             let api_url = options.remote_api_url();
             config.proxy.check_for(api_url).map_err(CommandError::new)?;
         }
-        let OpenedDatabase { pool, file } =
+        let OpenedDatabase { pool, identity } =
             database::open_or_create(options.database_path(), options.demo).await?;
         let demo_api = if options.demo {
             Some(start_demo_api().await?)
@@ -61,7 +61,7 @@ impl<'a> Session<'a> {
             source: HnSource::new(&api_url).map_err(CommandError::new)?,
             client: Client::new(&config),
             config,
-            database_file: file,
+            database: identity,
             pool,
             demo_api,
             _metrics_server: metrics_server,

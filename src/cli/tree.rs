@@ -25,6 +25,7 @@ use super::{id_stream_error::IdStreamError, named_ids::Ids};
 use crate::{
     hn::{HnSink, Item},
     ingest::{Outcome, Settled, Sink},
+    store::any::AnyConnection,
 };
 
 /// How many ids of a level are read at a time. A level that is being read gets no more ids: those come from the level above.
@@ -230,12 +231,12 @@ fn page(conn: &mut SqliteConnection, level: i64, last: i64) -> QueryResult<Vec<i
 
 /// Writes items, and notes the ids below them.
 pub(super) struct TreeSink {
-    items: HnSink,
+    items: HnSink<AnyConnection>,
     tree: Tree,
 }
 
 impl TreeSink {
-    pub(super) fn new(items: HnSink, tree: Tree) -> Self {
+    pub(super) fn new(items: HnSink<AnyConnection>, tree: Tree) -> Self {
         Self { items, tree }
     }
 }
@@ -243,9 +244,9 @@ impl TreeSink {
 impl Sink for TreeSink {
     type Id = i64;
     type Record = Item;
-    type Connection = SqliteConnection;
+    type Connection = AnyConnection;
 
-    fn write(&self, conn: &mut SqliteConnection, batch: &[Settled<i64, Item>]) -> QueryResult<()> {
+    fn write(&self, conn: &mut AnyConnection, batch: &[Settled<i64, Item>]) -> QueryResult<()> {
         // First, because the walk waits for every id, also for one whose row cannot be written.
         self.tree.note(batch)?;
         self.items.write(conn, batch)

@@ -40,5 +40,12 @@ impl UsersArgs {
 pub(super) async fn run(options: &Options, args: UsersArgs) -> Result<ExitStatus, CommandError> {
     let mut session = Session::open(options).await?;
     let source = UserSource::new(session.source.clone());
-    run_named(&mut session, COMMAND, source, UserSink, args.names).await
+    run_named(
+        &mut session,
+        COMMAND,
+        source,
+        UserSink::new().over(),
+        args.names,
+    )
+    .await
 }

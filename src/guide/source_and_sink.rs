@@ -247,3 +247,9 @@
 //! The feature `test-util` brings the module `hn_ingest::test_util`: a server on a real socket that answers, hangs, breaks off and
 //! counts as its script says. Its documentation shows a source that is tested against it.
 //! `examples/other_api` is a source and a sink with migrations, in under a hundred lines.
+//!
+//! # Another database
+//!
+//! A sink's connection need not be Diesel's. A type that implements [`StoreConnection`](crate::store::StoreConnection) says how a pool
+//! of it is opened, how a transaction begins and ends, and what its errors mean: another transaction is in the way, one row is at
+//! fault, or nothing more can be committed. `examples/json_lines.rs` does so for a file with one JSON object a line.

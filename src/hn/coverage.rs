@@ -4,12 +4,13 @@
 
 mod range;
 
-use diesel::{
-    ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection, upsert::excluded,
-};
+use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, upsert::excluded};
 
 pub use self::range::{Range, Ranges};
-use super::schema::coverage;
+use super::{
+    connection::{HnConnection, on_backend},
+    schema::coverage,
+};
 
 /// An id this close to the largest may be absent only because it is new, so it is fetched again.
 const NEWEST: i64 = 10_000;
@@ -23,7 +24,7 @@ pub fn frontier(max_item: i64) -> i64 {
 ///
 /// # Errors
 /// Whatever Diesel says.
-pub fn record(conn: &mut SqliteConnection, mut ids: Vec<i64>) -> QueryResult<()> {
+pub fn record(conn: &mut impl HnConnection, mut ids: Vec<i64>) -> QueryResult<()> {
     ids.sort_unstable();
     let ranges: Ranges = ids.into_iter().collect();
     for range in ranges.into_vec() {
@@ -33,7 +34,7 @@ pub fn record(conn: &mut SqliteConnection, mut ids: Vec<i64>) -> QueryResult<()>
 }
 
 /// Adds a range, and joins it with those that it overlaps or touches.
-fn record_range(conn: &mut SqliteConnection, range: Range) -> QueryResult<()> {
+fn record_range(conn: &mut impl HnConnection, range: Range) -> QueryResult<()> {
     let Range { mut lo, mut hi } = range;
     // From the top down. Below a stored range that begins before the new one, no other can touch it.
     while let Some(found) = last_from(conn, hi.saturating_add(1))?
@@ -47,14 +48,15 @@ fn record_range(conn: &mut SqliteConnection, range: Range) -> QueryResult<()> {
             lo = found.lo;
             break;
         }
-        diesel::delete(coverage::table.find(found.lo)).execute(conn)?;
+        on_backend!(conn, |conn| diesel::delete(coverage::table.find(found.lo))
+            .execute(conn))?;
     }
-    diesel::insert_into(coverage::table)
+    on_backend!(conn, |conn| diesel::insert_into(coverage::table)
         .values(Range { lo, hi })
         .on_conflict(coverage::lo)
         .do_update()
         .set(coverage::hi.eq(excluded(coverage::hi)))
-        .execute(conn)?;
+        .execute(conn))?;
     Ok(())
 }
 
@@ -62,23 +64,23 @@ fn record_range(conn: &mut SqliteConnection, range: Range) -> QueryResult<()> {
 ///
 /// # Errors
 /// Whatever Diesel says.
-pub fn forget(conn: &mut SqliteConnection, id: i64) -> QueryResult<()> {
+pub fn forget(conn: &mut impl HnConnection, id: i64) -> QueryResult<()> {
     let Some(Range { lo, hi }) = last_from(conn, id)?.filter(|found| found.hi >= id) else {
         return Ok(());
     };
     let row = coverage::table.find(lo);
     if lo < id {
-        diesel::update(row)
+        on_backend!(conn, |conn| diesel::update(row)
             .set(coverage::hi.eq(id - 1))
-            .execute(conn)?;
+            .execute(conn))?;
     } else {
-        diesel::delete(row).execute(conn)?;
+        on_backend!(conn, |conn| diesel::delete(row).execute(conn))?;
     }
     if id < hi {
         let above = Range { lo: id + 1, hi };
-        diesel::insert_into(coverage::table)
+        on_backend!(conn, |conn| diesel::insert_into(coverage::table)
             .values(above)
-            .execute(conn)?;
+            .execute(conn))?;
     }
     Ok(())
 }
@@ -87,21 +89,21 @@ pub fn forget(conn: &mut SqliteConnection, id: i64) -> QueryResult<()> {
 ///
 /// A condition on `hi` as well would make SQLite walk the table. A `LIMIT`, whose value Diesel binds, would make SQLite prepare
 /// the statement anew each time; so this takes the first row and drops the rest unread.
-fn last_from(conn: &mut SqliteConnection, id: i64) -> QueryResult<Option<Range>> {
-    coverage::table
+fn last_from(conn: &mut impl HnConnection, id: i64) -> QueryResult<Option<Range>> {
+    on_backend!(conn, |conn| coverage::table
         .filter(coverage::lo.le(id))
         .order(coverage::lo.desc())
         .load_iter(conn)?
         .next()
-        .transpose()
+        .transpose())
 }
 
 /// All ranges as they are stored, in ascending order.
 ///
 /// # Errors
 /// Whatever Diesel says.
-pub fn all(conn: &mut SqliteConnection) -> QueryResult<Vec<Range>> {
-    coverage::table.order(coverage::lo).load(conn)
+pub fn all(conn: &mut impl HnConnection) -> QueryResult<Vec<Range>> {
+    on_backend!(conn, |conn| coverage::table.order(coverage::lo).load(conn))
 }
 
 /// Replaces the ranges that begin at `from` or later and before `until` by `ranges`, which must not begin later than those.
@@ -111,20 +113,23 @@ pub fn all(conn: &mut SqliteConnection) -> QueryResult<Vec<Range>> {
 /// # Errors
 /// Whatever Diesel says.
 pub(crate) fn replace(
-    conn: &mut SqliteConnection,
+    conn: &mut impl HnConnection,
     from: i64,
     until: Option<i64>,
     ranges: &[Range],
 ) -> QueryResult<()> {
     let later = coverage::table.filter(coverage::lo.ge(from));
     match until {
-        Some(until) => diesel::delete(later.filter(coverage::lo.lt(until))).execute(conn)?,
-        None => diesel::delete(later).execute(conn)?,
+        Some(until) => {
+            let between = later.filter(coverage::lo.lt(until));
+            on_backend!(conn, |conn| diesel::delete(between).execute(conn))?
+        }
+        None => on_backend!(conn, |conn| diesel::delete(later).execute(conn))?,
     };
     for &range in ranges {
-        diesel::insert_into(coverage::table)
+        on_backend!(conn, |conn| diesel::insert_into(coverage::table)
             .values(range)
-            .execute(conn)?;
+            .execute(conn))?;
     }
     Ok(())
 }
@@ -134,7 +139,7 @@ pub(crate) fn replace(
 mod tests {
     use std::collections::BTreeSet;
 
-    use diesel::Connection;
+    use diesel::{Connection, SqliteConnection};
     use proptest::prelude::*;
 
     use super::*;

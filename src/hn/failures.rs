@@ -1,8 +1,11 @@
 //! Reads the table `failures`.
 
-use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection};
+use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl};
 
-use super::schema::failures;
+use super::{
+    connection::{HnConnection, on_backend},
+    schema::failures,
+};
 use crate::ingest::FailureKind;
 
 /// Up to `limit` ids after `after` that failed, in ascending order. Without `kinds`, of every kind.
@@ -10,20 +13,22 @@ use crate::ingest::FailureKind;
 /// # Errors
 /// Whatever Diesel says.
 pub fn page(
-    conn: &mut SqliteConnection,
+    conn: &mut impl HnConnection,
     kinds: &[FailureKind],
     after: i64,
     limit: i64,
 ) -> QueryResult<Vec<i64>> {
-    let mut query = failures::table
-        .filter(failures::id.gt(after))
-        .order(failures::id)
-        .limit(limit)
-        .select(failures::id)
-        .into_boxed();
-    if !kinds.is_empty() {
-        let names = kinds.iter().map(|kind| kind.as_str());
-        query = query.filter(failures::kind.eq_any(names));
-    }
-    query.load(conn)
+    on_backend!(conn, |conn| {
+        let mut query = failures::table
+            .filter(failures::id.gt(after))
+            .order(failures::id)
+            .limit(limit)
+            .select(failures::id)
+            .into_boxed();
+        if !kinds.is_empty() {
+            let names = kinds.iter().map(|kind| kind.as_str());
+            query = query.filter(failures::kind.eq_any(names));
+        }
+        query.load(conn)
+    })
 }

@@ -4,9 +4,11 @@
 //! while each index that is built at the end costs one sort.
 
 use diesel::{
-    QueryResult, QueryableByName, RunQueryDsl, SqliteConnection, connection::SimpleConnection,
-    sql_query, sql_types::Text,
+    QueryResult, QueryableByName, RunQueryDsl, connection::SimpleConnection, sql_query,
+    sql_types::Text,
 };
+
+use super::connection::{HnConnection, on_backend};
 
 const INDEXES: [Index; 4] = [
     Index::new("items_by_parent", "(parent)"),
@@ -37,15 +39,14 @@ impl Index {
 ///
 /// # Errors
 /// Whatever Diesel says.
-pub(crate) fn missing(conn: &mut SqliteConnection) -> QueryResult<Vec<Index>> {
+pub(crate) fn missing(conn: &mut impl HnConnection) -> QueryResult<Vec<Index>> {
     #[derive(QueryableByName)]
     struct Name {
         #[diesel(sql_type = Text)]
         name: String,
     }
-    let built: Vec<Name> =
-        sql_query("SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'items'")
-            .load(conn)?;
+    let query = sql_query(conn.dialect().indexes_of_items);
+    let built: Vec<Name> = on_backend!(conn, |conn| query.load(conn))?;
     let is_built = |index: &Index| built.iter().any(|built| built.name == index.name);
     Ok(INDEXES
         .into_iter()
@@ -59,16 +60,15 @@ pub(crate) fn missing(conn: &mut SqliteConnection) -> QueryResult<Vec<Index>> {
 /// # Errors
 /// Whatever Diesel says. The indexes before the one that failed are built.
 pub(crate) fn build(
-    conn: &mut SqliteConnection,
+    conn: &mut impl HnConnection,
     indexes: &[Index],
     mut begin: impl FnMut(&Index),
 ) -> QueryResult<()> {
     for index in indexes {
         begin(index);
         let Index { name, columns } = index;
-        conn.batch_execute(&format!(
-            "CREATE INDEX IF NOT EXISTS {name} ON items {columns}"
-        ))?;
+        let statement = format!("CREATE INDEX IF NOT EXISTS {name} ON items {columns}");
+        on_backend!(conn, |conn| conn.batch_execute(&statement))?;
     }
     Ok(())
 }

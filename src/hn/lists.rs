@@ -1,10 +1,11 @@
 //! The API's lists of ids, its largest id, and the table that keeps each list as last read.
 
-use diesel::{ExpressionMethods, Insertable, QueryResult, RunQueryDsl, SqliteConnection};
+use diesel::{ExpressionMethods, Insertable, QueryResult, RunQueryDsl};
 use thiserror::Error;
 
 use super::{
     clock::now,
+    connection::{HnConnection, on_backend},
     document::{compression, without_byte_order_mark},
     schema::lists,
     source::HnSource,
@@ -92,7 +93,7 @@ impl List {
     ///
     /// # Errors
     /// Whatever Diesel says.
-    pub fn keep(self, conn: &mut SqliteConnection, ids: &[i64]) -> QueryResult<()> {
+    pub fn keep(self, conn: &mut impl HnConnection, ids: &[i64]) -> QueryResult<()> {
         #[derive(Insertable)]
         #[diesel(table_name = lists, treat_none_as_default_value = false)]
         struct Entry {
@@ -111,14 +112,14 @@ impl List {
                 fetched_at,
             })
             .collect();
-        conn.immediate_transaction(|conn| {
-            diesel::delete(lists::table)
+        conn.write_transaction(|conn| {
+            on_backend!(conn, |conn| diesel::delete(lists::table)
                 .filter(lists::list.eq(list))
-                .execute(conn)?;
+                .execute(conn))?;
             for rows in entries.chunks(ROWS) {
-                diesel::insert_into(lists::table)
+                on_backend!(conn, |conn| diesel::insert_into(lists::table)
                     .values(rows)
-                    .execute(conn)?;
+                    .execute(conn))?;
             }
             Ok(())
         })

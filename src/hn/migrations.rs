@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use diesel::{
-    QueryResult, RunQueryDsl, SqliteConnection,
+    QueryResult, RunQueryDsl,
     dsl::{select, sql},
     migration::MigrationSource,
     sql_types::Bool,
@@ -11,6 +11,8 @@ use diesel::{
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use thiserror::Error as ThisError;
+
+use super::connection::{HnConnection, on_backend};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
@@ -49,14 +51,16 @@ impl From<diesel::result::Error> for MigrateError {
 ///
 /// # Errors
 /// The database is from another version, or refuses.
-pub fn run(conn: &mut SqliteConnection) -> Result<(), MigrateError> {
+pub fn run(conn: &mut impl HnConnection) -> Result<(), MigrateError> {
     if is_current(conn)? {
         return Ok(());
     }
-    conn.immediate_transaction(|conn| {
+    conn.write_transaction(|conn| {
         if !is_current(conn)? {
-            conn.run_pending_migrations(MIGRATIONS)
-                .map_err(MigrateError::Failed)?;
+            on_backend!(conn, |conn| conn
+                .run_pending_migrations(MIGRATIONS)
+                .map(drop))
+            .map_err(MigrateError::Failed)?;
         }
         Ok(())
     })
@@ -67,12 +71,13 @@ pub fn run(conn: &mut SqliteConnection) -> Result<(), MigrateError> {
 ///
 /// # Errors
 /// The database refuses.
-pub fn is_known(conn: &mut SqliteConnection) -> Result<bool, MigrateError> {
+pub fn is_known(conn: &mut impl HnConnection) -> Result<bool, MigrateError> {
     if !has_migrations_table(conn)? {
         return Ok(false);
     }
     let known = MigrationSource::<Sqlite>::migrations(&MIGRATIONS).map_err(MigrateError::Failed)?;
-    let applied = conn.applied_migrations().map_err(MigrateError::Failed)?;
+    let applied =
+        on_backend!(conn, |conn| conn.applied_migrations()).map_err(MigrateError::Failed)?;
     Ok(applied.iter().any(|version| {
         DISCARDED.contains(&&*version.to_string())
             || known.iter().any(|known| known.name().version() == *version)
@@ -80,21 +85,22 @@ pub fn is_known(conn: &mut SqliteConnection) -> Result<bool, MigrateError> {
 }
 
 /// Whether the database has a table of migrations. Diesel's look at the applied migrations would make one.
-fn has_migrations_table(conn: &mut SqliteConnection) -> QueryResult<bool> {
-    let any = "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '__diesel_schema_migrations')";
-    select(sql::<Bool>(any)).get_result(conn)
+fn has_migrations_table(conn: &mut impl HnConnection) -> QueryResult<bool> {
+    let query = select(sql::<Bool>(conn.dialect().has_migrations_table));
+    on_backend!(conn, |conn| query.get_result(conn))
 }
 
 /// Whether no migration is pending. Writes nothing.
 ///
 /// # Errors
 /// The database is from another version, or refuses.
-pub fn is_current(conn: &mut SqliteConnection) -> Result<bool, MigrateError> {
+pub fn is_current(conn: &mut impl HnConnection) -> Result<bool, MigrateError> {
     let known = MigrationSource::<Sqlite>::migrations(&MIGRATIONS).map_err(MigrateError::Failed)?;
     if !has_migrations_table(conn)? {
         return Ok(false);
     }
-    let applied = conn.applied_migrations().map_err(MigrateError::Failed)?;
+    let applied =
+        on_backend!(conn, |conn| conn.applied_migrations()).map_err(MigrateError::Failed)?;
     let unknown = applied.iter().find(|version| {
         !known
             .iter()
@@ -110,7 +116,7 @@ pub fn is_current(conn: &mut SqliteConnection) -> Result<bool, MigrateError> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use diesel::{Connection, connection::SimpleConnection};
+    use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
 
     use super::*;
 

@@ -8,6 +8,8 @@ mod source;
 mod users;
 mod clock;
 pub mod schema;
+mod connection;
+mod dialect;
 pub mod migrations;
 mod sink;
 mod upsert;
@@ -25,6 +27,7 @@ pub mod verify;
 pub(crate) mod indexes;
 
 pub use self::{
+    connection::HnConnection,
     item::Item,
     lists::List,
     sink::HnSink,

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection};
+use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl};
 
 use super::{
+    connection::{HnConnection, on_backend},
     coverage::{Range, Ranges},
     schema::{absent, coverage, failures},
 };
@@ -31,18 +32,26 @@ impl RemainingIds {
     ///
     /// # Errors
     /// Whatever Diesel says.
-    pub fn plan(conn: &mut SqliteConnection, within: Range, refetch: Refetch) -> QueryResult<Self> {
+    pub fn plan(
+        conn: &mut impl HnConnection,
+        within: Range,
+        refetch: Refetch,
+    ) -> QueryResult<Self> {
         let mut ranges = gaps(conn, within)?;
         if refetch.absent {
             let ids = absent::table.select(absent::id).order(absent::id);
             let ids = ids.filter(absent::id.between(within.lo, within.hi));
-            let ids: Ranges = ids.load_iter::<i64, _>(conn)?.collect::<QueryResult<_>>()?;
+            let ids: Ranges = on_backend!(conn, |conn| ids
+                .load_iter::<i64, _>(conn)?
+                .collect::<QueryResult<_>>())?;
             ranges.extend(ids.into_vec());
         }
         if refetch.failed {
             let ids = failures::table.select(failures::id).order(failures::id);
             let ids = ids.filter(failures::id.between(within.lo, within.hi));
-            let ids: Ranges = ids.load_iter::<i64, _>(conn)?.collect::<QueryResult<_>>()?;
+            let ids: Ranges = on_backend!(conn, |conn| ids
+                .load_iter::<i64, _>(conn)?
+                .collect::<QueryResult<_>>())?;
             ranges.extend(ids.into_vec());
         }
         ranges.sort_unstable_by_key(|range| range.lo);
@@ -58,26 +67,27 @@ impl RemainingIds {
 }
 
 /// The ids in `within` that no range of the table holds. Does not rely on the ranges being apart.
-pub(super) fn gaps(conn: &mut SqliteConnection, within: Range) -> QueryResult<Vec<Range>> {
+pub(super) fn gaps(conn: &mut impl HnConnection, within: Range) -> QueryResult<Vec<Range>> {
     let mut gaps = Vec::new();
     // The first id that may be in a gap. `None` after the largest possible id.
     let mut next = Some(within.lo);
     let settled = coverage::table
         .filter(coverage::lo.le(within.hi))
         .filter(coverage::hi.ge(within.lo))
-        .order(coverage::lo)
-        .load_iter::<Range, _>(conn)?;
-    for range in settled {
-        let Range { lo, hi } = range?;
-        let Some(from) = next else { break };
-        if lo > from {
-            gaps.push(Range {
-                lo: from,
-                hi: lo - 1,
-            });
+        .order(coverage::lo);
+    on_backend!(conn, |conn| {
+        for range in settled.load_iter::<Range, _>(conn)? {
+            let Range { lo, hi } = range?;
+            let Some(from) = next else { break };
+            if lo > from {
+                gaps.push(Range {
+                    lo: from,
+                    hi: lo - 1,
+                });
+            }
+            next = from.max(hi).checked_add(i64::from(hi >= from));
         }
-        next = from.max(hi).checked_add(i64::from(hi >= from));
-    }
+    });
     if let Some(lo) = next.filter(|&next| next <= within.hi) {
         let hi = within.hi;
         gaps.push(Range { lo, hi });
@@ -126,7 +136,7 @@ impl ExactSizeIterator for RemainingIds {}
 mod tests {
     use std::collections::BTreeSet;
 
-    use diesel::Connection;
+    use diesel::{Connection, SqliteConnection};
     use proptest::prelude::*;
 
     use super::*;

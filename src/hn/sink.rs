@@ -8,25 +8,27 @@ mod outcomes;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, marker::PhantomData};
 
 use diesel::{QueryResult, SqliteConnection};
 
 use self::outcomes::Outcomes;
-use super::{coverage, item::Item};
+use super::{connection::HnConnection, coverage, item::Item};
 use crate::ingest::{Settled, Sink};
 
 /// Writes items, absences and failures, and updates the table `coverage`.
-#[derive(Clone, Debug, Default)]
-pub struct HnSink {
+///
+/// `C` is the connection of the database.
+#[derive(Clone, Debug)]
+pub struct HnSink<C = SqliteConnection> {
     coverage: CoverageMode,
+    connection: PhantomData<fn(C)>,
 }
 
 /// What a batch does to the table `coverage`.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 enum CoverageMode {
     /// Nothing.
-    #[default]
     Ignore,
     /// Every id is recorded as settled, except absent ids beyond the frontier.
     Record { frontier: i64 },
@@ -35,32 +37,51 @@ enum CoverageMode {
 }
 
 impl HnSink {
-    /// A sink for a database whose [migrations](super::migrations) were run. It does not change the table `coverage`.
+    /// A sink for an SQLite database whose [migrations](super::migrations) were run. It does not change the table `coverage`.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_mode(CoverageMode::Ignore)
     }
 
     /// A sink that also records each id as settled, in the same transaction. It does not record an absent id beyond the
     /// [`frontier`](coverage::frontier): the API may have that item later.
     pub fn with_coverage(frontier: i64) -> Self {
-        let coverage = CoverageMode::Record { frontier };
-        Self { coverage }
+        Self::with_mode(CoverageMode::Record { frontier })
     }
 
     /// A sink for ids that failed before. It takes an id that is now absent out of the table `coverage`: only the next backfill
     /// knows the largest id, so it asks once more and decides.
     pub fn for_retry() -> Self {
-        let coverage = CoverageMode::Revoke;
-        Self { coverage }
+        Self::with_mode(CoverageMode::Revoke)
+    }
+
+    fn with_mode(coverage: CoverageMode) -> Self {
+        Self {
+            coverage,
+            connection: PhantomData,
+        }
+    }
+
+    /// The same sink for another type of connection.
+    pub fn over<C: HnConnection>(self) -> HnSink<C> {
+        HnSink {
+            coverage: self.coverage,
+            connection: PhantomData,
+        }
     }
 }
 
-impl Sink for HnSink {
+impl Default for HnSink {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C: HnConnection> Sink for HnSink<C> {
     type Id = i64;
     type Record = Item;
-    type Connection = SqliteConnection;
+    type Connection = C;
 
-    fn write(&self, conn: &mut SqliteConnection, batch: &[Settled<i64, Item>]) -> QueryResult<()> {
+    fn write(&self, conn: &mut C, batch: &[Settled<i64, Item>]) -> QueryResult<()> {
         let mut changes = CoverageChanges::default();
         // Where an id comes twice, its outcomes are applied one after the other.
         for part in without_repeats(batch) {
@@ -110,7 +131,7 @@ impl CoverageChanges {
         }
     }
 
-    fn write(self, conn: &mut SqliteConnection) -> QueryResult<()> {
+    fn write(self, conn: &mut impl HnConnection) -> QueryResult<()> {
         for id in self.unsettled {
             coverage::forget(conn, id)?;
         }

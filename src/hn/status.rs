@@ -1,14 +1,15 @@
 //! What the database holds, as the command `status` shows it. Needs no network.
 
 use diesel::{
-    Connection, ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl,
-    QueryResult, Queryable, RunQueryDsl, SqliteConnection,
+    ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl, QueryResult,
+    Queryable, RunQueryDsl,
     dsl::{count_star, max, sql},
     sql_types::BigInt,
 };
 use serde::Serialize;
 
 use super::{
+    connection::{HnConnection, on_backend},
     coverage::{self, Range, Ranges},
     plan,
     schema::{absent, coverage as ranges, failures, item_history, items, runs, users},
@@ -168,40 +169,46 @@ impl Status {
     ///
     /// # Errors
     /// Whatever Diesel says.
-    pub fn read(conn: &mut SqliteConnection) -> QueryResult<Self> {
-        conn.transaction(|conn| {
+    pub fn read(conn: &mut impl HnConnection) -> QueryResult<Self> {
+        conn.snapshot(|conn| {
             Ok(Self {
                 items: Items::read(conn)?,
                 coverage: CoverageStatus::read(conn)?,
                 failures: Failures::read(conn)?,
-                absent: absent::table.count().get_result(conn)?,
-                users: users::table.count().get_result(conn)?,
-                item_history: item_history::table.count().get_result(conn)?,
-                runs: runs::table.order(runs::id.desc()).limit(RUNS).load(conn)?,
+                absent: on_backend!(conn, |conn| absent::table.count().get_result(conn))?,
+                users: on_backend!(conn, |conn| users::table.count().get_result(conn))?,
+                item_history: on_backend!(conn, |conn| item_history::table
+                    .count()
+                    .get_result(conn))?,
+                runs: on_backend!(conn, |conn| runs::table
+                    .order(runs::id.desc())
+                    .limit(RUNS)
+                    .load(conn))?,
             })
         })
     }
 }
 
 impl Items {
-    fn read(conn: &mut SqliteConnection) -> QueryResult<Self> {
-        let by_type: Vec<TypeCount> = items::table
+    fn read(conn: &mut impl HnConnection) -> QueryResult<Self> {
+        let by_type: Vec<TypeCount> = on_backend!(conn, |conn| items::table
             .group_by(items::type_)
             .select((items::type_, count_star()))
             .order((count_star().desc(), items::type_))
-            .load(conn)?;
+            .load(conn))?;
         let ends = items::table.select((items::id, items::time));
         Ok(Self {
             count: by_type.iter().map(|of_type| of_type.count).sum(),
             by_type,
-            oldest: ends.order(items::id).first(conn).optional()?,
-            newest: ends.order(items::id.desc()).first(conn).optional()?,
+            oldest: on_backend!(conn, |conn| ends.order(items::id).first(conn)).optional()?,
+            newest: on_backend!(conn, |conn| ends.order(items::id.desc()).first(conn))
+                .optional()?,
         })
     }
 }
 
 impl CoverageStatus {
-    fn read(conn: &mut SqliteConnection) -> QueryResult<Self> {
+    fn read(conn: &mut impl HnConnection) -> QueryResult<Self> {
         let all = coverage::all(conn)?;
         let merged = all.iter().copied().collect::<Ranges>().into_vec();
         let holes = match merged.last() {
@@ -233,38 +240,44 @@ fn ids(ranges: &[Range]) -> u64 {
 }
 
 /// Absent ids that no range holds. One look-up for each absent id, since there may be very many gaps.
-fn left_absent(conn: &mut SqliteConnection) -> QueryResult<i64> {
+fn left_absent(conn: &mut impl HnConnection) -> QueryResult<i64> {
     let count = sql::<BigInt>(
         "SELECT count(*) FROM absent a WHERE a.id > 0 AND coalesce(
              (SELECT hi FROM coverage WHERE lo <= a.id ORDER BY lo DESC LIMIT 1) < a.id, TRUE)",
     );
-    count.get_result(conn)
+    on_backend!(conn, |conn| count.get_result(conn))
 }
 
-fn highest_known(conn: &mut SqliteConnection) -> QueryResult<Option<i64>> {
+fn highest_known(conn: &mut impl HnConnection) -> QueryResult<Option<i64>> {
     let highest = [
-        items::table.select(max(items::id)).get_result(conn)?,
-        absent::table.select(max(absent::id)).get_result(conn)?,
-        failures::table.select(max(failures::id)).get_result(conn)?,
-        ranges::table
+        on_backend!(conn, |conn| items::table
+            .select(max(items::id))
+            .get_result(conn))?,
+        on_backend!(conn, |conn| absent::table
+            .select(max(absent::id))
+            .get_result(conn))?,
+        on_backend!(conn, |conn| failures::table
+            .select(max(failures::id))
+            .get_result(conn))?,
+        on_backend!(conn, |conn| ranges::table
             .select(ranges::hi.nullable())
             .order(ranges::lo.desc())
-            .first::<Option<i64>>(conn)
-            .optional()?
-            .flatten(),
+            .first::<Option<i64>>(conn))
+        .optional()?
+        .flatten(),
     ];
     Ok(highest.into_iter().flatten().max())
 }
 
 impl Failures {
-    fn read(conn: &mut SqliteConnection) -> QueryResult<Self> {
-        let kinds: Vec<(String, i64)> = failures::table
+    fn read(conn: &mut impl HnConnection) -> QueryResult<Self> {
+        let kinds: Vec<(String, i64)> = on_backend!(conn, |conn| failures::table
             .group_by(failures::kind)
             .select((failures::kind, count_star()))
             .order((count_star().desc(), failures::kind))
-            .load(conn)?;
+            .load(conn))?;
         let by_kind = kinds.into_iter().map(|(kind, count)| {
-            let examples = failures::table
+            let examples = on_backend!(conn, |conn| failures::table
                 .filter(failures::kind.eq(&kind))
                 .order(failures::id)
                 .limit(EXAMPLES)
@@ -274,7 +287,7 @@ impl Failures {
                     failures::attempts,
                     failures::failed_at,
                 ))
-                .load(conn)?;
+                .load(conn))?;
             Ok(FailuresOfKind {
                 kind,
                 count,

@@ -2,10 +2,13 @@
 
 use std::cmp::Reverse;
 
-use diesel::{ExpressionMethods, QueryDsl, QueryResult, Queryable, RunQueryDsl, SqliteConnection};
+use diesel::{ExpressionMethods, QueryDsl, QueryResult, Queryable, RunQueryDsl};
 use serde::Serialize;
 
-use super::schema::{absent, failures, items, runs};
+use super::{
+    connection::{HnConnection, on_backend},
+    schema::{absent, failures, items, runs},
+};
 
 /// A report shows this many items.
 const TOP: usize = 5;
@@ -32,14 +35,17 @@ pub(crate) struct TopItem {
 /// # Errors
 /// Whatever Diesel says.
 pub(crate) fn read(
-    conn: &mut SqliteConnection,
+    conn: &mut impl HnConnection,
     run: i64,
     ids: &[i64],
 ) -> QueryResult<Vec<TopItem>> {
-    let began: i64 = runs::table.find(run).select(runs::started_at).first(conn)?;
+    let began: i64 = on_backend!(conn, |conn| runs::table
+        .find(run)
+        .select(runs::started_at)
+        .first(conn))?;
     let mut best: Vec<TopItem> = Vec::new();
     for ids in ids.chunks(IDS) {
-        let more = items::table
+        let more = on_backend!(conn, |conn| items::table
             .filter(items::id.eq_any(ids))
             .filter(items::fetched_at.ge(began))
             .filter(items::id.ne_all(failures::table.select(failures::id)))
@@ -47,7 +53,7 @@ pub(crate) fn read(
             .order((items::score.desc(), items::id))
             .limit(TOP as i64)
             .select((items::id, items::score, items::title))
-            .load(conn)?;
+            .load(conn))?;
         best.extend(more);
         best.sort_by_key(|item| (Reverse(item.score), item.id));
         best.dedup_by_key(|item| item.id);

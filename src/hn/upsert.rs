@@ -11,6 +11,7 @@ use diesel::{
 };
 
 use super::{
+    connection::{HnConnection, on_backend},
     item::Item,
     schema::{items, users},
     user::User,
@@ -37,16 +38,16 @@ pub(super) trait Stored: 'static {
 
 /// Stores records. Each replaces the stored one of its id, unless that was received later. No id may come twice.
 pub(super) fn save<R: Stored>(
-    conn: &mut SqliteConnection,
+    conn: &mut impl HnConnection,
     records: &[Received<'_, R>],
 ) -> QueryResult<()> {
     let (chunks, rest) = records.as_chunks::<ROWS>();
     for rows in chunks {
-        Upsert { rows }.execute(conn)?;
+        on_backend!(conn, |conn| Upsert { rows }.execute(conn))?;
     }
     for row in rest {
         let rows = std::array::from_ref(row);
-        Upsert { rows }.execute(conn)?;
+        on_backend!(conn, |conn| Upsert { rows }.execute(conn))?;
     }
     Ok(())
 }

@@ -1,9 +1,12 @@
 //! Users as a [`Source`] and a [`Sink`]: a profile is at `user/NAME.json` and goes to the table `users`.
 
+use std::marker::PhantomData;
+
 use diesel::{QueryResult, SqliteConnection};
 
 use super::{
     clock::unix_seconds,
+    connection::HnConnection,
     document::without_byte_order_mark,
     source::HnSource,
     upsert::{self, Received},
@@ -39,19 +42,41 @@ impl Source for UserSource {
 
 /// Writes users. Absences and failures are only in the run's report, because the tables for them hold ids of items. No user is ever
 /// deleted, and an older answer never overwrites a newer one.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct UserSink;
+///
+/// `C` is the connection of the database.
+#[derive(Clone, Debug)]
+pub struct UserSink<C = SqliteConnection> {
+    connection: PhantomData<fn(C)>,
+}
 
-impl Sink for UserSink {
+impl UserSink {
+    /// A sink for an SQLite database whose [migrations](super::migrations) were run.
+    pub fn new() -> Self {
+        Self {
+            connection: PhantomData,
+        }
+    }
+
+    /// The same sink for another type of connection.
+    pub fn over<C: HnConnection>(self) -> UserSink<C> {
+        UserSink {
+            connection: PhantomData,
+        }
+    }
+}
+
+impl Default for UserSink {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C: HnConnection> Sink for UserSink<C> {
     type Id = String;
     type Record = User;
-    type Connection = SqliteConnection;
+    type Connection = C;
 
-    fn write(
-        &self,
-        conn: &mut SqliteConnection,
-        batch: &[Settled<String, User>],
-    ) -> QueryResult<()> {
+    fn write(&self, conn: &mut C, batch: &[Settled<String, User>]) -> QueryResult<()> {
         for row in batch {
             if let Outcome::Stored(user) = &row.outcome {
                 let received = Received {

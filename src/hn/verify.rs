@@ -11,7 +11,7 @@ mod report;
 mod walk;
 
 use diesel::{
-    Connection, ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection,
+    ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl,
     dsl::{exists, max, sql},
     sql_types::{BigInt, Text},
 };
@@ -26,14 +26,17 @@ pub use self::{
     repair::repair,
     report::{BadField, BadRange, Checked, Fault, Listed, MovedKid, Note, Verified},
 };
-use super::schema::{absent, failures, items};
+use super::{
+    connection::{HnConnection, on_backend},
+    schema::{absent, failures, items},
+};
 
 /// Checks everything, on one snapshot of the database. Runs may go on meanwhile. `progress` says how far it is.
 ///
 /// # Errors
 /// Whatever Diesel says, except what it says about a damaged file: that is a fault.
-pub fn verify(conn: &mut SqliteConnection, progress: &CheckProgress) -> QueryResult<Verified> {
-    conn.transaction(|conn| {
+pub fn verify(conn: &mut impl HnConnection, progress: &CheckProgress) -> QueryResult<Verified> {
+    conn.snapshot(|conn| {
         let mut verified = Verified::default();
         let damage = integrity(conn)?;
         let damaged = !damage.is_empty();
@@ -52,11 +55,12 @@ pub fn verify(conn: &mut SqliteConnection, progress: &CheckProgress) -> QueryRes
 }
 
 fn check(
-    conn: &mut SqliteConnection,
+    conn: &mut impl HnConnection,
     verified: &mut Verified,
     progress: &CheckProgress,
 ) -> QueryResult<()> {
-    let last_id: Option<i64> = items::table.select(max(items::id)).first(conn)?;
+    let last_id: Option<i64> =
+        on_backend!(conn, |conn| items::table.select(max(items::id)).first(conn))?;
     progress.begin_rows(last_id.unwrap_or(0));
     let mut checked = Checked::default();
     let mut ranges = RangeCheck::default();
@@ -107,19 +111,23 @@ fn check(
     take_notes(conn, &mut verified.notes)
 }
 
-fn take_notes(conn: &mut SqliteConnection, notes: &mut Vec<Note>) -> QueryResult<()> {
+fn take_notes(conn: &mut impl HnConnection, notes: &mut Vec<Note>) -> QueryResult<()> {
     // The small table drives each query. With `IN`, SQLite would walk the items.
     let stored = items::table.filter(items::id.eq(failures::id));
     let failed = failures::table.filter(exists(stored));
     let failed = failed.select(failures::id).order(failures::id);
-    let ids: Listed<i64> = failed.load_iter(conn)?.collect::<QueryResult<_>>()?;
+    let ids: Listed<i64> = on_backend!(conn, |conn| failed
+        .load_iter(conn)?
+        .collect::<QueryResult<_>>())?;
     if ids.count > 0 {
         notes.push(Note::StoredAndFailed { ids });
     }
     let stored = items::table.filter(items::id.eq(absent::id));
     let gone = absent::table.filter(exists(stored));
     let gone = gone.select(absent::id).order(absent::id);
-    let ids: Listed<i64> = gone.load_iter(conn)?.collect::<QueryResult<_>>()?;
+    let ids: Listed<i64> = on_backend!(conn, |conn| gone
+        .load_iter(conn)?
+        .collect::<QueryResult<_>>())?;
     if ids.count > 0 {
         notes.push(Note::StoredAndAbsent { ids });
     }
@@ -131,31 +139,23 @@ fn take_notes(conn: &mut SqliteConnection, notes: &mut Vec<Note>) -> QueryResult
 }
 
 /// Stored kids of a stored item that name another parent.
-fn moved_kids(conn: &mut SqliteConnection) -> QueryResult<Listed<MovedKid>> {
-    // In this order each kid is one look-up by id, near the one before. A field that is not a list is a fault already.
-    let rows = sql::<(BigInt, BigInt, BigInt)>(
-        "SELECT c.id, p.id, c.parent
-         FROM items p
-         CROSS JOIN json_each(
-             CASE CASE WHEN json_valid(p.kids) THEN json_type(p.kids) END WHEN 'array' THEN p.kids ELSE '[]' END
-         ) k
-         CROSS JOIN items c
-         WHERE p.kids IS NOT NULL AND c.id = k.value AND c.parent <> p.id
-         ORDER BY p.id",
-    );
-    rows.load_iter::<MovedKid, _>(conn)?.collect()
+fn moved_kids(conn: &mut impl HnConnection) -> QueryResult<Listed<MovedKid>> {
+    let rows = sql::<(BigInt, BigInt, BigInt)>(conn.dialect().moved_kids);
+    on_backend!(conn, |conn| rows.load_iter::<MovedKid, _>(conn)?.collect())
 }
 
 /// What SQLite's own check finds wrong, one line each. A badly damaged file ends the check itself with an error.
-fn integrity(conn: &mut SqliteConnection) -> QueryResult<Vec<String>> {
+fn integrity(conn: &mut impl HnConnection) -> QueryResult<Vec<String>> {
     let mut messages = Vec::new();
     let check = sql::<Text>("SELECT integrity_check FROM pragma_integrity_check");
-    let result = check.load_iter::<String, _>(conn).and_then(|mut rows| {
-        rows.try_for_each(|row| {
-            messages.extend(row?.lines().map(str::to_owned));
-            Ok(())
-        })
-    });
+    let result = on_backend!(conn, |conn| check.load_iter::<String, _>(conn).and_then(
+        |mut rows| {
+            rows.try_for_each(|row| {
+                messages.extend(row?.lines().map(str::to_owned));
+                Ok(())
+            })
+        }
+    ));
     if let Err(error) = result {
         let message = error.to_string();
         if !is_damage(&message) {

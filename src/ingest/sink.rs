@@ -2,8 +2,6 @@
 
 use std::time::SystemTime;
 
-use diesel::QueryResult;
-
 use crate::{
     ingest::{outcome::answer::Outcome, source::Id},
     store::StoreConnection,
@@ -15,7 +13,8 @@ pub trait Sink: Send + Sync + 'static {
     type Id: Id;
     /// The source's record.
     type Record: Send + 'static;
-    /// The connection of the database that the tables are in: Diesel's `SqliteConnection`.
+    /// The connection of the database that the tables are in: Diesel's `SqliteConnection`, or [a type of your
+    /// own](crate::store::StoreConnection).
     type Connection: StoreConnection;
 
     /// Writes a batch, in the order in which its outcomes came.
@@ -28,13 +27,13 @@ pub trait Sink: Send + Sync + 'static {
     /// [`Settled::received_at`] can refuse the older answer.
     ///
     /// # Errors
-    /// The error of Diesel. After a violated constraint or a value that does not serialize, Storage writes row by row, so that only
+    /// The error of the database; with Diesel the result is a `QueryResult<()>`. After a violated constraint or a value that does not serialize, Storage writes row by row, so that only
     /// one id fails. A full disk or an I/O error ends the run.
     fn write(
         &self,
         conn: &mut Self::Connection,
         batch: &[Settled<Self::Id, Self::Record>],
-    ) -> QueryResult<()>;
+    ) -> Result<(), <Self::Connection as StoreConnection>::Error>;
 }
 
 /// An id with its outcome, ready to be committed.

@@ -3,30 +3,39 @@
 //! The engine writes through [`StoreConnection`] and names no database. [`sqlite`] implements it.
 
 pub mod sqlite;
+pub mod any;
 
-use std::{ffi::OsStr, path::PathBuf, time::Duration};
+use std::{ffi::OsStr, fmt::Display, path::PathBuf, time::Duration};
 
-use diesel::{
-    ConnectionError, QueryResult,
-    r2d2::{ConnectionManager, R2D2Connection},
-    result::Error,
-};
+use diesel::{ConnectionError, r2d2::ManageConnection, result::Error};
 use thiserror::Error as ThisError;
 
 /// A pool of connections to one database.
-pub type Pool<C> = diesel::r2d2::Pool<ConnectionManager<C>>;
+pub type Pool<C> = diesel::r2d2::Pool<<C as StoreConnection>::Manager>;
+
+/// A connection from a pool. It goes back to the pool when it is dropped.
+pub type PooledConnection<C> = diesel::r2d2::PooledConnection<<C as StoreConnection>::Manager>;
 
 /// How long a busy database is waited for, beyond what a connection waits by itself.
 pub(crate) const BUSY_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// A connection to a database that outcomes are written to.
 ///
-/// Storage runs every batch as [`check`](Self::check), then [`write_transaction`](Self::write_transaction), and asks
-/// [`classify`](Self::classify) what to do about an error. When one row is at fault, each row gets a transaction of its own, so
-/// no savepoint is needed.
-pub trait StoreConnection: R2D2Connection + 'static {
+/// It need not be one of Diesel's: `examples/json_lines.rs` writes to a file of its own format. Storage runs every batch as [`check`](Self::check), then
+/// [`write_transaction`](Self::write_transaction), and asks [`classify`](Self::classify) what to do about an error. When one row is at
+/// fault, each row gets a transaction of its own, so no savepoint is needed.
+pub trait StoreConnection: Sized + Send + 'static {
+    /// Makes the connections of a pool, and tells whether one is still usable. Diesel's `ConnectionManager` for Diesel's connections.
+    type Manager: ManageConnection<Connection = Self>;
+
+    /// What goes wrong in a transaction. Diesel's `Error` for Diesel's connections.
+    type Error: Display;
+
     /// What tells the opened database from another one that has taken its place since.
     type Identity: Send + Sync + 'static;
+
+    /// How long Storage waits for a database that is [busy](ErrorClass::Busy) before it takes it for lost.
+    const BUSY_WAIT_MAX: Duration = BUSY_WAIT_MAX;
 
     /// Opens a pool. What a `location` is (a path, a URL), the database decides.
     ///
@@ -46,17 +55,53 @@ pub trait StoreConnection: R2D2Connection + 'static {
     /// What happened to it, for a person to read. The run then ends: a commit would be lost.
     fn check(identity: &Self::Identity) -> Result<(), String>;
 
+    /// Begins a transaction that may write from its first statement on.
+    ///
+    /// # Errors
+    /// The error of the database. Then there is no transaction.
+    fn begin_write(&mut self) -> Result<(), Self::Error>;
+
+    /// Commits the transaction.
+    ///
+    /// # Errors
+    /// The error of the database. Then nothing of the transaction is committed, and it is over.
+    fn commit(&mut self) -> Result<(), Self::Error>;
+
+    /// Undoes the transaction, and ends it.
+    ///
+    /// # Errors
+    /// The error of the database, for example because it has undone the transaction by itself.
+    fn roll_back(&mut self) -> Result<(), Self::Error>;
+
+    /// What an error of [`write_transaction`](Self::write_transaction) means for the run.
+    fn classify(&self, error: &Self::Error) -> ErrorClass;
+
+    /// What it means for the run that the pool gave no connection.
+    fn classify_checkout(_error: &diesel::r2d2::PoolError) -> ErrorClass {
+        ErrorClass::Lost
+    }
+
     /// Runs `work` in a transaction that may write from its first statement on. All of it commits, or nothing.
     ///
     /// # Errors
     /// The error of `work` itself, even if the rollback after it fails too; else the error of the begin or the commit.
-    fn write_transaction(
+    fn write_transaction<T, E: From<Self::Error>>(
         &mut self,
-        work: impl FnOnce(&mut Self) -> QueryResult<()>,
-    ) -> QueryResult<()>;
-
-    /// What an error of [`write_transaction`](Self::write_transaction) means for the run.
-    fn classify(error: &Error) -> ErrorClass;
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.begin_write()?;
+        match work(self) {
+            Ok(done) => {
+                self.commit()?;
+                Ok(done)
+            }
+            Err(error) => {
+                // Some databases undo a failed transaction by themselves. Then this fails, and the cause is what matters.
+                let _ = self.roll_back();
+                Err(error)
+            }
+        }
+    }
 }
 
 /// What an error of a transaction means for the run.

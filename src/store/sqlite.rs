@@ -11,8 +11,11 @@ use std::{ffi::OsStr, path::Path, time::Duration};
 
 use diesel::{
     Connection, QueryResult, SqliteConnection,
-    connection::SimpleConnection,
-    r2d2::{ConnectionManager, CustomizeConnection, Error as PoolError, NopErrorHandler},
+    connection::{AnsiTransactionManager, SimpleConnection, TransactionManager},
+    r2d2::{
+        Builder, ConnectionManager, CustomizeConnection, Error as PoolError, ManageConnection,
+        NopErrorHandler,
+    },
     result::Error,
 };
 
@@ -51,6 +54,8 @@ const PRAGMAS: [&str; 3] = [
 impl StoreConnection for SqliteConnection {
     /// `None` for a database that is in no file.
     type Identity = Option<FileIdentity>;
+    type Manager = ConnectionManager<Self>;
+    type Error = Error;
 
     fn open(location: &OsStr) -> Result<SqlitePool, StoreError> {
         open(Path::new(location))
@@ -65,22 +70,19 @@ impl StoreConnection for SqliteConnection {
     }
 
     /// Takes the write lock at once: a transaction that first reads and then writes can find that it may not wait for the lock.
-    fn write_transaction(
-        &mut self,
-        work: impl FnOnce(&mut Self) -> QueryResult<()>,
-    ) -> QueryResult<()> {
-        // On some errors SQLite rolls back by itself. Diesel's own rollback then fails, and it would return that error.
-        let mut cause = None;
-        let transaction = self.immediate_transaction(|conn| {
-            work(conn).map_err(|error| {
-                cause = Some(error);
-                Error::RollbackTransaction
-            })
-        });
-        transaction.map_err(|error| cause.unwrap_or(error))
+    fn begin_write(&mut self) -> QueryResult<()> {
+        AnsiTransactionManager::begin_transaction_sql(self, "BEGIN IMMEDIATE")
     }
 
-    fn classify(error: &Error) -> ErrorClass {
+    fn commit(&mut self) -> QueryResult<()> {
+        AnsiTransactionManager::commit_transaction(self)
+    }
+
+    fn roll_back(&mut self) -> QueryResult<()> {
+        AnsiTransactionManager::rollback_transaction(self)
+    }
+
+    fn classify(&self, error: &Error) -> ErrorClass {
         classify(error)
     }
 }
@@ -91,6 +93,15 @@ impl StoreConnection for SqliteConnection {
 /// # Errors
 /// The path is not UTF-8, the file cannot be opened, it is not a database, or it stays locked.
 pub fn open(path: &Path) -> Result<SqlitePool, StoreError> {
+    let name = prepare_file(path)?;
+    pool_builder()
+        .connection_customizer(Box::new(SetPragmas))
+        .build(ConnectionManager::new(name))
+        .map_err(|error| StoreError::NoConnection(error.to_string()))
+}
+
+/// Opens a file once, creates it if there is none, and sets it to WAL. Returns its name as SQLite takes it.
+pub(super) fn prepare_file(path: &Path) -> Result<String, StoreError> {
     let name = file_name(path)?;
     let unusable = |source| unusable(path, source);
     let mut first = SqliteConnection::establish(&name).map_err(|source| StoreError::Open {
@@ -102,7 +113,12 @@ pub fn open(path: &Path) -> Result<SqlitePool, StoreError> {
     // shows right away whether SQLite can make its files beside the database.
     while_locked(|| first.batch_execute("PRAGMA journal_mode = WAL")).map_err(unusable)?;
     while_locked(|| first.batch_execute("SELECT count(*) FROM sqlite_schema")).map_err(unusable)?;
-    Pool::builder()
+    Ok(name)
+}
+
+/// The settings of a pool of SQLite connections.
+pub(super) fn pool_builder<M: ManageConnection>() -> Builder<M> {
+    diesel::r2d2::Pool::builder()
         .max_size(CONNECTIONS_MAX)
         .min_idle(Some(0))
         // No periodic work: a pool that has some keeps its threads for up to half a minute after it is dropped.
@@ -110,11 +126,8 @@ pub fn open(path: &Path) -> Result<SqlitePool, StoreError> {
         .max_lifetime(None)
         .test_on_check_out(false)
         .connection_timeout(CHECKOUT_TIMEOUT)
-        .connection_customizer(Box::new(SetPragmas))
         // The caller gets the error. r2d2 would log each of its tries as well.
         .error_handler(Box::new(NopErrorHandler))
-        .build(ConnectionManager::new(name))
-        .map_err(|error| StoreError::NoConnection(error.to_string()))
 }
 
 #[derive(Debug)]
@@ -126,7 +139,7 @@ impl CustomizeConnection<SqliteConnection, PoolError> for SetPragmas {
     }
 }
 
-fn set_pragmas(conn: &mut SqliteConnection) -> QueryResult<()> {
+pub(super) fn set_pragmas(conn: &mut SqliteConnection) -> QueryResult<()> {
     PRAGMAS
         .iter()
         .try_for_each(|pragma| conn.batch_execute(pragma))
@@ -163,6 +176,6 @@ mod tests {
             .write_transaction(|conn| diesel::sql_query(fill).execute(conn).map(drop))
             .unwrap_err();
         assert_eq!(error.to_string(), "database or disk is full");
-        assert_eq!(SqliteConnection::classify(&error), ErrorClass::Lost);
+        assert_eq!(conn.classify(&error), ErrorClass::Lost);
     }
 }

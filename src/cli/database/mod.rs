@@ -8,11 +8,6 @@ pub(super) mod advice;
 
 use std::path::{Path, PathBuf};
 
-use diesel::{
-    SqliteConnection,
-    r2d2::{ConnectionManager, PooledConnection},
-};
-
 use self::{
     advice::{explained, with_next_step},
     fresh_file::FreshFile,
@@ -22,17 +17,20 @@ use self::{
 use super::exit::CommandError;
 use crate::{
     hn::migrations,
-    store::sqlite::{self, FileIdentity, SqlitePool, while_locked},
+    store::{
+        PooledConnection, StoreConnection,
+        any::{AnyConnection, AnyIdentity, AnyPool},
+        sqlite::{self, while_locked},
+    },
 };
 
 /// A connection from the pool. It goes back to the pool when it is dropped.
-pub(super) type Connection = PooledConnection<ConnectionManager<SqliteConnection>>;
+pub(super) type Connection = PooledConnection<AnyConnection>;
 
 /// A database that was opened to fetch into.
 pub(super) struct OpenedDatabase {
-    pub(super) pool: SqlitePool,
-    /// `None` for a database that is in no file.
-    pub(super) file: Option<FileIdentity>,
+    pub(super) pool: AnyPool,
+    pub(super) identity: AnyIdentity,
 }
 
 /// Opens a database to fetch into. Creates the file if it does not exist.
@@ -55,16 +53,17 @@ pub(super) async fn open_or_create(
 }
 
 fn open_to_write(path: &Path, demo: bool) -> Result<OpenedDatabase, CommandError> {
-    let pool = sqlite::open(path).map_err(CommandError::new)?;
+    let pool = AnyConnection::open(path.as_os_str()).map_err(CommandError::new)?;
     let mut conn = connection(&pool)?;
     prepare(&mut conn, demo)
         .map_err(|CommandError(why)| CommandError(format!("{}: {why}", path.display())))?;
-    let file = FileIdentity::of(&mut conn).map_err(CommandError::new)?;
+    let identity = conn.identify().map_err(CommandError::new)?;
     drop(conn);
-    Ok(OpenedDatabase { pool, file })
+    Ok(OpenedDatabase { pool, identity })
 }
 
-fn prepare(conn: &mut SqliteConnection, demo: bool) -> Result<(), CommandError> {
+fn prepare(conn: &mut AnyConnection, demo: bool) -> Result<(), CommandError> {
+    let AnyConnection::Sqlite(conn) = conn;
     while_locked(|| Owner::read(conn))?.refuse_other()?;
     while_locked(|| migrations::run(conn)).map_err(CommandError::new)?;
     while_locked(|| owner::mark(conn, demo))
@@ -88,19 +87,19 @@ pub(super) fn require_existing(path: &Path) -> Result<(), CommandError> {
 pub(super) fn open_existing(path: &Path) -> Result<Connection, CommandError> {
     require_existing(path)?;
     let opened = || {
-        let pool = sqlite::open(path).map_err(CommandError::new)?;
+        let pool = AnyConnection::open(path.as_os_str()).map_err(CommandError::new)?;
         let mut conn = connection(&pool)?;
         while_locked(|| owner::require_items_table(&mut conn))?;
-        while_locked(|| migrations::run(&mut conn)).map_err(CommandError::new)?;
+        while_locked(|| migrations::run(&mut *conn)).map_err(CommandError::new)?;
         Ok(conn)
     };
     opened().map_err(|error| explained(path, error))
 }
 
 /// Opens a database that need not be writable, to read it. To be called where blocking is allowed.
-pub(super) fn open_to_read(path: &Path) -> Result<SqliteConnection, CommandError> {
+pub(super) fn open_to_read(path: &Path) -> Result<AnyConnection, CommandError> {
     require_existing(path)?;
-    let mut conn = sqlite::open_read_only(path).map_err(CommandError::new)?;
+    let mut conn = AnyConnection::Sqlite(sqlite::open_read_only(path).map_err(CommandError::new)?);
     let usable = while_locked(|| owner::require_items_table(&mut conn)).and_then(|()| {
         let is_current = while_locked(|| migrations::is_current(&mut conn));
         if is_current.map_err(CommandError::new)? {
@@ -115,15 +114,15 @@ pub(super) fn open_to_read(path: &Path) -> Result<SqliteConnection, CommandError
 }
 
 /// A connection of the pool. To be called where blocking is allowed: a new connection waits for locks.
-pub(super) fn connection(pool: &SqlitePool) -> Result<Connection, CommandError> {
+pub(super) fn connection(pool: &AnyPool) -> Result<Connection, CommandError> {
     while_locked(|| pool.get())
         .map_err(|error| CommandError(format!("the database gives no connection: {error}")))
 }
 
 /// Works with a connection of the pool on a blocking thread.
 pub(super) async fn with_connection<T: Send + 'static>(
-    pool: &SqlitePool,
-    work: impl FnOnce(&mut SqliteConnection) -> Result<T, CommandError> + Send + 'static,
+    pool: &AnyPool,
+    work: impl FnOnce(&mut AnyConnection) -> Result<T, CommandError> + Send + 'static,
 ) -> Result<T, CommandError> {
     let pool = pool.clone();
     blocking(move || work(&mut *connection(&pool)?)).await

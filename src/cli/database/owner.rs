@@ -7,7 +7,7 @@ use diesel::{
     sql_query, sql_types::Integer,
 };
 
-use crate::{cli::exit::CommandError, hn::migrations};
+use crate::{cli::exit::CommandError, hn::migrations, store::any::AnyConnection};
 
 /// The id of a file with real items: "HNin".
 const REAL: i32 = 0x484e_696e;
@@ -81,7 +81,8 @@ impl Owner {
 }
 
 /// Refuses a database without a table of items.
-pub(super) fn require_items_table(conn: &mut SqliteConnection) -> Result<(), CommandError> {
+pub(super) fn require_items_table(conn: &mut AnyConnection) -> Result<(), CommandError> {
+    let AnyConnection::Sqlite(conn) = conn;
     Owner::read(conn)?.refuse_other()?;
     if read_number(conn, HAS_ITEMS_TABLE).map_err(failed)? == 0 {
         return Err(CommandError::new(HOLDS_NO_ITEMS));

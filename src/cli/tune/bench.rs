@@ -32,7 +32,7 @@ use crate::{
     hn::{HnSink, HnSource, lists, migrations},
     ingest::{Builder, Client, Config, Pipeline, Run, RunWatch},
     mock_api::{Faults, MockApi, RunningMockApi},
-    store::sqlite,
+    store::{StoreConnection, any::AnyConnection},
 };
 
 /// The first part of a step, one in this many, opens connections and fills batches. It is not counted.
@@ -210,7 +210,7 @@ impl Bench {
         database: PathBuf,
     ) -> Result<Pipeline<i64>, CommandError> {
         let pool = blocking(move || {
-            let pool = sqlite::open(&database).map_err(CommandError::new)?;
+            let pool = AnyConnection::open(database.as_os_str()).map_err(CommandError::new)?;
             migrations::run(&mut *connection(&pool)?).map_err(CommandError::new)?;
             Ok(pool)
         })
@@ -219,7 +219,7 @@ impl Bench {
             workers,
             ..self.config.clone()
         };
-        Builder::new(self.source.clone(), HnSink::new())
+        Builder::new(self.source.clone(), HnSink::new().over::<AnyConnection>())
             .config(config)
             .client(self.client.clone())
             .pool(pool)

@@ -8,7 +8,6 @@ use std::{
 };
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use diesel::SqliteConnection;
 
 use self::report::VerifyReport;
 use super::{
@@ -21,7 +20,7 @@ use super::{
 };
 use crate::{
     hn::verify::{self, CheckProgress, CheckStep, Fault, Verified},
-    store::sqlite::while_locked,
+    store::{any::AnyConnection, sqlite::while_locked},
 };
 
 pub(super) struct VerifyArgs {
@@ -88,7 +87,7 @@ pub(super) async fn run(options: &Options, args: VerifyArgs) -> Result<ExitStatu
 
 /// Checks the database and repairs it on request. A damaged file is not repaired.
 fn check(
-    conn: &mut SqliteConnection,
+    conn: &mut AnyConnection,
     repair: bool,
     progress: &CheckProgress,
 ) -> Result<CheckResult, CommandError> {

@@ -2,7 +2,7 @@
 
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, Insertable, OptionalExtension, QueryDsl, QueryResult,
-    RunQueryDsl, SqliteConnection,
+    RunQueryDsl,
     dsl::{exists, select},
     upsert::excluded,
 };
@@ -10,6 +10,7 @@ use diesel::{
 use crate::{
     hn::{
         clock::unix_seconds,
+        connection::{HnConnection, on_backend},
         item::Item,
         schema::{absent, failures, items},
         upsert::{self, Received},
@@ -30,7 +31,7 @@ pub(super) struct Outcomes<'a> {
 
 impl<'a> Outcomes<'a> {
     pub(super) fn read(
-        conn: &mut SqliteConnection,
+        conn: &mut impl HnConnection,
         part: &'a [Settled<i64, Item>],
     ) -> QueryResult<Self> {
         let mut outcomes = Self::default();
@@ -71,7 +72,7 @@ impl<'a> Outcomes<'a> {
         self.failed.iter().map(|row| row.id)
     }
 
-    pub(super) fn write(&self, conn: &mut SqliteConnection) -> QueryResult<()> {
+    pub(super) fn write(&self, conn: &mut impl HnConnection) -> QueryResult<()> {
         let stored: Vec<_> = self
             .stored
             .iter()
@@ -96,44 +97,44 @@ impl<'a> Outcomes<'a> {
 type Answers = [(i64, i64)];
 
 /// Whether the item was received after `at`.
-fn is_stored_after(conn: &mut SqliteConnection, id: i64, at: i64) -> QueryResult<bool> {
+fn is_stored_after(conn: &mut impl HnConnection, id: i64, at: i64) -> QueryResult<bool> {
     let row = items::table.find(id).select(items::fetched_at);
-    let fetched_at: Option<i64> = row.get_result(conn).optional()?;
+    let fetched_at: Option<i64> = on_backend!(conn, |conn| row.get_result(conn)).optional()?;
     Ok(fetched_at.is_some_and(|fetched_at| fetched_at > at))
 }
 
 /// Whether the API said after `at` that there is no such item.
-fn is_absent_after(conn: &mut SqliteConnection, id: i64, at: i64) -> QueryResult<bool> {
+fn is_absent_after(conn: &mut impl HnConnection, id: i64, at: i64) -> QueryResult<bool> {
     let row = absent::table.find(id).select(absent::last_checked_at);
-    let checked_at: Option<i64> = row.get_result(conn).optional()?;
+    let checked_at: Option<i64> = on_backend!(conn, |conn| row.get_result(conn)).optional()?;
     Ok(checked_at.is_some_and(|checked_at| checked_at > at))
 }
 
 /// Whether a fetch failed after `at`.
-fn has_failed_after(conn: &mut SqliteConnection, id: i64, at: i64) -> QueryResult<bool> {
+fn has_failed_after(conn: &mut impl HnConnection, id: i64, at: i64) -> QueryResult<bool> {
     let row = failures::table.find(id).select(failures::failed_at);
-    let failed_at: Option<i64> = row.get_result(conn).optional()?;
+    let failed_at: Option<i64> = on_backend!(conn, |conn| row.get_result(conn)).optional()?;
     Ok(failed_at.is_some_and(|failed_at| failed_at > at))
 }
 
 /// Defines a function that deletes the rows of these ids, unless they are newer than the answer.
 macro_rules! delete_older {
     ($name:ident, $table:ident, $time:ident) => {
-        fn $name(conn: &mut SqliteConnection, answers: &Answers) -> QueryResult<()> {
+        fn $name(conn: &mut impl HnConnection, answers: &Answers) -> QueryResult<()> {
             let ids = || answers.iter().map(|&(id, _)| id);
             let (Some(lo), Some(hi)) = (ids().min(), ids().max()) else {
                 return Ok(());
             };
             // Mostly there is nothing to delete. Then one look at the range of the ids is much cheaper than a look for each.
             let in_range = $table::table.filter($table::id.between(lo, hi));
-            if !select(exists(in_range)).get_result(conn)? {
+            if !on_backend!(conn, |conn| select(exists(in_range)).get_result(conn))? {
                 return Ok(());
             }
             let found = $table::table.filter($table::id.eq_any(ids()));
-            let found: Vec<i64> = found.select($table::id).load(conn)?;
+            let found: Vec<i64> = on_backend!(conn, |conn| found.select($table::id).load(conn))?;
             for (id, at) in answers.iter().filter(|(id, _)| found.contains(id)) {
                 let row = $table::table.filter($table::id.eq(id).and($table::$time.le(at)));
-                diesel::delete(row).execute(conn)?;
+                on_backend!(conn, |conn| diesel::delete(row).execute(conn))?;
             }
             Ok(())
         }
@@ -143,8 +144,8 @@ macro_rules! delete_older {
 delete_older!(delete_older_failures, failures, failed_at);
 delete_older!(delete_older_absences, absent, last_checked_at);
 
-fn save_absent(conn: &mut SqliteConnection, rows: &[AbsentRow]) -> QueryResult<()> {
-    diesel::insert_into(absent::table)
+fn save_absent(conn: &mut impl HnConnection, rows: &[AbsentRow]) -> QueryResult<()> {
+    on_backend!(conn, |conn| diesel::insert_into(absent::table)
         .values(rows)
         .on_conflict(absent::id)
         .do_update()
@@ -152,12 +153,12 @@ fn save_absent(conn: &mut SqliteConnection, rows: &[AbsentRow]) -> QueryResult<(
             absent::checks.eq(absent::checks + 1),
             absent::last_checked_at.eq(excluded(absent::last_checked_at)),
         ))
-        .execute(conn)?;
+        .execute(conn))?;
     Ok(())
 }
 
-fn save_failures(conn: &mut SqliteConnection, rows: &[FailureRow<'_>]) -> QueryResult<()> {
-    diesel::insert_into(failures::table)
+fn save_failures(conn: &mut impl HnConnection, rows: &[FailureRow<'_>]) -> QueryResult<()> {
+    on_backend!(conn, |conn| diesel::insert_into(failures::table)
         .values(rows)
         .on_conflict(failures::id)
         .do_update()
@@ -167,7 +168,7 @@ fn save_failures(conn: &mut SqliteConnection, rows: &[FailureRow<'_>]) -> QueryR
             failures::attempts.eq(excluded(failures::attempts)),
             failures::failed_at.eq(excluded(failures::failed_at)),
         ))
-        .execute(conn)?;
+        .execute(conn))?;
     Ok(())
 }
 

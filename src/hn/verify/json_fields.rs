@@ -1,14 +1,17 @@
 //! The fields of an item that hold JSON: whether they do, and how a bad one is kept.
 
 use diesel::{
-    ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection,
+    ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl,
     dsl::sql,
     sql_types::{Binary, Nullable},
 };
 use serde_json::value::RawValue;
 
 use super::{report::BadField, walk::Row};
-use crate::hn::schema::items;
+use crate::hn::{
+    connection::{HnConnection, on_backend},
+    schema::items,
+};
 
 /// The fields that are not the JSON that their column holds.
 pub(super) fn bad_fields(row: &Row) -> impl Iterator<Item = BadField> + use<> {
@@ -39,12 +42,14 @@ fn object_error(json: &[u8]) -> Option<serde_json::Error> {
 }
 
 /// Empties the bad fields of an item, and keeps what they held as text in `extra`.
-pub(super) fn move_bad_fields_to_extra(conn: &mut SqliteConnection, id: i64) -> QueryResult<()> {
+pub(super) fn move_bad_fields_to_extra(conn: &mut impl HnConnection, id: i64) -> QueryResult<()> {
     type Field = Nullable<Binary>;
     type Bytes = Option<Vec<u8>>;
     let columns = sql::<(Field, Field, Field)>("kids, parts, extra");
-    let (kids, parts, extra): (Bytes, Bytes, Bytes) =
-        items::table.find(id).select(columns).get_result(conn)?;
+    let (kids, parts, extra): (Bytes, Bytes, Bytes) = on_backend!(conn, |conn| items::table
+        .find(id)
+        .select(columns)
+        .get_result(conn))?;
     let mut kept = Vec::new();
     let mut keep_if_bad = |column, field: Bytes, error: fn(&[u8]) -> Option<serde_json::Error>| {
         let field = field?;
@@ -64,12 +69,12 @@ pub(super) fn move_bad_fields_to_extra(conn: &mut SqliteConnection, id: i64) -> 
         let comma = if open.len() > 1 { "," } else { "" };
         extra = format!("{open}{comma}\"{column}\":{text}}}");
     }
-    diesel::update(items::table.find(id))
+    on_backend!(conn, |conn| diesel::update(items::table.find(id))
         .set((
             items::kids.eq(kids),
             items::parts.eq(parts),
             items::extra.eq(extra),
         ))
         .execute(conn)
-        .map(drop)
+        .map(drop))
 }

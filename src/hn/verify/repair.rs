@@ -1,13 +1,16 @@
 //! Rebuilds the table `coverage` from the ids that are in the tables.
 
-use diesel::{QueryResult, SqliteConnection};
+use diesel::QueryResult;
 
 use super::{
     covered::CoveredIds,
     json_fields::{bad_fields, move_bad_fields_to_extra},
     walk::{Entry, Row, Table, walk},
 };
-use crate::hn::coverage::{self, Range};
+use crate::hn::{
+    connection::HnConnection,
+    coverage::{self, Range},
+};
 
 /// The walk stops after this many changes and writes them, so that memory does not grow with their number.
 const CHANGES_MAX: usize = 1000;
@@ -19,8 +22,8 @@ const CHANGES_MAX: usize = 1000;
 ///
 /// # Errors
 /// Whatever Diesel says. Then nothing has changed.
-pub fn repair(conn: &mut SqliteConnection) -> QueryResult<()> {
-    conn.immediate_transaction(|conn| {
+pub fn repair(conn: &mut impl HnConnection) -> QueryResult<()> {
+    conn.write_transaction(|conn| {
         let mut rebuild = Rebuild::default();
         let mut from = Some(i64::MIN);
         while let Some(start) = from {
@@ -92,7 +95,7 @@ impl Rebuild {
     /// Writes what was found from `start` up to `next`, or to the end.
     fn write(
         &mut self,
-        conn: &mut SqliteConnection,
+        conn: &mut impl HnConnection,
         start: i64,
         next: Option<i64>,
     ) -> QueryResult<()> {
@@ -121,7 +124,9 @@ impl Entry {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use diesel::{Connection, RunQueryDsl, connection::SimpleConnection, sql_query};
+    use diesel::{
+        Connection, RunQueryDsl, SqliteConnection, connection::SimpleConnection, sql_query,
+    };
 
     use super::*;
     use crate::hn::migrations;

@@ -1,12 +1,15 @@
 //! Reads the ranges of `coverage` and all rows of `items`, `absent` and `failures`, in ascending order.
 
 use diesel::{
-    QueryResult, RunQueryDsl, SqliteConnection,
+    QueryResult, RunQueryDsl,
     dsl::sql,
     sql_types::{BigInt, Binary, Integer, Nullable},
 };
 
-use crate::hn::coverage::Range;
+use crate::hn::{
+    connection::{HnConnection, on_backend},
+    coverage::Range,
+};
 
 /// What the walk reads, one after the other.
 pub(super) enum Entry {
@@ -42,7 +45,7 @@ impl Row {
 ///
 /// A range comes before the rows of its first id. An id that is in several tables comes once for each, the item first.
 pub(super) fn walk(
-    conn: &mut SqliteConnection,
+    conn: &mut impl HnConnection,
     from: i64,
     mut visit: impl FnMut(Entry) -> bool,
 ) -> QueryResult<()> {
@@ -58,25 +61,28 @@ pub(super) fn walk(
          UNION ALL SELECT id, 3, NULL, NULL, NULL, NULL FROM failures WHERE id >= {from}
          ORDER BY 1, 2",
     ));
-    for row in rows.load_iter::<Columns, _>(conn)? {
-        let (id, kind, hi, kids, parts, extra) = row?;
-        let entry = match (kind, hi) {
-            (0, Some(hi)) => Entry::Range(Range { lo: id, hi }),
-            _ => Entry::Row(Row {
-                id,
-                table: match kind {
-                    1 => Table::Items,
-                    2 => Table::Absent,
-                    _ => Table::Failures,
-                },
-                kids,
-                parts,
-                extra,
-            }),
-        };
-        if !visit(entry) {
-            break;
+    on_backend!(
+        conn,
+        |conn| for row in rows.load_iter::<Columns, _>(conn)? {
+            let (id, kind, hi, kids, parts, extra) = row?;
+            let entry = match (kind, hi) {
+                (0, Some(hi)) => Entry::Range(Range { lo: id, hi }),
+                _ => Entry::Row(Row {
+                    id,
+                    table: match kind {
+                        1 => Table::Items,
+                        2 => Table::Absent,
+                        _ => Table::Failures,
+                    },
+                    kids,
+                    parts,
+                    extra,
+                }),
+            };
+            if !visit(entry) {
+                break;
+            }
         }
-    }
+    );
     Ok(())
 }

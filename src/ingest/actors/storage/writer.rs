@@ -23,7 +23,7 @@ use crate::{
         },
         sink::{Settled, Sink},
     },
-    store::{BUSY_WAIT_MAX, ErrorClass, Pool, StoreConnection},
+    store::{ErrorClass, Pool, StoreConnection},
 };
 
 /// The first wait for a busy database. Each further wait is twice as long, up to [`BUSY_WAIT_STEP_MAX`].
@@ -167,7 +167,7 @@ impl<K: Sink> Writer<K> {
                 ErrorClass::Lost => return Err(CommitError::Lost(message)),
                 ErrorClass::Busy => {
                     let waited = began.elapsed();
-                    if waited >= BUSY_WAIT_MAX || control.stop.is_aborted() {
+                    if waited >= K::Connection::BUSY_WAIT_MAX || control.stop.is_aborted() {
                         let why = format!("{message}, and stayed so for {waited:.0?}");
                         return Err(CommitError::Lost(why));
                     }
@@ -185,10 +185,13 @@ impl<K: Sink> Writer<K> {
             message,
         };
         K::Connection::check(&self.identity).map_err(lost)?;
-        let mut conn = self.pool.get().map_err(|error| lost(error.to_string()))?;
+        let mut conn = self.pool.get().map_err(|error| TransactionError {
+            class: K::Connection::classify_checkout(&error),
+            message: error.to_string(),
+        })?;
         conn.write_transaction(|conn| self.sink.write(conn, rows))
             .map_err(|error| TransactionError {
-                class: K::Connection::classify(&error),
+                class: conn.classify(&error),
                 message: error.to_string(),
             })
     }

@@ -1,0 +1,18 @@
+//! SQLite's own SQL.
+
+use super::statements::Dialect;
+
+pub(in crate::hn) static SQLITE: Dialect = Dialect {
+    has_migrations_table: "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '__diesel_schema_migrations')",
+    #[cfg(feature = "cli")]
+    indexes_of_items: "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'items'",
+    // In this order each kid is one look-up by id, near the one before. A field that is not a list is a fault already.
+    moved_kids: "SELECT c.id, p.id, c.parent
+         FROM items p
+         CROSS JOIN json_each(
+             CASE CASE WHEN json_valid(p.kids) THEN json_type(p.kids) END WHEN 'array' THEN p.kids ELSE '[]' END
+         ) k
+         CROSS JOIN items c
+         WHERE p.kids IS NOT NULL AND c.id = k.value AND c.parent <> p.id
+         ORDER BY p.id",
+};
