@@ -180,8 +180,37 @@ impl Drop for Meters {
 
 #[cfg(test)]
 mod tests {
+    use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+
     use super::*;
     use crate::ingest::outcome::failure::FailureKind;
+
+    fn in_flight_limit(snapshotter: &Snapshotter) -> f64 {
+        let metrics = snapshotter.snapshot().into_vec();
+        let gauge = metrics
+            .into_iter()
+            .find_map(|(key, _, _, value)| match value {
+                DebugValue::Gauge(value) if key.key().name() == IN_FLIGHT_LIMIT.name => {
+                    Some(value.0)
+                }
+                _ => None,
+            });
+        gauge.expect("the gauge")
+    }
+
+    #[test]
+    fn the_in_flight_limit_is_the_lower_one_of_the_workers_and_the_throttles() {
+        let recorder = DebuggingRecorder::new();
+        let snapshotter = recorder.snapshotter();
+        let meters = metrics::with_local_recorder(&recorder, || Meters::new("test"));
+        meters.set_workers(16);
+        assert_eq!(in_flight_limit(&snapshotter), 16.0);
+        meters.set_throttle_limit(4);
+        meters.set_workers(8);
+        assert_eq!(in_flight_limit(&snapshotter), 4.0);
+        meters.set_throttle_limit(32);
+        assert_eq!(in_flight_limit(&snapshotter), 8.0);
+    }
 
     #[test]
     fn label_values_are_in_the_order_of_the_counters() {
