@@ -66,9 +66,9 @@ pub use r2d2;
 
 pub use ingest::{
     Builder, Client, Config, DecodeError, FailedId, Failure, FailureKind, GaveUp, HttpProxy, Id,
-    IdOutcome, IdResult, Latency, Outcome, Outcomes, Pipeline, PipelineStopped, Progress,
-    RefreshError, Report, Request, Response, Run, RunWatch, Settled, ShutdownReport, Sink, Source,
-    StartError,
+    IdOutcome, IdResult, LastMinute, Latency, Outcome, Outcomes, Pipeline, PipelineStopped,
+    Priority, Progress, RefreshError, Report, Request, Response, Run, RunWatch, Settled,
+    ShutdownReport, Sink, Source, Start, StartError,
 };
 
 /// The README's examples are compiled too.

@@ -5,7 +5,7 @@
 //! | source | where a record is, and what its body means | [`Source`](crate::Source), [how to write one](source_and_sink) |
 //! | sink | the tables that outcomes are written to | [`Sink`](crate::Sink), [how to write one](source_and_sink) |
 //! | pipeline | the actors between the two; its handle is `Clone + Send + Sync` | [`Builder`](crate::Builder), [`Pipeline`](crate::Pipeline) |
-//! | run | one list of ids, from start to report; the runs of one pipeline wait for each other, pipelines work side by side | [`Run`](crate::Run), [`RunWatch`](crate::RunWatch) |
+//! | run | one list of ids, from start to report; the runs of one pipeline go on [side by side](streams#runs-side-by-side) | [`Run`](crate::Run), [`RunWatch`](crate::RunWatch) |
 //! | outcome | how an id ended: stored, absent or failed; an id without a committed outcome is not attempted | [`Outcome`](crate::Outcome), [`Report`](crate::Report) |
 //! | System, arbiter | where a pipeline runs, and what ends it | [signals and ends of Systems](systems), [plain tokio](systems#plain-tokio) |
 //! | settings | how many, how fast, how long | [settings], [`Config`](crate::Config), [tuning] |

@@ -1,4 +1,4 @@
-//! A run that stays open: ids that come one by one, and a queue in the database.
+//! A run that stays open: ids that come one by one, runs beside it, and a queue in the database.
 //!
 //! # A long-lived stream
 //!
@@ -25,14 +25,55 @@
 //!
 //! - The stream is polled only while a fetcher is idle or fewer ids are read ahead than [`mailbox`](crate::Config::mailbox) allows.
 //!   So a bounded channel slows its senders down when the API or the database is slow.
-//! - A record is committed at most [`linger`](crate::Config::linger) after it was fetched, however few there are. The time of the
-//!   commit itself comes on top.
-//! - Runs of one pipeline wait for each other, and an open run does not end. Use a second pipeline for other runs.
+//! - An id is requested as soon as a fetcher is idle. Its record is committed at most [`linger`](crate::Config::linger) after it was
+//!   fetched, however few there are. The time of the commit itself comes on top, and that of one batch of another run if there is one.
+//! - Memory and report do not grow with the time that a run stays open. [`Progress::last_minute`](crate::Progress::last_minute) says
+//!   how fast it is now.
 //! - An [outage](super::failures) that lasts longer than [`outage_patience`](crate::Config::outage_patience) ends the run, and so do
 //!   [`max_refusals`](crate::Config::max_refusals) refused ids in a row. Then the stream is dropped with the ids in it. A host that
 //!   goes on starts another run.
 //! - A report lists the first hundred failures. [`run_with_outcomes`](crate::Pipeline::run_with_outcomes) names all of them, or the
 //!   [`Sink`](crate::Sink) can record them.
+//!
+//! # Runs side by side
+//!
+//! All runs of a pipeline go on at the same time. They share its fetchers, its rate and its database, and each has its own report. A
+//! host that wants one run after the other awaits the first one before it starts the next.
+//!
+//! Each run has a [`Priority`](crate::Priority). Here, ids that come live never wait behind a backfill:
+//!
+//! ```no_run
+//! use futures_util::Stream;
+//! use hn_ingest::{Pipeline, PipelineStopped, Priority, Start};
+//!
+//! async fn mirror(
+//!     pipeline: &Pipeline<i64>,
+//!     new_ids: impl Stream<Item = i64> + Send + 'static,
+//! ) -> Result<(), PipelineStopped> {
+//!     let live = pipeline.start(Start::stream(new_ids).priority(Priority::High));
+//!     let backfill = pipeline.start(Start::list(1..=1_000_000).priority(Priority::Low));
+//!     println!("{} stored", backfill.await?.totals.stored);
+//!     println!("{} stored live", live.await?.totals.stored);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! - An idle fetcher gets an id of the run with the highest priority that has one. Of runs with equal priority, the one comes first
+//!   that has the fewest ids at fetchers, and then the one that has waited longest: they take turns, id by id.
+//! - While a run is open, those of lower priorities leave a fetcher free for its next id: one for each higher priority with an open
+//!   run, as long as there are enough. With [`workers`](crate::Config::workers) 1, an id of a higher priority is the next, but waits for
+//!   the request in flight. So does an id whose run begins while all fetchers are busy.
+//! - The [rate](crate::Config::rate), a time in which the API wants no requests, and the in-flight limit hold for all requests together.
+//!   Waiting requests start by priority, and in their order within one. This also counts between pipelines that share a
+//!   [client](crate::Builder::client). (They share its connections, too. Make the client with at least as many
+//!   [`workers`](crate::Config::workers) as they have together.)
+//! - A run with a high priority that always has ids leaves the others only what it does not need.
+//! - Each batch has rows of one run. Batches are written by priority, and runs of equal priority take turns.
+//! - What one run waits for holds up no other: its stream, its reader of outcomes, an outage of the API, or its drain after a cancel.
+//!   (Its requests in flight keep their fetchers meanwhile.) Each run has its own room for what is fetched and not committed: two
+//!   batches' rows, and 16 MiB of bodies.
+//! - [`pause`](crate::Pipeline::pause), [`set_rate`](crate::Pipeline::set_rate) and [`set_workers`](crate::Pipeline::set_workers) are for
+//!   all runs. If nothing more can be committed, all runs end.
 //!
 //! # A queue in the database
 //!

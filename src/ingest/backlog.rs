@@ -10,7 +10,7 @@ pub(crate) const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// The backlog holds this many batches: one that is being written, and one that fills meanwhile.
 const BATCHES: usize = 2;
 
-/// Room for two batches, in rows and in bytes of bodies. Clones share it.
+/// Room for two batches of a run, in rows and in bytes of bodies. Clones share it.
 ///
 /// While there is no room for its answer, a fetcher keeps the answer and takes no other id. This is the back-pressure of a slow
 /// database. A large body is not read before there is room for it.

@@ -15,7 +15,6 @@ use crate::{
             fetcher::{Fetcher, FetcherResources},
             storage::{Storage, decoder::Decoder, writer::Writer},
         },
-        backlog::Backlog,
         config::{BadSetting, Config},
         handle::pipeline::Pipeline,
         http::{
@@ -378,7 +377,6 @@ where
             closed,
         } = self;
         let decoder = Decoder::new(source.clone());
-        let backlog = Backlog::new(config.batch);
         let cool_down = client.cool_down();
         let (for_rate, for_workers) = (client.clone(), client.clone());
         let client_limits = ClientLimits {
@@ -390,7 +388,6 @@ where
             source,
             client,
             settings: RequestSettings::new(&config),
-            backlog: backlog.clone(),
         });
         let start_fetcher = Box::new(move |slot, coordinator: &Addr<Coordinator<S::Id>>| {
             let answers = coordinator.clone().recipient();
@@ -418,12 +415,11 @@ where
                     save: storage.clone().recipient(),
                     flush: storage.recipient(),
                 },
-                backlog,
                 cool_down,
                 meters,
                 arbiter,
             };
-            Coordinator::new(&config, parts)
+            Coordinator::new(config, parts)
         });
         Pipeline::new(coordinator, closed)
     }

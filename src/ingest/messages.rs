@@ -32,10 +32,10 @@
 //! | `Fetch` | Coordinator → Fetcher | one `Fetched`, or `FetcherGone` |
 //! | `Fetched` | Fetcher → Coordinator | at most one `Save`, now or later; the fetcher gets its next id |
 //! | `FetcherGone` | dying Fetcher → Coordinator | a new fetcher replaces it |
-//! | `Save` | Coordinator → Storage | one `Committed` that counts it, unless Storage is lost |
-//! | `Flush` | Coordinator → Storage | waiting rows are written without lingering |
-//! | `StorageGone` | dying Storage → Coordinator | the run ends, because nothing more can be committed |
-//! | `Committed` | Storage → Coordinator | ids are counted; the last `Committed` ends the run |
+//! | `Save` | Coordinator → Storage | one `Committed` that counts it, unless Storage dies |
+//! | `Flush` | Coordinator → Storage | waiting rows of the run are written without lingering |
+//! | `StorageGone` | dying Storage → Coordinator | all runs end, because nothing more can be committed |
+//! | `Committed` | Storage → Coordinator | ids are counted; the last `Committed` ends its run |
 //!
 //! Messages that carry data are sent with `do_send`, which ignores the limit of a mailbox. Two rules make that safe:
 //!
@@ -52,14 +52,14 @@ use std::{
 };
 
 use actix::Message;
-use futures_util::{Stream, stream};
+use futures_util::Stream;
 use thiserror::Error;
 use tokio::sync::oneshot;
 use tokio_util::sync::DropGuard;
 
 use crate::ingest::{
     actors::coordinator::id_stream::IdStream,
-    backlog::RowPermit,
+    backlog::{Backlog, RowPermit},
     handle::{
         control::RunControl,
         outcomes::{OutcomeSender, Outcomes, outcomes},
@@ -72,14 +72,15 @@ use crate::ingest::{
         report::Report,
         shutdown_report::ShutdownReport,
     },
+    priority::Priority,
 };
 
 /// Identifies a run among all runs of this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(u64);
 
 impl RunId {
-    fn next() -> Self {
+    pub(crate) fn next() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Self(LAST.fetch_add(1, Relaxed))
     }
@@ -92,7 +93,9 @@ impl RunId {
 )]
 pub struct PipelineStopped;
 
-/// Starts a run, which begins when the runs before it have ended. The response is the run's report.
+/// Starts a run. All runs of a pipeline go on side by side. The response is the run's report.
+///
+/// [`Pipeline::start`](crate::Pipeline::start) sends it, too.
 ///
 /// The coordinator stops when the last [`Pipeline`](crate::Pipeline) and [`Run`](crate::Run) are dropped, even if its address is
 /// still held.
@@ -115,20 +118,35 @@ impl<I: Send + 'static> Start<I> {
         L: IntoIterator<Item = I>,
         L::IntoIter: Send + 'static,
     {
-        Self::stream(stream::iter(ids))
+        Self::new(IdStream::list(ids))
     }
 
     /// A run of a stream of ids. The stream is polled only while a fetcher is idle or fewer ids are read ahead than
     /// [`mailbox`](crate::Config::mailbox) allows.
     pub fn stream(ids: impl Stream<Item = I> + Send + 'static) -> Self {
+        Self::new(IdStream::new(ids))
+    }
+
+    fn new(ids: IdStream<I>) -> Self {
         let control = Arc::new(RunControl::default());
         Self {
             run: RunId::next(),
-            ids: IdStream::new(ids),
+            ids,
             outcomes: None,
             ended: control.end_guard(),
             control,
         }
+    }
+
+    /// Sets the run's priority, which is [`Normal`](Priority::Normal) otherwise. See
+    /// [runs side by side](crate::guide::streams#runs-side-by-side).
+    #[must_use]
+    pub fn priority(mut self, priority: Priority) -> Self {
+        // Only this message has the control so far.
+        if let Some(control) = Arc::get_mut(&mut self.control) {
+            control.priority = priority;
+        }
+        self
     }
 
     /// Also returns what becomes of each id. See [`Pipeline::run_with_outcomes`](crate::Pipeline::run_with_outcomes).
@@ -159,7 +177,7 @@ pub(crate) struct StartRun<I: Send + 'static> {
 #[rtype(result = "()")]
 pub struct Cancel(pub RunId);
 
-/// Gets the counters of a run that is under way or in the queue. The response is `None` for any other run.
+/// Gets the counters of a run that is under way. The response is `None` for any other run.
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "Option<Progress>")]
 pub struct GetProgress(pub RunId);
@@ -203,6 +221,8 @@ pub(crate) struct HandlesDropped;
 pub(crate) struct Fetch<I> {
     pub(crate) id: I,
     pub(crate) control: Arc<RunControl>,
+    /// The fetcher waits for room in it before it gives an answer to the coordinator.
+    pub(crate) backlog: Backlog,
 }
 
 /// A fetcher is done with an id.
@@ -249,17 +269,19 @@ impl<I> NumberedRow<I> {
     }
 }
 
-/// No more rows come until the waiting ones are committed.
+/// No more rows of a run come until its waiting ones are committed.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Flush;
+pub(crate) struct Flush {
+    pub(crate) run: RunId,
+}
 
 /// Storage died. Nothing more can be committed.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct StorageGone;
 
-/// Reports how the rows of one batch ended, or that nothing more can be committed.
+/// Reports how rows of one run ended: those of a batch, or those that Storage dropped because nothing more can be committed.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Committed<I> {
@@ -273,7 +295,7 @@ pub(crate) struct Committed<I> {
     pub(crate) undecodable: Vec<NumberedRow<I>>,
     /// Ids without an outcome: their bodies were not decoded before the run was aborted, or even their failure could not be committed.
     pub(crate) not_attempted: usize,
-    /// Why nothing more can be committed. Storage has dropped all other rows of the run.
+    /// Why nothing more can be committed. Rows that were dropped for that reason count as not attempted here.
     pub(crate) lost: Option<String>,
 }
 

@@ -19,6 +19,7 @@ mod source;
 mod request;
 mod response;
 mod sink;
+mod priority;
 pub mod config;
 pub mod messages;
 mod actors;
@@ -42,15 +43,16 @@ pub use self::{
         run::{Run, RunWatch},
     },
     http::client::Client,
-    messages::PipelineStopped,
+    messages::{PipelineStopped, Start},
     outcome::{
         answer::Outcome,
         failure::{Failure, FailureKind, UnknownKind},
         id_outcome::{IdOutcome, IdResult},
-        progress::{Latency, Progress},
+        progress::{LastMinute, Latency, Progress},
         report::{FAILURES_LISTED, FailedId, GaveUp, Report},
         shutdown_report::ShutdownReport,
     },
+    priority::Priority,
     request::Request,
     response::Response,
     sink::{Settled, Sink},

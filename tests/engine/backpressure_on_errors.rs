@@ -114,13 +114,21 @@ fn an_api_that_refuses_everybody_ends_the_run_and_leaves_the_refused_ids_to_the_
             fixture.config.workers = workers;
             fixture.config.max_body = 1_000_000;
             let requests = AtomicUsize::new(0);
+            // An id that is answered before one that is served is at fault itself. So the refusals come later.
+            let all_are_stored = Latch::new();
+            let latch = all_are_stored.clone();
             fixture
                 .server
                 .otherwise(move |_| match requests.fetch_add(1, Ordering::Relaxed) {
                     0..50 => Reply::json("{}"),
-                    _ => refusal(),
+                    _ => refusal().held_by(&latch),
                 });
-            let report = fixture.ingest(10_001..=12_000);
+            let report = in_system(async {
+                let run = fixture.pipeline().await.run(10_001..=12_000);
+                eventually("50 ids are stored", || run.progress().stored == 50).await;
+                all_are_stored.open();
+                run.await.unwrap()
+            });
             fixture.check_report(&report);
             assert_eq!((report.totals.stored, report.totals.failed), (50, 0));
             let Some(GaveUp::ApiRefuses {

@@ -1,4 +1,4 @@
-//! How runs end: completed in turn, cancelled, or shut down with their pipeline.
+//! How runs end: completed, cancelled, or shut down with their pipeline.
 
 use std::time::{Duration, Instant};
 
@@ -84,7 +84,7 @@ fn a_cancelled_run_reads_no_more_of_its_stream() {
 }
 
 #[test]
-fn runs_of_a_pipeline_wait_in_a_queue_and_each_has_its_own_report() {
+fn runs_that_start_together_each_have_their_own_report() {
     let fixture = Fixture::new();
     fixture.on(30, [Reply::status(404)]);
     let (first, second, third) = in_system(async {
@@ -223,16 +223,16 @@ fn a_setting_out_of_its_range_is_refused_at_the_start() {
 }
 
 #[test]
-fn a_run_that_is_cancelled_in_the_queue_reports_at_once_and_attempts_nothing() {
+fn a_run_that_is_cancelled_before_a_fetcher_was_idle_reports_at_once_and_attempts_nothing() {
     let fixture = Fixture::new();
     let latch = fixture.hold_answers();
     let report = in_system(async {
         let pipeline = fixture.pipeline().await;
         let first = pipeline.run(1..=4);
-        let queued = pipeline.run(5..=8);
         fixture.wait_in_flight(4).await;
-        queued.cancel();
-        let report = queued.await.unwrap();
+        let second = pipeline.run(5..=8);
+        second.cancel();
+        let report = second.await.unwrap();
         latch.open();
         first.await.unwrap();
         report

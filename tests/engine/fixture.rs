@@ -14,11 +14,13 @@ use diesel::{
     sql_query,
     sql_types::{BigInt, Nullable, Text},
 };
+use futures_util::{Stream, stream};
 use hn_ingest::{
     Builder, Config, DecodeError, GaveUp, Outcome, Pipeline, Report, Settled, Sink, Source,
     test_util::{Latch, Reply, ScriptedServer},
 };
 use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::support::in_system;
 
@@ -221,24 +223,42 @@ impl Fixture {
 
     /// Asserts that every requested id is accounted for, and that the database holds what the report says.
     pub(crate) fn check_report(&self, report: &Report<i64>) {
-        let totals = &report.totals;
-        assert_eq!(
-            totals.requested,
-            totals.stored + totals.absent + totals.failed + totals.not_attempted,
-            "requested = stored + absent + failed + not attempted: {totals:?}"
-        );
-        for (outcome, reported) in [
-            ("stored", totals.stored),
-            ("absent", totals.absent),
-            ("failed", totals.failed),
-        ] {
+        self.check_reports([report]);
+    }
+
+    /// The same for all runs on the database together.
+    pub(crate) fn check_reports<'a>(&self, reports: impl IntoIterator<Item = &'a Report<i64>>) {
+        let (mut stored, mut absent, mut failed) = (0, 0, 0);
+        for Report { totals, .. } in reports {
+            assert_eq!(
+                totals.requested,
+                totals.stored + totals.absent + totals.failed + totals.not_attempted,
+                "requested = stored + absent + failed + not attempted: {totals:?}"
+            );
+            stored += totals.stored;
+            absent += totals.absent;
+            failed += totals.failed;
+        }
+        for (outcome, reported) in [("stored", stored), ("absent", absent), ("failed", failed)] {
             let written = self.count_rows(&format!("outcomes WHERE outcome = '{outcome}'"));
             assert_eq!(
                 written, reported,
-                "{outcome}, in the database and in the report: {totals:?}"
+                "{outcome}, in the database and in the reports"
             );
         }
     }
+}
+
+/// A stream of the ids that are sent through the channel.
+pub(crate) fn pushed_ids() -> (
+    UnboundedSender<i64>,
+    impl Stream<Item = i64> + Send + 'static,
+) {
+    let (ids, receiver) = unbounded_channel();
+    let stream = stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|id| (id, receiver))
+    });
+    (ids, stream)
 }
 
 /// How long all attempts had failed, if that ended the run.

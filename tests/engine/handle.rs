@@ -14,7 +14,7 @@ use hn_ingest::{
 };
 
 use crate::{
-    fixture::Fixture,
+    fixture::{Fixture, pushed_ids},
     support::{eventually, in_system},
 };
 
@@ -27,10 +27,7 @@ fn a_stream_whose_run_gave_up_gives_the_next_run_no_id() {
     fixture.on(1, [Reply::status(429).header("retry-after", "3600")]);
     in_system(async {
         let pipeline = fixture.pipeline().await;
-        let (ids, stream) = tokio::sync::mpsc::unbounded_channel();
-        let stream = futures_util::stream::unfold(stream, |mut stream| async {
-            stream.recv().await.map(|id| (id, stream))
-        });
+        let (ids, stream) = pushed_ids();
         let run = pipeline.run_stream(stream);
         ids.send(1).unwrap();
         assert!(run.await.unwrap().gave_up.is_some());

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use hn_ingest::{Config, FailureKind, test_util::Reply};
+use futures_util::future::try_join_all;
+use hn_ingest::{Config, FailureKind, Priority, Start, test_util::Reply};
 use proptest::{collection::vec, option, prelude::*};
 
 use crate::{
@@ -127,7 +128,9 @@ struct Case {
     /// In milliseconds.
     linger: u64,
     attempts: u32,
-    /// Cancels the run after this many requests.
+    /// The priorities of the runs that share the ids.
+    runs: Vec<Priority>,
+    /// Cancels the first run after this many requests.
     cancel_after: Option<usize>,
     /// Whether the list has ids whose decoding or writing panics.
     panicking: bool,
@@ -135,6 +138,12 @@ struct Case {
 
 fn case() -> impl Strategy<Value = Case> {
     let scripts = vec(vec(answer(), 1..4), 0..30);
+    let priority = prop_oneof![
+        Just(Priority::Low),
+        Just(Priority::Normal),
+        Just(Priority::High)
+    ];
+    let runs = vec(priority, 1..4);
     let cancel = option::weighted(0.3, 0..30_usize);
     (
         scripts,
@@ -143,17 +152,29 @@ fn case() -> impl Strategy<Value = Case> {
         1..20_usize,
         0..4_u64,
         1..4_u32,
+        runs,
         cancel,
         any::<bool>(),
     )
         .prop_map(
-            |(scripts, workers, mailbox, batch, linger, attempts, cancel_after, panicking)| Case {
+            |(
                 scripts,
                 workers,
                 mailbox,
                 batch,
                 linger,
                 attempts,
+                runs,
+                cancel_after,
+                panicking,
+            )| Case {
+                scripts,
+                workers,
+                mailbox,
+                batch,
+                linger,
+                attempts,
+                runs,
                 cancel_after,
                 panicking,
             },
@@ -222,22 +243,35 @@ fn run_and_check(case: &Case, timeout: Duration, check_outcomes: bool) {
         ids.extend([PANICS_IN_DECODE, PANICS_IN_WRITE]);
     }
     let requested = ids.len();
-    let report = in_system(async {
-        let run = fixture.pipeline().await.run(ids);
+    let count = case.runs.len();
+    let reports = in_system(async {
+        let pipeline = fixture.pipeline().await;
+        let runs: Vec<_> = (0..count)
+            .map(|first| {
+                let ids: Vec<_> = ids.iter().skip(first).step_by(count).copied().collect();
+                pipeline.start(Start::list(ids).priority(case.runs[first]))
+            })
+            .collect();
         if let Some(after) = case.cancel_after {
             fixture.wait_for_requests(after.min(requested)).await;
-            run.cancel();
+            runs[0].cancel();
         }
-        run.await.unwrap()
+        try_join_all(runs).await.unwrap()
     });
 
-    fixture.check_report(&report);
-    let totals = &report.totals;
+    fixture.check_reports(&reports);
+    let totals = || reports.iter().map(|report| &report.totals);
     let stats = fixture.server.stats();
-    assert_eq!(totals.requested, requested as u64);
+    assert_eq!(
+        totals().map(|totals| totals.requested).sum::<u64>(),
+        requested as u64
+    );
     assert!(stats.peak_in_flight <= case.workers, "{stats:?}");
-    assert!(totals.in_flight_peak <= case.workers as u64, "{totals:?}");
-    assert!(totals.unsaved_peak <= 2 * case.batch as u64, "{totals:?}");
+    for totals in totals() {
+        assert!(totals.in_flight_peak <= case.workers as u64, "{totals:?}");
+        assert!(totals.unsaved_peak <= 2 * case.batch as u64, "{totals:?}");
+    }
+    assert!(totals().skip(1).all(|totals| totals.not_attempted == 0));
     assert_eq!(
         fixture.count_rows("outcomes"),
         fixture.count_rows("(SELECT DISTINCT id FROM outcomes)")
@@ -245,13 +279,12 @@ fn run_and_check(case: &Case, timeout: Duration, check_outcomes: bool) {
     if case.cancel_after.is_some() || !check_outcomes {
         return;
     }
-    assert_eq!(totals.not_attempted, 0);
-    // Ten failed attempts in a row make the run doubt the API.
-    let failed_attempts: u64 = FailureKind::ALL
-        .iter()
-        .map(|kind| totals.attempts_failed(*kind))
-        .sum();
-    let may_have_doubted_the_api = failed_attempts >= 10;
+    assert!(totals().all(|totals| totals.not_attempted == 0));
+    // Ten failed attempts in a row make a run doubt the API.
+    let may_have_doubted_the_api = totals().any(|totals| {
+        let kinds = FailureKind::ALL.iter();
+        kinds.map(|kind| totals.attempts_failed(*kind)).sum::<u64>() >= 10
+    });
     for (id, script) in (1..).zip(&case.scripts) {
         let (mut expected, mut attempts) = expected(script, case.attempts);
         let hits = fixture.hits(id) as u32;

@@ -29,8 +29,6 @@ pub(crate) struct FetcherResources<S> {
     pub(crate) client: Client,
     /// Deadline, retries and size limit of this pipeline's requests.
     pub(crate) settings: RequestSettings,
-    /// A fetcher waits for room in it before it gives an answer to the coordinator.
-    pub(crate) backlog: Backlog,
     /// Renews what the source's requests need.
     pub(crate) refresher: Refresher,
 }
@@ -77,12 +75,16 @@ impl<S: Source> Handler<Fetch<S::Id>> for Fetcher<S> {
     type Result = AtomicResponse<Self, ()>;
 
     fn handle(&mut self, fetch: Fetch<S::Id>, _: &mut Self::Context) -> Self::Result {
-        let Fetch { id, control } = fetch;
+        let Fetch {
+            id,
+            control,
+            backlog,
+        } = fetch;
         let slot = self.slot;
         let shared = self.shared.clone();
         let answers = self.answers.clone();
         let work = async move {
-            let (result, streak) = fetch_answer(&shared, id, &control).await;
+            let (result, streak) = fetch_answer(&shared, id, &control, &backlog).await;
             answers.do_send(Fetched {
                 slot,
                 result,
@@ -99,6 +101,7 @@ async fn fetch_answer<S: Source>(
     shared: &FetcherResources<S>,
     id: S::Id,
     control: &RunControl,
+    backlog: &Backlog,
 ) -> (Result<AnsweredId<S::Id>, NotAnswered>, StreakLength) {
     let attempts_begun = Cell::new(0);
     let fetched = {
@@ -112,7 +115,6 @@ async fn fetch_answer<S: Source>(
                 is_absent: &|status| source.is_absent(status),
                 refresher: Some(&shared.refresher),
             };
-            let backlog = &shared.backlog;
             shared
                 .client
                 .fetch(request, &shared.settings, backlog, control, &attempts_begun)
@@ -133,7 +135,7 @@ async fn fetch_answer<S: Source>(
         Ok(answer) => answer,
         Err(why) => return (Err(why), streak),
     };
-    let acquiring = pin!(shared.backlog.acquire_row());
+    let acquiring = pin!(backlog.acquire_row());
     let acquired = control.stop.unless_aborted(acquiring).await;
     let answered = acquired.map(|permit| AnsweredId {
         id,

@@ -14,12 +14,15 @@ use crate::ingest::{
     handle::stop::StopSignal,
     http::error::AttemptError,
     limits::{breaker::Breaker, signal::Signal},
+    priority::Priority,
     stats::recorder::Recorder,
 };
 
 /// The state that the actors and the handles of a run share.
 #[derive(Debug)]
 pub(crate) struct RunControl {
+    /// The priority of the run.
+    pub(crate) priority: Priority,
     /// Stops the requests of the run.
     pub(crate) stop: StopSignal,
     /// Counts what happens in the run.
@@ -37,6 +40,7 @@ pub(crate) struct RunControl {
 impl Default for RunControl {
     fn default() -> Self {
         Self {
+            priority: Priority::default(),
             stop: StopSignal::default(),
             recorder: Recorder::default(),
             breaker: Mutex::new(Breaker::new(Instant::now())),

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use actix::Addr;
-use futures_util::{Stream, stream};
+use futures_util::Stream;
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout_at},
@@ -45,14 +45,16 @@ impl<I: Id> Pipeline<I> {
         Self { inner }
     }
 
-    /// Starts a run of a list of ids. It begins when the runs before it have ended. The list is read only as fast as its ids are
-    /// fetched.
+    /// Starts a run of a list of ids. The list is read only as fast as its ids are fetched.
+    ///
+    /// All runs of a pipeline go on [side by side](crate::guide::streams#runs-side-by-side). To have one after the other, await the first
+    /// one before you start the next.
     pub fn run<L>(&self, ids: L) -> Run<I>
     where
         L: IntoIterator<Item = I>,
         L::IntoIter: Send + 'static,
     {
-        self.run_stream(stream::iter(ids))
+        self.start(Start::list(ids))
     }
 
     /// Starts a run of a stream of ids. The stream is polled only while a fetcher is idle or fewer ids are read ahead than
@@ -61,7 +63,17 @@ impl<I: Id> Pipeline<I> {
         self.start(Start::stream(ids))
     }
 
-    fn start(&self, start: Start<I>) -> Run<I> {
+    /// Starts a run with more choices, such as its priority:
+    ///
+    /// ```no_run
+    /// # fn example(pipeline: &hn_ingest::Pipeline<i64>) {
+    /// use hn_ingest::{Priority, Start};
+    ///
+    /// let backfill = pipeline.start(Start::list(1..=1_000_000).priority(Priority::Low));
+    /// # drop(backfill);
+    /// # }
+    /// ```
+    pub fn start(&self, start: Start<I>) -> Run<I> {
         let coordinator = &self.inner.coordinator;
         let cancel = coordinator.clone().recipient();
         let watch = RunWatch::new(start.run(), start.control.clone(), cancel);

@@ -20,8 +20,7 @@ use crate::ingest::{
     outcome::{progress::Progress, report::Report},
 };
 
-/// The handle of a run that is under way or waits for the runs before it. Await it for its [`Report`]. Dropping it does not stop the
-/// run.
+/// The handle of a run. Await it for its [`Report`]. Dropping it does not stop the run.
 #[must_use = "a run goes on without its handle, but its report is lost"]
 pub struct Run<I> {
     report: oneshot::Receiver<Report<I>>,

@@ -30,6 +30,7 @@ use crate::ingest::{
     },
     limits::throttle::{Permit, RequestKind, Throttle},
     outcome::answer::{ReceivedBody, headers_len},
+    priority::Priority,
 };
 
 /// Of a larger body, only this much is read before the backlog has room for all of it. Otherwise many fetchers could each hold a
@@ -48,6 +49,8 @@ pub(super) struct Exchange<'a> {
     pub(super) max_body: usize,
     /// The longest cool-down that a further request waits for.
     pub(super) patience: Duration,
+    /// Further requests wait with this priority.
+    pub(super) priority: Priority,
     /// Whether the source decodes answers with this status.
     pub(super) is_answer: &'a dyn Fn(u16) -> bool,
     /// Whether answers keep their headers.
@@ -132,9 +135,10 @@ pub(super) async fn attempt<'a>(
         // A further request needs a permit, too. The old permit is given back first. Otherwise requests that wait for their
         // second permit could hold all permits, and wait for ever.
         *permit = None;
-        let acquiring = exchange
-            .throttle
-            .acquire(RequestKind::Regular, exchange.patience);
+        let acquiring =
+            exchange
+                .throttle
+                .acquire(RequestKind::Regular, exchange.priority, exchange.patience);
         let acquired = tally.own_wait(acquiring).await;
         *permit = Some(acquired.map_err(AttemptError::AskedToWait)?);
     };

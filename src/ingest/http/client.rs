@@ -259,6 +259,7 @@ impl Client {
             timeout: settings.timeout,
             max_body: settings.max_body,
             patience: settings.patience,
+            priority: control.priority,
             is_answer: request.is_answer,
             wants_headers: request.wants_headers,
         };
@@ -409,7 +410,8 @@ impl Client {
                 let waited = control.stop.unless_stopping(waiting).await;
                 waited.ok_or_else(stopped)?;
             }
-            let acquiring = pin!(self.0.throttle.acquire(kind, settings.patience));
+            let throttle = &self.0.throttle;
+            let acquiring = pin!(throttle.acquire(kind, control.priority, settings.patience));
             let acquired = control.wait_for_permit(acquiring).await;
             let permit = acquired
                 .ok_or_else(stopped)?

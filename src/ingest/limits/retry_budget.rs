@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::ingest::limits::signal::Signal;
+use crate::ingest::{limits::signal::Signal, priority::Priority};
 
 /// How many of the last attempts are looked at.
 const WINDOW: usize = 100;
@@ -23,8 +23,9 @@ pub(crate) struct RetryBudget {
     attempts: VecDeque<EndedAttempt>,
     /// How many of them failed.
     failed: usize,
-    /// The first time that no retry has reserved. `None` if no retry was ever spaced.
-    next_retry: Option<Instant>,
+    /// For each priority, the first time that no retry of it has reserved. `None` if none was ever spaced. Each priority has a budget of
+    /// its own, so that no retry waits for those of a lower one.
+    next_retry: [Option<Instant>; Priority::ALL.len()],
 }
 
 /// When an attempt ended, and whether it failed.
@@ -59,16 +60,18 @@ impl RetryBudget {
     }
 
     /// Reserves the time at which a retry may start; `None` if retries are not spaced now.
-    pub(crate) fn reserve(&mut self, now: Instant) -> Option<Reserved> {
+    pub(crate) fn reserve(&mut self, priority: Priority, now: Instant) -> Option<Reserved> {
         let spacing = self.spacing(now)?;
-        let at = self.next_retry.map_or(now, |next| next.max(now));
-        self.next_retry = Some(at + spacing);
+        let next_retry = &mut self.next_retry[priority.index()];
+        let at = next_retry.map_or(now, |next| next.max(now));
+        *next_retry = Some(at + spacing);
         Some(Reserved { at, spacing })
     }
 
     /// Gives back a reserved time that was not used.
-    pub(crate) fn give_back(&mut self, spacing: Duration) {
-        self.next_retry = self.next_retry.and_then(|next| next.checked_sub(spacing));
+    pub(crate) fn give_back(&mut self, priority: Priority, spacing: Duration) {
+        let next_retry = &mut self.next_retry[priority.index()];
+        *next_retry = next_retry.and_then(|next| next.checked_sub(spacing));
     }
 
     /// The time between two retries; `None` unless more than half of the last [`WINDOW`] attempts failed.
@@ -136,10 +139,12 @@ mod tests {
         let failed = std::iter::repeat_n(Signal::Unreachable, 101);
         let (mut budget, now) = recorded(failed, Duration::from_millis(100));
         let spacing = budget.spacing(now).expect("it fails");
-        assert_eq!(at(budget.reserve(now)), Some(now));
-        assert_eq!(at(budget.reserve(now)), Some(now + spacing));
-        assert_eq!(at(budget.reserve(now)), Some(now + 2 * spacing));
+        let normal = Priority::Normal;
+        assert_eq!(at(budget.reserve(normal, now)), Some(now));
+        assert_eq!(at(budget.reserve(normal, now)), Some(now + spacing));
+        assert_eq!(at(budget.reserve(normal, now)), Some(now + 2 * spacing));
+        assert_eq!(at(budget.reserve(Priority::High, now)), Some(now));
         let later = now + Duration::from_secs(60);
-        assert_eq!(at(budget.reserve(later)), Some(later));
+        assert_eq!(at(budget.reserve(normal, later)), Some(later));
     }
 }

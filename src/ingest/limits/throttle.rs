@@ -1,18 +1,24 @@
-//! The throttle: requests wait in its queue for a permit to start.
+//! The throttle: requests wait in its queues for a permit to start.
 
-use std::{cell::RefCell, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
 
 use tokio::{
     sync::{Mutex, Notify},
     time::{Instant, sleep_until, timeout_at},
 };
 
-use crate::ingest::limits::{
-    adaptive::AdaptiveLimits,
-    cool_down::{AskedToWait, SharedCoolDown},
-    rate::RateLimiter,
-    retry_budget::RetryBudget,
-    signal::{Refusal, Signal},
+use crate::ingest::{
+    limits::{
+        adaptive::AdaptiveLimits,
+        cool_down::{AskedToWait, SharedCoolDown},
+        rate::RateLimiter,
+        retry_budget::RetryBudget,
+        signal::{Refusal, Signal},
+    },
+    priority::Priority,
 };
 
 /// A retry that waits for the retry budget checks this often whether the API has recovered.
@@ -46,12 +52,27 @@ pub(crate) struct AttemptEnd {
 /// Gives out permits to start requests. Each client has one. Pipelines that share a client share its throttle.
 #[derive(Debug)]
 pub(crate) struct Throttle {
-    /// The queue. Tokio's mutex is fair; the request that holds it is at the head.
-    head: Mutex<()>,
-    /// Wakes the request at the head: a request has ended, so the reason to wait may be gone.
-    changed: Notify,
+    /// A queue for each priority, the lowest first. The first request of the highest queue that is not empty is next.
+    queues: [Queue; Priority::ALL.len()],
     /// All that decides whether a request may start. Never borrowed across an `await`.
     state: RefCell<ThrottleState>,
+}
+
+/// The requests of one priority, first come, first served.
+#[derive(Debug, Default)]
+struct Queue {
+    /// Tokio's mutex is fair; the request that holds it is at the head.
+    head: Mutex<()>,
+    /// How many requests wait, the one at the head included.
+    waiting: Cell<usize>,
+    /// Wakes the request at the head: the reason to wait may be gone.
+    changed: Notify,
+}
+
+/// A request's place in a queue. When it leaves, the next request is woken.
+struct Place<'a> {
+    throttle: &'a Throttle,
+    queue: &'a Queue,
 }
 
 #[derive(Debug)]
@@ -70,11 +91,11 @@ struct ThrottleState {
     epoch: Instant,
 }
 
-/// What the request at the head of the queue waits for.
+/// What the request at the head of a queue waits for.
 enum Wait {
     /// A cool-down or the rate: until this time.
     Until(Instant),
-    /// The in-flight limit: until another request ends.
+    /// The in-flight limit, or a request of a higher priority: until another request ends or starts.
     ForRoom,
     /// A cool-down that is longer than the request waits.
     TooLong(AskedToWait),
@@ -86,8 +107,7 @@ impl Throttle {
     pub(crate) fn new(rate: u32, adaptive_ceiling: Option<usize>) -> Self {
         let now = Instant::now();
         Self {
-            head: Mutex::new(()),
-            changed: Notify::new(),
+            queues: Default::default(),
             state: RefCell::new(ThrottleState {
                 cool_down: SharedCoolDown::default(),
                 rate: RateLimiter::new(rate, now),
@@ -110,7 +130,7 @@ impl Throttle {
         let share = f64::from(rate) / of as f64;
         state.rate.set_configured(share, Instant::now());
         drop(state);
-        self.changed.notify_one();
+        self.wake_next();
     }
 
     /// Starts no request for at least this long.
@@ -118,7 +138,7 @@ impl Throttle {
     pub(crate) fn cool_down_for(&self, rest: Duration) {
         let now = Instant::now();
         self.state.borrow().cool_down.extend(now, now + rest);
-        self.changed.notify_one();
+        self.wake_next();
     }
 
     /// Raises the highest in-flight limit, if limits adapt.
@@ -126,7 +146,21 @@ impl Throttle {
         if let Some(adaptive) = &mut self.state.borrow_mut().adaptive {
             adaptive.raise_ceiling(ceiling);
         }
-        self.changed.notify_one();
+        self.wake_next();
+    }
+
+    /// Wakes the request that is next.
+    fn wake_next(&self) {
+        let mut highest_first = self.queues.iter().rev();
+        if let Some(queue) = highest_first.find(|queue| queue.waiting.get() > 0) {
+            queue.changed.notify_one();
+        }
+    }
+
+    /// Whether no request of a higher priority waits.
+    fn is_next(&self, priority: Priority) -> bool {
+        let higher = &self.queues[priority.index() + 1..];
+        !higher.iter().any(|queue| queue.waiting.get() > 0)
     }
 
     /// Waits until a request may start. A caller that stops waiting loses its place in the queue.
@@ -136,6 +170,7 @@ impl Throttle {
     pub(crate) async fn acquire(
         &self,
         kind: RequestKind,
+        priority: Priority,
         patience: Duration,
     ) -> Result<Permit<'_>, AskedToWait> {
         // Before it queues, because others may wait for a long cool-down at the head of the queue.
@@ -143,26 +178,42 @@ impl Throttle {
             .borrow()
             .check_patience(Instant::now(), patience)?;
         if kind == RequestKind::Retry {
-            self.wait_for_retry_budget().await;
+            self.wait_for_retry_budget(priority).await;
         }
-        let _head = self.head.lock().await;
+        let queue = &self.queues[priority.index()];
+        queue.waiting.update(|waiting| waiting + 1);
+        let _place = Place {
+            throttle: self,
+            queue,
+        };
+        let _head = queue.head.lock().await;
         loop {
-            let started = self.state.borrow_mut().start(Instant::now(), patience);
-            match started {
-                Ok(()) => return Ok(Permit { throttle: self }),
-                Err(Wait::TooLong(asked)) => return Err(asked),
+            let wait = if self.is_next(priority) {
+                let started = self.state.borrow_mut().start(Instant::now(), patience);
+                let Err(wait) = started else {
+                    return Ok(Permit { throttle: self });
+                };
+                wait
+            } else {
+                Wait::ForRoom
+            };
+            let changed = queue.changed.notified();
+            match wait {
+                Wait::TooLong(asked) => return Err(asked),
                 // Check again, both when the time is over and when something changed.
-                Err(Wait::Until(time)) => _ = timeout_at(time, self.changed.notified()).await,
-                Err(Wait::ForRoom) => self.changed.notified().await,
+                Wait::Until(time) => _ = timeout_at(time, changed).await,
+                Wait::ForRoom => changed.await,
             }
         }
     }
 
-    async fn wait_for_retry_budget(&self) {
-        let reserved = self.state.borrow_mut().retry_budget.reserve(Instant::now());
+    async fn wait_for_retry_budget(&self, priority: Priority) {
+        let now = Instant::now();
+        let reserved = self.state.borrow_mut().retry_budget.reserve(priority, now);
         let Some(reserved) = reserved else { return };
         let mut reservation = RetryReservation {
             throttle: self,
+            priority,
             spacing: reserved.spacing,
             is_used: false,
         };
@@ -257,6 +308,7 @@ impl ThrottleState {
 /// A time that a retry waits for. A retry that stops waiting gives it back, so that others need not wait behind it.
 struct RetryReservation<'a> {
     throttle: &'a Throttle,
+    priority: Priority,
     /// How much time the reservation takes.
     spacing: Duration,
     is_used: bool,
@@ -266,7 +318,7 @@ impl Drop for RetryReservation<'_> {
     fn drop(&mut self) {
         if !self.is_used {
             let mut state = self.throttle.state.borrow_mut();
-            state.retry_budget.give_back(self.spacing);
+            state.retry_budget.give_back(self.priority, self.spacing);
         }
     }
 }
@@ -295,7 +347,14 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.throttle.state.borrow_mut().in_flight -= 1;
-        self.throttle.changed.notify_one();
+        self.throttle.wake_next();
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.queue.waiting.update(|waiting| waiting - 1);
+        self.throttle.wake_next();
     }
 }
 
@@ -315,7 +374,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(600);
 
     async fn take_permit(throttle: &Throttle, kind: RequestKind) -> Permit<'_> {
-        let permit = throttle.acquire(kind, PATIENCE).await;
+        let permit = throttle.acquire(kind, Priority::Normal, PATIENCE).await;
         permit.expect("no cool-down is longer than the patience")
     }
 
@@ -395,7 +454,9 @@ mod tests {
         take_permit(&throttle, RequestKind::Regular)
             .await
             .finish(&refusal);
-        let asked = throttle.acquire(RequestKind::Regular, PATIENCE).await;
+        let asked = throttle
+            .acquire(RequestKind::Regular, Priority::Normal, PATIENCE)
+            .await;
         assert_eq!(asked.expect_err("an hour").rest, 3600 * SECOND);
         sleep(3000 * SECOND).await;
         let waited = wait_for_permit(&throttle, RequestKind::Regular).await;
@@ -409,7 +470,7 @@ mod tests {
         take_permit(&throttle, RequestKind::Regular)
             .await
             .finish(&refusal);
-        let waited = throttle.acquire(RequestKind::Regular, Duration::ZERO);
+        let waited = throttle.acquire(RequestKind::Regular, Priority::Normal, Duration::ZERO);
         assert!(waited.await.is_ok());
     }
 
@@ -479,18 +540,19 @@ mod tests {
         assert!(waited >= SECOND / 2 + 5 * SECOND, "{waited:?}");
     }
 
-    /// Puts `count` requests into the queue. Each writes its number to `order` when it gets its permit, and keeps the permit for a
-    /// second.
+    /// Puts requests of these priorities into the queues. Each writes its number to `order` when it gets its permit, and keeps the
+    /// permit for a second.
     async fn queue(
         throttle: &Rc<Throttle>,
-        count: usize,
+        priorities: impl IntoIterator<Item = Priority>,
         order: &Rc<RefCell<Vec<usize>>>,
     ) -> Vec<JoinHandle<()>> {
         let mut waiting = Vec::new();
-        for number in 0..count {
+        for (number, priority) in priorities.into_iter().enumerate() {
             let (throttle, order) = (throttle.clone(), order.clone());
             waiting.push(spawn_local(async move {
-                let permit = take_permit(&throttle, RequestKind::Regular).await;
+                let permit = throttle.acquire(RequestKind::Regular, priority, PATIENCE);
+                let permit = permit.await.expect("no cool-down");
                 order.borrow_mut().push(number);
                 sleep(SECOND).await;
                 drop(permit);
@@ -509,10 +571,48 @@ mod tests {
     async fn requests_get_their_permits_in_the_order_in_which_they_asked() {
         let test = async {
             let (throttle, order) = (one_at_a_time(), Rc::default());
-            for request in queue(&throttle, 5, &order).await {
+            for request in queue(&throttle, [Priority::Normal; 5], &order).await {
                 request.await.expect("a permit");
             }
             assert_eq!(*order.borrow(), [0, 1, 2, 3, 4]);
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_of_a_higher_priority_come_first_whatever_they_wait_for() {
+        use Priority::{High, Low, Normal};
+        for throttle in [Throttle::new(0, Some(1)), Throttle::new(1, None)] {
+            let test = async {
+                let (throttle, order) = (Rc::new(throttle), Rc::default());
+                let first = take_permit(&throttle, RequestKind::Regular).await;
+                let priorities = [Low, Normal, Low, High, Normal, High];
+                let requests = queue(&throttle, priorities, &order).await;
+                requests[5].abort();
+                drop(first);
+                for request in requests {
+                    _ = request.await;
+                }
+                assert_eq!(*order.borrow(), [3, 1, 4, 0, 2]);
+            };
+            LocalSet::new().run_until(test).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_comes_late_is_not_behind_those_of_a_lower_priority() {
+        let test = async {
+            let (throttle, order) = (Rc::new(Throttle::new(10, None)), Rc::default());
+            let waiting = queue(&throttle, [Priority::Low; 64], &order).await;
+            sleep(SECOND).await;
+            let began = Instant::now();
+            let urgent = throttle.acquire(RequestKind::Regular, Priority::High, PATIENCE);
+            drop(urgent.await);
+            assert!(began.elapsed() <= SECOND / 5, "{:?}", began.elapsed());
+            for request in waiting {
+                request.await.expect("a permit");
+            }
+            assert_eq!(*order.borrow(), (0..64).collect::<Vec<_>>());
         };
         LocalSet::new().run_until(test).await;
     }
@@ -523,7 +623,7 @@ mod tests {
             let test = async {
                 let (throttle, order) = (one_at_a_time(), Rc::default());
                 let permit = take_permit(&throttle, RequestKind::Regular).await;
-                let requests = queue(&throttle, 3, &order).await;
+                let requests = queue(&throttle, [Priority::Normal; 3], &order).await;
                 requests[stops].abort();
                 yield_now().await;
                 drop(permit);

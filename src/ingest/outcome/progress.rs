@@ -64,6 +64,8 @@ pub struct Progress {
     pub unsaved_peak: u64,
     /// Fetchers that died and were replaced.
     pub fetchers_replaced: u64,
+    /// What was settled in the last minute, for a run that stays open for long.
+    pub last_minute: LastMinute,
     /// Attempts that failed, indexed by [`FailureKind::index`].
     #[serde(serialize_with = "by_kind")]
     pub(crate) attempts_failed: [u64; FailureKind::COUNT],
@@ -78,6 +80,38 @@ impl Progress {
     /// Attempts that failed with this kind.
     pub fn attempts_failed(&self, kind: FailureKind) -> u64 {
         self.attempts_failed[kind.index()]
+    }
+}
+
+/// What a run settled in the last minute; after its end, in its last one. Serialized, the span is in seconds with a fraction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LastMinute {
+    /// The time that is looked at: 59 to 60 seconds, or less if the run is younger.
+    #[serde(serialize_with = "seconds")]
+    pub span: Duration,
+    /// Ids that were settled in it: stored, absent or failed.
+    pub settled: u64,
+    /// Records that were stored in it.
+    pub records: u64,
+}
+
+impl LastMinute {
+    /// Ids settled per second.
+    pub fn settled_per_second(&self) -> f64 {
+        self.per_second(self.settled)
+    }
+
+    /// Records stored per second.
+    pub fn records_per_second(&self) -> f64 {
+        self.per_second(self.records)
+    }
+
+    fn per_second(&self, count: u64) -> f64 {
+        if self.span.is_zero() {
+            return 0.0;
+        }
+        count as f64 / self.span.as_secs_f64()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::ingest::outcome::progress::Progress;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Runs that were under way or in the queue.
+    /// Runs that were under way.
     pub runs: u64,
     /// Ids read from their lists, or all ids of lists that know their length.
     pub requested: u64,

@@ -16,7 +16,7 @@ const LONGEST: u64 = 3_600_000_000;
 /// Significant digits. With two, a histogram takes about 16 KiB.
 const DIGITS: u8 = 2;
 
-/// How long the attempts of a run took. The histogram is made at the first attempt, so that a run in the queue needs no memory for it.
+/// How long the attempts of a run took. The histogram is made at the first attempt.
 #[derive(Default)]
 pub(crate) struct LatencyRecorder(OnceLock<Option<Mutex<Histogram<u32>>>>);
 

@@ -1,6 +1,9 @@
 //! The meters of a pipeline: its metrics, registered with the recorder that the host has installed.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
 
 use metrics::{Counter, Gauge, Histogram};
 
@@ -9,7 +12,7 @@ use crate::ingest::stats::{
     metrics::{
         ATTEMPT_SECONDS, ATTEMPTS, BATCH_ROWS, BATCHES, BODY_BYTES, COMMIT_SECONDS, DECODE_SECONDS,
         IN_FLIGHT, IN_FLIGHT_LIMIT, METRICS, Metric, QUEUE_DEPTH, RATE_LIMIT, REPLACED, REQUESTS,
-        RETRIES, RUNS, SETTLED, WAIT_SECONDS, WORKERS,
+        RETRIES, RUNS, RUNS_UNDER_WAY, SETTLED, WAIT_SECONDS, WORKERS,
     },
 };
 
@@ -24,12 +27,15 @@ pub(crate) struct Meters {
     body_bytes: Counter,
     in_flight: Gauge,
     in_flight_limit: Gauge,
+    /// The in-flight limit of the throttle. `usize::MAX` if there is none.
+    throttle_limit: AtomicUsize,
+    /// The number of fetchers.
+    fetchers: AtomicUsize,
     workers: Gauge,
     rate_limit: Gauge,
     wait_seconds: Histogram,
     ids_at_fetchers: Gauge,
     rows_waiting: Gauge,
-    runs_waiting: Gauge,
     /// Indexed by the trigger.
     batches: [Counter; BatchTrigger::COUNT],
     batch_rows: Histogram,
@@ -37,6 +43,7 @@ pub(crate) struct Meters {
     commit_seconds: Histogram,
     /// Stored, absent, failed, not attempted.
     settled: [Counter; 4],
+    runs_under_way: Gauge,
     runs: Counter,
     fetchers_replaced: Counter,
 }
@@ -45,7 +52,7 @@ impl Meters {
     /// Registers the metrics with the recorder that is installed now; `pipeline` is their label.
     pub(crate) fn new(pipeline: &str) -> Self {
         METRICS.iter().for_each(Metric::describe);
-        let [ids_at_fetchers, rows_waiting, runs_waiting] = QUEUE_DEPTH.gauges(pipeline);
+        let [ids_at_fetchers, rows_waiting] = QUEUE_DEPTH.gauges(pipeline);
         Self {
             attempts: ATTEMPTS.counter(pipeline),
             retries: RETRIES.counter(pipeline),
@@ -54,17 +61,19 @@ impl Meters {
             body_bytes: BODY_BYTES.counter(pipeline),
             in_flight: IN_FLIGHT.gauge(pipeline),
             in_flight_limit: IN_FLIGHT_LIMIT.gauge(pipeline),
+            throttle_limit: AtomicUsize::new(usize::MAX),
+            fetchers: AtomicUsize::new(usize::MAX),
             workers: WORKERS.gauge(pipeline),
             rate_limit: RATE_LIMIT.gauge(pipeline),
             wait_seconds: WAIT_SECONDS.histogram(pipeline),
             ids_at_fetchers,
             rows_waiting,
-            runs_waiting,
             batches: BATCHES.counters(pipeline),
             batch_rows: BATCH_ROWS.histogram(pipeline),
             decode_seconds: DECODE_SECONDS.histogram(pipeline),
             commit_seconds: COMMIT_SECONDS.histogram(pipeline),
             settled: SETTLED.counters(pipeline),
+            runs_under_way: RUNS_UNDER_WAY.gauge(pipeline),
             runs: RUNS.counter(pipeline),
             fetchers_replaced: REPLACED.counter(pipeline),
         }
@@ -82,6 +91,7 @@ impl Meters {
             Event::NotAttempted => Some(&self.settled[3]),
             Event::FetcherReplaced => Some(&self.fetchers_replaced),
             Event::Requested
+            | Event::NotInList
             | Event::Record
             | Event::PushedBack
             | Event::ConnectionOpened
@@ -121,12 +131,23 @@ impl Meters {
         self.rows_waiting.set(rows as f64);
     }
 
-    pub(crate) fn set_in_flight_limit(&self, limit: usize) {
-        self.in_flight_limit.set(limit as f64);
+    /// The throttle allows this many requests in flight.
+    pub(super) fn set_throttle_limit(&self, limit: usize) {
+        self.throttle_limit.store(limit, Relaxed);
+        self.show_in_flight_limit();
     }
 
     pub(crate) fn set_workers(&self, workers: usize) {
         self.workers.set(workers as f64);
+        self.fetchers.store(workers, Relaxed);
+        self.show_in_flight_limit();
+    }
+
+    /// The lower one of two limits holds.
+    fn show_in_flight_limit(&self) {
+        let fetchers = self.fetchers.load(Relaxed);
+        let limit = self.throttle_limit.load(Relaxed).min(fetchers);
+        self.in_flight_limit.set(limit as f64);
     }
 
     pub(crate) fn set_rate_limit(&self, rate: u32) {
@@ -137,8 +158,8 @@ impl Meters {
         self.ids_at_fetchers.set(ids as f64);
     }
 
-    pub(crate) fn set_runs_waiting(&self, runs: usize) {
-        self.runs_waiting.set(runs as f64);
+    pub(crate) fn set_runs_under_way(&self, runs: usize) {
+        self.runs_under_way.set(runs as f64);
     }
 }
 
@@ -148,7 +169,7 @@ impl Drop for Meters {
         for gauge in [
             &self.ids_at_fetchers,
             &self.rows_waiting,
-            &self.runs_waiting,
+            &self.runs_under_way,
             &self.in_flight_limit,
             &self.workers,
             &self.rate_limit,
@@ -160,14 +181,43 @@ impl Drop for Meters {
 
 #[cfg(test)]
 mod tests {
+    use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+
     use super::*;
     use crate::ingest::outcome::failure::FailureKind;
+
+    fn in_flight_limit(snapshotter: &Snapshotter) -> f64 {
+        let metrics = snapshotter.snapshot().into_vec();
+        let gauge = metrics
+            .into_iter()
+            .find_map(|(key, _, _, value)| match value {
+                DebugValue::Gauge(value) if key.key().name() == IN_FLIGHT_LIMIT.name => {
+                    Some(value.0)
+                }
+                _ => None,
+            });
+        gauge.expect("the gauge")
+    }
+
+    #[test]
+    fn the_in_flight_limit_is_the_lower_one_of_the_workers_and_the_throttles() {
+        let recorder = DebuggingRecorder::new();
+        let snapshotter = recorder.snapshotter();
+        let meters = metrics::with_local_recorder(&recorder, || Meters::new("test"));
+        meters.set_workers(16);
+        assert_eq!(in_flight_limit(&snapshotter), 16.0);
+        meters.set_throttle_limit(4);
+        meters.set_workers(8);
+        assert_eq!(in_flight_limit(&snapshotter), 4.0);
+        meters.set_throttle_limit(32);
+        assert_eq!(in_flight_limit(&snapshotter), 8.0);
+    }
 
     #[test]
     fn label_values_are_in_the_order_of_the_counters() {
         let values = |metric: Metric| metric.label.map_or(&[][..], |(_, values)| values);
         assert_eq!(values(SETTLED).len(), 4);
-        assert_eq!(values(QUEUE_DEPTH).len(), 3);
+        assert_eq!(values(QUEUE_DEPTH).len(), 2);
         for (end, name) in [
             (RequestEnd::Ok, "ok"),
             (RequestEnd::Failed(FailureKind::Timeout), "timeout"),

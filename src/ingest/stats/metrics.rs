@@ -14,12 +14,13 @@
 //! | `ingest_workers` | gauge | | How many fetchers may work at once |
 //! | `ingest_rate_limit` | gauge | | Requests per second that the setting `rate` allows; 0 is no limit |
 //! | `ingest_wait_seconds` | histogram | | Waits for a permit of the throttle, if there was a wait |
-//! | `ingest_queue_depth` | gauge | `queue` = fetchers, storage, runs | Ids that fetchers hold, rows that wait for a batch, runs that wait for the one under way |
+//! | `ingest_queue_depth` | gauge | `queue` = fetchers, storage | Ids that fetchers hold, rows that wait for a batch |
 //! | `ingest_batches_total` | counter | `trigger` = rows, bytes, linger, end | Batches written, by why they were written then |
 //! | `ingest_batch_rows` | histogram | | Rows of each batch |
 //! | `ingest_decode_seconds` | histogram | | How long decoding each batch took |
 //! | `ingest_commit_seconds` | histogram | | How long writing each batch took |
 //! | `ingest_settled_total` | counter | `outcome` = stored, absent, failed, not_attempted | Ids by outcome |
+//! | `ingest_runs_under_way` | gauge | | Runs under way |
 //! | `ingest_runs_total` | counter | | Runs that ended with a report |
 //! | `ingest_fetchers_replaced_total` | counter | | Fetchers that died and were replaced |
 //!
@@ -137,8 +138,8 @@ pub(super) const WAIT_SECONDS: Metric = metric(
 pub(super) const QUEUE_DEPTH: Metric = labelled(
     Kind::Gauge,
     "ingest_queue_depth",
-    ("queue", &["fetchers", "storage", "runs"]),
-    "Ids that fetchers hold, rows that wait for a batch, runs that wait for the one under way",
+    ("queue", &["fetchers", "storage"]),
+    "Ids that fetchers hold, rows that wait for a batch",
 );
 pub(super) const BATCHES: Metric = labelled(
     Kind::Counter,
@@ -164,6 +165,8 @@ pub(super) const SETTLED: Metric = labelled(
     ("outcome", &["stored", "absent", "failed", "not_attempted"]),
     "Ids by outcome",
 );
+pub(super) const RUNS_UNDER_WAY: Metric =
+    metric(Kind::Gauge, "ingest_runs_under_way", "Runs under way");
 pub(super) const RUNS: Metric = metric(
     Kind::Counter,
     "ingest_runs_total",
@@ -193,6 +196,7 @@ pub const METRICS: &[Metric] = &[
     DECODE_SECONDS,
     COMMIT_SECONDS,
     SETTLED,
+    RUNS_UNDER_WAY,
     RUNS,
     REPLACED,
 ];

@@ -3,5 +3,6 @@
 pub(crate) mod event;
 pub(crate) mod recorder;
 pub(crate) mod latency;
+mod last_minute;
 pub(crate) mod meters;
 pub mod metrics;

@@ -17,6 +17,7 @@ use crate::ingest::{
     outcome::{failure::FailureKind, progress::Progress},
     stats::{
         event::{BatchTrigger, Event, RequestEnd},
+        last_minute::LastMinuteCounter,
         latency::LatencyRecorder,
         meters::Meters,
     },
@@ -33,6 +34,8 @@ pub(crate) struct Recorder {
     batches: [AtomicU64; BatchTrigger::COUNT],
     /// How long attempts took.
     latency: LatencyRecorder,
+    /// What was settled in the last minute.
+    last_minute: LastMinuteCounter,
     /// Requests in flight.
     in_flight: PeakGauge,
     /// Ids that are being tried again.
@@ -50,6 +53,7 @@ impl Default for Recorder {
             attempts_failed: array::from_fn(|_| AtomicU64::default()),
             batches: array::from_fn(|_| AtomicU64::default()),
             latency: LatencyRecorder::default(),
+            last_minute: LastMinuteCounter::default(),
             in_flight: PeakGauge::default(),
             being_retried: PeakGauge::default(),
             unsaved_peak: AtomicU64::default(),
@@ -76,6 +80,15 @@ impl Recorder {
         if let Some(counter) = self.meters().and_then(|meters| meters.counter(event)) {
             counter.increment(count);
         }
+    }
+
+    /// A batch was committed, with this number of ids of each outcome, and of records.
+    pub(crate) fn record_settled(&self, stored: u64, absent: u64, failed: u64, records: u64) {
+        self.record(Event::Stored, stored);
+        self.record(Event::Record, records);
+        self.record(Event::Absent, absent);
+        self.record(Event::Failed, failed);
+        self.last_minute.record(stored + absent + failed, records);
     }
 
     /// The counter of an event.
@@ -154,12 +167,13 @@ impl Recorder {
     /// The throttle now allows this many requests in flight.
     pub(crate) fn record_in_flight_limit(&self, limit: usize) {
         if let Some(meters) = self.meters() {
-            meters.set_in_flight_limit(limit);
+            meters.set_throttle_limit(limit);
         }
     }
 
     /// The run ended with a report.
     pub(crate) fn record_run_end(&self) {
+        self.last_minute.end();
         if let Some(meters) = self.meters() {
             meters.record_run_end();
         }
@@ -193,7 +207,7 @@ impl Recorder {
             absent,
             failed,
             not_attempted,
-            requested: self.count(Event::Requested),
+            requested: (self.count(Event::Requested)).saturating_sub(self.count(Event::NotInList)),
             retries: self.count(Event::Retry),
             attempts: self.count(Event::Attempt),
             attempts_failed: self
@@ -202,6 +216,7 @@ impl Recorder {
                 .map(|count| count.load(Relaxed)),
             pushed_back: self.count(Event::PushedBack),
             latency: self.latency.summary(),
+            last_minute: self.last_minute.summary(),
             connections: self.count(Event::ConnectionOpened),
             bytes: self.count(Event::BodyBytes),
             in_flight: self.in_flight.now.load(Relaxed),

@@ -3,8 +3,11 @@
 use actix::{ActorContext, AsyncContext, Context, Handler, ResponseFuture};
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{Coordinator, drain::Drain, run_ledger::RunLedger};
+use super::{
+    Coordinator, active_run::ActiveRun, drain::Drain, run_ledger::RunLedger, storage_died,
+};
 use crate::ingest::{
+    backlog::Backlog,
     config::{RATE_MAX, WORKERS_MAX},
     messages::{
         Cancel, GetProgress, HandlesDropped, Pause, PipelineStopped, Resume, SetRate, SetWorkers,
@@ -12,31 +15,17 @@ use crate::ingest::{
     },
     outcome::{progress::Progress, report::Report, shutdown_report::ShutdownReport},
     source::Id,
-    stats::event::Event,
 };
 
 impl<I: Id> Coordinator<I> {
-    /// Hands out no more ids of the run under way. The run ends when its requests in flight are settled.
-    fn interrupt(&mut self, ctx: &mut Context<Self>) {
-        let mut waiting = self.run.as_mut().and_then(RunLedger::interrupt);
-        Self::cancel_timer(&mut waiting, ctx);
-        self.finish_if_done(ctx);
-    }
-
     /// The time for a shutdown is over: abandons the runs that have not ended, and stops.
     fn abandon_runs(&mut self, ctx: &mut Context<Self>) {
         let Some(mut drain) = self.drain.take() else {
             return;
         };
-        if let Some(run) = self.run.take() {
-            run.control.stop.abort();
-            drain.add_abandoned(&run.control.recorder.progress(), run.in_storage());
-        }
-        for StartRun { start, .. } in &self.queue {
-            let recorder = &start.control.recorder;
-            recorder.record(Event::Requested, start.ids.remaining().unwrap_or(0));
-            start.control.stop.abort();
-            drain.add_abandoned(&recorder.progress(), 0);
+        for ActiveRun { ledger, .. } in self.runs.values() {
+            ledger.control.stop.abort();
+            drain.add_abandoned(&ledger.control.recorder.progress(), ledger.in_storage());
         }
         drain.finish();
         ctx.stop();
@@ -51,12 +40,25 @@ impl<I: Id> Handler<StartRun<I>> for Coordinator<I> {
             // This drops the sender of the report, so the caller gets the error `PipelineStopped`.
             return;
         }
-        start_run.start.control.recorder.attach(self.meters.clone());
-        self.queue.push_back(start_run);
-        self.meters.set_runs_waiting(self.queue.len());
-        if self.run.is_none() && self.begin_next(ctx) {
-            self.proceed(ctx);
+        let control = start_run.start.control.clone();
+        control.recorder.attach(self.meters.clone());
+        let mut breaker = control.breaker();
+        breaker.leave_out(self.cool_down.clone());
+        if self.is_paused {
+            breaker.pause(Instant::now());
         }
+        drop(breaker);
+        let mut ledger = RunLedger::new(start_run, self.config.max_refusals);
+        if self.is_storage_gone {
+            ledger.give_up(storage_died());
+        }
+        let id = ledger.run;
+        self.turns.set_open(id, control.priority, ledger.has_ids());
+        let backlog = Backlog::new(self.config.batch);
+        self.runs.insert(id, ActiveRun::new(ledger, backlog));
+        self.meters.set_runs_under_way(self.runs.len());
+        self.proceed(id, ctx);
+        self.watch_breaker(id, ctx);
     }
 }
 
@@ -74,29 +76,12 @@ impl<I: Id> Handler<Cancel> for Coordinator<I> {
     type Result = ();
 
     fn handle(&mut self, Cancel(id): Cancel, ctx: &mut Self::Context) {
-        let Some(run) = self.run.as_mut().filter(|run| run.run == id) else {
-            // A run in the queue has no requests in flight, so it ends at once.
-            let queued = self.queue.iter().position(|queued| queued.start.run == id);
-            if let Some(queued) = queued.and_then(|index| self.queue.remove(index)) {
-                queued.start.control.stop.stop();
-                self.meters.set_runs_waiting(self.queue.len());
-                let totals = RunLedger::new(queued, self.max_refusals).finish(self.arbiter.clone());
-                if let Some(drain) = &mut self.drain {
-                    drain.add_ended(&totals);
-                }
-            }
-            return;
-        };
-        if run.is_interrupted() {
-            return;
+        let run = self.runs.get_mut(&id);
+        if let Some(run) = run.filter(|run| !run.ledger.is_interrupted()) {
+            Self::cancel_timer(&mut run.ledger.interrupt(), ctx);
+            self.limit_drain(id, ctx);
+            self.proceed(id, ctx);
         }
-        let control = run.control.clone();
-        let abort = ctx.run_later(self.drain_time, move |act, _| {
-            act.abort_timer = None;
-            control.stop.abort();
-        });
-        self.abort_timer = Some(abort);
-        self.interrupt(ctx);
     }
 }
 
@@ -104,15 +89,8 @@ impl<I: Id> Handler<GetProgress> for Coordinator<I> {
     type Result = Option<Progress>;
 
     fn handle(&mut self, GetProgress(id): GetProgress, _: &mut Self::Context) -> Self::Result {
-        let under_way = self.run.iter().map(|run| (run.run, &run.control));
-        let queued = self
-            .queue
-            .iter()
-            .map(|queued| (queued.start.run, &queued.start.control));
-        under_way
-            .chain(queued)
-            .find(|(run, _)| *run == id)
-            .map(|(_, control)| control.recorder.progress())
+        let run = self.runs.get(&id)?;
+        Some(run.ledger.control.recorder.progress())
     }
 }
 
@@ -121,10 +99,10 @@ impl<I: Id> Handler<Pause> for Coordinator<I> {
 
     fn handle(&mut self, _: Pause, ctx: &mut Self::Context) {
         self.is_paused = true;
-        if let Some(run) = &self.run {
-            run.control.breaker().pause(Instant::now());
+        for run in self.runs.values_mut() {
+            run.ledger.control.breaker().pause(Instant::now());
+            Self::cancel_timer(&mut run.outage.timer, ctx);
         }
-        self.stop_outage_timer(ctx);
     }
 }
 
@@ -133,11 +111,11 @@ impl<I: Id> Handler<Resume> for Coordinator<I> {
 
     fn handle(&mut self, _: Resume, ctx: &mut Self::Context) {
         self.is_paused = false;
-        if let Some(run) = &self.run {
-            run.control.breaker().resume(Instant::now());
-        }
-        self.start_outage_timer(ctx);
-        self.proceed(ctx);
+        let patience = self.config.outage_patience;
+        self.change_all(ctx, |run, ctx| {
+            run.ledger.control.breaker().resume(Instant::now());
+            run.start_outage_timer(patience, ctx);
+        });
     }
 }
 
@@ -159,8 +137,7 @@ impl<I: Id> Handler<SetWorkers> for Coordinator<I> {
         (self.client_limits.allow_workers)(workers);
         self.allow_workers(workers, ctx);
         self.meters.set_workers(workers);
-        self.meters.set_in_flight_limit(workers);
-        self.proceed(ctx);
+        self.hand_out(ctx);
     }
 }
 
@@ -169,19 +146,19 @@ impl<I: Id> Handler<Shutdown> for Coordinator<I> {
 
     fn handle(&mut self, Shutdown { within }: Shutdown, ctx: &mut Self::Context) -> Self::Result {
         let report = self.drain.get_or_insert_default().listen();
-        for queued in &self.queue {
-            queued.start.control.stop.stop();
-        }
-        if let Some(run) = &self.run {
-            let control = run.control.clone();
+        let runs = self.runs.values();
+        let controls: Vec<_> = runs.map(|run| run.ledger.control.clone()).collect();
+        if !controls.is_empty() {
             let for_requests = Drain::time_for_requests(within);
-            ctx.run_later(for_requests, move |_, _| control.stop.abort());
+            ctx.run_later(for_requests, move |_, _| {
+                controls.iter().for_each(|control| control.stop.abort());
+            });
             ctx.run_later(within, Self::abandon_runs);
-            self.interrupt(ctx);
-        } else {
-            // No run is under way, so the shutdown is complete.
-            self.begin_next(ctx);
         }
+        self.change_all(ctx, |run, ctx| {
+            Self::cancel_timer(&mut run.ledger.interrupt(), ctx);
+        });
+        self.finish_shutdown(ctx);
         Box::pin(async { report.await.map_err(|_| PipelineStopped) })
     }
 }

@@ -6,12 +6,16 @@ use std::{
     pin::Pin,
 };
 
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 
 use crate::ingest::outcome::panics::panic_message;
 
 /// The ids of a run. They are read one by one, only as fast as they are fetched.
-pub(crate) struct IdStream<I>(Pin<Box<dyn Stream<Item = I> + Send>>);
+pub(crate) struct IdStream<I> {
+    ids: Pin<Box<dyn Stream<Item = I> + Send>>,
+    /// Whether they are a list, which never makes its reader wait.
+    is_list: bool,
+}
 
 /// The result of polling the stream.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,12 +31,31 @@ pub(crate) enum Polled<I> {
 
 impl<I> IdStream<I> {
     pub(crate) fn new(ids: impl Stream<Item = I> + Send + 'static) -> Self {
-        Self(Box::pin(ids.fuse()))
+        Self {
+            ids: Box::pin(ids.fuse()),
+            is_list: false,
+        }
+    }
+
+    pub(crate) fn list<L>(ids: L) -> Self
+    where
+        L: IntoIterator<Item = I>,
+        L::IntoIter: Send + 'static,
+    {
+        Self {
+            is_list: true,
+            ..Self::new(stream::iter(ids))
+        }
+    }
+
+    /// Whether it is a list that knows that it has no more ids.
+    pub(crate) fn is_empty_list(&self) -> bool {
+        self.is_list && self.remaining() == Some(0)
     }
 
     /// Polls the stream once, without waiting.
     pub(crate) fn poll_now(&mut self) -> Polled<I> {
-        match catch_unwind(AssertUnwindSafe(|| self.0.next().now_or_never())) {
+        match catch_unwind(AssertUnwindSafe(|| self.ids.next().now_or_never())) {
             Ok(Some(Some(id))) => Polled::Id(id),
             Ok(Some(None)) => Polled::End,
             Ok(None) => Polled::Pending,
@@ -42,7 +65,7 @@ impl<I> IdStream<I> {
 
     /// Waits for the next id. Takes the stream, and returns it with the result.
     pub(crate) async fn wait(mut self) -> (Self, Polled<I>) {
-        let polled = match AssertUnwindSafe(self.0.next()).catch_unwind().await {
+        let polled = match AssertUnwindSafe(self.ids.next()).catch_unwind().await {
             Ok(Some(id)) => Polled::Id(id),
             Ok(None) => Polled::End,
             Err(panic) => Polled::Panicked(panic_message(&*panic)),
@@ -52,7 +75,7 @@ impl<I> IdStream<I> {
 
     /// How many ids are still to come, if the stream knows.
     pub(crate) fn remaining(&self) -> Option<u64> {
-        match catch_unwind(AssertUnwindSafe(|| self.0.size_hint())) {
+        match catch_unwind(AssertUnwindSafe(|| self.ids.size_hint())) {
             Ok((least, Some(most))) if least == most => Some(least as u64),
             _ => None,
         }
@@ -68,8 +91,6 @@ impl<I> fmt::Debug for IdStream<I> {
 #[cfg(test)]
 mod tests {
     use std::task::Poll;
-
-    use futures_util::stream;
 
     use super::*;
 

@@ -77,6 +77,18 @@ impl<I: Send + 'static> OutcomeLog<I> {
         }
     }
 
+    /// Forgets the results that the channel had no room for.
+    #[cfg(test)]
+    pub(super) fn forget_unsent(&mut self) {
+        self.unsent.clear();
+    }
+
+    /// How many ids were answered and are not settled.
+    #[cfg(test)]
+    pub(super) fn answered(&self) -> usize {
+        self.answered.len()
+    }
+
     /// Waits until the reader has read a batch, or is gone.
     pub(super) fn has_room(&self) -> impl Future<Output = ()> + 'static + use<I> {
         let sender = self.sender.clone();

@@ -1,9 +1,9 @@
-//! The ledger of the run under way: knows where each id of the run is, and counts the ids.
+//! The ledger of a run: knows where each id of the run is, and counts the ids.
 
-use std::{collections::VecDeque, mem, sync::Arc};
+use std::{collections::VecDeque, iter, mem, sync::Arc};
 
 use actix::SpawnHandle;
-use log::{info, warn};
+use log::info;
 use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::DropGuard;
 
@@ -11,6 +11,7 @@ use super::{
     id_stream::{IdStream, Polled},
     kept_failures::KeptFailures,
     outcome_log::OutcomeLog,
+    unread_ids::{Next, UnreadIds},
 };
 use crate::ingest::{
     actors::arbiter::PipelineArbiter,
@@ -27,8 +28,8 @@ use crate::ingest::{
     stats::event::Event,
 };
 
-/// The state of a run. Each of its ids is in one place at a time: unread in the list, `ready`, at a fetcher, `kept`, in Storage, or
-/// counted as settled or not attempted.
+/// The ids of a run. Each is in one place at a time: unread, `ready`, at a fetcher, `kept`, in Storage, or counted as settled or not
+/// attempted. Nothing is kept of an id that is counted, but for the first failures. So memory does not grow with the length of the run.
 pub(super) struct RunLedger<I: Id> {
     /// Identifies the run in messages.
     pub(super) run: RunId,
@@ -39,9 +40,7 @@ pub(super) struct RunLedger<I: Id> {
     /// When the run began.
     began: Instant,
     /// The ids that were not read yet.
-    list: List<I>,
-    /// How many ids the list still has, by its own account. They are already counted as requested. 0 if the list does not know.
-    announced: u64,
+    unread: UnreadIds<I>,
     /// Ids that were read and wait for a fetcher.
     ready: VecDeque<I>,
     /// Failures that are not passed to Storage yet, and ids that are tried again later.
@@ -50,8 +49,6 @@ pub(super) struct RunLedger<I: Id> {
     answers: u64,
     /// Reports to the host what became of each id, if it wants to know.
     pub(super) outcomes: OutcomeLog<I>,
-    /// What was left of the list at an interruption.
-    unread: Option<IdStream<I>>,
     /// Rows that Storage holds and has not committed.
     in_storage: usize,
     /// Whether Storage got the message that no more rows are coming.
@@ -60,32 +57,10 @@ pub(super) struct RunLedger<I: Id> {
     is_interrupted: bool,
     /// Why the run cannot go on, if that ends it.
     gave_up: Option<GaveUp>,
-    /// The panic message of the list, if a panic ended the list.
-    list_failed: Option<String>,
     /// The first failures, for the report.
     failures: Vec<FailedId<I>>,
     /// When this is dropped with the ledger, the run's handles learn that the run has ended.
     _ended: DropGuard,
-}
-
-/// Where the unread ids are.
-enum List<I> {
-    /// The ledger holds the list.
-    Here(IdStream<I>),
-    /// The list waits for its next id, and comes back with it. The handle cancels the wait.
-    Awaited(Option<SpawnHandle>),
-    /// There are no unread ids.
-    Ended,
-}
-
-/// What the coordinator does next to hand out an id.
-pub(super) enum Next<I> {
-    /// Gives this id to a fetcher.
-    Give(I),
-    /// Waits for the list's next id, and returns the list with [`RunLedger::list_is_back`].
-    Await(IdStream<I>),
-    /// Nothing: there is no id to hand out now.
-    Nothing,
 }
 
 impl<I: Id> RunLedger<I> {
@@ -99,25 +74,20 @@ impl<I: Id> RunLedger<I> {
             outcomes,
             ended,
         } = start;
-        let announced = ids.remaining().unwrap_or(0);
-        control.recorder.record(Event::Requested, announced);
         Self {
             run,
-            is_interrupted: control.stop.is_stopping(),
-            control,
             report,
             began: Instant::now(),
-            list: List::Here(ids),
-            announced,
+            unread: UnreadIds::new(ids, &control.recorder),
+            control,
             ready: VecDeque::new(),
             kept: KeptFailures::new(max_refusals),
             answers: 0,
             outcomes: OutcomeLog::new(outcomes),
-            unread: None,
             in_storage: 0,
             is_flushed: false,
+            is_interrupted: false,
             gave_up: None,
-            list_failed: None,
             failures: Vec::new(),
             _ended: ended,
         }
@@ -131,77 +101,34 @@ impl<I: Id> RunLedger<I> {
         if let Some(id) = self.ready.pop_front() {
             return Next::Give(id);
         }
-        match self.read() {
+        match self.unread.read(&self.control.recorder) {
             // The list may need long for its next id. A deferred id is there now.
             Next::Nothing => self.kept.take_deferred().map_or(Next::Nothing, Next::Give),
             next => next,
         }
     }
 
-    /// Reads ids until `waiting_max` of them wait for a fetcher.
-    pub(super) fn read_ahead(&mut self, waiting_max: usize) -> Next<I> {
+    /// Reads ids until `waiting_max` of them wait for a fetcher. Returns the list if it must be waited for.
+    pub(super) fn read_ahead(&mut self, waiting_max: usize) -> Option<IdStream<I>> {
         while self.ready.len() < waiting_max && !self.is_stopping() {
-            match self.read() {
+            match self.unread.read(&self.control.recorder) {
                 Next::Give(id) => self.ready.push_back(id),
-                next => return next,
+                Next::Await(ids) => return Some(ids),
+                Next::Nothing => break,
             }
         }
-        Next::Nothing
-    }
-
-    /// Reads the next id of the list.
-    fn read(&mut self) -> Next<I> {
-        let List::Here(ids) = &mut self.list else {
-            return Next::Nothing;
-        };
-        match ids.poll_now() {
-            Polled::Id(id) => {
-                self.count_read();
-                return Next::Give(id);
-            }
-            Polled::End => self.list = List::Ended,
-            Polled::Panicked(why) => self.lose_list(why),
-            Polled::Pending => {
-                if let List::Here(ids) = mem::replace(&mut self.list, List::Awaited(None)) {
-                    return Next::Await(ids);
-                }
-            }
-        }
-        Next::Nothing
+        None
     }
 
     /// The task `waiting` waits for the list's next id.
     pub(super) fn await_list(&mut self, waiting: SpawnHandle) {
-        self.list = List::Awaited(Some(waiting));
+        self.unread.wait(waiting);
     }
 
     /// The wait for the list's next id is over.
     pub(super) fn list_is_back(&mut self, ids: IdStream<I>, polled: Polled<I>) {
-        match polled {
-            Polled::Id(id) => {
-                self.count_read();
-                self.ready.push_back(id);
-                self.list = List::Here(ids);
-            }
-            Polled::Panicked(why) => self.lose_list(why),
-            Polled::End | Polled::Pending => self.list = List::Ended,
-        }
-    }
-
-    /// The list panicked. The ids that it still holds are not attempted.
-    fn lose_list(&mut self, why: String) {
-        warn!("the list of ids panicked: {why}; the ids that it still holds are not attempted");
-        self.list_failed = Some(why);
-        self.list = List::Ended;
-    }
-
-    /// Counts an id as requested, unless it was counted when the run began.
-    fn count_read(&mut self) {
-        if self.announced > 0 {
-            self.announced -= 1;
-        } else {
-            self.control.recorder.record(Event::Requested, 1);
-        }
+        let id = self.unread.take_back(ids, polled, &self.control.recorder);
+        self.ready.extend(id);
     }
 
     /// How many ids were read and wait for a fetcher.
@@ -209,18 +136,9 @@ impl<I: Id> RunLedger<I> {
         self.ready.len()
     }
 
-    /// Whether the list may hold unread ids.
-    fn has_unread_ids(&self) -> bool {
-        match &self.list {
-            List::Here(ids) => self.announced > 0 || ids.remaining().is_none(),
-            List::Awaited(_) => true,
-            List::Ended => false,
-        }
-    }
-
     /// Whether ids of the list may still be handed out.
     pub(super) fn expects_more_ids(&self) -> bool {
-        (self.has_unread_ids() || !self.ready.is_empty()) && !self.is_stopping()
+        (self.unread.may_have_ids() || !self.ready.is_empty()) && !self.is_stopping()
     }
 
     /// Gives an answered id its number. `copy` is a copy of the id, if there is one.
@@ -245,22 +163,32 @@ impl<I: Id> RunLedger<I> {
     }
 
     /// The run ends without an answer for an id that was handed out.
-    pub(super) fn count_unanswered(&mut self, copy: Option<I>) {
+    pub(super) fn count_unanswered(&mut self, id: I) {
         self.count_not_attempted(1);
-        if let Some(id) = copy {
-            self.outcomes.report(id, IdOutcome::NotAttempted);
-        }
+        self.outcomes.report(id, IdOutcome::NotAttempted);
     }
 
-    /// Ends the run because it cannot go on. Requests in flight are dropped. The first reason goes into the report.
+    /// Ends the run because it cannot go on. The first reason goes into the report. Requests in flight are dropped, unless the API only
+    /// asks for no new ones.
     pub(super) fn give_up(&mut self, why: GaveUp) {
-        self.control.stop.abort();
+        if let GaveUp::ApiAsksToWait { .. } = why {
+            self.control.stop.stop();
+        } else {
+            self.control.stop.abort();
+        }
         let mut not_attempted = self.kept.drop_undecided();
         if let GaveUp::StorageLost(_) = why {
-            not_attempted += self.kept.drop_decided() + mem::take(&mut self.in_storage);
+            not_attempted += self.kept.drop_decided();
         }
         self.count_not_attempted(not_attempted as u64);
         self.gave_up.get_or_insert(why);
+    }
+
+    /// Storage died. It answers nothing more.
+    pub(super) fn lose_storage(&mut self, why: GaveUp) {
+        let lost = mem::take(&mut self.in_storage);
+        self.count_not_attempted(lost as u64);
+        self.give_up(why);
     }
 
     /// Ends the run because the API refuses every id.
@@ -279,21 +207,16 @@ impl<I: Id> RunLedger<I> {
     pub(super) fn interrupt(&mut self) -> Option<SpawnHandle> {
         self.is_interrupted = true;
         self.control.stop.stop();
-        self.stop_awaiting_list()
-    }
-
-    /// Reads no more ids. Returns the task that waits for the list, which the caller cancels.
-    pub(super) fn stop_awaiting_list(&mut self) -> Option<SpawnHandle> {
-        match mem::replace(&mut self.list, List::Ended) {
-            List::Awaited(waiting) => return waiting,
-            List::Here(ids) => self.unread = Some(ids),
-            List::Ended => {}
-        }
-        None
+        self.unread.stop()
     }
 
     pub(super) fn is_interrupted(&self) -> bool {
         self.is_interrupted
+    }
+
+    /// Whether requests in flight may go on although no new ones start.
+    pub(super) fn is_draining(&self) -> bool {
+        self.control.stop.is_stopping() && !self.control.stop.is_aborted()
     }
 
     pub(super) fn has_lost_storage(&self) -> bool {
@@ -318,14 +241,12 @@ impl<I: Id> RunLedger<I> {
     /// Storage committed a batch, or part of it.
     pub(super) fn count_committed(&mut self, committed: Committed<I>) {
         let recorder = &self.control.recorder;
-        let served = committed.served.len();
-        let stored = committed.served.iter().filter(|row| row.is_stored).count();
-        recorder.record(Event::Stored, stored as u64);
-        recorder.record(Event::Record, committed.records);
-        recorder.record(Event::Absent, (served - stored) as u64);
-        recorder.record(Event::Failed, committed.failed.len() as u64);
+        let served = committed.served.len() as u64;
+        let stored = committed.served.iter().filter(|row| row.is_stored).count() as u64;
+        let failed = committed.failed.len() as u64;
+        recorder.record_settled(stored, served - stored, failed, committed.records);
         recorder.record(Event::NotAttempted, committed.not_attempted as u64);
-        // After the loss of Storage, nothing is counted as in it any more.
+        // A Storage that died has answered for none of its rows.
         self.in_storage = self.in_storage.saturating_sub(committed.rows());
         for row in committed.undecodable {
             self.keep_refused(row);
@@ -370,7 +291,7 @@ impl<I: Id> RunLedger<I> {
 
     /// Whether there is an id to hand out now. There may be one later, even if there is none now.
     pub(super) fn has_ids_at_hand(&self) -> bool {
-        self.has_ids() && !matches!(self.list, List::Awaited(_))
+        self.has_ids() && !self.unread.is_awaited()
     }
 
     /// Whether no more ids are handed out, even if there are some.
@@ -381,7 +302,7 @@ impl<I: Id> RunLedger<I> {
     /// Whether there are ids to hand out.
     pub(super) fn has_ids(&self) -> bool {
         let has_ids =
-            !self.ready.is_empty() || self.kept.deferred() > 0 || !matches!(self.list, List::Ended);
+            !self.ready.is_empty() || self.kept.deferred() > 0 || !self.unread.has_ended();
         has_ids && !self.is_stopping()
     }
 
@@ -390,28 +311,29 @@ impl<I: Id> RunLedger<I> {
         self.in_storage > 0 && !mem::replace(&mut self.is_flushed, true)
     }
 
-    /// Ends the run: counts the ids that were never handed out, and sends the report. Returns the totals.
-    /// `arbiter` lives until the host has read what became of all ids.
+    /// Reads no more ids. Returns the task that waits for the list, which the caller cancels.
+    pub(super) fn stop_reading(&mut self) -> Option<SpawnHandle> {
+        self.unread.stop()
+    }
+
+    /// Ends the run after [`stop_reading`](Self::stop_reading): counts the ids that were never handed out, and sends the report. Returns
+    /// the totals. `arbiter` lives until the host has read what became of all ids.
     pub(super) fn finish(mut self, arbiter: PipelineArbiter) -> Progress {
         let kept = self.ready.len() + self.kept.deferred();
-        self.count_not_attempted(self.announced + kept as u64);
-        let deferred = std::iter::from_fn(|| self.kept.take_deferred());
+        self.count_not_attempted(self.unread.announced() + kept as u64);
+        let deferred = iter::from_fn(|| self.kept.take_deferred());
         for id in self.ready.drain(..).chain(deferred) {
             self.outcomes.report(id, IdOutcome::NotAttempted);
         }
-        if let List::Here(ids) = self.list {
-            self.unread = Some(ids);
-        }
-        // A list that does not know its length may be endless. Its unread ids do not belong to the run.
-        let unread = self.unread.filter(|_| self.announced > 0);
-        self.outcomes.finish(unread, arbiter);
+        let list_failed = self.unread.panic();
+        self.outcomes.finish(self.unread.into_rest(), arbiter);
         self.control.recorder.record_run_end();
         let report = Report {
             totals: self.control.recorder.progress(),
             elapsed: self.began.elapsed(),
             interrupted: self.is_interrupted,
             gave_up: self.gave_up,
-            list_failed: self.list_failed,
+            list_failed,
             failures: self.failures,
         };
         let totals = report.totals.clone();
@@ -423,9 +345,7 @@ impl<I: Id> RunLedger<I> {
 
 #[cfg(test)]
 mod tests {
-    use std::{task::Poll, time::SystemTime};
-
-    use futures_util::stream;
+    use std::time::SystemTime;
 
     use super::*;
     use crate::ingest::{
@@ -472,32 +392,10 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_knows_its_length_is_counted_at_once_and_only_once() {
-        let mut ledger = ledger(Start::list(1..=3));
-        assert_eq!(ledger.control.recorder.progress().requested, 3);
-        assert_eq!(hand_out(&mut ledger), [1, 2, 3]);
-        assert!(!ledger.has_ids());
-        assert_eq!(ledger.control.recorder.progress().requested, 3);
-    }
-
-    #[test]
-    fn a_list_without_a_known_length_is_counted_as_it_is_read() {
-        let mut rest = 2;
-        let ids = stream::poll_fn(move |_| {
-            rest -= 1;
-            Poll::Ready((rest >= 0).then_some(rest))
-        });
-        let mut ledger = ledger(Start::stream(ids));
-        assert_eq!(ledger.control.recorder.progress().requested, 0);
-        assert_eq!(hand_out(&mut ledger), [1, 0]);
-        assert_eq!(ledger.control.recorder.progress().requested, 2);
-    }
-
-    #[test]
     fn ids_that_were_read_ahead_come_first_and_deferred_ones_last() {
         let mut ledger = ledger(Start::list(1..=5));
         ledger.kept.defer(20);
-        assert!(matches!(ledger.read_ahead(2), Next::Nothing));
+        assert!(ledger.read_ahead(2).is_none());
         assert_eq!(ledger.waiting(), 2);
         assert_eq!(hand_out(&mut ledger), [1, 2, 3, 4, 5, 20]);
     }
@@ -523,12 +421,13 @@ mod tests {
             }],
             ..Committed::nothing(ledger.run)
         });
-        assert!(matches!(ledger.read_ahead(2), Next::Nothing));
+        assert!(ledger.read_ahead(2).is_none());
         ledger.kept.defer(5);
         ledger.keep_refused(refused(4, 6));
         // Of the ten that were handed out, five are still at fetchers. They come back without an answer.
         ledger.count_not_attempted(5);
-        ledger.give_up(GaveUp::StorageLost("the disk is full".to_owned()));
+        ledger.lose_storage(GaveUp::StorageLost("the disk is full".to_owned()));
+        ledger.stop_reading();
         let totals = ledger.finish(PipelineArbiter::current());
         assert_eq!((totals.stored, totals.failed), (1, 1));
         assert_adds_up(&totals);
@@ -553,5 +452,37 @@ mod tests {
         let totals = ledger.finish(PipelineArbiter::current());
         assert_eq!(totals.not_attempted, 3);
         assert_adds_up(&totals);
+    }
+    #[test]
+    fn many_settled_ids_leave_nothing_behind_but_the_first_failures() {
+        let (start, _outcomes) = Start::list(0..100_000).with_outcomes();
+        let mut ledger = ledger(start);
+        while let Next::Give(id) = ledger.next() {
+            let row = ledger.number(refused(0, id).answered, Some(id));
+            ledger.count_handed_over();
+            let mut committed = Committed::nothing(ledger.run);
+            if id % 2 == 0 {
+                let number = row.number;
+                let failure = Failure::new(FailureKind::Status, "HTTP status 404", 1);
+                committed.failed.push(FailedRow {
+                    number,
+                    id,
+                    failure,
+                });
+            } else {
+                committed.served.push(ServedRow {
+                    number: row.number,
+                    is_stored: true,
+                });
+            }
+            ledger.count_committed(committed);
+            ledger.outcomes.forget_unsent();
+        }
+        assert_eq!(ledger.failures.len(), FAILURES_LISTED);
+        assert_eq!((ledger.ready.len(), ledger.in_storage()), (0, 0));
+        assert!(!ledger.kept.has_failures() && ledger.kept.deferred() == 0);
+        assert_eq!(ledger.outcomes.answered(), 0);
+        let totals = ledger.control.recorder.progress();
+        assert_eq!((totals.stored, totals.failed), (50_000, 50_000));
     }
 }

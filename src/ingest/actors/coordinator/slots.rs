@@ -1,14 +1,13 @@
 //! The slots of the coordinator: which id each fetcher works on, and which fetcher is idle.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use actix::Recipient;
 
 use crate::ingest::{
-    handle::control::RunControl, messages::Fetch, outcome::panics::panic_message, source::Id,
+    messages::{Fetch, RunId},
+    outcome::panics::panic_message,
+    source::Id,
 };
 
 /// The fetchers of a pipeline, one per slot.
@@ -23,8 +22,8 @@ pub(super) struct Slots<I: Id> {
 /// A fetcher and its id.
 struct Slot<I: Id> {
     fetcher: Recipient<Fetch<I>>,
-    /// A copy of the id that the fetcher works on. It survives when the fetcher dies.
-    works_on: Option<I>,
+    /// The run of the id that the fetcher works on, and a copy of the id. It survives when the fetcher dies.
+    works_on: Option<(RunId, I)>,
 }
 
 /// An id that cannot be handed out, because its `Clone` panicked.
@@ -77,24 +76,24 @@ impl<I: Id> Slots<I> {
     ///
     /// # Errors
     /// The id cannot be copied.
-    pub(super) fn give(&mut self, id: I, control: Arc<RunControl>) -> Result<(), CannotCopy<I>> {
-        let copy = match catch_unwind(AssertUnwindSafe(|| id.clone())) {
+    pub(super) fn give(&mut self, run: RunId, fetch: Fetch<I>) -> Result<(), CannotCopy<I>> {
+        let copy = match catch_unwind(AssertUnwindSafe(|| fetch.id.clone())) {
             Ok(copy) => copy,
             Err(panic) => {
-                let panic = panic_message(&*panic);
+                let (id, panic) = (fetch.id, panic_message(&*panic));
                 return Err(CannotCopy { id, panic });
             }
         };
         if let Some(slot) = self.idle.pop() {
             let slot = &mut self.slots[slot];
-            slot.works_on = Some(copy);
-            slot.fetcher.do_send(Fetch { id, control });
+            slot.works_on = Some((run, copy));
+            slot.fetcher.do_send(fetch);
         }
         Ok(())
     }
 
-    /// The fetcher is done with its id, of which the copy is returned.
-    pub(super) fn release(&mut self, slot: usize) -> Option<I> {
+    /// The fetcher is done with its id. Returns the run of the id, and the copy.
+    pub(super) fn release(&mut self, slot: usize) -> Option<(RunId, I)> {
         let worked_on = self.slots[slot].works_on.take();
         if worked_on.is_some() {
             self.idle.push(slot);
@@ -102,21 +101,21 @@ impl<I: Id> Slots<I> {
         worked_on
     }
 
-    /// Replaces a dead fetcher. Returns the id that the dead one worked on.
-    pub(super) fn replace(&mut self, slot: usize, fetcher: Recipient<Fetch<I>>) -> Option<I> {
+    /// Replaces a dead fetcher. The id that it worked on is still to be [released](Self::release).
+    pub(super) fn replace(&mut self, slot: usize, fetcher: Recipient<Fetch<I>>) {
         self.slots[slot].fetcher = fetcher;
-        self.release(slot)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fmt;
+    use std::{fmt, sync::Arc};
 
     use actix::{Actor, Context, Handler};
     use actix_rt::System;
 
     use super::*;
+    use crate::ingest::backlog::Backlog;
 
     /// Takes ids and does nothing with them.
     struct Idle;
@@ -140,8 +139,18 @@ mod tests {
         });
     }
 
-    fn give(slots: &mut Slots<i64>, id: i64) {
-        assert!(slots.give(id, Arc::default()).is_ok());
+    fn fetch<I>(id: I) -> Fetch<I> {
+        Fetch {
+            id,
+            control: Arc::default(),
+            backlog: Backlog::new(1),
+        }
+    }
+
+    fn give(slots: &mut Slots<i64>, id: i64) -> RunId {
+        let run = RunId::next();
+        assert!(slots.give(run, fetch(id)).is_ok());
+        run
     }
 
     #[test]
@@ -158,12 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn the_id_of_a_dead_fetcher_comes_back_and_the_new_fetcher_is_idle() {
+    fn the_id_of_a_dead_fetcher_comes_back_with_its_run_and_the_new_fetcher_is_idle() {
         with_slots(1, |mut slots| {
-            give(&mut slots, 7);
-            assert_eq!(slots.replace(0, Idle.start().recipient()), Some(7));
+            let run = give(&mut slots, 7);
+            slots.replace(0, Idle.start().recipient());
+            assert_eq!(slots.release(0), Some((run, 7)));
             assert_eq!((slots.busy(), slots.has_idle()), (0, true));
-            assert_eq!(slots.replace(0, Idle.start().recipient()), None);
+            slots.replace(0, Idle.start().recipient());
+            assert_eq!(slots.release(0), None);
             assert_eq!((slots.busy(), slots.len()), (0, 1));
         });
     }
@@ -171,7 +182,9 @@ mod tests {
     #[test]
     fn a_lower_limit_leaves_fetchers_idle_and_lets_busy_ones_finish() {
         with_slots(3, |mut slots| {
-            (1..=3).for_each(|id| give(&mut slots, id));
+            for id in 1..=3 {
+                give(&mut slots, id);
+            }
             slots.set_limit(1);
             assert_eq!((slots.busy(), slots.has_idle()), (3, false));
             for slot in 0..2 {
@@ -201,7 +214,7 @@ mod tests {
     #[test]
     fn an_id_whose_clone_panics_comes_back_with_the_message() {
         with_slots(1, |mut slots| {
-            let refused = slots.give(NoCopy, Arc::default());
+            let refused = slots.give(RunId::next(), fetch(NoCopy));
             assert_eq!(refused.expect_err("a panic").panic, "no copy");
             assert_eq!(slots.busy(), 0);
         });

@@ -1,9 +1,12 @@
 //! Tests of the coordinator with test actors instead of fetchers and Storage. Some of them die, which the real ones are built not
 //! to do.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering::SeqCst},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, SystemTime},
 };
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Recipient};
@@ -11,9 +14,14 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::ingest::{
-    limits::{breaker::StreakLength, signal::Signal},
-    messages::{Cancel, FailedRow, ServedRow, Start},
+    backlog::RowPermit,
+    limits::{
+        breaker::StreakLength,
+        signal::{Blame, Signal},
+    },
+    messages::{Cancel, FailedRow, ServedRow, Start, StartRun},
     outcome::{
+        answer::{Answer, AnsweredId},
         failure::{Failure, FailureKind},
         report::Report,
     },
@@ -56,7 +64,7 @@ impl Drop for MortalFetcher {
 impl Handler<Fetch<i64>> for MortalFetcher {
     type Result = ();
 
-    fn handle(&mut self, Fetch { id, control }: Fetch<i64>, ctx: &mut Self::Context) {
+    fn handle(&mut self, Fetch { id, control, .. }: Fetch<i64>, ctx: &mut Self::Context) {
         match id {
             DEADLY => return ctx.stop(),
             POISON => panic!("poisoned"),
@@ -205,12 +213,11 @@ impl TestPipeline {
                     save: storage.clone().recipient(),
                     flush: storage.recipient(),
                 },
-                backlog: Backlog::new(500),
                 cool_down: SharedCoolDown::default(),
                 meters: Meters::new("test"),
                 arbiter: PipelineArbiter::current(),
             };
-            Coordinator::new(&self.config, parts)
+            Coordinator::new(self.config.clone(), parts)
         })
     }
 
@@ -245,7 +252,7 @@ impl TestPipeline {
 #[test]
 fn a_dead_coordinator_is_an_error_to_every_caller_that_waits_for_a_report() {
     let pipeline = TestPipeline::new(2, 1);
-    let reports = pipeline.ingest(vec![vec![DEADLY; 2 * FETCHERS_MAX], vec![100]]);
+    let reports = pipeline.ingest(vec![vec![DEADLY; 2 * FETCHERS_MAX]; 2]);
     assert_eq!(pipeline.fetchers_started(), FETCHERS_MAX + 1);
     assert!(reports.iter().all(Option::is_none));
 }
@@ -282,7 +289,7 @@ fn a_dead_fetcher_is_replaced_and_costs_only_the_id_it_worked_on() {
 }
 
 #[test]
-fn the_next_run_has_all_fetchers_even_if_they_all_died_in_the_last_one() {
+fn fetchers_that_die_cost_their_own_run_an_id_and_the_other_run_none() {
     let deadly = vec![DEADLY, POISON, DEADLY, POISON, DEADLY, POISON, DEADLY];
     let reports = TestPipeline::new(3, 1).reports(vec![deadly, (100..200).collect()]);
     assert_eq!(
@@ -374,6 +381,23 @@ fn an_id_that_fails_while_no_other_is_in_flight_is_settled_without_a_wait_for_th
         coordinator.do_send(StartRun { start, report });
         ids.send(100).expect("a receiver");
         while control.recorder.progress().failed == 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+#[test]
+fn ids_that_failed_in_a_long_streak_are_fetched_again_while_the_stream_is_quiet() {
+    actix_rt::System::new().block_on(async {
+        let pipeline = TestPipeline::new(4, 0).with_api(fails_between(0, 15));
+        let coordinator = pipeline.start();
+        let ids = futures_util::stream::iter(100..120);
+        let quiet = futures_util::stream::pending();
+        let start = Start::stream(futures_util::StreamExt::chain(ids, quiet));
+        let control = start.control.clone();
+        let (report, _reported) = oneshot::channel();
+        coordinator.do_send(StartRun { start, report });
+        while control.recorder.progress().absent < 20 {
             tokio::task::yield_now().await;
         }
     });

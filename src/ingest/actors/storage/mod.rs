@@ -1,38 +1,36 @@
-//! Storage: collects answers into batches, decodes and then writes each batch on blocking threads, and reports it after the commit.
+//! Storage: collects the answers of each run into batches, decodes and then writes each batch on blocking threads, and reports it after
+//! the commit.
 //!
-//! While one batch is being written, the next one is decoded as soon as it is full.
+//! A batch has rows of one run. While one batch is being written, the next ones are decoded. The batch of the run with the highest
+//! priority is written first, and runs of equal priority take turns. So a row waits for one batch of other runs, not for all their rows.
 
 pub(crate) mod decoder;
+mod run_rows;
 pub(crate) mod writer;
 
-use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
+use std::{cmp::Reverse, mem, sync::Arc, time::Duration};
 
-use actix::{
-    Actor, ActorFutureExt, AsyncContext, Context, Handler, Recipient, SpawnHandle, WrapFuture,
-};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Recipient, WrapFuture};
 use actix_rt::task::spawn_blocking;
 use log::warn;
-use tokio::{runtime::Handle, time::Instant};
+use tokio::{runtime::Handle, task::JoinError, time::Instant};
 
 use self::{
     decoder::{DecodedBatch, Decoder},
+    run_rows::{NextBatch, RunRows},
     writer::Writer,
 };
 use crate::ingest::{
-    backlog::{BATCH_BYTES, BatchPermit},
-    handle::control::RunControl,
+    backlog::BatchPermit,
     messages::{Committed, Flush, RunId, Save, StorageGone},
+    priority::Priority,
     sink::Sink,
     source::Source,
     stats::event::BatchTrigger,
 };
 
-/// While no batch is being written, this many rows are written at once. Rows that come meanwhile make the next batch, so a slow disk
-/// gets larger batches. Only a full batch is decoded before the write is over.
-///
-/// A larger number is slower where all cores are busy. A batch that takes long keeps a core from the arbiter, or from an API on the
-/// same machine, until the requests in flight run out.
-const ROWS_WORTH_WRITING: usize = 100;
+/// The most batches that are decoded at once. Those of lower priorities do not count.
+const DECODED_AT_ONCE: usize = 4;
 
 /// The actor.
 pub(crate) struct Storage<S, K>
@@ -52,33 +50,10 @@ where
     coordinator: Recipient<Committed<S::Id>>,
     /// The coordinator. It gets this message when the actor is dropped.
     death: Recipient<StorageGone>,
-    /// Rows that wait for their batch, oldest first.
-    waiting: VecDeque<Save<S::Id>>,
-    /// The bytes of the bodies of these rows.
-    waiting_bytes: usize,
-    /// Writes the waiting rows at the end of the linger time.
-    linger_timer: Option<SpawnHandle>,
-    /// Whether the waiting rows have lingered, and are only waiting for the batch that is being written.
-    has_lingered: bool,
-    /// Rows of the batch that is being decoded.
-    being_decoded: usize,
-    /// A decoded batch that waits until the batch before it is written.
-    // In a box, because an actor must be `Unpin` and a record need not be.
-    decoded: Option<Box<NextBatch<S>>>,
-    /// Rows of the batch that is being written. There is one batch at a time, since SQLite has one writer.
-    being_written: usize,
-    /// Whether no more rows are coming before the waiting ones are committed.
-    is_flushing: bool,
-    /// A run for which nothing more can be committed. Its rows are dropped.
-    lost: Option<RunId>,
-}
-
-/// A decoded batch.
-struct NextBatch<S: Source> {
-    run: RunId,
-    control: Arc<RunControl>,
-    trigger: BatchTrigger,
-    batch: DecodedBatch<S::Id, S::Record>,
+    /// The runs that have rows here. The one whose batch was written last is at the back.
+    runs: Vec<RunRows<S>>,
+    /// The run whose batch is being written, or was written last. There is one batch at a time, since SQLite has one writer.
+    last_written: Option<RunId>,
 }
 
 impl<S, K> Storage<S, K>
@@ -101,177 +76,176 @@ where
             linger,
             coordinator,
             death,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
-            linger_timer: None,
-            has_lingered: false,
-            being_decoded: 0,
-            decoded: None,
-            being_written: 0,
-            is_flushing: false,
-            lost: None,
+            runs: Vec::new(),
+            last_written: None,
         }
     }
 
-    /// Begins a batch if there is a reason to and none is ahead of it. Otherwise the waiting rows linger.
-    fn begin_if_due(&mut self, ctx: &mut Context<Self>) {
-        if self.waiting.is_empty() {
-            return;
+    fn find(&mut self, run: RunId) -> Option<&mut RunRows<S>> {
+        self.runs.iter_mut().find(|rows| rows.run == run)
+    }
+
+    fn is_writing(&self) -> bool {
+        self.runs.iter().any(|rows| rows.being_written > 0)
+    }
+
+    /// Begins the batches that are due. The other waiting rows linger.
+    fn begin_due(&mut self, ctx: &mut Context<Self>) {
+        while let Some((place, trigger)) = self.next_due() {
+            self.decode(place, trigger, ctx);
         }
-        let is_free = self.being_decoded == 0 && self.decoded.is_none();
-        if let Some(trigger) = self.due_trigger().filter(|_| is_free) {
-            self.decode(trigger, ctx);
-        } else if self.linger_timer.is_none() && !self.has_lingered {
-            self.linger_timer = Some(ctx.run_later(self.linger, |storage, ctx| {
-                storage.linger_timer = None;
-                storage.has_lingered = !storage.waiting.is_empty();
-                storage.begin_if_due(ctx);
+        self.runs.retain(|rows| rows.unsaved() > 0);
+        for rows in &mut self.runs {
+            Self::linger(rows, self.linger, ctx);
+        }
+    }
+
+    /// The place of the run whose batch is decoded next, and the reason.
+    fn next_due(&self) -> Option<(usize, BatchTrigger)> {
+        let is_writing = self.is_writing();
+        let due = self.runs.iter().enumerate().filter_map(|(place, rows)| {
+            let trigger = rows.due_trigger(self.rows_max, is_writing)?;
+            Some((place, trigger, rows.priority()))
+        });
+        let (place, trigger, priority) = due.max_by_key(|due| (due.2, Reverse(due.0)))?;
+        (self.decoding(priority) < DECODED_AT_ONCE).then_some((place, trigger))
+    }
+
+    /// How many batches of this or a higher priority are being decoded.
+    fn decoding(&self, priority: Priority) -> usize {
+        let decoding = |rows: &&RunRows<S>| rows.being_decoded > 0 && rows.priority() >= priority;
+        self.runs.iter().filter(decoding).count()
+    }
+
+    /// Lets the waiting rows of a run linger.
+    fn linger(rows: &mut RunRows<S>, linger: Duration, ctx: &mut Context<Self>) {
+        if rows.waiting() > 0 && rows.linger_timer.is_none() && !rows.has_lingered {
+            let run = rows.run;
+            rows.linger_timer = Some(ctx.run_later(linger, move |storage, ctx| {
+                if let Some(rows) = storage.find(run) {
+                    rows.linger_timer = None;
+                    rows.has_lingered = rows.waiting() > 0;
+                }
+                storage.begin_due(ctx);
             }));
         }
     }
 
-    /// The reason to write the waiting rows, if there is one.
-    fn due_trigger(&self) -> Option<BatchTrigger> {
-        let is_writing = self.being_written > 0;
-        let rows_worth_a_batch = if is_writing {
-            self.rows_max
-        } else {
-            self.rows_max.min(ROWS_WORTH_WRITING)
-        };
-        if self.waiting.len() >= rows_worth_a_batch {
-            Some(BatchTrigger::Rows)
-        } else if self.waiting_bytes >= BATCH_BYTES {
-            Some(BatchTrigger::Bytes)
-        } else if is_writing {
-            None
-        } else if self.is_flushing {
-            Some(BatchTrigger::End)
-        } else if self.has_lingered {
-            Some(BatchTrigger::Linger)
-        } else {
-            None
-        }
-    }
-
-    /// Decodes the next batch on blocking threads, and writes it afterwards.
-    fn decode(&mut self, trigger: BatchTrigger, ctx: &mut Context<Self>) {
-        self.has_lingered = false;
-        if let Some(timer) = self.linger_timer.take() {
+    /// Decodes the next batch of a run on blocking threads, and writes it afterwards.
+    fn decode(&mut self, place: usize, trigger: BatchTrigger, ctx: &mut Context<Self>) {
+        let rows = &mut self.runs[place];
+        if let Some(timer) = rows.linger_timer.take() {
             ctx.cancel_future(timer);
         }
-        let Some(first) = self.waiting.front() else {
-            return;
-        };
-        let run = first.run;
-        let control = first.control.clone();
-        let batch = self.next_batch();
-        self.being_decoded = batch.len();
-        self.record_backlog(&control);
+        let batch = rows.begin_batch(self.rows_max);
+        let (run, control) = (rows.run, rows.control.clone());
+        self.record_backlog(place);
         let decoder = self.decoder.clone();
-        let decoders_control = control.clone();
         let began = Instant::now();
-        let decoding = spawn_blocking(move || decoder.decode(&decoders_control, batch));
+        let decoding = spawn_blocking(move || decoder.decode(&control, batch));
         ctx.spawn(decoding.into_actor(self).map(move |decoded, storage, ctx| {
-            storage.being_decoded = 0;
-            control.recorder.record_decoding(began.elapsed());
-            match decoded {
-                Ok(batch) => {
-                    storage.decoded = Some(Box::new(NextBatch {
-                        run,
-                        control,
-                        trigger,
-                        batch,
-                    }));
-                    storage.write_if_free(ctx);
-                }
-                Err(error) => storage.report(Committed {
+            storage.take_decoded(run, trigger, began.elapsed(), decoded);
+            storage.write_next(ctx);
+            storage.begin_due(ctx);
+        }));
+    }
+
+    /// A batch is decoded.
+    fn take_decoded(
+        &mut self,
+        run: RunId,
+        trigger: BatchTrigger,
+        took: Duration,
+        decoded: Result<DecodedBatch<S::Id, S::Record>, JoinError>,
+    ) {
+        let Some(rows) = self.find(run) else { return };
+        rows.control.recorder.record_decoding(took);
+        let count = mem::take(&mut rows.being_decoded);
+        match decoded {
+            Ok(batch) if rows.lost.is_none() => {
+                rows.decoded = Some(Box::new(NextBatch { trigger, batch }));
+            }
+            Ok(_) => {
+                let dropped = rows.report_dropped(count);
+                self.coordinator.do_send(dropped);
+            }
+            Err(error) => {
+                let committed = Committed {
                     lost: Some(format!("decoding a batch panicked: {error}")),
                     ..Committed::nothing(run)
-                }),
-            }
-            storage.begin_if_due(ctx);
-        }));
-    }
-
-    /// Writes the decoded batch on a blocking thread if no other one is being written, and reports it afterwards.
-    fn write_if_free(&mut self, ctx: &mut Context<Self>) {
-        let Some(writer) = self.writer.clone().filter(|_| self.being_written == 0) else {
-            return;
-        };
-        let Some(next) = self.decoded.take() else {
-            return;
-        };
-        let NextBatch {
-            run,
-            control,
-            trigger,
-            batch,
-        } = *next;
-        if self.lost == Some(run) {
-            return;
-        }
-        let rows = batch.len();
-        self.being_written = rows;
-        let began = Instant::now();
-        let writers_control = control.clone();
-        let written = spawn_blocking(move || writer.write(run, &writers_control, batch));
-        ctx.spawn(written.into_actor(self).map(move |written, storage, ctx| {
-            storage.being_written = 0;
-            control
-                .recorder
-                .record_batch(trigger, rows, began.elapsed());
-            let (committed, _permit) = written.unwrap_or_else(|error| {
-                let committed = Committed {
-                    lost: Some(format!("writing a batch panicked: {error}")),
-                    ..Committed::nothing(run)
                 };
-                (committed, BatchPermit::default())
-            });
-            storage.report(committed);
-            storage.write_if_free(ctx);
-            storage.begin_if_due(ctx);
-        }));
-    }
-
-    fn record_backlog(&self, control: &RunControl) {
-        let waiting = self.waiting.len();
-        let decoded = self.decoded.as_ref().map_or(0, |next| next.batch.len());
-        let in_batches = self.being_decoded + decoded + self.being_written;
-        control
-            .recorder
-            .record_backlog(waiting, waiting + in_batches);
-    }
-
-    /// Takes as many of the waiting rows as one batch may hold.
-    fn next_batch(&mut self) -> Vec<Save<S::Id>> {
-        let mut rows = 0;
-        let mut bytes = 0;
-        for save in self.waiting.iter().take(self.rows_max) {
-            if bytes >= BATCH_BYTES {
-                break;
+                self.report(committed, count);
             }
-            rows += 1;
-            bytes += body_bytes(save);
         }
-        self.waiting_bytes -= bytes;
-        self.waiting.drain(..rows).collect()
     }
 
-    /// Reports a batch to the coordinator. If the database is lost, drops the rows that wait.
-    fn report(&mut self, committed: Committed<S::Id>) {
-        if let Some(why) = &committed.lost {
-            warn!("storage is lost, nothing more is committed: {why}");
-            self.lost = Some(committed.run);
-            self.waiting.clear();
-            self.waiting_bytes = 0;
-            self.decoded = None;
+    /// Writes the next decoded batch on a blocking thread if no other one is being written, and reports it afterwards.
+    fn write_next(&mut self, ctx: &mut Context<Self>) {
+        if self.is_writing() {
+            return;
+        }
+        let decoded = self.runs.iter().enumerate();
+        let decoded = decoded.filter(|(_, rows)| rows.decoded.is_some());
+        let next = decoded.max_by_key(|(place, rows)| {
+            let is_its_turn = Some(rows.run) != self.last_written;
+            (rows.priority(), is_its_turn, Reverse(*place))
+        });
+        let Some((place, _)) = next else { return };
+        let mut rows = self.runs.remove(place);
+        let next = rows.decoded.take();
+        if let Some((next, writer)) = next.zip(self.writer.clone()) {
+            let NextBatch { trigger, batch } = *next;
+            let (run, control, count) = (rows.run, rows.control.clone(), batch.len());
+            rows.being_written = count;
+            self.last_written = Some(run);
+            let began = Instant::now();
+            let written = spawn_blocking(move || writer.write(run, &control, batch));
+            ctx.spawn(written.into_actor(self).map(move |written, storage, ctx| {
+                if let Some(rows) = storage.find(run) {
+                    rows.being_written = 0;
+                    let recorder = &rows.control.recorder;
+                    recorder.record_batch(trigger, count, began.elapsed());
+                }
+                let (committed, _permit) = written.unwrap_or_else(|error| {
+                    let committed = Committed {
+                        lost: Some(format!("writing a batch panicked: {error}")),
+                        ..Committed::nothing(run)
+                    };
+                    (committed, BatchPermit::default())
+                });
+                storage.report(committed, count);
+                storage.write_next(ctx);
+                storage.begin_due(ctx);
+            }));
+        }
+        self.runs.push(rows);
+    }
+
+    fn record_backlog(&self, place: usize) {
+        let waiting = self.runs.iter().map(RunRows::waiting).sum();
+        let rows = &self.runs[place];
+        let recorder = &rows.control.recorder;
+        recorder.record_backlog(waiting, rows.unsaved());
+    }
+
+    /// Reports a batch of `count` rows to the coordinator. If nothing more can be committed, drops the rows that wait: those of all runs,
+    /// because they share the database. If the run was aborted, it has only lost its patience with a busy database. Then the others stay.
+    fn report(&mut self, mut committed: Committed<S::Id>, count: usize) {
+        if let Some(why) = committed.lost.clone() {
+            committed.not_attempted += count - committed.rows();
+            let run = committed.run;
+            let rows = self.find(run);
+            let is_aborted = rows.is_some_and(|rows| rows.control.stop.is_aborted());
+            let lost = self.runs.iter_mut();
+            for rows in lost.filter(|rows| rows.run == run || !is_aborted) {
+                if rows.lost.is_none() {
+                    warn!("storage is lost, nothing more is committed: {why}");
+                }
+                self.coordinator.do_send(rows.lose(&why));
+            }
         }
         self.coordinator.do_send(committed);
     }
-}
-
-fn body_bytes<I>(save: &Save<I>) -> usize {
-    save.row.answered.answer.len()
 }
 
 impl<S, K> Drop for Storage<S, K>
@@ -305,15 +279,25 @@ where
     type Result = ();
 
     fn handle(&mut self, save: Save<S::Id>, ctx: &mut Self::Context) {
-        if self.lost == Some(save.run) {
-            return;
+        let known = self.runs.iter().position(|rows| rows.run == save.run);
+        let place = known.unwrap_or_else(|| {
+            let rows = RunRows::new(save.run, save.control.clone());
+            self.runs.push(rows);
+            self.runs.len() - 1
+        });
+        let rows = &mut self.runs[place];
+        if rows.lost.is_some() {
+            return self.coordinator.do_send(rows.report_dropped(1));
         }
-        self.is_flushing = false;
-        self.waiting_bytes += body_bytes(&save);
-        let control = save.control.clone();
-        self.waiting.push_back(save);
-        self.record_backlog(&control);
-        self.begin_if_due(ctx);
+        rows.add(save);
+        self.record_backlog(place);
+        let is_writing = self.is_writing();
+        let rows = &mut self.runs[place];
+        if rows.due_trigger(self.rows_max, is_writing).is_some() {
+            self.begin_due(ctx);
+        } else {
+            Self::linger(rows, self.linger, ctx);
+        }
     }
 }
 
@@ -324,8 +308,10 @@ where
 {
     type Result = ();
 
-    fn handle(&mut self, _: Flush, ctx: &mut Self::Context) {
-        self.is_flushing = true;
-        self.begin_if_due(ctx);
+    fn handle(&mut self, Flush { run }: Flush, ctx: &mut Self::Context) {
+        if let Some(rows) = self.find(run) {
+            rows.is_flushing = true;
+            self.begin_due(ctx);
+        }
     }
 }

@@ -1,0 +1,195 @@
+//! What the coordinator does when something has changed for a run: hands out ids, of this run or of others, and ends runs that are done.
+
+use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, fut::wrap_future};
+
+use super::{
+    Coordinator,
+    active_run::{ActiveRun, Turn},
+    id_stream::{IdStream, Polled},
+    slots::CannotCopy,
+    unread_ids::Next,
+};
+use crate::ingest::{
+    messages::{Fetch, RunId},
+    source::Id,
+};
+
+impl<I: Id> Coordinator<I> {
+    /// Goes on after something has changed for a run: hands out ids, of this run or of others, and ends the run if it is done.
+    pub(super) fn proceed(&mut self, id: RunId, ctx: &mut Context<Self>) {
+        self.send_outcomes(id, ctx);
+        if let Some(run) = self.runs.get(&id) {
+            self.turns.enqueue(id, run.priority());
+        }
+        loop {
+            self.hand_out(ctx);
+            self.read_ahead(id, ctx);
+            if !self.decide(id, ctx) {
+                break;
+            }
+        }
+        let waiting: usize = self.runs.values().map(|run| run.ledger.waiting()).sum();
+        self.meters.set_ids_at_fetchers(self.slots.busy() + waiting);
+    }
+
+    /// Hands out ids while fetchers are idle.
+    pub(super) fn hand_out(&mut self, ctx: &mut Context<Self>) {
+        while !self.is_paused
+            && self.slots.has_idle()
+            && let Some(id) = self.next_run()
+            && let Some(run) = self.runs.get_mut(&id)
+        {
+            match run.next() {
+                Turn::List(Next::Give(next)) => self.give(id, next),
+                Turn::List(Next::Await(ids)) => {
+                    // Meanwhile the run may have ids to try again.
+                    self.turns.enqueue(id, run.priority());
+                    self.await_list(id, ids, ctx);
+                }
+                Turn::List(Next::Nothing) => _ = self.decide(id, ctx),
+                Turn::ProbeAt(at) => {
+                    self.await_probe(id, at, ctx);
+                    self.decide(id, ctx);
+                }
+            }
+        }
+    }
+
+    /// The run that gives the next id, if a fetcher is idle.
+    fn next_run(&mut self) -> Option<RunId> {
+        let busy = |id| self.runs.get(&id).map_or(0, |run| run.busy);
+        self.turns.next(self.slots.limit(), busy)
+    }
+
+    /// Reads ids of a run ahead while it waits for a fetcher.
+    fn read_ahead(&mut self, id: RunId, ctx: &mut Context<Self>) {
+        let waiting_max = self.config.mailbox * self.slots.limit();
+        if let Some(run) = self.runs.get_mut(&id)
+            && !self.is_paused
+            && !run.is_held_back()
+            && !run.is_probing()
+            && self.turns.is_waiting(id, run.priority())
+            && let Some(ids) = run.ledger.read_ahead(waiting_max)
+        {
+            self.await_list(id, ids, ctx);
+        }
+    }
+
+    /// Gives an id to an idle fetcher. Then it is the turn of the next run.
+    fn give(&mut self, id: RunId, next: I) {
+        let Some(run) = self.runs.get_mut(&id) else {
+            return;
+        };
+        let priority = run.priority();
+        self.turns.enqueue(id, priority);
+        let fetch = Fetch {
+            id: next,
+            control: run.ledger.control.clone(),
+            backlog: run.backlog.clone(),
+        };
+        match self.slots.give(id, fetch) {
+            Ok(()) => {
+                run.busy += 1;
+                self.turns.begin_work(priority);
+            }
+            Err(CannotCopy { id, panic }) => {
+                run.save_panicked(id, format!("copying the id panicked: {panic}"), 0);
+            }
+        }
+    }
+
+    /// Waits for the next id of a run's list.
+    fn await_list(&mut self, id: RunId, ids: IdStream<I>, ctx: &mut Context<Self>) {
+        let next = wrap_future::<_, Self>(ids.wait());
+        let arrival =
+            next.map(move |(ids, polled), act, ctx| act.list_is_back(id, ids, polled, ctx));
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.ledger.await_list(ctx.spawn(arrival));
+        }
+    }
+
+    /// The wait for the list's next id is over.
+    fn list_is_back(
+        &mut self,
+        id: RunId,
+        ids: IdStream<I>,
+        polled: Polled<I>,
+        ctx: &mut Context<Self>,
+    ) {
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.ledger.list_is_back(ids, polled);
+            self.proceed(id, ctx);
+        }
+    }
+
+    /// Tells the host what became of ids. If it has not read the last ones, the run goes on when it has.
+    fn send_outcomes(&mut self, id: RunId, ctx: &mut Context<Self>) {
+        let Some(run) = self.runs.get_mut(&id) else {
+            return;
+        };
+        if !run.ledger.outcomes.send() && run.reader_wait.is_none() {
+            let has_room = wrap_future::<_, Self>(run.ledger.outcomes.has_room());
+            run.reader_wait = Some(ctx.spawn(has_room.map(move |(), act, ctx| {
+                if let Some(run) = act.runs.get_mut(&id) {
+                    run.reader_wait = None;
+                }
+                act.proceed(id, ctx);
+            })));
+        }
+    }
+
+    /// Decides about kept failures of a run, and ends the run if it is done. Returns whether more ids may be handed out now.
+    fn decide(&mut self, id: RunId, ctx: &mut Context<Self>) -> bool {
+        let Some(run) = self.runs.get_mut(&id) else {
+            return false;
+        };
+        let priority = run.priority();
+        // During a pause a run waits for no fetcher.
+        let waits = !self.is_paused && self.turns.is_waiting(id, priority);
+        let tries_again = run.decide_failures(run.busy == 0 && !waits, &self.storage);
+        if tries_again {
+            self.turns.enqueue(id, priority);
+        }
+        let has_closed = self.turns.set_open(id, priority, run.ledger.has_ids());
+        if run.is_done(&self.storage) {
+            self.finish(id, ctx);
+        }
+        tries_again || has_closed
+    }
+
+    /// Ends a run that is done, and a shutdown with its last run.
+    fn finish(&mut self, id: RunId, ctx: &mut Context<Self>) {
+        if let Some(mut run) = self.runs.remove(&id) {
+            self.turns.remove(id, run.priority());
+            run.take_tasks()
+                .for_each(|task| _ = ctx.cancel_future(task));
+            let totals = run.ledger.finish(self.arbiter.clone());
+            self.meters.set_runs_under_way(self.runs.len());
+            if let Some(drain) = &mut self.drain {
+                drain.add_ended(&totals);
+            }
+        }
+        self.finish_shutdown(ctx);
+    }
+
+    /// Completes a shutdown if no run is left.
+    pub(super) fn finish_shutdown(&mut self, ctx: &mut Context<Self>) {
+        if self.runs.is_empty()
+            && let Some(drain) = self.drain.take()
+        {
+            drain.finish();
+            ctx.stop();
+        }
+    }
+
+    /// Changes all runs, and then goes on with each.
+    pub(super) fn change_all(
+        &mut self,
+        ctx: &mut Context<Self>,
+        mut change: impl FnMut(&mut ActiveRun<I>, &mut Context<Self>),
+    ) {
+        self.runs.values_mut().for_each(|run| change(run, ctx));
+        let ids: Vec<RunId> = self.runs.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.proceed(id, ctx));
+    }
+}

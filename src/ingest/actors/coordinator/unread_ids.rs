@@ -1,0 +1,258 @@
+//! The ids of a run that were not read yet, and what is left of them when the run stops.
+
+use std::mem;
+
+use actix::SpawnHandle;
+use log::warn;
+
+use super::id_stream::{IdStream, Polled};
+use crate::ingest::stats::{event::Event, recorder::Recorder};
+
+/// See the [module](self).
+pub(super) struct UnreadIds<I> {
+    list: List<I>,
+    /// How many ids the list still has, by its own account. They are already counted as requested. 0 if the list does not know.
+    announced: u64,
+    /// What was left of the list when the run stopped reading it.
+    rest: Option<IdStream<I>>,
+    /// The panic message of the list, if a panic ended it.
+    panic: Option<String>,
+}
+
+enum List<I> {
+    /// The list can be polled.
+    Here(IdStream<I>),
+    /// The list waits for its next id, and comes back with it. The handle cancels the wait.
+    Awaited(Option<SpawnHandle>),
+    /// There are no unread ids.
+    Ended,
+}
+
+/// What the coordinator does next to hand out an id.
+pub(super) enum Next<I> {
+    /// Gives this id to a fetcher.
+    Give(I),
+    /// Waits for the list's next id, and returns the list with [`UnreadIds::take_back`].
+    Await(IdStream<I>),
+    /// Nothing: there is no id to hand out now.
+    Nothing,
+}
+
+impl<I> UnreadIds<I> {
+    /// If the list knows its length, its ids count as requested from now on, and those that it does not have after all no longer do
+    /// at its end. Otherwise each counts when it is read.
+    pub(super) fn new(ids: IdStream<I>, recorder: &Recorder) -> Self {
+        let announced = ids.remaining().unwrap_or(0);
+        recorder.record(Event::Requested, announced);
+        let mut unread = Self {
+            list: List::Here(ids),
+            announced,
+            rest: None,
+            panic: None,
+        };
+        unread.end_if_empty();
+        unread
+    }
+
+    /// Reads the next id.
+    pub(super) fn read(&mut self, recorder: &Recorder) -> Next<I> {
+        let List::Here(ids) = &mut self.list else {
+            return Next::Nothing;
+        };
+        match ids.poll_now() {
+            Polled::Pending => match mem::replace(&mut self.list, List::Awaited(None)) {
+                List::Here(ids) => Next::Await(ids),
+                List::Awaited(_) | List::Ended => Next::Nothing,
+            },
+            polled => self
+                .take(polled, recorder)
+                .map_or(Next::Nothing, Next::Give),
+        }
+    }
+
+    /// The task `waiting` waits for the next id.
+    pub(super) fn wait(&mut self, waiting: SpawnHandle) {
+        self.list = List::Awaited(Some(waiting));
+    }
+
+    /// The wait for the next id is over. Returns the id, if there is one.
+    pub(super) fn take_back(
+        &mut self,
+        ids: IdStream<I>,
+        polled: Polled<I>,
+        recorder: &Recorder,
+    ) -> Option<I> {
+        self.list = List::Here(ids);
+        self.take(polled, recorder)
+    }
+
+    fn take(&mut self, polled: Polled<I>, recorder: &Recorder) -> Option<I> {
+        match polled {
+            Polled::Id(id) => {
+                if self.announced > 0 {
+                    self.announced -= 1;
+                } else {
+                    recorder.record(Event::Requested, 1);
+                }
+                self.end_if_empty();
+                return Some(id);
+            }
+            Polled::Panicked(why) => {
+                warn!(
+                    "the list of ids panicked: {why}; the ids that it still holds are not attempted"
+                );
+                self.panic = Some(why);
+                self.list = List::Ended;
+            }
+            Polled::End | Polled::Pending => {
+                recorder.record(Event::NotInList, mem::take(&mut self.announced));
+                self.list = List::Ended;
+            }
+        }
+        None
+    }
+
+    /// A list that is empty need not be polled to learn that. So its run can end while no fetcher is idle.
+    fn end_if_empty(&mut self) {
+        if let List::Here(ids) = &self.list
+            && ids.is_empty_list()
+        {
+            self.list = List::Ended;
+        }
+    }
+
+    /// Reads no more ids. Returns the task that waits for the next one, which the caller cancels.
+    pub(super) fn stop(&mut self) -> Option<SpawnHandle> {
+        match mem::replace(&mut self.list, List::Ended) {
+            List::Awaited(waiting) => return waiting,
+            List::Here(ids) => self.rest = Some(ids),
+            List::Ended => {}
+        }
+        None
+    }
+
+    /// Whether there may be unread ids, as far as the list knows.
+    pub(super) fn may_have_ids(&self) -> bool {
+        match &self.list {
+            List::Here(ids) => ids.remaining() != Some(0),
+            List::Awaited(_) => true,
+            List::Ended => false,
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.list, List::Ended)
+    }
+
+    /// Whether a task waits for the next id.
+    pub(super) fn is_awaited(&self) -> bool {
+        matches!(self.list, List::Awaited(_))
+    }
+
+    /// How many ids were counted as requested and are still unread.
+    pub(super) fn announced(&self) -> u64 {
+        self.announced
+    }
+
+    /// The panic message of the list, if a panic ended it.
+    pub(super) fn panic(&mut self) -> Option<String> {
+        self.panic.take()
+    }
+
+    /// The unread ids that belong to the run, after [`stop`](Self::stop). A list that does not know its length may be endless. Its
+    /// unread ids do not belong to the run.
+    pub(super) fn into_rest(self) -> Option<IdStream<I>> {
+        self.rest.filter(|_| self.announced > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use futures_util::{Stream, stream};
+
+    use super::*;
+
+    /// Reads ids until there is none at hand.
+    fn read_all(unread: &mut UnreadIds<i64>, recorder: &Recorder) -> Vec<i64> {
+        let mut ids = Vec::new();
+        while let Next::Give(id) = unread.read(recorder) {
+            ids.push(id);
+        }
+        ids
+    }
+
+    #[test]
+    fn a_list_that_knows_its_length_is_counted_at_once_and_only_once() {
+        let recorder = Recorder::default();
+        let mut unread = UnreadIds::new(IdStream::new(stream::iter(1..=3)), &recorder);
+        assert_eq!(recorder.progress().requested, 3);
+        assert_eq!(read_all(&mut unread, &recorder), [1, 2, 3]);
+        assert_eq!(recorder.progress().requested, 3);
+    }
+
+    /// A list that announces five ids, whichever it has.
+    struct FiveIds(Vec<i64>);
+
+    impl Stream for FiveIds {
+        type Item = i64;
+
+        fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<i64>> {
+            Poll::Ready(self.0.pop())
+        }
+
+        fn size_hint(&self) -> (usize, Option<usize>) {
+            (5, Some(5))
+        }
+    }
+
+    #[test]
+    fn ids_that_a_list_has_announced_and_does_not_have_are_not_requested() {
+        let recorder = Recorder::default();
+        let mut unread = UnreadIds::new(IdStream::new(FiveIds(vec![2, 1])), &recorder);
+        assert_eq!(recorder.progress().requested, 5);
+        assert_eq!(read_all(&mut unread, &recorder), [1, 2]);
+        assert_eq!((recorder.progress().requested, unread.announced()), (2, 0));
+    }
+
+    #[test]
+    fn ids_beyond_those_that_a_list_has_announced_are_read_and_counted() {
+        let recorder = Recorder::default();
+        let mut unread = UnreadIds::new(IdStream::new(FiveIds((1..=7).collect())), &recorder);
+        assert_eq!(read_all(&mut unread, &recorder).len(), 7);
+        assert_eq!(recorder.progress().requested, 7);
+    }
+
+    #[test]
+    fn a_list_that_knows_its_length_has_ended_as_soon_as_its_last_id_is_read() {
+        let recorder = Recorder::default();
+        let empty = UnreadIds::<i64>::new(IdStream::list([]), &recorder);
+        assert!(empty.has_ended());
+        let mut unread = UnreadIds::new(IdStream::list([1]), &recorder);
+        assert!(matches!(unread.read(&recorder), Next::Give(1)) && unread.has_ended());
+        // A stream that never gives an id may say so, and stays open all the same.
+        let quiet = UnreadIds::<i64>::new(IdStream::new(stream::pending()), &recorder);
+        assert!(!quiet.has_ended());
+    }
+
+    #[test]
+    fn a_list_without_a_known_length_is_counted_as_it_is_read() {
+        let mut rest = 2;
+        let ids = stream::poll_fn(move |_| {
+            rest -= 1;
+            Poll::Ready((rest >= 0).then_some(rest))
+        });
+        let recorder = Recorder::default();
+        let mut unread = UnreadIds::new(IdStream::new(ids), &recorder);
+        assert_eq!(recorder.progress().requested, 0);
+        assert_eq!(read_all(&mut unread, &recorder), [1, 0]);
+        assert_eq!(
+            (recorder.progress().requested, unread.has_ended()),
+            (2, true)
+        );
+    }
+}
