@@ -10,6 +10,7 @@ mod server;
 // A user's view.
 mod commands;
 mod same_rows;
+mod copy;
 mod passwords;
 mod refused;
 

@@ -14,6 +14,8 @@ use super::{
     CopiedTable, Target,
     page::{Columns, Misfit, Page, ROWS, ReadRow, require_types, some_text, text},
 };
+#[cfg(feature = "postgres")]
+use crate::hn::record::taken_from_extra;
 use crate::{
     hn::{
         connection::{HnConnection, on_backend},
@@ -61,32 +63,24 @@ trait Record: Stored + PartialEq {
 
     fn extra(&mut self) -> &mut Option<String>;
 
-    /// The record as its own JSON reads.
-    fn decoded_again(&self) -> Option<Self>;
-
-    /// The record with the texts of `extra` in their columns.
-    fn with_texts_in_columns(mut self) -> Self {
-        let extra = self.extra().clone().unwrap_or_default();
-        let is_in_extra = |name: &str| extra.contains(&format!("\"{name}\":\""));
-        let mut texts = self.texts();
-        texts.retain(|(name, value)| value.is_none() && is_in_extra(name));
-        let names: Vec<_> = texts.into_iter().map(|(name, _)| name).collect();
-        if names.is_empty() {
-            return self;
-        }
-        let Some(mut again) = self.decoded_again() else {
-            return self;
-        };
-        let mut changed = self.clone();
-        for (name, value) in changed.texts() {
-            if names.contains(&name) {
-                let found = again.texts().into_iter().find(|(other, _)| *other == name);
-                *value = found.and_then(|(_, value)| value.clone());
+    /// The record with those texts in their columns that are in `extra` only because PostgreSQL cannot hold them.
+    #[cfg(feature = "postgres")]
+    fn with_misfits_in_columns(mut self) -> Self {
+        let mut extra = self.extra().take();
+        // The last one was added last.
+        for (name, value) in self.texts().into_iter().rev() {
+            if value.is_none()
+                && let Some((rest, text)) = extra
+                    .as_deref()
+                    .and_then(|extra| taken_from_extra(extra, name))
+                && !upsert::fits_postgres(name, &text)
+            {
+                *value = Some(text);
+                extra = rest;
             }
         }
-        *changed.extra() = again.extra().clone();
-        // Anything else than these texts stays as it is.
-        if changed == again { changed } else { self }
+        *self.extra() = extra;
+        self
     }
 
     /// Whether all of it fits the target.
@@ -157,6 +151,16 @@ fn write_newer<'a, R: Record>(
 fn size_of_texts(texts: &[&Bytes]) -> usize {
     let lengths = texts.iter().map(|text| text.as_ref().map_or(0, Vec::len));
     size_of::<Item>() + lengths.sum::<usize>()
+}
+
+/// A record as SQLite would hold it.
+fn as_read<R: Record>(record: R, moves_texts: bool) -> R {
+    #[cfg(feature = "postgres")]
+    if moves_texts {
+        return record.with_misfits_in_columns();
+    }
+    let _ = moves_texts;
+    record
 }
 
 /// Whether the database keeps some texts in `extra` that have a column.
@@ -241,11 +245,7 @@ fn item_row(columns: ItemColumns, moves_texts: bool) -> ReadRow<Timed<Item>, i64
             dead: dead.map(|flag| flag != 0),
             extra: text("extra", extra)?,
         };
-        let record = if moves_texts {
-            item.with_texts_in_columns()
-        } else {
-            item
-        };
+        let record = as_read(item, moves_texts);
         Ok(Timed { record, fetched_at })
     };
     ReadRow {
@@ -301,12 +301,6 @@ impl Record for Item {
 
     fn extra(&mut self) -> &mut Option<String> {
         &mut self.extra
-    }
-
-    fn decoded_again(&self) -> Option<Self> {
-        Self::decode(self.id, self.encode().as_bytes())
-            .ok()
-            .flatten()
     }
 }
 
@@ -425,11 +419,7 @@ fn user_row(columns: UserColumns, moves_texts: bool) -> ReadRow<Timed<User>, Use
             submitted: text("submitted", submitted)?,
             extra: text("extra", extra)?,
         };
-        let record = if moves_texts {
-            user.with_texts_in_columns()
-        } else {
-            user
-        };
+        let record = as_read(user, moves_texts);
         Ok(Timed { record, fetched_at })
     };
     ReadRow {
@@ -476,12 +466,6 @@ impl Record for User {
 
     fn extra(&mut self) -> &mut Option<String> {
         &mut self.extra
-    }
-
-    fn decoded_again(&self) -> Option<Self> {
-        Self::decode(&self.id, self.encode().as_bytes())
-            .ok()
-            .flatten()
     }
 }
 

@@ -9,6 +9,9 @@ mod postgres;
 
 use diesel::QueryResult;
 
+#[cfg(all(feature = "cli", feature = "postgres"))]
+pub(super) use self::postgres::fits as fits_postgres;
+
 pub(super) use self::stored::{Received, Stored};
 use super::connection::{Backend, HnConnection};
 
