@@ -15,6 +15,7 @@ mod refused;
 
 // What may happen meanwhile.
 mod restarts;
+mod cut_connections;
 mod several_writers;
 mod disk_full;
 
