@@ -6,6 +6,7 @@
 #[path = "../cli/common/mod.rs"]
 mod common;
 mod server;
+mod proxy;
 
 // A user's view.
 mod commands;
@@ -16,6 +17,7 @@ mod refused;
 // What may happen meanwhile.
 mod restarts;
 mod several_writers;
+mod lost_processes;
 mod disk_full;
 
 // An embedder's view.
