@@ -10,16 +10,18 @@ use std::{
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use diesel::QueryResult;
-use futures_util::{future::Either, stream};
 use log::warn;
 
 use super::{
     database,
     exit::{CommandError, ExitStatus},
+    held_leases::HeldLeases,
+    id_stream_error::IdStreamError,
     ids::parse_id,
     options::{Options, ProgressMode},
     progress::{ProgressDisplay, ProgressView},
     session::Session,
+    shared_ids::{Claimer, shared_ids},
     terminal::print_message,
 };
 use crate::{
@@ -27,6 +29,7 @@ use crate::{
         HnSink,
         coverage::{Range, frontier},
         indexes::{self, Index},
+        leases::{Search, answered_this_second},
         lists,
         plan::{Refetch, RemainingIds},
     },
@@ -37,6 +40,8 @@ const COMMAND: &str = "backfill";
 
 /// The indexes are built once at most one in this many ids is still to be fetched. Earlier they would slow down every insert.
 const INDEX_FRACTION: u64 = 20;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) struct BackfillArgs {
     /// The first id; `None` is 1.
@@ -137,18 +142,53 @@ pub(super) async fn run(options: &Options, args: BackfillArgs) -> Result<ExitSta
         })
     })
     .await?;
-    let ids = if args.newest_first {
-        Either::Left(stream::iter(left.rev()))
-    } else {
-        Either::Right(stream::iter(left))
+    wait_for_a_new_second(&session).await?;
+    let row = session.record_start(COMMAND).await?;
+    let search = Search::new(range, args.again, args.newest_first);
+    let leases = HeldLeases::new(search.clone());
+    let claimer = Claimer {
+        pool: session.pool.clone(),
+        process: session.process.clone(),
+        command: COMMAND,
+        row,
+        search,
+        leases: leases.clone(),
     };
+    let error = IdStreamError::default();
+    let ids = shared_ids(claimer, left.len(), error.clone());
     let sink = HnSink::with_coverage(frontier(max_item)).over();
-    let finished = session.run(COMMAND, sink, ids).await?;
+    let source = session.source.clone();
+    let finished = session
+        .run_recorded(row, COMMAND, source, sink, ids, Some(leases))
+        .await?;
     let status = finished.print(&session);
+    if let Some(message) = error.message() {
+        print_message(format_args!(
+            "the ids that are left cannot be claimed: {message}; what was fetched is settled, so run backfill again"
+        ));
+        return Ok(ExitStatus::CouldNotGoOn);
+    }
     if matches!(status, ExitStatus::Complete | ExitStatus::Incomplete) {
         build_indexes(&session, max_item).await;
     }
     Ok(status)
+}
+
+/// Waits until the answers of the runs before are from an earlier second. The tables know times in seconds, and an answer that is not
+/// older than a run counts as the run's own.
+async fn wait_for_a_new_second(session: &Session<'_>) -> Result<(), CommandError> {
+    let began = Instant::now();
+    // Another machine's clock may be ahead.
+    while began.elapsed() < SECOND {
+        let waits = database::with_connection(&session.pool, |conn| {
+            while_locked(|| answered_this_second(conn, COMMAND)).map_err(CommandError::new)
+        });
+        if !waits.await? {
+            break;
+        }
+        actix_rt::time::sleep(SECOND / 20).await;
+    }
+    Ok(())
 }
 
 /// Builds the indexes that are missing, once nearly all ids are fetched. A failure makes queries slow and loses no data, so it

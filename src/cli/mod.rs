@@ -30,6 +30,9 @@ mod man;
 // What the commands work with.
 mod session;
 mod run;
+mod presence;
+mod held_leases;
+mod shared_ids;
 mod database;
 mod ids;
 mod stdin_ids;

@@ -9,6 +9,8 @@ use serde::Serialize;
 use super::{
     database::{self, advice::next_step_after},
     exit::{CommandError, ExitStatus},
+    held_leases::HeldLeases,
+    presence::Presence,
     progress::ProgressDisplay,
     run_report::RunReport,
     session::{Session, time_after},
@@ -17,7 +19,7 @@ use super::{
 };
 use crate::{
     hn::{
-        HnSink, runs,
+        HnSink, leases, runs,
         top_items::{self, TopItem},
     },
     ingest::{
@@ -71,7 +73,27 @@ impl Session<'_> {
         K: Sink<Id = S::Id, Record = S::Record, Connection = AnyConnection>,
     {
         let row = self.record_start(command).await?;
+        self.run_recorded(row, command, source, sink, ids, None)
+            .await
+    }
+
+    /// Ingests the records with these ids as the run that is recorded in `row`. `leases` are those that the ids are claimed by.
+    pub(super) async fn run_recorded<S, K>(
+        &mut self,
+        row: i64,
+        command: &'static str,
+        source: S,
+        sink: K,
+        ids: impl Stream<Item = S::Id> + Send + 'static,
+        leases: Option<HeldLeases>,
+    ) -> Result<FinishedRun<S::Id>, CommandError>
+    where
+        S: Source,
+        K: Sink<Id = S::Id, Record = S::Record, Connection = AnyConnection>,
+    {
         let mut drain = Drain::begin();
+        let mut presence = Presence::new(self, command, row, leases);
+        presence.look().await;
         let pipeline = Builder::new(source, sink)
             .config(self.config.clone())
             .client(self.client.clone())
@@ -79,7 +101,10 @@ impl Session<'_> {
             .start()
             .await
             .map_err(CommandError::new)?;
-        let ended = self.drive(pipeline.run_stream(ids), &mut drain).await;
+        let run = pipeline.run_stream(ids);
+        let presence = presence.keep(run.watch());
+        let ended = self.drive(run, &mut drain).await;
+        drop(presence);
         // Otherwise the process could end while the database is being closed, and leave its log behind.
         let _ = pipeline.shutdown(CLOSE_WAIT).await;
         let mut report = match ended {
@@ -113,9 +138,11 @@ impl Session<'_> {
         })
     }
 
-    async fn record_start(&self, command: &'static str) -> Result<i64, CommandError> {
+    /// Records that a run begins. Returns its row in the table `runs`.
+    pub(super) async fn record_start(&self, command: &'static str) -> Result<i64, CommandError> {
+        let (process, rate) = (self.process.clone(), self.config.rate);
         database::with_connection(&self.pool, move |conn| {
-            while_locked(|| runs::begin(conn, command))
+            while_locked(|| runs::begin(conn, command, &process, rate))
                 .map_err(|error| CommandError(format!("the database cannot be written: {error}")))
         })
         .await
@@ -139,8 +166,13 @@ impl Session<'_> {
     async fn record_end<I>(&self, row: i64, report: &Report<I>) {
         let totals = report.totals.clone();
         let recorded = database::with_connection(&self.pool, move |conn| {
-            while_locked_and(may_wait_for_lock, || runs::finish(conn, row, &totals))
-                .map_err(CommandError::new)?;
+            while_locked_and(may_wait_for_lock, || {
+                conn.write_transaction(|conn| {
+                    leases::surrender(conn, row)?;
+                    runs::finish(conn, row, &totals)
+                })
+            })
+            .map_err(|error: diesel::result::Error| CommandError::new(error))?;
             // A checkpoint makes what the report calls stored survive a power cut. If it fails, the next run makes one.
             if let Err(error) = conn.checkpoint() {
                 debug!("no checkpoint after the run: {error}");

@@ -11,7 +11,7 @@ use super::{
     progress,
 };
 use crate::{
-    hn::{HnSource, lists::ListError},
+    hn::{HnSource, lists::ListError, process::Process},
     ingest::{Client, Config, Failure, FailureKind},
     mock_api::{MockApi, RunningMockApi},
     store::any::{AnyIdentity, AnyPool},
@@ -27,6 +27,7 @@ pub(super) struct Session<'a> {
     pub(super) pool: AnyPool,
     /// Tells after a run whether the database that was opened is still there.
     pub(super) database: AnyIdentity,
+    pub(super) process: Process,
     /// The API of `--demo`. It serves until the session is dropped.
     demo_api: Option<RunningMockApi>,
     /// Serves metrics until the session is dropped.
@@ -62,6 +63,7 @@ impl<'a> Session<'a> {
             client: Client::new(&config),
             config,
             database: identity,
+            process: Process::this(),
             pool,
             demo_api,
             _metrics_server: metrics_server,

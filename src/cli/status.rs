@@ -20,7 +20,7 @@ use super::{
     terminal::{counted, print_report},
 };
 use crate::{
-    hn::status::{OutermostItem, RunRow, Status},
+    hn::status::{OutermostItem, RunRow, Status, WorkingProcess},
     store::sqlite::{LOG_SUFFIX, beside, while_locked},
 };
 
@@ -96,6 +96,7 @@ impl StatusReport {
         writeln!(out, "history   {versions} (earlier versions of items)")?;
         self.write_coverage(out)?;
         self.write_failures(out)?;
+        self.write_processes(out)?;
         self.write_runs(out)
     }
 
@@ -156,6 +157,26 @@ impl StatusReport {
         Ok(())
     }
 
+    fn write_processes(&self, out: &mut dyn Write) -> io::Result<()> {
+        if !self.status.processes.is_empty() {
+            writeln!(out, "processes at work")?;
+        }
+        for process in &self.status.processes {
+            write_process(process, out)?;
+        }
+        if let Some(estimate) = &self.status.estimate {
+            let left = Duration::from_secs(estimate.seconds_left.try_into().unwrap_or(0));
+            writeln!(
+                out,
+                "  at {} ids/s nothing is left in {}, at {}",
+                estimate.ids_per_second,
+                humantime::format_duration(left),
+                format_time(estimate.ends_at)
+            )?;
+        }
+        Ok(())
+    }
+
     fn write_runs(&self, out: &mut dyn Write) -> io::Result<()> {
         if !self.status.runs.is_empty() {
             writeln!(out, "last runs")?;
@@ -165,6 +186,24 @@ impl StatusReport {
             .iter()
             .try_for_each(|run| write_run(run, out))
     }
+}
+
+fn write_process(process: &WorkingProcess, out: &mut dyn Write) -> io::Result<()> {
+    write!(
+        out,
+        "  {} (run {}): process {} on {}, {} ids/s, heard of at {}",
+        printable(&process.command),
+        process.run,
+        process.pid,
+        printable(&process.host),
+        process.ids_per_second,
+        format_time(process.heartbeat_at)
+    )?;
+    for (number, lease) in process.leases.iter().enumerate() {
+        let before = if number == 0 { "; works on" } else { " and" };
+        write!(out, "{before} {}", format_range(*lease))?;
+    }
+    writeln!(out)
 }
 
 fn write_run(run: &RunRow, out: &mut dyn Write) -> io::Result<()> {

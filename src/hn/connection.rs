@@ -31,6 +31,16 @@ pub trait HnConnection: StoreConnection<Error = Error> {
     #[doc(hidden)]
     fn dialect(&self) -> &'static Dialect;
 
+    /// Inside a write transaction: waits until no other transaction claims ids.
+    #[cfg(feature = "cli")]
+    #[doc(hidden)]
+    fn lock_claims(&mut self) -> QueryResult<()> {
+        match self.backend() {
+            // The transaction is the only one that may write.
+            Backend::Sqlite(_) => Ok(()),
+        }
+    }
+
     /// Runs `work`, which only reads, on one snapshot of the database.
     ///
     /// # Errors

@@ -65,7 +65,7 @@ fn record_range(conn: &mut impl HnConnection, range: Range) -> QueryResult<()> {
 /// # Errors
 /// Whatever Diesel says.
 pub fn forget(conn: &mut impl HnConnection, id: i64) -> QueryResult<()> {
-    let Some(Range { lo, hi }) = last_from(conn, id)?.filter(|found| found.hi >= id) else {
+    let Some(Range { lo, hi }) = containing(conn, id)? else {
         return Ok(());
     };
     let row = coverage::table.find(lo);
@@ -83,6 +83,14 @@ pub fn forget(conn: &mut impl HnConnection, id: i64) -> QueryResult<()> {
             .execute(conn))?;
     }
     Ok(())
+}
+
+/// The range that holds `id`, if it is settled.
+///
+/// # Errors
+/// Whatever Diesel says.
+pub(crate) fn containing(conn: &mut impl HnConnection, id: i64) -> QueryResult<Option<Range>> {
+    Ok(last_from(conn, id)?.filter(|range| range.hi >= id))
 }
 
 /// The last range that begins at `id` or before.

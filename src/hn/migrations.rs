@@ -17,7 +17,12 @@ use super::connection::{HnConnection, on_backend};
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
 /// Migrations of development versions, whose tables this program cannot use.
-const DISCARDED: [&str; 3] = ["20261123000000", "20261123000001", "20261129000000"];
+const DISCARDED: [&str; 4] = [
+    "20261123000000",
+    "20261123000001",
+    "20261129000000",
+    "20261201000000",
+];
 
 /// Why the tables could not be brought up to date.
 #[derive(Debug, ThisError)]

@@ -18,9 +18,16 @@ pub mod plan;
 pub mod lists;
 pub mod failures;
 #[cfg(feature = "cli")]
+pub(crate) mod process;
+#[cfg(feature = "cli")]
 pub(crate) mod runs;
 #[cfg(feature = "cli")]
+pub(crate) mod leases;
+#[cfg(feature = "cli")]
+pub(crate) mod cool_down;
+#[cfg(feature = "cli")]
 pub(crate) mod top_items;
+pub(crate) mod live_runs;
 pub mod status;
 pub mod verify;
 #[cfg(feature = "cli")]

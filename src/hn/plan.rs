@@ -58,7 +58,7 @@ impl RemainingIds {
         Ok(Self::new(ranges.into_iter().collect()))
     }
 
-    fn new(ranges: Ranges) -> Self {
+    pub(super) fn new(ranges: Ranges) -> Self {
         let ranges = VecDeque::from(ranges.into_vec());
         let count: u64 = ranges.iter().map(|range| range.count()).sum();
         let count = usize::try_from(count).unwrap_or(usize::MAX);
@@ -68,31 +68,55 @@ impl RemainingIds {
 
 /// The ids in `within` that no range of the table holds. Does not rely on the ranges being apart.
 pub(super) fn gaps(conn: &mut impl HnConnection, within: Range) -> QueryResult<Vec<Range>> {
-    let mut gaps = Vec::new();
-    // The first id that may be in a gap. `None` after the largest possible id.
-    let mut next = Some(within.lo);
+    let mut gaps = Gaps::new(within);
     let settled = coverage::table
         .filter(coverage::lo.le(within.hi))
         .filter(coverage::hi.ge(within.lo))
         .order(coverage::lo);
     on_backend!(conn, |conn| {
         for range in settled.load_iter::<Range, _>(conn)? {
-            let Range { lo, hi } = range?;
-            let Some(from) = next else { break };
-            if lo > from {
-                gaps.push(Range {
-                    lo: from,
-                    hi: lo - 1,
-                });
-            }
-            next = from.max(hi).checked_add(i64::from(hi >= from));
+            gaps.settle(range?);
         }
     });
-    if let Some(lo) = next.filter(|&next| next <= within.hi) {
-        let hi = within.hi;
-        gaps.push(Range { lo, hi });
+    Ok(gaps.end())
+}
+
+/// Finds the gaps between settled ranges.
+pub(super) struct Gaps {
+    within: Range,
+    found: Vec<Range>,
+    /// The first id that may be in a gap. `None` after the largest possible id.
+    next: Option<i64>,
+}
+
+impl Gaps {
+    pub(super) fn new(within: Range) -> Self {
+        Self {
+            within,
+            found: Vec::new(),
+            next: Some(within.lo),
+        }
     }
-    Ok(gaps)
+
+    /// Takes the next settled range. The ranges come in ascending order of `lo`.
+    pub(super) fn settle(&mut self, Range { lo, hi }: Range) {
+        let Some(from) = self.next else { return };
+        if lo > from {
+            self.found.push(Range {
+                lo: from,
+                hi: lo - 1,
+            });
+        }
+        self.next = from.max(hi).checked_add(i64::from(hi >= from));
+    }
+
+    pub(super) fn end(mut self) -> Vec<Range> {
+        let hi = self.within.hi;
+        if let Some(lo) = self.next.filter(|&next| next <= hi) {
+            self.found.push(Range { lo, hi });
+        }
+        self.found
+    }
 }
 
 impl Iterator for RemainingIds {

@@ -1,23 +1,69 @@
-//! The table of runs.
+//! Writes the table of runs: who works on this database, and how each run ended.
 
-use diesel::{ExpressionMethods, QueryResult, RunQueryDsl};
+use diesel::{
+    ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl,
+    dsl::{min, sql},
+    sql_types::BigInt,
+};
 
 use super::{
     clock::now,
     connection::{HnConnection, on_backend},
+    live_runs::SILENCE_SECONDS,
+    process::Process,
     schema::runs,
 };
 use crate::ingest::Progress;
 
-/// Records that a run has begun. Returns the run's id.
+/// Records that a run of this process has begun, with its limit of requests per second. Returns the run's id.
 ///
 /// # Errors
 /// Whatever Diesel says.
-pub(crate) fn begin(conn: &mut impl HnConnection, command: &str) -> QueryResult<i64> {
+pub(crate) fn begin(
+    conn: &mut impl HnConnection,
+    command: &str,
+    process: &Process,
+    rate: u32,
+) -> QueryResult<i64> {
+    let database_now = sql::<BigInt>(conn.dialect().now);
     on_backend!(conn, |conn| diesel::insert_into(runs::table)
-        .values((runs::command.eq(command), runs::started_at.eq(now())))
+        .values((
+            runs::command.eq(command),
+            runs::host.eq(&process.host),
+            runs::pid.eq(process.pid),
+            runs::machine.eq(&process.machine),
+            runs::rate.eq(i64::from(rate)),
+            runs::started_at.eq(now()),
+            runs::heartbeat_at.eq(database_now),
+        ))
         .returning(runs::id)
         .get_result(conn))
+}
+
+/// Records that a run is under way, and its counts so far.
+///
+/// # Errors
+/// Whatever Diesel says.
+pub(crate) fn beat(
+    conn: &mut impl HnConnection,
+    run: i64,
+    totals: &Progress,
+    ids_per_second: u64,
+) -> QueryResult<()> {
+    let database_now = sql::<BigInt>(conn.dialect().now);
+    on_backend!(conn, |conn| diesel::update(runs::table.find(run))
+        .set((
+            runs::heartbeat_at.eq(database_now),
+            runs::ids_per_second.eq(column(ids_per_second)),
+            runs::requested.eq(column(totals.requested)),
+            runs::stored.eq(column(totals.stored)),
+            runs::absent.eq(column(totals.absent)),
+            runs::failed.eq(column(totals.failed)),
+            runs::attempts.eq(column(totals.attempts)),
+            runs::bytes.eq(column(totals.bytes)),
+        ))
+        .execute(conn))?;
+    Ok(())
 }
 
 /// Records how a run ended.
@@ -25,19 +71,30 @@ pub(crate) fn begin(conn: &mut impl HnConnection, command: &str) -> QueryResult<
 /// # Errors
 /// Whatever Diesel says.
 pub(crate) fn finish(conn: &mut impl HnConnection, run: i64, totals: &Progress) -> QueryResult<()> {
-    let column = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    on_backend!(conn, |conn| diesel::update(runs::table)
-        .filter(runs::id.eq(run))
+    beat(conn, run, totals, 0)?;
+    on_backend!(conn, |conn| diesel::update(runs::table.find(run))
         .set((
             runs::finished_at.eq(now()),
-            runs::requested.eq(column(totals.requested)),
-            runs::stored.eq(column(totals.stored)),
-            runs::absent.eq(column(totals.absent)),
-            runs::failed.eq(column(totals.failed)),
             runs::not_attempted.eq(column(totals.not_attempted)),
-            runs::attempts.eq(column(totals.attempts)),
-            runs::bytes.eq(column(totals.bytes)),
         ))
         .execute(conn))?;
     Ok(())
+}
+
+fn column(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// When the first of the runs of `command` that are under way began.
+///
+/// # Errors
+/// Whatever Diesel says.
+pub(crate) fn first_start(conn: &mut impl HnConnection, command: &str) -> QueryResult<Option<i64>> {
+    let earliest = sql::<BigInt>(conn.dialect().now) - SILENCE_SECONDS;
+    on_backend!(conn, |conn| runs::table
+        .filter(runs::command.eq(command))
+        .filter(runs::finished_at.is_null())
+        .filter(runs::heartbeat_at.gt(earliest))
+        .select(min(runs::started_at))
+        .first(conn))
 }

@@ -72,10 +72,32 @@ diesel::table! {
 }
 
 diesel::table! {
+    leases (lo) {
+        lo -> BigInt,
+        hi -> BigInt,
+        owner -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    cool_down (id) {
+        id -> BigInt,
+        until_ms -> BigInt,
+    }
+}
+
+diesel::table! {
     runs (id) {
         id -> BigInt,
         command -> Text,
+        host -> Text,
+        pid -> BigInt,
+        machine -> Text,
+        rate -> BigInt,
         started_at -> BigInt,
+        heartbeat_at -> BigInt,
+        ids_per_second -> BigInt,
         finished_at -> Nullable<BigInt>,
         requested -> BigInt,
         stored -> BigInt,

@@ -2,7 +2,7 @@
 
 use diesel::{
     ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl, QueryResult,
-    Queryable, RunQueryDsl,
+    Queryable, RunQueryDsl, Selectable, SelectableHelper,
     dsl::{count_star, max, sql},
     sql_types::BigInt,
 };
@@ -11,8 +11,9 @@ use serde::Serialize;
 use super::{
     connection::{HnConnection, on_backend},
     coverage::{self, Range, Ranges},
+    live_runs::{self, LiveRun, database_now},
     plan,
-    schema::{absent, coverage as ranges, failures, item_history, items, runs, users},
+    schema::{absent, coverage as ranges, failures, item_history, items, leases, runs, users},
 };
 
 /// Failures that are shown of each kind.
@@ -40,6 +41,10 @@ pub struct Status {
     pub users: i64,
     /// How many earlier versions of items are kept.
     pub item_history: i64,
+    /// The processes that work on the database, in the order in which they began.
+    pub processes: Vec<WorkingProcess>,
+    /// When the backfills under way will have fetched what is left, if they go on as they did in the last seconds.
+    pub estimate: Option<Estimate>,
     /// The last runs, the latest first.
     pub runs: Vec<RunRow>,
 }
@@ -146,12 +151,15 @@ pub struct FailureExample {
 }
 
 /// A row of the table `runs`.
-#[derive(Clone, Debug, Queryable, Serialize)]
+#[derive(Clone, Debug, Queryable, Selectable, Serialize)]
+#[diesel(table_name = runs)]
 #[allow(missing_docs)]
 #[non_exhaustive]
 pub struct RunRow {
     pub id: i64,
     pub command: String,
+    pub host: String,
+    pub pid: i64,
     pub started_at: i64,
     /// `None` while the run is under way, or if its process died.
     pub finished_at: Option<i64>,
@@ -164,6 +172,40 @@ pub struct RunRow {
     pub bytes: i64,
 }
 
+/// A process that works on the database.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct WorkingProcess {
+    /// Its run's row in the table `runs`.
+    pub run: i64,
+    /// The command.
+    pub command: String,
+    /// The machine's name.
+    pub host: String,
+    /// The number of the process on that machine.
+    pub pid: i64,
+    /// The ranges of ids that it works on.
+    pub leases: Vec<Range>,
+    /// Ids that it settled in a second, of late.
+    pub ids_per_second: i64,
+    /// Its limit of requests per second; 0 is none. The lowest limit counts for all processes together.
+    pub rate: i64,
+    /// When it was heard of last, in Unix seconds.
+    pub heartbeat_at: i64,
+}
+
+/// How long the backfills under way still need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Estimate {
+    /// Ids that all of them settled in a second, of late.
+    pub ids_per_second: i64,
+    /// Seconds until nothing is left.
+    pub seconds_left: i64,
+    /// When that is, in Unix seconds.
+    pub ends_at: i64,
+}
+
 impl Status {
     /// Reads it all from one snapshot.
     ///
@@ -171,9 +213,13 @@ impl Status {
     /// Whatever Diesel says.
     pub fn read(conn: &mut impl HnConnection) -> QueryResult<Self> {
         conn.snapshot(|conn| {
+            let coverage = CoverageStatus::read(conn)?;
+            let processes = WorkingProcess::read(conn)?;
             Ok(Self {
                 items: Items::read(conn)?,
-                coverage: CoverageStatus::read(conn)?,
+                estimate: Estimate::of(&processes, coverage.left, database_now(conn)?),
+                coverage,
+                processes,
                 failures: Failures::read(conn)?,
                 absent: on_backend!(conn, |conn| absent::table.count().get_result(conn))?,
                 users: on_backend!(conn, |conn| users::table.count().get_result(conn))?,
@@ -183,8 +229,50 @@ impl Status {
                 runs: on_backend!(conn, |conn| runs::table
                     .order(runs::id.desc())
                     .limit(RUNS)
+                    .select(RunRow::as_select())
                     .load(conn))?,
             })
+        })
+    }
+}
+
+impl WorkingProcess {
+    fn read(conn: &mut impl HnConnection) -> QueryResult<Vec<Self>> {
+        let runs = live_runs::live(conn)?;
+        let leased: Vec<(i64, Range)> = on_backend!(conn, |conn| leases::table
+            .select((leases::owner, (leases::lo, leases::hi)))
+            .order(leases::lo)
+            .load(conn))?;
+        let of = |run: &LiveRun| {
+            let own = leased.iter().filter(|(owner, _)| *owner == run.id);
+            own.map(|(_, range)| *range).collect()
+        };
+        let runs = runs.into_iter().map(|run| Self {
+            leases: of(&run),
+            run: run.id,
+            command: run.command,
+            host: run.host,
+            pid: run.pid,
+            ids_per_second: run.ids_per_second,
+            rate: run.rate,
+            heartbeat_at: run.heartbeat_at,
+        });
+        Ok(runs.collect())
+    }
+}
+
+impl Estimate {
+    fn of(processes: &[WorkingProcess], left: u64, now: i64) -> Option<Self> {
+        let backfills = processes
+            .iter()
+            .filter(|process| process.command == "backfill");
+        let ids_per_second: i64 = backfills.map(|process| process.ids_per_second).sum();
+        let left = i64::try_from(left).ok()?;
+        let seconds_left = (ids_per_second > 0).then(|| left / ids_per_second)?;
+        Some(Self {
+            ids_per_second,
+            seconds_left,
+            ends_at: now.checked_add(seconds_left)?,
         })
     }
 }

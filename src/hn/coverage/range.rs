@@ -44,6 +44,19 @@ impl Ranges {
         }
     }
 
+    /// Whether there is no id.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// From the first id to the last. `None` if there is none.
+    pub fn span(&self) -> Option<Range> {
+        Some(Range {
+            lo: self.0.first()?.lo,
+            hi: self.0.last()?.hi,
+        })
+    }
+
     /// The ranges.
     pub fn into_vec(self) -> Vec<Range> {
         self.0

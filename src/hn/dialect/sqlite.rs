@@ -6,6 +6,9 @@ pub(in crate::hn) static SQLITE: Dialect = Dialect {
     has_migrations_table: "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '__diesel_schema_migrations')",
     #[cfg(feature = "cli")]
     indexes_of_items: "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'items'",
+    now: "unixepoch()",
+    #[cfg(feature = "cli")]
+    now_ms: "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
     // In this order each kid is one look-up by id, near the one before. A field that is not a list is a fault already.
     moved_kids: "SELECT c.id, p.id, c.parent
          FROM items p

@@ -10,6 +10,8 @@ use std::{
 
 use bytes::Bytes;
 use log::debug;
+#[cfg(feature = "cli")]
+use tokio::time::Instant;
 
 use crate::ingest::{
     backlog::Backlog,
@@ -149,6 +151,26 @@ impl Client {
     /// Changes the rate of all requests of this client, in requests per second; 0 is no limit.
     pub(crate) fn set_rate(&self, rate: u32) {
         self.0.throttle.set_rate(rate);
+    }
+
+    /// Gives this client a share of a rate: one of `of` equal parts of `rate` requests per second.
+    #[cfg(feature = "cli")]
+    pub(crate) fn set_rate_share(&self, rate: u32, of: usize) {
+        self.0.throttle.set_rate_share(rate, of);
+    }
+
+    /// How long no request of this client starts from now on.
+    #[cfg(feature = "cli")]
+    pub(crate) fn cool_down_rest(&self) -> Duration {
+        let now = Instant::now();
+        let ends_at = self.cool_down().ends_at(now);
+        ends_at.map_or(Duration::ZERO, |ends_at| ends_at - now)
+    }
+
+    /// Starts no request for at least this long.
+    #[cfg(feature = "cli")]
+    pub(crate) fn cool_down_for(&self, rest: Duration) {
+        self.0.throttle.cool_down_for(rest);
     }
 
     /// Lets at least this many fetchers have a request in flight. There is no need to lower that: fewer fetchers make fewer requests,

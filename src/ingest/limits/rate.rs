@@ -34,8 +34,8 @@ impl RateLimiter {
     }
 
     /// Changes the rate of the settings, in requests per second; 0 is no limit.
-    pub(crate) fn set_configured(&mut self, rate: u32, now: Instant) {
-        self.configured = (rate > 0).then_some(f64::from(rate));
+    pub(crate) fn set_configured(&mut self, rate: f64, now: Instant) {
+        self.configured = (rate > 0.0).then_some(rate);
         self.forgive_debt(now);
     }
 

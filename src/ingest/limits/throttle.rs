@@ -121,10 +121,24 @@ impl Throttle {
 
     /// Changes the rate, in requests per second; 0 is no limit. Requests that wait already keep to the new rate.
     pub(crate) fn set_rate(&self, rate: u32) {
+        self.set_rate_share(rate, 1);
+    }
+
+    /// Changes the rate to one of `of` equal parts of `rate` requests per second; 0 is no limit.
+    pub(crate) fn set_rate_share(&self, rate: u32, of: usize) {
         let mut state = self.state.borrow_mut();
-        state.rate.set_configured(rate, Instant::now());
+        let share = f64::from(rate) / of as f64;
+        state.rate.set_configured(share, Instant::now());
         drop(state);
         self.wake_next();
+    }
+
+    /// Starts no request for at least this long.
+    #[cfg(feature = "cli")]
+    pub(crate) fn cool_down_for(&self, rest: Duration) {
+        let now = Instant::now();
+        self.state.borrow().cool_down.extend(now, now + rest);
+        self.changed.notify_one();
     }
 
     /// Raises the highest in-flight limit, if limits adapt.

@@ -94,19 +94,43 @@ CREATE TABLE coverage (
     hi BIGINT NOT NULL
 );
 
--- finished_at is NULL while a run is under way, or if it died.
+-- Ranges of ids that a run works on, its `owner`. They do not overlap. Others may take over one that has expired.
+CREATE TABLE leases (
+    lo         INTEGER PRIMARY KEY NOT NULL,
+    hi         BIGINT NOT NULL,
+    owner      BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+
+-- Until when no process asks the API for anything, because the API said so to one of them: one row, in milliseconds since 1970.
+CREATE TABLE cool_down (
+    id       INTEGER PRIMARY KEY NOT NULL CHECK (id = 1),
+    until_ms BIGINT NOT NULL
+);
+
+INSERT INTO cool_down (id, until_ms) VALUES (1, 0);
+
+-- finished_at is NULL while a run is under way, or if it died. A run under way renews heartbeat_at every few seconds, and its counts
+-- with it. `machine` identifies the machine (or container) whose process numbers `pid` is one of; it is empty if that is unknown.
+-- `rate` is its limit of requests per second; 0 is none.
 CREATE TABLE runs (
-    id            INTEGER PRIMARY KEY NOT NULL,
-    command       TEXT NOT NULL,
-    started_at    BIGINT NOT NULL,
-    finished_at   BIGINT,
-    requested     BIGINT NOT NULL DEFAULT 0,
-    stored        BIGINT NOT NULL DEFAULT 0,
-    absent        BIGINT NOT NULL DEFAULT 0,
-    failed        BIGINT NOT NULL DEFAULT 0,
-    not_attempted BIGINT NOT NULL DEFAULT 0,
-    attempts      BIGINT NOT NULL DEFAULT 0,
-    bytes         BIGINT NOT NULL DEFAULT 0
+    id             INTEGER PRIMARY KEY NOT NULL,
+    command        TEXT NOT NULL,
+    host           TEXT NOT NULL,
+    pid            BIGINT NOT NULL,
+    machine        TEXT NOT NULL,
+    rate           BIGINT NOT NULL,
+    started_at     BIGINT NOT NULL,
+    heartbeat_at   BIGINT NOT NULL,
+    ids_per_second BIGINT NOT NULL DEFAULT 0,
+    finished_at    BIGINT,
+    requested      BIGINT NOT NULL DEFAULT 0,
+    stored         BIGINT NOT NULL DEFAULT 0,
+    absent         BIGINT NOT NULL DEFAULT 0,
+    failed         BIGINT NOT NULL DEFAULT 0,
+    not_attempted  BIGINT NOT NULL DEFAULT 0,
+    attempts       BIGINT NOT NULL DEFAULT 0,
+    bytes          BIGINT NOT NULL DEFAULT 0
 );
 
 CREATE VIEW stories AS

@@ -1,5 +1,7 @@
 DROP VIEW stories;
 DROP TABLE runs;
+DROP TABLE cool_down;
+DROP TABLE leases;
 DROP TABLE coverage;
 DROP TABLE lists;
 DROP TABLE failures;

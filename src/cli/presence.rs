@@ -1,0 +1,204 @@
+//! The presence of a run among all that work on its database. The run tells the others that it is under way, takes its share of the
+//! rate, keeps to the cool-down that the API asked any of them for, and renews its leases.
+
+use std::time::Duration;
+
+use actix_rt::{task::JoinHandle, time};
+use log::{debug, warn};
+use tokio::time::Instant;
+
+use super::{database, exit::CommandError, held_leases::HeldLeases, session::Session};
+use crate::{
+    hn::{
+        cool_down, leases,
+        live_runs::{self, LiveRun},
+        runs,
+    },
+    ingest::{Client, Progress, RunWatch},
+    store::{StoreConnection, any::AnyPool},
+};
+
+/// How often a run looks at what the others say. A cool-down reaches all of them within twice this time.
+const LOOK_INTERVAL: Duration = Duration::from_millis(400);
+
+/// How often a run says that it is under way.
+const BEAT_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Who says nothing for so many seconds has no share of the rate.
+const SHARE_SECONDS: i64 = 10;
+
+/// A cool-down that ends this little later than the one that all know is the same one.
+const SAME_COOL_DOWN: Duration = Duration::from_millis(100);
+
+/// What a run exchanges with the others.
+pub(super) struct Presence {
+    pool: AnyPool,
+    client: Client,
+    command: &'static str,
+    /// The run's row in the table `runs`.
+    row: i64,
+    leases: Option<HeldLeases>,
+    /// When the cool-down ends that all know of.
+    known_end: Option<Instant>,
+    /// The rate of all and the number of its shares, as the client has them.
+    share: (u32, usize),
+    has_warned: bool,
+}
+
+/// Keeps a run present until it is dropped.
+pub(super) struct KeptPresence(JoinHandle<()>);
+
+impl Drop for KeptPresence {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What the others say.
+struct View {
+    live: Vec<LiveRun>,
+    /// The database's time.
+    now: i64,
+    cool_down: Duration,
+}
+
+/// What a run says when it is under way.
+struct Beat {
+    totals: Progress,
+    ids_per_second: u64,
+}
+
+impl Presence {
+    pub(super) fn new(
+        session: &Session<'_>,
+        command: &'static str,
+        row: i64,
+        leases: Option<HeldLeases>,
+    ) -> Self {
+        Self {
+            pool: session.pool.clone(),
+            client: session.client.clone(),
+            command,
+            row,
+            leases,
+            known_end: None,
+            share: (session.config.rate, 1),
+            has_warned: false,
+        }
+    }
+
+    /// Looks at what the others say, and keeps to it. Tells them of a cool-down that they do not know.
+    pub(super) async fn look(&mut self) {
+        let news = self.new_cool_down();
+        let looking = database::with_connection(&self.pool, move |conn| {
+            if let Some(rest) = news {
+                cool_down::extend(conn, rest).map_err(CommandError::new)?;
+            }
+            let view = View {
+                live: live_runs::live(conn).map_err(CommandError::new)?,
+                now: live_runs::database_now(conn).map_err(CommandError::new)?,
+                cool_down: cool_down::rest(conn).map_err(CommandError::new)?,
+            };
+            Ok(view)
+        });
+        match looking.await {
+            Ok(view) => self.keep_to(&view),
+            Err(error) => debug!("the other processes of this database are out of sight: {error}"),
+        }
+    }
+
+    /// The rest of this process's cool-down, if the others do not know of it.
+    fn new_cool_down(&self) -> Option<Duration> {
+        let rest = self.client.cool_down_rest();
+        let is_known = self
+            .known_end
+            .is_some_and(|end| Instant::now() + rest <= end + SAME_COOL_DOWN);
+        (!rest.is_zero() && !is_known).then_some(rest)
+    }
+
+    fn keep_to(&mut self, view: &View) {
+        if !view.cool_down.is_zero() {
+            self.known_end = Some(Instant::now() + view.cool_down);
+            self.client.cool_down_for(view.cool_down);
+        }
+        let share = share_of(&view.live, view.now);
+        if self.share != share {
+            let (rate, of) = share;
+            debug!("the rate is {rate}/s, shared by {of}");
+            self.client.set_rate_share(rate, of);
+            self.share = share;
+        }
+    }
+
+    /// Says that the run is under way, and renews its leases.
+    async fn beat(&mut self, beat: Beat) {
+        let (row, command) = (self.row, self.command);
+        let leases = self.leases.clone();
+        let beating = database::with_connection(&self.pool, move |conn| {
+            let renewal = leases.as_ref().map(HeldLeases::begin_renewal);
+            let held = conn
+                .write_transaction(|conn| {
+                    runs::beat(conn, row, &beat.totals, beat.ids_per_second)?;
+                    let Some(renewal) = &renewal else {
+                        return Ok(None);
+                    };
+                    leases::renew(conn, row, command, renewal).map(Some)
+                })
+                .map_err(|error: diesel::result::Error| CommandError::new(error))?;
+            if let (Some(leases), Some(renewal), Some(held)) = (leases, renewal, held) {
+                leases.end_renewal(&renewal, &held);
+            }
+            Ok(())
+        });
+        match beating.await {
+            Ok(()) => self.has_warned = false,
+            Err(error) if self.has_warned || self.leases.is_none() => {
+                debug!("this run cannot say that it is under way: {error}");
+            }
+            Err(error) => {
+                self.has_warned = true;
+                warn!(
+                    "this run cannot renew its leases: {error}; if that lasts for a minute, others take over its ids"
+                );
+            }
+        }
+    }
+
+    /// Goes on until the result is dropped.
+    pub(super) fn keep(mut self, watch: RunWatch) -> KeptPresence {
+        KeptPresence(actix_rt::spawn(async move {
+            let mut looks = time::interval(LOOK_INTERVAL);
+            looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let (mut last_beat, mut last_settled) = (Instant::now(), 0);
+            loop {
+                looks.tick().await;
+                self.look().await;
+                let since = last_beat.elapsed();
+                if since < BEAT_INTERVAL {
+                    continue;
+                }
+                let totals = watch.progress();
+                let settled = totals.settled();
+                let rate = (settled - last_settled) as f64 / since.as_secs_f64();
+                (last_beat, last_settled) = (Instant::now(), settled);
+                let ids_per_second = rate.round() as u64;
+                self.beat(Beat {
+                    totals,
+                    ids_per_second,
+                })
+                .await;
+            }
+        }))
+    }
+}
+
+/// The rate of all runs together, which is the lowest that one of them was given (0 is none), and how many share it.
+fn share_of(live: &[LiveRun], now: i64) -> (u32, usize) {
+    let heard = || {
+        live.iter()
+            .filter(|run| run.heartbeat_at > now - SHARE_SECONDS)
+    };
+    let rates = heard().map(|run| run.rate).filter(|rate| *rate > 0);
+    let rate = rates.min().and_then(|rate| u32::try_from(rate).ok());
+    (rate.unwrap_or(0), heard().count().max(1))
+}
