@@ -138,7 +138,7 @@ impl Throttle {
     pub(crate) fn cool_down_for(&self, rest: Duration) {
         let now = Instant::now();
         self.state.borrow().cool_down.extend(now, now + rest);
-        self.changed.notify_one();
+        self.wake_next();
     }
 
     /// Raises the highest in-flight limit, if limits adapt.
