@@ -4,7 +4,8 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     process::{Command, Output},
-    time::SystemTime,
+    thread,
+    time::{Duration, Instant, SystemTime},
 };
 
 use diesel::{Connection, QueryDsl, RunQueryDsl, SqliteConnection, connection::SimpleConnection};
@@ -74,6 +75,17 @@ impl Mirror {
 
     pub(crate) fn run(&self, args: &[&str]) -> CommandResult {
         CommandResult::new(&self.command(args).output().unwrap())
+    }
+
+    /// Waits until the database is so.
+    pub(crate) fn wait_until(&self, mut is_so: impl FnMut(&mut SqliteConnection) -> bool) {
+        let began = Instant::now();
+        let mut conn = self.connect();
+        conn.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
+        while !is_so(&mut conn) {
+            assert!(began.elapsed() < Duration::from_secs(30), "not in time");
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// How often each id was requested so far.

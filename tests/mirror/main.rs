@@ -7,6 +7,7 @@ mod fixture;
 
 // Fetching.
 mod backfill;
+mod shared_work;
 mod retry;
 mod history;
 mod refused;

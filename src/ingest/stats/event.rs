@@ -7,6 +7,8 @@ use crate::ingest::outcome::failure::FailureKind;
 pub(crate) enum Event {
     /// An id was read from the list, or announced by the list's length.
     Requested,
+    /// An announced id turned out not to be in the list.
+    NotInList,
     /// An id was committed with its record.
     Stored,
     /// A record of a stored id was committed. An id may be a page of many records.

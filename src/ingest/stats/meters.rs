@@ -91,6 +91,7 @@ impl Meters {
             Event::NotAttempted => Some(&self.settled[3]),
             Event::FetcherReplaced => Some(&self.fetchers_replaced),
             Event::Requested
+            | Event::NotInList
             | Event::Record
             | Event::PushedBack
             | Event::ConnectionOpened

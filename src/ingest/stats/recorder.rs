@@ -207,7 +207,7 @@ impl Recorder {
             absent,
             failed,
             not_attempted,
-            requested: self.count(Event::Requested),
+            requested: (self.count(Event::Requested)).saturating_sub(self.count(Event::NotInList)),
             retries: self.count(Event::Retry),
             attempts: self.count(Event::Attempt),
             attempts_failed: self

@@ -39,7 +39,8 @@ pub(super) enum Next<I> {
 }
 
 impl<I> UnreadIds<I> {
-    /// If the list knows its length, its ids count as requested from now on. Otherwise each counts when it is read.
+    /// If the list knows its length, its ids count as requested from now on, and those that it does not have after all no longer do
+    /// at its end. Otherwise each counts when it is read.
     pub(super) fn new(ids: IdStream<I>, recorder: &Recorder) -> Self {
         let announced = ids.remaining().unwrap_or(0);
         recorder.record(Event::Requested, announced);
@@ -103,7 +104,10 @@ impl<I> UnreadIds<I> {
                 self.panic = Some(why);
                 self.list = List::Ended;
             }
-            Polled::End | Polled::Pending => self.list = List::Ended,
+            Polled::End | Polled::Pending => {
+                recorder.record(Event::NotInList, mem::take(&mut self.announced));
+                self.list = List::Ended;
+            }
         }
         None
     }
@@ -130,7 +134,7 @@ impl<I> UnreadIds<I> {
     /// Whether there may be unread ids, as far as the list knows.
     pub(super) fn may_have_ids(&self) -> bool {
         match &self.list {
-            List::Here(ids) => self.announced > 0 || ids.remaining().is_none(),
+            List::Here(ids) => ids.remaining() != Some(0),
             List::Awaited(_) => true,
             List::Ended => false,
         }
@@ -164,9 +168,12 @@ impl<I> UnreadIds<I> {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Poll;
+    use std::{
+        pin::Pin,
+        task::{Context, Poll},
+    };
 
-    use futures_util::stream;
+    use futures_util::{Stream, stream};
 
     use super::*;
 
@@ -186,6 +193,38 @@ mod tests {
         assert_eq!(recorder.progress().requested, 3);
         assert_eq!(read_all(&mut unread, &recorder), [1, 2, 3]);
         assert_eq!(recorder.progress().requested, 3);
+    }
+
+    /// A list that announces five ids, whichever it has.
+    struct FiveIds(Vec<i64>);
+
+    impl Stream for FiveIds {
+        type Item = i64;
+
+        fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<i64>> {
+            Poll::Ready(self.0.pop())
+        }
+
+        fn size_hint(&self) -> (usize, Option<usize>) {
+            (5, Some(5))
+        }
+    }
+
+    #[test]
+    fn ids_that_a_list_has_announced_and_does_not_have_are_not_requested() {
+        let recorder = Recorder::default();
+        let mut unread = UnreadIds::new(IdStream::new(FiveIds(vec![2, 1])), &recorder);
+        assert_eq!(recorder.progress().requested, 5);
+        assert_eq!(read_all(&mut unread, &recorder), [1, 2]);
+        assert_eq!((recorder.progress().requested, unread.announced()), (2, 0));
+    }
+
+    #[test]
+    fn ids_beyond_those_that_a_list_has_announced_are_read_and_counted() {
+        let recorder = Recorder::default();
+        let mut unread = UnreadIds::new(IdStream::new(FiveIds((1..=7).collect())), &recorder);
+        assert_eq!(read_all(&mut unread, &recorder).len(), 7);
+        assert_eq!(recorder.progress().requested, 7);
     }
 
     #[test]
