@@ -33,7 +33,7 @@ use crate::{
         lists,
         plan::{Refetch, RemainingIds},
     },
-    store::{any::AnyConnection, sqlite::while_locked},
+    store::{any::AnyConnection, locks::while_locked},
 };
 
 const COMMAND: &str = "backfill";

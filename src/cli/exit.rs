@@ -33,14 +33,21 @@ pub(super) enum ExitStatus {
     },
 }
 
+impl ExitStatus {
+    /// The exit code of the process.
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Self::Complete => 0,
+            Self::Incomplete => 1,
+            Self::BadInput => 2,
+            Self::CouldNotGoOn => 3,
+            Self::Interrupted { signal } => 128 + signal,
+        }
+    }
+}
+
 impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> Self {
-        match status {
-            ExitStatus::Complete => Self::SUCCESS,
-            ExitStatus::Incomplete => Self::from(1),
-            ExitStatus::BadInput => Self::from(2),
-            ExitStatus::CouldNotGoOn => Self::from(3),
-            ExitStatus::Interrupted { signal } => Self::from(128 + signal),
-        }
+        Self::from(status.code())
     }
 }

@@ -65,6 +65,12 @@ impl HeldLeases {
         });
     }
 
+    /// All leases that the run knows of.
+    pub(super) fn ranges(&self) -> Vec<Range> {
+        let state = self.lock();
+        state.leases.iter().map(|lease| lease.range).collect()
+    }
+
     pub(super) fn hold_of(&self, range: Range) -> Hold {
         let state = self.lock();
         if !state.leases.iter().any(|lease| lease.range == range) {

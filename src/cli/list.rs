@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     hn::{HnSink, List},
-    store::sqlite::while_locked,
+    store::locks::while_locked,
 };
 
 pub(super) fn command(list: List) -> Command {

@@ -52,7 +52,11 @@ mod progress;
 mod metrics_server;
 mod logger;
 
-use std::{mem, panic, process::ExitCode};
+use std::{
+    io::{self, Write},
+    panic,
+    process::ExitCode,
+};
 
 use tokio::runtime::Builder;
 
@@ -90,25 +94,26 @@ pub fn main() -> ExitCode {
         }
     };
     let system = actix_rt::System::with_tokio_rt(|| runtime);
-    let exit_code = system.block_on(run_in_a_task(invocation));
+    let status = system.block_on(run_in_a_task(invocation));
     // Dropping the runtime would wait for its blocking threads, and one of them may still wait for a name server that does not answer.
-    // Every command closes by itself what must be closed.
-    mem::forget(system);
-    exit_code
+    // An ordinary exit would take apart OpenSSL while one of them is connecting to a PostgreSQL server. Every command closes by itself
+    // what must be closed.
+    let _ = io::stdout().flush();
+    signals::end_process(status.code())
 }
 
 /// Runs the command in a task of its own.
 ///
 /// Every wake-up of any task of this thread polls the future that `block_on` drives. A command waits for a run and for
 /// signals, which is costly to poll, so the driven future is only the handle of the task.
-async fn run_in_a_task(invocation: Invocation) -> ExitCode {
+async fn run_in_a_task(invocation: Invocation) -> ExitStatus {
     match actix_rt::spawn(run_command(invocation)).await {
-        Ok(exit_code) => exit_code,
+        Ok(status) => status,
         Err(error) => panic::resume_unwind(error.into_panic()),
     }
 }
 
-async fn run_command(invocation: Invocation) -> ExitCode {
+async fn run_command(invocation: Invocation) -> ExitStatus {
     let options = invocation.options;
     let ended = match invocation.subcommand {
         Subcommand::List(list) => list::run(&options, list).await,
@@ -123,10 +128,8 @@ async fn run_command(invocation: Invocation) -> ExitCode {
         Subcommand::Completions(shell) => completions::run(shell, args::described()),
         Subcommand::Man(page) => man::run(page, args::described()),
     };
-    ended
-        .unwrap_or_else(|CommandError(message)| {
-            terminal::print_message(message);
-            ExitStatus::BadInput
-        })
-        .into()
+    ended.unwrap_or_else(|CommandError(message)| {
+        terminal::print_message(message);
+        ExitStatus::BadInput
+    })
 }

@@ -1,8 +1,11 @@
 //! The settings that only the binary has. The engine's own are in [`SETTINGS`].
 
-use std::{env, net::SocketAddr, path::PathBuf};
+use std::{env, net::SocketAddr};
 
-use super::{database::location, not_utf8};
+use super::{
+    database::location::{self, Location},
+    not_utf8,
+};
 use crate::{
     hn::{HnSource, PUBLIC_API},
     ingest::config::{BadSetting, Config, Heading, SETTINGS, Setting, number, presentable, put},
@@ -13,8 +16,8 @@ use crate::{
 pub(super) struct Options {
     /// The settings of the engine.
     pub(super) config: Config,
-    /// The database file; `None` is the default file.
-    pub(super) database: Option<PathBuf>,
+    /// The database; `None` is the default file.
+    pub(super) database: Option<Location>,
     /// The base URL of the API; `None` is the public one.
     pub(super) api_url: Option<String>,
     /// Whether to start an API of made-up items and ingest from it.
@@ -68,8 +71,8 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
         name: "database",
         variable: "DATABASE_URL",
         heading: Heading::Database,
-        allowed: "a file path or a sqlite:// URL, without `?` except for ?mode=rwc; no other scheme, no :memory:",
-        meaning: "SQLite file [hn-demo.db with --demo]",
+        allowed: location::ALLOWED,
+        meaning: location::MEANING,
         show: |_| location::DEFAULT.to_owned(),
         set: |options, text| put(&mut options.database, location::parse(text).map(Some)),
     },
@@ -161,12 +164,12 @@ impl Options {
         Ok(options)
     }
 
-    /// The database file to use.
-    pub(super) fn database_path(&self) -> PathBuf {
+    /// The database to use.
+    pub(super) fn database(&self) -> Location {
         match &self.database {
-            Some(path) => path.clone(),
-            None if self.demo => PathBuf::from(location::DEMO_DEFAULT),
-            None => PathBuf::from(location::DEFAULT),
+            Some(location) => location.clone(),
+            None if self.demo => Location::File(location::DEMO_DEFAULT.into()),
+            None => Location::File(location::DEFAULT.into()),
         }
     }
 

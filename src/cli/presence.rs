@@ -145,7 +145,7 @@ impl Presence {
                     leases::renew(conn, row, command, renewal).map(Some)
                 })
                 .map_err(|error: diesel::result::Error| CommandError::new(error))?;
-            if let (Some(leases), Some(renewal), Some(held)) = (leases, renewal, held) {
+            if let (Some(leases), Some(renewal), Some(held)) = (&leases, renewal, held) {
                 leases.end_renewal(&renewal, &held);
             }
             Ok(())

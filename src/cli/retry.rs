@@ -14,7 +14,7 @@ use super::{
 use crate::{
     hn::{HnSink, failures},
     ingest::{FailureKind, UnknownKind},
-    store::{any::AnyPool, sqlite::while_locked},
+    store::{any::AnyPool, locks::while_locked},
 };
 
 const COMMAND: &str = "retry";
@@ -62,8 +62,8 @@ impl RetryArgs {
 
 pub(super) async fn run(options: &Options, args: RetryArgs) -> Result<ExitStatus, CommandError> {
     // Without a database there is nothing to retry, and the session would create one.
-    let path = options.database_path();
-    database::blocking(move || database::require_existing(&path)).await?;
+    let location = options.database();
+    database::blocking(move || database::require_existing(&location)).await?;
     let mut session = Session::open(options).await?;
     let error = IdStreamError::default();
     let ids = failed_ids(session.pool.clone(), args.kinds, error.clone());

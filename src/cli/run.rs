@@ -28,15 +28,13 @@ use crate::{
     store::{
         StoreConnection,
         any::AnyConnection,
-        sqlite::{is_about_lock, while_locked, while_locked_and},
+        locks::{while_locked, while_locked_and},
+        sqlite::is_about_lock,
     },
 };
 
 /// How long the storage may take to close its connections after a run. Usually it takes no time.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
-
-/// After a signal, a lock is waited for no longer than this until the totals are recorded.
-const INTERRUPTED_LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// A run that is over.
 pub(super) struct FinishedRun<I> {
@@ -166,7 +164,7 @@ impl Session<'_> {
     async fn record_end<I>(&self, row: i64, report: &Report<I>) {
         let totals = report.totals.clone();
         let recorded = database::with_connection(&self.pool, move |conn| {
-            while_locked_and(may_wait_for_lock, || {
+            while_locked_and(database::may_wait, || {
                 conn.write_transaction(|conn| {
                     leases::surrender(conn, row)?;
                     runs::finish(conn, row, &totals)
@@ -188,7 +186,7 @@ impl Session<'_> {
     async fn top_items(&self, row: i64, ids: &[i64]) -> Vec<TopItem> {
         let ids = ids.to_vec();
         let read = database::with_connection(&self.pool, move |conn| {
-            while_locked_and(may_wait_for_lock, || top_items::read(conn, row, &ids))
+            while_locked_and(database::may_wait, || top_items::read(conn, row, &ids))
                 .map_err(CommandError::new)
         });
         read.await.unwrap_or_else(|error| {
@@ -221,11 +219,6 @@ impl<I: Serialize + Display> FinishedRun<I> {
         }
         status
     }
-}
-
-/// Whether to wait on for a lock at the end of a run, after this time.
-fn may_wait_for_lock(waited: Duration) -> bool {
-    signals::noted().is_none() || waited < INTERRUPTED_LOCK_WAIT
 }
 
 impl FinishedRun<i64> {

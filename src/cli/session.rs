@@ -47,7 +47,7 @@ impl<'a> Session<'a> {
             config.proxy.check_for(api_url).map_err(CommandError::new)?;
         }
         let OpenedDatabase { pool, identity } =
-            database::open_or_create(options.database_path(), options.demo).await?;
+            database::open_or_create(options.database(), options.demo).await?;
         let demo_api = if options.demo {
             Some(start_demo_api().await?)
         } else {

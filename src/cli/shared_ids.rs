@@ -17,7 +17,7 @@ use actix_rt::{
 use futures_util::{Stream, stream};
 
 use super::{
-    database::connection,
+    database::while_connecting,
     exit::CommandError,
     held_leases::{HeldLeases, Hold},
     id_stream_error::IdStreamError,
@@ -28,7 +28,7 @@ use crate::{
         leases::{Claim, IdsInOrder, Search, claim},
         process::Process,
     },
-    store::{any::AnyPool, sqlite::while_locked},
+    store::{any::AnyPool, locks::while_locked},
 };
 
 /// A lease has at most this many ids to fetch…
@@ -67,11 +67,13 @@ impl Claimer {
     }
 
     fn claim(&mut self, count: u64) -> Result<Claim, CommandError> {
-        let mut conn = connection(&self.pool)?;
+        let (row, command) = (self.row, self.command);
         let (search, process) = (&mut self.search, &self.process);
-        let claim =
-            while_locked(|| claim(&mut *conn, search, self.row, self.command, process, count));
-        let claim = claim.map_err(CommandError::new)?;
+        let known = self.leases.ranges();
+        let claim = while_connecting(&self.pool, |conn| {
+            while_locked(|| claim(conn, search, row, command, process, &known, count))
+                .map_err(CommandError::new)
+        })?;
         if let Claim::Ids { lease, .. } = claim {
             self.leases.add(lease);
         }

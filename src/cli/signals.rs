@@ -91,15 +91,14 @@ fn receive(number: u8) {
             if let Some(folder) = state.temporary_folder.take() {
                 delete(&folder);
             }
-            end_process(number);
+            end_process(128 + number);
         }
     }
 }
 
-/// Ends the process with the exit code that a shell gives to a process that died of this signal. Nothing is cleaned up, because
-/// any clean-up may wait for another thread.
-fn end_process(signal: u8) -> ! {
-    low_level::exit(128 + i32::from(signal))
+/// Ends the process at once. Nothing is cleaned up, because any clean-up may wait for another thread.
+pub(super) fn end_process(exit_code: u8) -> ! {
+    low_level::exit(exit_code.into())
 }
 
 fn delete(folder: &Path) {

@@ -12,7 +12,7 @@ use clap::Command;
 use serde::Serialize;
 
 use super::{
-    database,
+    database::{self, location::Location},
     exit::{CommandError, ExitStatus},
     ids::format_range,
     options::Options,
@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     hn::status::{OutermostItem, RunRow, Status, WorkingProcess},
-    store::sqlite::{LOG_SUFFIX, beside, while_locked},
+    store::{
+        locks::while_locked,
+        sqlite::{LOG_SUFFIX, beside},
+    },
 };
 
 pub(super) fn command() -> Command {
@@ -41,7 +44,7 @@ struct StatusReport {
     size: DiskSize,
 }
 
-/// Sizes in bytes. A file that does not exist has none.
+/// Sizes in bytes. A file that does not exist has none, and the log of a server belongs to all of its databases.
 #[derive(Serialize)]
 struct DiskSize {
     database: u64,
@@ -50,19 +53,21 @@ struct DiskSize {
 }
 
 pub(super) async fn run(options: &Options) -> Result<ExitStatus, CommandError> {
-    let path = options.database_path();
-    let read_path = path.clone();
-    let status = database::blocking(move || {
-        let mut conn = database::open_to_read(&read_path)?;
-        while_locked(|| Status::read(&mut conn))
-            .map_err(|error| CommandError(format!("the database cannot be read: {error}")))
+    let location = options.database();
+    let name = location.to_string();
+    let (status, size) = database::blocking(move || {
+        database::read_existing(&location, |conn| {
+            let failed = |error| CommandError(format!("the database cannot be read: {error}"));
+            let status = while_locked(|| Status::read(conn)).map_err(failed)?;
+            Ok((status, DiskSize::of(&location, conn.size_on_server())))
+        })
     })
     .await?;
     let report = StatusReport {
         command: "status",
-        database: path.display().to_string(),
+        database: name,
         status,
-        size: DiskSize::of(&path),
+        size,
     };
     Ok(print_report(options.format, &report, |out| {
         report.write_text(out)
@@ -70,13 +75,21 @@ pub(super) async fn run(options: &Options) -> Result<ExitStatus, CommandError> {
 }
 
 impl DiskSize {
-    fn of(database: &Path) -> Self {
-        let size = |path: &Path| fs::metadata(path).map_or(0, |data| data.len());
+    fn of(location: &Location, on_server: Option<u64>) -> Self {
+        let (database, wal) = match location {
+            Location::File(path) => (size_of_file(path), size_of_file(&beside(path, LOG_SUFFIX))),
+            #[cfg(feature = "postgres")]
+            Location::Server(_) => (0, 0),
+        };
         Self {
-            database: size(database),
-            wal: size(&beside(database, LOG_SUFFIX)),
+            database: on_server.unwrap_or(database),
+            wal,
         }
     }
+}
+
+fn size_of_file(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |data| data.len())
 }
 
 impl StatusReport {

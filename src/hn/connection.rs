@@ -1,21 +1,41 @@
 //! The connections that the queries of Hacker News run on. Each query is written once, for every database.
 
+#[cfg(feature = "postgres")]
+use diesel::PgConnection;
 use diesel::{
     QueryResult, SqliteConnection,
-    connection::{AnsiTransactionManager, TransactionManager},
+    connection::{AnsiTransactionManager, SimpleConnection},
     result::Error,
 };
 
+#[cfg(feature = "postgres")]
+use super::dialect::POSTGRES;
 use super::dialect::{Dialect, SQLITE};
 use crate::store::{StoreConnection, any::AnyConnection};
 
 /// Runs a query on the connection of whichever database it is.
 ///
-/// The query is compiled for each database by itself, so none pays for the others.
+/// The query is compiled for each database by itself, so none pays for the others. With a second name, that is the loading mode for
+/// `load_iter` in which rows come one by one, however many there are; by default PostgreSQL's come all at once.
 macro_rules! on_backend {
     ($conn:expr, |$backend:ident| $query:expr) => {
         match $crate::hn::connection::HnConnection::backend($conn) {
             $crate::hn::connection::Backend::Sqlite($backend) => $query,
+            #[cfg(feature = "postgres")]
+            $crate::hn::connection::Backend::Postgres($backend) => $query,
+        }
+    };
+    ($conn:expr, |$backend:ident, $mode:ident| $query:expr) => {
+        match $crate::hn::connection::HnConnection::backend($conn) {
+            $crate::hn::connection::Backend::Sqlite($backend) => {
+                type $mode = diesel::connection::DefaultLoadingMode;
+                $query
+            }
+            #[cfg(feature = "postgres")]
+            $crate::hn::connection::Backend::Postgres($backend) => {
+                type $mode = diesel::pg::PgRowByRowLoadingMode;
+                $query
+            }
         }
     };
 }
@@ -31,14 +51,23 @@ pub trait HnConnection: StoreConnection<Error = Error> {
     #[doc(hidden)]
     fn dialect(&self) -> &'static Dialect;
 
+    /// Locks the ledger until the transaction ends: what reads the tables of settled ids and then writes them must not overlap with
+    /// another such transaction. Rows of items are written before it, in the order of their ids, so that only the ledger is written
+    /// by one at a time.
+    ///
+    /// # Errors
+    /// The error of the database.
+    fn lock_ledger(&mut self) -> QueryResult<()> {
+        let lock = self.dialect().lock_ledger;
+        on_backend!(self, |conn| conn.batch_execute(lock))
+    }
+
     /// Inside a write transaction: waits until no other transaction claims ids.
     #[cfg(feature = "cli")]
     #[doc(hidden)]
     fn lock_claims(&mut self) -> QueryResult<()> {
-        match self.backend() {
-            // The transaction is the only one that may write.
-            Backend::Sqlite(_) => Ok(()),
-        }
+        let lock = self.dialect().lock_claims;
+        on_backend!(self, |conn| conn.batch_execute(lock))
     }
 
     /// Runs `work`, which only reads, on one snapshot of the database.
@@ -46,7 +75,10 @@ pub trait HnConnection: StoreConnection<Error = Error> {
     /// # Errors
     /// The error of `work`, or of the database.
     fn snapshot<T>(&mut self, work: impl FnOnce(&mut Self) -> QueryResult<T>) -> QueryResult<T> {
-        on_backend!(self, |conn| AnsiTransactionManager::begin_transaction(conn))?;
+        let begin = self.dialect().begin_snapshot;
+        on_backend!(self, |conn| AnsiTransactionManager::begin_transaction_sql(
+            conn, begin
+        ))?;
         let done = work(self);
         // It has written nothing, so it is only ended.
         let ended = self.roll_back();
@@ -64,16 +96,31 @@ impl HnConnection for SqliteConnection {
     }
 }
 
+#[cfg(feature = "postgres")]
+impl HnConnection for PgConnection {
+    fn backend(&mut self) -> Backend<'_> {
+        Backend::Postgres(self)
+    }
+
+    fn dialect(&self) -> &'static Dialect {
+        &POSTGRES
+    }
+}
+
 impl HnConnection for AnyConnection {
     fn backend(&mut self) -> Backend<'_> {
         match self {
             Self::Sqlite(conn) => Backend::Sqlite(conn),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => Backend::Postgres(conn),
         }
     }
 
     fn dialect(&self) -> &'static Dialect {
         match self {
             Self::Sqlite(conn) => conn.dialect(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => conn.dialect(),
         }
     }
 }
@@ -83,4 +130,6 @@ impl HnConnection for AnyConnection {
 #[allow(missing_debug_implementations)]
 pub enum Backend<'a> {
     Sqlite(&'a mut SqliteConnection),
+    #[cfg(feature = "postgres")]
+    Postgres(&'a mut PgConnection),
 }

@@ -4,11 +4,13 @@
 
 mod range;
 
+#[cfg(feature = "postgres")]
+use diesel::OptionalExtension;
 use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, upsert::excluded};
 
 pub use self::range::{Range, Ranges};
 use super::{
-    connection::{HnConnection, on_backend},
+    connection::{Backend, HnConnection, on_backend},
     schema::coverage,
 };
 
@@ -20,7 +22,7 @@ pub fn frontier(max_item: i64) -> i64 {
     max_item.saturating_sub(NEWEST)
 }
 
-/// Adds settled ids, in any order.
+/// Adds settled ids, in any order. Belongs into a transaction that has locked the ledger, as all changes of the table.
 ///
 /// # Errors
 /// Whatever Diesel says.
@@ -95,15 +97,18 @@ pub(crate) fn containing(conn: &mut impl HnConnection, id: i64) -> QueryResult<O
 
 /// The last range that begins at `id` or before.
 ///
-/// A condition on `hi` as well would make SQLite walk the table. A `LIMIT`, whose value Diesel binds, would make SQLite prepare
-/// the statement anew each time; so this takes the first row and drops the rest unread.
+/// A condition on `hi` as well would make SQLite walk the table.
 fn last_from(conn: &mut impl HnConnection, id: i64) -> QueryResult<Option<Range>> {
-    on_backend!(conn, |conn| coverage::table
+    let ranges = coverage::table
         .filter(coverage::lo.le(id))
-        .order(coverage::lo.desc())
-        .load_iter(conn)?
-        .next()
-        .transpose())
+        .order(coverage::lo.desc());
+    match conn.backend() {
+        // A `LIMIT`, whose value Diesel binds, would make SQLite prepare the statement anew each time; so this takes the first row
+        // and drops the rest unread.
+        Backend::Sqlite(conn) => ranges.load_iter(conn)?.next().transpose(),
+        #[cfg(feature = "postgres")]
+        Backend::Postgres(conn) => ranges.first(conn).optional(),
+    }
 }
 
 /// All ranges as they are stored, in ascending order.

@@ -113,6 +113,8 @@ impl List {
             })
             .collect();
         conn.write_transaction(|conn| {
+            // Two programs may read the same list at once.
+            conn.lock_ledger()?;
             on_backend!(conn, |conn| diesel::delete(lists::table)
                 .filter(lists::list.eq(list))
                 .execute(conn))?;

@@ -6,15 +6,17 @@ use diesel::{
     QueryResult, RunQueryDsl,
     dsl::{select, sql},
     migration::MigrationSource,
-    sql_types::Bool,
+    sql_types::{Bool, Text},
     sqlite::Sqlite,
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use thiserror::Error as ThisError;
 
-use super::connection::{HnConnection, on_backend};
+use super::connection::{Backend, HnConnection, on_backend};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+#[cfg(feature = "postgres")]
+const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
 /// Migrations of development versions, whose tables this program cannot use.
 const DISCARDED: [&str; 4] = [
@@ -52,7 +54,7 @@ impl From<diesel::result::Error> for MigrateError {
 /// Brings the tables up to date.
 ///
 /// It first looks without a lock, so that a reader waits for no writer. If something is to do, it looks again and migrates in one
-/// immediate transaction, so that two programs may start on one file.
+/// transaction that writes, so that two programs may start on one database.
 ///
 /// # Errors
 /// The database is from another version, or refuses.
@@ -60,15 +62,22 @@ pub fn run(conn: &mut impl HnConnection) -> Result<(), MigrateError> {
     if is_current(conn)? {
         return Ok(());
     }
-    conn.write_transaction(|conn| {
-        if !is_current(conn)? {
-            on_backend!(conn, |conn| conn
-                .run_pending_migrations(MIGRATIONS)
-                .map(drop))
-            .map_err(MigrateError::Failed)?;
+    let migrated = conn.write_transaction(|conn| {
+        if is_current(conn)? {
+            return Ok(());
         }
-        Ok(())
-    })
+        let done = match conn.backend() {
+            Backend::Sqlite(conn) => conn.run_pending_migrations(SQLITE).map(drop),
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(conn) => conn.run_pending_migrations(POSTGRES).map(drop),
+        };
+        done.map_err(MigrateError::Failed)
+    });
+    // PostgreSQL lets two programs begin, and one of them fails when the other has made the tables.
+    match migrated {
+        Err(MigrateError::Failed(_)) if matches!(is_current(conn), Ok(true)) => Ok(()),
+        done => done,
+    }
 }
 
 /// Whether any of this program's migrations was ever run here, even one of a development version. Another program that uses Diesel
@@ -77,19 +86,30 @@ pub fn run(conn: &mut impl HnConnection) -> Result<(), MigrateError> {
 /// # Errors
 /// The database refuses.
 pub fn is_known(conn: &mut impl HnConnection) -> Result<bool, MigrateError> {
-    if !has_migrations_table(conn)? {
-        return Ok(false);
-    }
-    let known = MigrationSource::<Sqlite>::migrations(&MIGRATIONS).map_err(MigrateError::Failed)?;
-    let applied =
-        on_backend!(conn, |conn| conn.applied_migrations()).map_err(MigrateError::Failed)?;
-    Ok(applied.iter().any(|version| {
-        DISCARDED.contains(&&*version.to_string())
-            || known.iter().any(|known| known.name().version() == *version)
-    }))
+    let known = known_versions()?;
+    let applied = applied_versions(conn)?;
+    Ok(applied
+        .iter()
+        .any(|version| DISCARDED.contains(&&**version) || known.contains(version)))
 }
 
-/// Whether the database has a table of migrations. Diesel's look at the applied migrations would make one.
+/// The versions of this program's migrations, which have the same names for every database.
+fn known_versions() -> Result<Vec<String>, MigrateError> {
+    let known = MigrationSource::<Sqlite>::migrations(&SQLITE).map_err(MigrateError::Failed)?;
+    let versions = known.iter().map(|known| known.name().version().to_string());
+    Ok(versions.collect())
+}
+
+/// The versions of the migrations that were run. Diesel's own look at them would first make their table.
+fn applied_versions(conn: &mut impl HnConnection) -> QueryResult<Vec<String>> {
+    if !has_migrations_table(conn)? {
+        return Ok(Vec::new());
+    }
+    let versions = sql::<Text>("SELECT version FROM __diesel_schema_migrations");
+    on_backend!(conn, |conn| versions.load(conn))
+}
+
+/// Whether the database has a table of migrations.
 fn has_migrations_table(conn: &mut impl HnConnection) -> QueryResult<bool> {
     let query = select(sql::<Bool>(conn.dialect().has_migrations_table));
     on_backend!(conn, |conn| query.get_result(conn))
@@ -100,19 +120,12 @@ fn has_migrations_table(conn: &mut impl HnConnection) -> QueryResult<bool> {
 /// # Errors
 /// The database is from another version, or refuses.
 pub fn is_current(conn: &mut impl HnConnection) -> Result<bool, MigrateError> {
-    let known = MigrationSource::<Sqlite>::migrations(&MIGRATIONS).map_err(MigrateError::Failed)?;
-    if !has_migrations_table(conn)? {
-        return Ok(false);
-    }
-    let applied =
-        on_backend!(conn, |conn| conn.applied_migrations()).map_err(MigrateError::Failed)?;
-    let unknown = applied.iter().find(|version| {
-        !known
-            .iter()
-            .any(|known| known.name().version() == **version)
-    });
-    match unknown.map(ToString::to_string) {
-        None => Ok(applied.len() == known.len()),
+    let known = known_versions()?;
+    let applied = applied_versions(conn)?;
+    let is_complete = applied.len() == known.len();
+    let unknown = |version: &String| !known.contains(version);
+    match applied.into_iter().find(unknown) {
+        None => Ok(is_complete),
         Some(version) if DISCARDED.contains(&&*version) => Err(MigrateError::Discarded(version)),
         Some(version) => Err(MigrateError::Newer(version)),
     }
@@ -153,7 +166,7 @@ mod tests {
     fn the_migration_can_be_undone() {
         let mut conn = SqliteConnection::establish(":memory:").unwrap();
         run(&mut conn).unwrap();
-        conn.revert_all_migrations(MIGRATIONS).unwrap();
+        conn.revert_all_migrations(SQLITE).unwrap();
         let left = "EXISTS (SELECT 1 FROM sqlite_schema WHERE name NOT LIKE '\\_\\_diesel%' ESCAPE '\\' AND name NOT LIKE 'sqlite%')";
         assert!(
             !select(sql::<Bool>(left))

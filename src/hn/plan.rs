@@ -41,16 +41,16 @@ impl RemainingIds {
         if refetch.absent {
             let ids = absent::table.select(absent::id).order(absent::id);
             let ids = ids.filter(absent::id.between(within.lo, within.hi));
-            let ids: Ranges = on_backend!(conn, |conn| ids
-                .load_iter::<i64, _>(conn)?
+            let ids: Ranges = on_backend!(conn, |conn, Mode| ids
+                .load_iter::<i64, Mode>(conn)?
                 .collect::<QueryResult<_>>())?;
             ranges.extend(ids.into_vec());
         }
         if refetch.failed {
             let ids = failures::table.select(failures::id).order(failures::id);
             let ids = ids.filter(failures::id.between(within.lo, within.hi));
-            let ids: Ranges = on_backend!(conn, |conn| ids
-                .load_iter::<i64, _>(conn)?
+            let ids: Ranges = on_backend!(conn, |conn, Mode| ids
+                .load_iter::<i64, Mode>(conn)?
                 .collect::<QueryResult<_>>())?;
             ranges.extend(ids.into_vec());
         }
@@ -73,8 +73,8 @@ pub(super) fn gaps(conn: &mut impl HnConnection, within: Range) -> QueryResult<V
         .filter(coverage::lo.le(within.hi))
         .filter(coverage::hi.ge(within.lo))
         .order(coverage::lo);
-    on_backend!(conn, |conn| {
-        for range in settled.load_iter::<Range, _>(conn)? {
+    on_backend!(conn, |conn, Mode| {
+        for range in settled.load_iter::<Range, Mode>(conn)? {
             gaps.settle(range?);
         }
     });

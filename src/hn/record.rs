@@ -102,6 +102,14 @@ pub(super) fn encode<const N: usize>(
     json
 }
 
+/// A JSON object with one field more. Its text is extended, because parsing it would cost digits.
+pub(super) fn add_to_extra(extra: Option<String>, name: &str, value: &str) -> String {
+    let extra = extra.unwrap_or_default();
+    let open = extra.trim_end().strip_suffix('}').unwrap_or("{").trim_end();
+    let comma = if open.len() > 1 { "," } else { "" };
+    format!("{open}{comma}\"{name}\":{value}}}")
+}
+
 /// The beginning of `body`, fit for one line of a log or a terminal.
 pub(super) fn excerpt(body: &[u8]) -> String {
     const CHARS: usize = 80;

@@ -12,7 +12,7 @@ use std::{collections::HashSet, marker::PhantomData};
 
 use diesel::{QueryResult, SqliteConnection};
 
-use self::outcomes::Outcomes;
+use self::outcomes::{Outcomes, StoredItems};
 use super::{connection::HnConnection, coverage, item::Item};
 use crate::ingest::{Settled, Sink};
 
@@ -85,7 +85,11 @@ impl<C: HnConnection> Sink for HnSink<C> {
         let mut changes = CoverageChanges::default();
         // Where an id comes twice, its outcomes are applied one after the other.
         for part in without_repeats(batch) {
-            let outcomes = Outcomes::read(conn, part)?;
+            let stored = StoredItems::of(part);
+            stored.write(conn)?;
+            // Only from here on does what one writer reads depend on what another one writes.
+            conn.lock_ledger()?;
+            let outcomes = Outcomes::read(conn, part, stored)?;
             outcomes.write(conn)?;
             changes.add(self.coverage, &outcomes);
         }

@@ -77,6 +77,9 @@ impl<C: HnConnection> Sink for UserSink<C> {
     type Connection = C;
 
     fn write(&self, conn: &mut C, batch: &[Settled<String, User>]) -> QueryResult<()> {
+        // By name: two writers that wait for each other's rows would never end.
+        let mut batch: Vec<_> = batch.iter().collect();
+        batch.sort_by_key(|row| &row.id);
         for row in batch {
             if let Outcome::Stored(user) = &row.outcome {
                 let received = Received {

@@ -116,8 +116,8 @@ fn take_notes(conn: &mut impl HnConnection, notes: &mut Vec<Note>) -> QueryResul
     let stored = items::table.filter(items::id.eq(failures::id));
     let failed = failures::table.filter(exists(stored));
     let failed = failed.select(failures::id).order(failures::id);
-    let ids: Listed<i64> = on_backend!(conn, |conn| failed
-        .load_iter(conn)?
+    let ids: Listed<i64> = on_backend!(conn, |conn, Mode| failed
+        .load_iter::<_, Mode>(conn)?
         .collect::<QueryResult<_>>())?;
     if ids.count > 0 {
         notes.push(Note::StoredAndFailed { ids });
@@ -125,8 +125,8 @@ fn take_notes(conn: &mut impl HnConnection, notes: &mut Vec<Note>) -> QueryResul
     let stored = items::table.filter(items::id.eq(absent::id));
     let gone = absent::table.filter(exists(stored));
     let gone = gone.select(absent::id).order(absent::id);
-    let ids: Listed<i64> = on_backend!(conn, |conn| gone
-        .load_iter(conn)?
+    let ids: Listed<i64> = on_backend!(conn, |conn, Mode| gone
+        .load_iter::<_, Mode>(conn)?
         .collect::<QueryResult<_>>())?;
     if ids.count > 0 {
         notes.push(Note::StoredAndAbsent { ids });
@@ -141,21 +141,26 @@ fn take_notes(conn: &mut impl HnConnection, notes: &mut Vec<Note>) -> QueryResul
 /// Stored kids of a stored item that name another parent.
 fn moved_kids(conn: &mut impl HnConnection) -> QueryResult<Listed<MovedKid>> {
     let rows = sql::<(BigInt, BigInt, BigInt)>(conn.dialect().moved_kids);
-    on_backend!(conn, |conn| rows.load_iter::<MovedKid, _>(conn)?.collect())
+    on_backend!(conn, |conn, Mode| rows
+        .load_iter::<MovedKid, Mode>(conn)?
+        .collect())
 }
 
-/// What SQLite's own check finds wrong, one line each. A badly damaged file ends the check itself with an error.
+/// What the database's own check finds wrong, one line each. A badly damaged file ends the check itself with an error.
 fn integrity(conn: &mut impl HnConnection) -> QueryResult<Vec<String>> {
+    let Some(check) = conn.dialect().integrity_check else {
+        return Ok(Vec::new());
+    };
     let mut messages = Vec::new();
-    let check = sql::<Text>("SELECT integrity_check FROM pragma_integrity_check");
-    let result = on_backend!(conn, |conn| check.load_iter::<String, _>(conn).and_then(
-        |mut rows| {
+    let check = sql::<Text>(check);
+    let result = on_backend!(conn, |conn, Mode| check
+        .load_iter::<String, Mode>(conn)
+        .and_then(|mut rows| {
             rows.try_for_each(|row| {
                 messages.extend(row?.lines().map(str::to_owned));
                 Ok(())
             })
-        }
-    ));
+        }));
     if let Err(error) = result {
         let message = error.to_string();
         if !is_damage(&message) {

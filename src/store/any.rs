@@ -1,13 +1,17 @@
 //! A connection to whichever database its location names, for programs whose users choose the database.
 
-use std::{ffi::OsStr, path::Path};
+use std::{ffi::OsStr, path::Path, time::Duration};
 
+#[cfg(feature = "postgres")]
+use diesel::PgConnection;
 use diesel::{
     QueryResult, SqliteConnection,
     r2d2::{ConnectionManager, Error as ManagerError, ManageConnection, PoolError},
     result::Error,
 };
 
+#[cfg(feature = "postgres")]
+use super::postgres::{self, PgLocation, PgManager};
 use super::{
     ErrorClass, Pool, StoreConnection, StoreError,
     sqlite::{FileIdentity, pool_builder, prepare_file, set_pragmas},
@@ -22,15 +26,34 @@ pub type AnyPool = Pool<AnyConnection>;
 pub enum AnyConnection {
     /// To an SQLite file.
     Sqlite(SqliteConnection),
+    /// To a PostgreSQL server.
+    #[cfg(feature = "postgres")]
+    Postgres(PgConnection),
 }
 
 impl AnyConnection {
+    /// How many bytes the database takes on its server, if it is on one that says so.
+    #[cfg(feature = "cli")]
+    pub(crate) fn size_on_server(&mut self) -> Option<u64> {
+        match self {
+            Self::Sqlite(_) => None,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => {
+                use diesel::{RunQueryDsl, dsl::sql, sql_types::BigInt};
+                let size = sql::<BigInt>("SELECT pg_database_size(current_database())");
+                size.get_result::<i64>(conn).ok()?.try_into().ok()
+            }
+        }
+    }
+
     /// Makes what was committed survive a power cut, as far as it does not already.
     #[cfg(feature = "cli")]
     pub(crate) fn checkpoint(&mut self) -> QueryResult<()> {
         use diesel::connection::SimpleConnection;
         match self {
             Self::Sqlite(conn) => conn.batch_execute("PRAGMA wal_checkpoint(PASSIVE)"),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(()),
         }
     }
 }
@@ -41,6 +64,9 @@ impl AnyConnection {
 pub enum AnyManager {
     /// To an SQLite file.
     Sqlite(ConnectionManager<SqliteConnection>),
+    /// To a PostgreSQL server.
+    #[cfg(feature = "postgres")]
+    Postgres(PgManager),
 }
 
 /// What tells the opened database from another one that has taken its place since.
@@ -49,6 +75,9 @@ pub enum AnyManager {
 pub enum AnyIdentity {
     /// Of an SQLite file. `None` for a database that is in no file.
     Sqlite(Option<FileIdentity>),
+    /// Of a database on a PostgreSQL server.
+    #[cfg(feature = "postgres")]
+    Postgres,
 }
 
 impl StoreConnection for AnyConnection {
@@ -57,6 +86,12 @@ impl StoreConnection for AnyConnection {
     type Identity = AnyIdentity;
 
     fn open(location: &OsStr) -> Result<AnyPool, StoreError> {
+        #[cfg(feature = "postgres")]
+        if PgLocation::is_meant_by(&location.to_string_lossy()) {
+            return postgres::pool_builder()
+                .build(AnyManager::Postgres(PgManager::open(location)?))
+                .map_err(|error| StoreError::NoConnection(error.to_string()));
+        }
         let name = prepare_file(Path::new(location))?;
         pool_builder()
             .build(AnyManager::Sqlite(ConnectionManager::new(name)))
@@ -66,41 +101,65 @@ impl StoreConnection for AnyConnection {
     fn identify(&mut self) -> Result<AnyIdentity, StoreError> {
         match self {
             Self::Sqlite(conn) => conn.identify().map(AnyIdentity::Sqlite),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => Ok(AnyIdentity::Postgres),
         }
     }
 
     fn check(identity: &AnyIdentity) -> Result<(), String> {
         match identity {
             AnyIdentity::Sqlite(file) => SqliteConnection::check(file),
+            #[cfg(feature = "postgres")]
+            AnyIdentity::Postgres => PgConnection::check(&()),
+        }
+    }
+
+    fn busy_wait_max(identity: &AnyIdentity) -> Duration {
+        match identity {
+            AnyIdentity::Sqlite(file) => SqliteConnection::busy_wait_max(file),
+            #[cfg(feature = "postgres")]
+            AnyIdentity::Postgres => PgConnection::busy_wait_max(&()),
         }
     }
 
     fn begin_write(&mut self) -> QueryResult<()> {
         match self {
             Self::Sqlite(conn) => conn.begin_write(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => conn.begin_write(),
         }
     }
 
     fn commit(&mut self) -> QueryResult<()> {
         match self {
             Self::Sqlite(conn) => conn.commit(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => conn.commit(),
         }
     }
 
     fn roll_back(&mut self) -> QueryResult<()> {
         match self {
             Self::Sqlite(conn) => conn.roll_back(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => conn.roll_back(),
         }
     }
 
     fn classify(&self, error: &Error) -> ErrorClass {
         match self {
             Self::Sqlite(conn) => conn.classify(error),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(conn) => conn.classify(error),
         }
     }
 
-    fn classify_checkout(error: &PoolError) -> ErrorClass {
-        SqliteConnection::classify_checkout(error)
+    fn classify_checkout(identity: &AnyIdentity, error: &PoolError) -> ErrorClass {
+        match identity {
+            AnyIdentity::Sqlite(file) => SqliteConnection::classify_checkout(file, error),
+            #[cfg(feature = "postgres")]
+            AnyIdentity::Postgres => PgConnection::classify_checkout(&(), error),
+        }
     }
 }
 
@@ -115,18 +174,30 @@ impl ManageConnection for AnyManager {
                 set_pragmas(&mut conn).map_err(ManagerError::QueryError)?;
                 Ok(AnyConnection::Sqlite(conn))
             }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(manager) => manager.connect().map(AnyConnection::Postgres),
         }
     }
 
     fn is_valid(&self, conn: &mut AnyConnection) -> Result<(), ManagerError> {
         match (self, conn) {
             (Self::Sqlite(manager), AnyConnection::Sqlite(conn)) => manager.is_valid(conn),
+            #[cfg(feature = "postgres")]
+            (Self::Postgres(manager), AnyConnection::Postgres(conn)) => manager.is_valid(conn),
+            // A manager only ever sees the connections that it made.
+            #[cfg(feature = "postgres")]
+            _ => Ok(()),
         }
     }
 
     fn has_broken(&self, conn: &mut AnyConnection) -> bool {
         match (self, conn) {
             (Self::Sqlite(manager), AnyConnection::Sqlite(conn)) => manager.has_broken(conn),
+            #[cfg(feature = "postgres")]
+            (Self::Postgres(manager), AnyConnection::Postgres(conn)) => manager.has_broken(conn),
+            // A manager only ever sees the connections that it made.
+            #[cfg(feature = "postgres")]
+            _ => true,
         }
     }
 }

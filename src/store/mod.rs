@@ -1,9 +1,13 @@
 //! Databases: how one is opened, how a transaction is run, and what an error means for the run. Knows no table.
 //!
-//! The engine writes through [`StoreConnection`] and names no database. [`sqlite`] implements it.
+//! The engine writes through [`StoreConnection`] and names no database. [`sqlite`] implements it, and `postgres` with the feature of that
+//! name.
 
 pub mod sqlite;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod any;
+pub(crate) mod locks;
 
 use std::{ffi::OsStr, fmt::Display, path::PathBuf, time::Duration};
 
@@ -34,9 +38,6 @@ pub trait StoreConnection: Sized + Send + 'static {
     /// What tells the opened database from another one that has taken its place since.
     type Identity: Send + Sync + 'static;
 
-    /// How long Storage waits for a database that is [busy](ErrorClass::Busy) before it takes it for lost.
-    const BUSY_WAIT_MAX: Duration = BUSY_WAIT_MAX;
-
     /// Opens a pool. What a `location` is (a path, a URL), the database decides.
     ///
     /// # Errors
@@ -54,6 +55,11 @@ pub trait StoreConnection: Sized + Send + 'static {
     /// # Errors
     /// What happened to it, for a person to read. The run then ends: a commit would be lost.
     fn check(identity: &Self::Identity) -> Result<(), String>;
+
+    /// How long Storage waits for a database that is [busy](ErrorClass::Busy) before it takes it for lost. A minute by default.
+    fn busy_wait_max(_identity: &Self::Identity) -> Duration {
+        BUSY_WAIT_MAX
+    }
 
     /// Begins a transaction that may write from its first statement on.
     ///
@@ -77,7 +83,7 @@ pub trait StoreConnection: Sized + Send + 'static {
     fn classify(&self, error: &Self::Error) -> ErrorClass;
 
     /// What it means for the run that the pool gave no connection.
-    fn classify_checkout(_error: &diesel::r2d2::PoolError) -> ErrorClass {
+    fn classify_checkout(_: &Self::Identity, _error: &diesel::r2d2::PoolError) -> ErrorClass {
         ErrorClass::Lost
     }
 
@@ -165,6 +171,14 @@ pub enum StoreError {
         path: PathBuf,
         /// The log.
         log: PathBuf,
+    },
+    /// A server gives no connection, or its database cannot be used.
+    #[error("cannot use the database {place}: {why}")]
+    Server {
+        /// Its URL without the password.
+        place: String,
+        /// What is wrong, and the next step.
+        why: String,
     },
     /// The pool has no connection to give, or the connection does not work.
     #[error("no connection to the database: {0}")]

@@ -1,7 +1,6 @@
 //! SQLite as a store: opening a file, waiting for its locks, and what its messages mean.
 
-mod classify;
-mod locks;
+pub(super) mod classify;
 mod file_name;
 mod file_identity;
 #[cfg(feature = "cli")]
@@ -20,19 +19,17 @@ use diesel::{
 };
 
 pub use self::file_identity::FileIdentity;
-pub(crate) use self::locks::while_locked;
 #[cfg(feature = "cli")]
 pub(crate) use self::{
     classify::is_about_lock,
     file_name::{LOG_SUFFIX, beside},
-    locks::while_locked_and,
     read_only::{open_read_only, open_unlocked},
 };
 use self::{
     classify::{classify, unusable},
     file_name::file_name,
 };
-use super::{ErrorClass, Pool, StoreConnection, StoreError};
+use super::{ErrorClass, Pool, StoreConnection, StoreError, locks::while_locked};
 
 /// A pool of SQLite connections.
 pub type SqlitePool = Pool<SqliteConnection>;

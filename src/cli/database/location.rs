@@ -1,14 +1,60 @@
-//! Where the database is: the text of `--database` as a path.
+//! Where the database is: the text of `--database` as a file or a server.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
+
+#[cfg(feature = "postgres")]
+use crate::store::postgres::PgLocation;
 
 /// The file if `--database` is not given.
 pub(in crate::cli) const DEFAULT: &str = "hn.db";
 /// The file if `--database` is not given and `--demo` is.
 pub(in crate::cli) const DEMO_DEFAULT: &str = "hn-demo.db";
 
-/// The file that a path or a `sqlite://` URL names. `None` if the text is neither, or names a database in memory.
-pub(in crate::cli) fn parse(text: &str) -> Option<PathBuf> {
+/// What `--database` may be.
+#[cfg(feature = "postgres")]
+pub(in crate::cli) const ALLOWED: &str = "a file path, a sqlite:// URL without `?` except for ?mode=rwc, or a postgres:// URL in whose user name and password signs such as @ / : are written as %40 %2F %3A; no other scheme, no :memory:";
+/// What `--database` may be.
+#[cfg(not(feature = "postgres"))]
+pub(in crate::cli) const ALLOWED: &str = "a file path or a sqlite:// URL, without `?` except for ?mode=rwc; no other scheme, no :memory:; for postgres:// URLs, build the program with `cargo install hn-ingest --features postgres`, which needs libpq";
+
+/// What `--database` means.
+pub(in crate::cli) const MEANING: &str = if cfg!(feature = "postgres") {
+    "SQLite file or postgres:// URL [hn-demo.db with --demo]"
+} else {
+    "SQLite file [hn-demo.db with --demo]"
+};
+
+/// A place for a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Location {
+    /// A file of SQLite's.
+    File(PathBuf),
+    /// A database on a PostgreSQL server.
+    #[cfg(feature = "postgres")]
+    Server(PgLocation),
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            #[cfg(feature = "postgres")]
+            Self::Server(url) => url.fmt(f),
+        }
+    }
+}
+
+/// The file that a path or a `sqlite://` URL names, or the server that a `postgres://` URL names. `None` if the text is none of them,
+/// or names a database in memory.
+pub(in crate::cli) fn parse(text: &str) -> Option<Location> {
+    #[cfg(feature = "postgres")]
+    if PgLocation::is_meant_by(text) {
+        return PgLocation::parse(text).ok().map(Location::Server);
+    }
+    parse_file(text).map(Location::File)
+}
+
+fn parse_file(text: &str) -> Option<PathBuf> {
     let path = match text.split_once(':') {
         // What other programs write for "make the file if it is not there", which is what we do anyway.
         Some(("sqlite", rest)) => {
@@ -59,7 +105,7 @@ mod tests {
             ("sqlite://", None),
             ("", None),
         ] {
-            assert_eq!(parse(text), path.map(PathBuf::from), "{text}");
+            assert_eq!(parse_file(text), path.map(PathBuf::from), "{text}");
         }
     }
 }

@@ -11,10 +11,13 @@ use std::{
     path::Path,
 };
 
-use super::owner::Owner;
+use super::{mark::Mark, owner::Owner};
 use crate::{
     cli::{exit::CommandError, signals::DeletedAtEnd},
-    store::sqlite::{LOG_SUFFIX, beside, open_read_only, open_unlocked},
+    store::{
+        any::AnyConnection,
+        sqlite::{LOG_SUFFIX, beside, open_read_only, open_unlocked},
+    },
 };
 
 /// The first bytes of every SQLite file, and where the `application_id` is among them (SQLite's file format, section 1.3).
@@ -45,7 +48,7 @@ pub(super) fn look(path: &Path) -> Result<Owner, CommandError> {
     };
     let mut id = [0; 4];
     id.copy_from_slice(&header[APPLICATION_ID]);
-    let owner = match Owner::of_application_id(i32::from_be_bytes(id)) {
+    let owner = match Owner::of_mark(Mark::of_application_id(i32::from_be_bytes(id))) {
         Some(owner) => owner,
         None => owner_by_content(path)?,
     };
@@ -104,11 +107,11 @@ fn owner_by_content(path: &Path) -> Result<Owner, CommandError> {
             path.display()
         ))
     })?;
-    let mut conn = open_read_only(&copy).map_err(CommandError::new)?;
-    Owner::read(&mut conn)
+    let conn = open_read_only(&copy).map_err(CommandError::new)?;
+    Owner::read(&mut AnyConnection::Sqlite(conn))
 }
 
 fn read_owner(path: &Path) -> Result<Owner, CommandError> {
-    let mut conn = open_unlocked(path).map_err(CommandError::new)?;
-    Owner::read(&mut conn)
+    let conn = open_unlocked(path).map_err(CommandError::new)?;
+    Owner::read(&mut AnyConnection::Sqlite(conn))
 }

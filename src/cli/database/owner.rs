@@ -1,39 +1,22 @@
-//! Who a database file belongs to: real items, a demo's made-up items, or another program.
-//!
-//! SQLite keeps a number for this in the file's header, the `application_id`.
+//! Who a database belongs to: real items, a demo's made-up items, or another program.
 
-use diesel::{
-    QueryResult, QueryableByName, RunQueryDsl, SqliteConnection, connection::SimpleConnection,
-    sql_query, sql_types::Integer,
+use super::mark::{Mark, has_items_table, has_tables, is_true};
+use crate::{
+    cli::exit::CommandError,
+    hn::{HnConnection, migrations},
+    store::{StoreConnection, any::AnyConnection, locks::while_locked},
 };
 
-use crate::{cli::exit::CommandError, hn::migrations, store::any::AnyConnection};
-
-/// The id of a file with real items: "HNin".
-const REAL: i32 = 0x484e_696e;
-/// The id of a file with a demo's items: "HNde".
-const DEMO: i32 = 0x484e_6465;
-/// The id of a file that no program has marked. SQLite's default.
-const UNMARKED: i32 = 0;
-
-const OTHER_PROGRAM: &str = "this database belongs to another program; name another file";
+const OTHER_PROGRAM: &str = "this database belongs to another program; name another one";
 pub(super) const HOLDS_NO_ITEMS: &str =
-    "this database holds no Hacker News items; name another file";
-const HOLDS_REAL_ITEMS: &str = "this database holds real items, and a demo does not mix with them; leave out --database, or name another file";
-const HOLDS_DEMO_ITEMS: &str = "this database was filled by --demo, and real items do not mix with it; name another file, or add --demo";
+    "this database holds no Hacker News items; name another one";
+const HOLDS_REAL_ITEMS: &str = "this database holds real items, and a demo does not mix with them; leave out --database, or name another one";
+const HOLDS_DEMO_ITEMS: &str = "this database was filled by --demo, and real items do not mix with it; name another one, or add --demo";
 
-/// Whether no run and no list has left anything yet.
+/// Whether no run and no list has left anything yet, as a condition.
 const IS_EMPTY: &str =
-    "SELECT NOT EXISTS (SELECT 1 FROM items) AND NOT EXISTS (SELECT 1 FROM lists)
-    AND NOT EXISTS (SELECT 1 FROM absent) AND NOT EXISTS (SELECT 1 FROM failures) AND NOT EXISTS (SELECT 1 FROM users) AS number";
-
-const HAS_TABLES: &str =
-    "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%') AS number";
-
-const HAS_ITEMS_TABLE: &str =
-    "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'items') AS number";
-
-const APPLICATION_ID: &str = "SELECT application_id AS number FROM pragma_application_id";
+    "NOT EXISTS (SELECT 1 FROM items) AND NOT EXISTS (SELECT 1 FROM lists) AND NOT EXISTS (SELECT 1 FROM absent)
+    AND NOT EXISTS (SELECT 1 FROM failures) AND NOT EXISTS (SELECT 1 FROM users)";
 
 /// Whose a database is, as far as its content tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,22 +30,21 @@ pub(super) enum Owner {
 }
 
 impl Owner {
-    /// Whose a file with this `application_id` is. `None` if the number does not tell.
-    pub(super) fn of_application_id(id: i32) -> Option<Self> {
-        match id {
-            REAL | DEMO => Some(Self::Ours),
-            UNMARKED => None,
-            _ => Some(Self::Other),
+    /// Whose a database with this mark is. `None` if the mark does not tell.
+    pub(super) fn of_mark(mark: Mark) -> Option<Self> {
+        match mark {
+            Mark::Unmarked => None,
+            Mark::Real | Mark::Demo => Some(Self::Ours),
+            Mark::Other => Some(Self::Other),
         }
     }
 
     /// Reads whose a database is. Writes nothing.
-    pub(super) fn read(conn: &mut SqliteConnection) -> Result<Self, CommandError> {
-        let id = read_number(conn, APPLICATION_ID).map_err(failed)?;
-        if let Some(owner) = Self::of_application_id(id) {
+    pub(super) fn read(conn: &mut AnyConnection) -> Result<Self, CommandError> {
+        if let Some(owner) = Self::of_mark(Mark::read(conn).map_err(failed)?) {
             return Ok(owner);
         }
-        if read_number(conn, HAS_TABLES).map_err(failed)? == 0 {
+        if !has_tables(conn).map_err(failed)? {
             Ok(Self::Nobody)
         } else if migrations::is_known(conn).map_err(CommandError::new)? {
             Ok(Self::Ours)
@@ -80,39 +62,62 @@ impl Owner {
     }
 }
 
+/// Makes a database ready to fetch into: refuses one of another program, makes the tables, and marks it.
+pub(super) fn prepare(conn: &mut AnyConnection, demo: bool) -> Result<(), CommandError> {
+    while_locked(|| Owner::read(conn))?.refuse_other()?;
+    while_locked(|| migrations::run(conn)).map_err(CommandError::new)?;
+    while_locked(|| mark(conn, demo))
+}
+
 /// Refuses a database without a table of items.
 pub(super) fn require_items_table(conn: &mut AnyConnection) -> Result<(), CommandError> {
-    let AnyConnection::Sqlite(conn) = conn;
     Owner::read(conn)?.refuse_other()?;
-    if read_number(conn, HAS_ITEMS_TABLE).map_err(failed)? == 0 {
-        return Err(CommandError::new(HOLDS_NO_ITEMS));
+    if has_items_table(conn).map_err(failed)? {
+        Ok(())
+    } else {
+        Err(CommandError::new(HOLDS_NO_ITEMS))
     }
-    Ok(())
+}
+
+/// Refuses a database whose tables are not there or not up to date.
+pub(super) fn require_current_tables(conn: &mut AnyConnection) -> Result<(), CommandError> {
+    require_items_table(conn)?;
+    if migrations::is_current(conn).map_err(CommandError::new)? {
+        Ok(())
+    } else {
+        Err(CommandError::new(
+            "the database is from an earlier version of this program; a run on it brings it up to date, such as `hn-ingest top`",
+        ))
+    }
 }
 
 /// Marks an empty database as one for real or for demo items. Refuses one that is marked as the other kind.
-pub(super) fn mark(conn: &mut SqliteConnection, demo: bool) -> Result<(), CommandError> {
-    let wanted = if demo { DEMO } else { REAL };
-    // In one transaction, so that two programs that start on one fresh file do not both mark it.
-    let refusal = conn.immediate_transaction(|conn| {
-        let found = read_number(conn, APPLICATION_ID)?;
-        let is_empty = read_number(conn, IS_EMPTY)? == 1;
+fn mark(conn: &mut AnyConnection, demo: bool) -> Result<(), CommandError> {
+    let wanted = if demo { Mark::Demo } else { Mark::Real };
+    if Mark::read(conn).map_err(failed)? == wanted {
+        return Ok(());
+    }
+    // In one transaction, so that two programs that start on one fresh database do not both mark it.
+    let refusal = conn.write_transaction(|conn| {
+        conn.lock_ledger()?;
+        let found = Mark::read(conn)?;
+        let is_empty = is_true(conn, IS_EMPTY)?;
         let may_be_marked = match found {
-            UNMARKED => !demo || is_empty,
-            REAL | DEMO => is_empty,
-            _ => false,
+            Mark::Unmarked => !demo || is_empty,
+            Mark::Real | Mark::Demo => is_empty,
+            Mark::Other => false,
         };
         if found == wanted {
             return Ok(None);
         }
         if may_be_marked {
-            conn.batch_execute(&format!("PRAGMA application_id = {wanted}"))?;
+            Mark::write(conn, demo)?;
             return Ok(None);
         }
         Ok(Some(match found {
-            UNMARKED | REAL => HOLDS_REAL_ITEMS,
-            DEMO => HOLDS_DEMO_ITEMS,
-            _ => OTHER_PROGRAM,
+            Mark::Unmarked | Mark::Real => HOLDS_REAL_ITEMS,
+            Mark::Demo => HOLDS_DEMO_ITEMS,
+            Mark::Other => OTHER_PROGRAM,
         }))
     });
     match refusal.map_err(failed)? {
@@ -125,16 +130,4 @@ fn failed(error: diesel::result::Error) -> CommandError {
     CommandError(format!(
         "cannot read or mark which program the database belongs to: {error}"
     ))
-}
-
-/// The answer to a query for one number, whose column is named `number`.
-fn read_number(conn: &mut SqliteConnection, query: &str) -> QueryResult<i32> {
-    #[derive(QueryableByName)]
-    struct OneNumber {
-        #[diesel(sql_type = Integer)]
-        number: i32,
-    }
-    sql_query(query)
-        .get_result::<OneNumber>(conn)
-        .map(|row| row.number)
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     hn::verify::{self, CheckProgress, CheckStep, Fault, Verified},
-    store::{any::AnyConnection, sqlite::while_locked},
+    store::{any::AnyConnection, locks::while_locked},
 };
 
 pub(super) struct VerifyArgs {
@@ -54,17 +54,15 @@ struct CheckResult {
 }
 
 pub(super) async fn run(options: &Options, args: VerifyArgs) -> Result<ExitStatus, CommandError> {
-    let path = options.database_path();
-    let checked_path = path.clone();
+    let location = options.database();
+    let name = location.to_string();
     let progress = Arc::new(CheckProgress::default());
     let display = display(options.progress, progress.clone());
     let checked = database::blocking(move || {
         if args.repair {
-            let mut conn = database::open_existing(&checked_path)?;
-            check(&mut conn, true, &progress)
+            database::change_existing(&location, |conn| check(conn, true, &progress))
         } else {
-            let mut conn = database::open_to_read(&checked_path)?;
-            check(&mut conn, false, &progress)
+            database::read_existing(&location, |conn| check(conn, false, &progress))
         }
     });
     let checked = checked.await;
@@ -72,7 +70,7 @@ pub(super) async fn run(options: &Options, args: VerifyArgs) -> Result<ExitStatu
     let result = checked.or_else(damage_as_fault)?;
     let report = VerifyReport {
         command: "verify",
-        database: path.display().to_string(),
+        database: name,
         sound: result.repaired || result.verified.faults.is_empty(),
         verified: result.verified,
         repaired: result.repaired,

@@ -2,5 +2,9 @@
 
 mod statements;
 mod sqlite;
+#[cfg(feature = "postgres")]
+mod postgres;
 
+#[cfg(feature = "postgres")]
+pub(super) use self::postgres::POSTGRES;
 pub(super) use self::{sqlite::SQLITE, statements::Dialect};

@@ -3,6 +3,12 @@
 use super::statements::Dialect;
 
 pub(in crate::hn) static SQLITE: Dialect = Dialect {
+    begin_snapshot: "BEGIN",
+    lock_ledger: "",
+    #[cfg(feature = "cli")]
+    lock_claims: "",
+    checks_after_one_more: "absent.checks + 1",
+    integrity_check: Some("SELECT integrity_check FROM pragma_integrity_check"),
     has_migrations_table: "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '__diesel_schema_migrations')",
     #[cfg(feature = "cli")]
     indexes_of_items: "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'items'",

@@ -4,6 +4,17 @@
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Dialect {
+    /// Begins a transaction that reads one state of the database.
+    pub(in crate::hn) begin_snapshot: &'static str,
+    /// Lets one transaction at a time settle ids. Empty if the database has only one writer anyway.
+    pub(in crate::hn) lock_ledger: &'static str,
+    /// Lets one transaction at a time claim ids, likewise.
+    #[cfg(feature = "cli")]
+    pub(in crate::hn) lock_claims: &'static str,
+    /// The new `checks` of an absent id that was checked before.
+    pub(in crate::hn) checks_after_one_more: &'static str,
+    /// Finds damage in the database's files, one message per row, or `ok`. `None` if the database offers no such check.
+    pub(in crate::hn) integrity_check: Option<&'static str>,
     /// Whether there is a table of migrations, as a condition.
     pub(in crate::hn) has_migrations_table: &'static str,
     #[cfg(feature = "cli")]

@@ -31,7 +31,8 @@ pub(crate) enum Claim {
 
 /// Claims up to `count` ids for a run of this process, in a transaction of its own.
 ///
-/// Leases that have expired, and those of a process of this machine that has ended, are taken away from their runs first.
+/// Leases that have expired, and those of a process of this machine that has ended, are taken away from their runs first. So are those
+/// of this run that it does not `know`: a claim whose commit was not answered has left them.
 ///
 /// # Errors
 /// Whatever Diesel says.
@@ -41,6 +42,7 @@ pub(crate) fn claim(
     run: i64,
     command: &str,
     process: &Process,
+    known: &[Range],
     count: u64,
 ) -> QueryResult<Claim> {
     // If the transaction does not commit, the next search begins at the same place.
@@ -48,7 +50,7 @@ pub(crate) fn claim(
     let claim = conn.write_transaction(|conn| {
         conn.lock_claims()?;
         let time = database_now(conn)?;
-        let held = live_leases(conn, run, process, time)?;
+        let held = live_leases(conn, run, process, known, time)?;
         // An id that one of the runs under way has asked for is not asked for again by another one, even if its answer settles nothing.
         let since = runs::first_start(conn, command)?.unwrap_or(i64::MAX);
         let ranges: Vec<Range> = held.iter().map(Lease::range).collect();
@@ -97,12 +99,17 @@ fn live_leases(
     conn: &mut impl HnConnection,
     run: i64,
     process: &Process,
+    known: &[Range],
     time: i64,
 ) -> QueryResult<Vec<Lease>> {
     let mut live = Vec::new();
     for lease in Lease::all(conn)? {
-        let is_own = lease.owner == run;
-        if !is_own && (lease.expires_at <= time || has_ended(conn, process, lease.owner)?) {
+        let has_lapsed = if lease.owner == run {
+            !known.contains(&lease.range())
+        } else {
+            lease.expires_at <= time || has_ended(conn, process, lease.owner)?
+        };
+        if has_lapsed {
             lease.delete(conn)?;
         } else {
             live.push(lease);

@@ -44,6 +44,8 @@ pub(crate) fn renew(
     command: &str,
     renewal: &Renewal,
 ) -> QueryResult<Vec<Range>> {
+    // A claim that finds a lease expired must not take it away after its renewal.
+    conn.lock_claims()?;
     let since = first_start(conn, command)?.unwrap_or(i64::MAX);
     let expires_at = sql::<BigInt>(conn.dialect().now) + SECONDS;
     on_backend!(conn, |conn| diesel::update(leases::table)

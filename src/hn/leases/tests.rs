@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::{
-    Connection, ExpressionMethods, RunQueryDsl, SqliteConnection, connection::SimpleConnection,
+    Connection, ExpressionMethods, QueryDsl, RunQueryDsl, SqliteConnection,
+    connection::SimpleConnection,
 };
 use proptest::prelude::*;
 
@@ -100,7 +101,13 @@ impl Runs {
             search,
             ..
         } = &mut self.runs[run];
-        claim(&mut self.conn, search, *row, "backfill", process, count).unwrap()
+        let own = leases::table.filter(leases::owner.eq(*row));
+        let own: Vec<Range> = own
+            .select((leases::lo, leases::hi))
+            .load(&mut self.conn)
+            .unwrap();
+        let conn = &mut self.conn;
+        claim(conn, search, *row, "backfill", process, &own, count).unwrap()
     }
 
     /// Claims, and checks that nobody else has these ids.
@@ -272,4 +279,23 @@ fn a_claim_among_a_million_random_holes_looks_at_a_few_thousand_rows() {
             assert!(ids.count() > 0);
         }
     }
+}
+
+#[test]
+fn a_claim_whose_commit_was_not_answered_is_made_again() {
+    let mut runs = Runs::new([false; RUNS]);
+    let search = runs.runs[0].search.clone();
+    assert!(runs.claim_and_check(0, 60));
+    let OneRun { row, process, .. } = &runs.runs[0];
+    let mut search = search;
+    let again = claim(
+        &mut runs.conn,
+        &mut search,
+        *row,
+        "backfill",
+        process,
+        &[],
+        60,
+    );
+    assert!(matches!(again.unwrap(), Claim::Ids { lease, .. } if lease == ALL));
 }

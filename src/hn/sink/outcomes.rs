@@ -1,9 +1,11 @@
 //! The rows that a batch writes to `items`, `absent` and `failures`, and those that it deletes.
 
+use std::{borrow::Cow, collections::HashMap};
+
 use diesel::{
-    BoolExpressionMethods, ExpressionMethods, Insertable, OptionalExtension, QueryDsl, QueryResult,
-    RunQueryDsl,
-    dsl::{exists, select},
+    BoolExpressionMethods, ExpressionMethods, Insertable, QueryDsl, QueryResult, RunQueryDsl,
+    dsl::{exists, select, sql},
+    sql_types::BigInt,
     upsert::excluded,
 };
 
@@ -21,6 +23,29 @@ use crate::{
 /// Rows of one statement, well under SQLite's 32,766 bound values. A larger statement is no faster.
 const ROWS: usize = 500;
 
+/// The stored items of a part of a batch, by id: two writers that wait for each other's rows would never end.
+#[derive(Default)]
+pub(super) struct StoredItems<'a>(Vec<Received<'a, Item>>);
+
+impl<'a> StoredItems<'a> {
+    pub(super) fn of(part: &'a [Settled<i64, Item>]) -> Self {
+        let stored = part.iter().filter_map(|row| match &row.outcome {
+            Outcome::Stored(item) => Some(Received {
+                record: item,
+                fetched_at: unix_seconds(row.received_at),
+            }),
+            _ => None,
+        });
+        let mut stored: Vec<_> = stored.collect();
+        stored.sort_unstable_by_key(|row| row.record.id);
+        Self(stored)
+    }
+
+    pub(super) fn write(&self, conn: &mut impl HnConnection) -> QueryResult<()> {
+        upsert::save(conn, &self.0)
+    }
+}
+
 /// The outcomes of a part of a batch, without absences and failures that are older than what the tables hold.
 #[derive(Default)]
 pub(super) struct Outcomes<'a> {
@@ -30,31 +55,34 @@ pub(super) struct Outcomes<'a> {
 }
 
 impl<'a> Outcomes<'a> {
+    /// Expects that the stored items are written.
     pub(super) fn read(
         conn: &mut impl HnConnection,
         part: &'a [Settled<i64, Item>],
+        StoredItems(stored): StoredItems<'a>,
     ) -> QueryResult<Self> {
-        let mut outcomes = Self::default();
-        for row in part {
+        let mut outcomes = Self {
+            stored,
+            ..Self::default()
+        };
+        let is_other = |row: &&Settled<i64, Item>| !matches!(row.outcome, Outcome::Stored(_));
+        let others: Vec<_> = part.iter().filter(is_other).collect();
+        let ids: Vec<i64> = others.iter().map(|row| row.id).collect();
+        let stored = stored_times(conn, &ids)?;
+        let absent = absent_times(conn, &ids)?;
+        let failed = failed_times(conn, &ids)?;
+        for row in others {
             let (id, at) = (row.id, unix_seconds(row.received_at));
+            let is_newer = |times: &Times| times.get(&id).is_some_and(|time| *time > at);
+            if is_newer(&stored) || is_newer(&absent) {
+                continue;
+            }
             match &row.outcome {
-                Outcome::Stored(item) => outcomes.stored.push(Received {
-                    record: item,
-                    fetched_at: at,
-                }),
-                Outcome::Absent => {
-                    if !is_stored_after(conn, id, at)? && !is_absent_after(conn, id, at)? {
-                        outcomes.absent.push(AbsentRow::new(id, at));
-                    }
+                Outcome::Failed(failure) if !is_newer(&failed) => {
+                    outcomes.failed.push(FailureRow::new(id, failure, at));
                 }
-                Outcome::Failed(failure) => {
-                    let is_outdated = is_stored_after(conn, id, at)?
-                        || is_absent_after(conn, id, at)?
-                        || has_failed_after(conn, id, at)?;
-                    if !is_outdated {
-                        outcomes.failed.push(FailureRow::new(id, failure, at));
-                    }
-                }
+                Outcome::Absent => outcomes.absent.push(AbsentRow::new(id, at)),
+                _ => {}
             }
         }
         Ok(outcomes)
@@ -82,7 +110,6 @@ impl<'a> Outcomes<'a> {
         delete_older_absences(conn, &stored)?;
         let answered: Vec<_> = stored.into_iter().chain(absent).collect();
         delete_older_failures(conn, &answered)?;
-        upsert::save(conn, &self.stored)?;
         for rows in self.absent.chunks(ROWS) {
             save_absent(conn, rows)?;
         }
@@ -96,26 +123,29 @@ impl<'a> Outcomes<'a> {
 /// The ids with an outcome, and when its answer was received.
 type Answers = [(i64, i64)];
 
-/// Whether the item was received after `at`.
-fn is_stored_after(conn: &mut impl HnConnection, id: i64, at: i64) -> QueryResult<bool> {
-    let row = items::table.find(id).select(items::fetched_at);
-    let fetched_at: Option<i64> = on_backend!(conn, |conn| row.get_result(conn)).optional()?;
-    Ok(fetched_at.is_some_and(|fetched_at| fetched_at > at))
+/// The times of rows, by id.
+type Times = HashMap<i64, i64>;
+
+/// Defines a function that reads the times of the rows of these ids.
+macro_rules! times {
+    ($name:ident, $table:ident, $time:ident) => {
+        fn $name(conn: &mut impl HnConnection, ids: &[i64]) -> QueryResult<Times> {
+            let mut times = Times::new();
+            for ids in ids.chunks(ROWS) {
+                let rows = $table::table.filter($table::id.eq_any(ids));
+                let rows: Vec<(i64, i64)> = on_backend!(conn, |conn| rows
+                    .select(($table::id, $table::$time))
+                    .load(conn))?;
+                times.extend(rows);
+            }
+            Ok(times)
+        }
+    };
 }
 
-/// Whether the API said after `at` that there is no such item.
-fn is_absent_after(conn: &mut impl HnConnection, id: i64, at: i64) -> QueryResult<bool> {
-    let row = absent::table.find(id).select(absent::last_checked_at);
-    let checked_at: Option<i64> = on_backend!(conn, |conn| row.get_result(conn)).optional()?;
-    Ok(checked_at.is_some_and(|checked_at| checked_at > at))
-}
-
-/// Whether a fetch failed after `at`.
-fn has_failed_after(conn: &mut impl HnConnection, id: i64, at: i64) -> QueryResult<bool> {
-    let row = failures::table.find(id).select(failures::failed_at);
-    let failed_at: Option<i64> = on_backend!(conn, |conn| row.get_result(conn)).optional()?;
-    Ok(failed_at.is_some_and(|failed_at| failed_at > at))
-}
+times!(stored_times, items, fetched_at);
+times!(absent_times, absent, last_checked_at);
+times!(failed_times, failures, failed_at);
 
 /// Defines a function that deletes the rows of these ids, unless they are newer than the answer.
 macro_rules! delete_older {
@@ -145,12 +175,13 @@ delete_older!(delete_older_failures, failures, failed_at);
 delete_older!(delete_older_absences, absent, last_checked_at);
 
 fn save_absent(conn: &mut impl HnConnection, rows: &[AbsentRow]) -> QueryResult<()> {
+    let checks = sql::<BigInt>(conn.dialect().checks_after_one_more);
     on_backend!(conn, |conn| diesel::insert_into(absent::table)
         .values(rows)
         .on_conflict(absent::id)
         .do_update()
         .set((
-            absent::checks.eq(absent::checks + 1),
+            absent::checks.eq(checks),
             absent::last_checked_at.eq(excluded(absent::last_checked_at)),
         ))
         .execute(conn))?;
@@ -197,7 +228,7 @@ impl AbsentRow {
 struct FailureRow<'a> {
     id: i64,
     kind: &'static str,
-    message: &'a str,
+    message: Cow<'a, str>,
     attempts: i64,
     failed_at: i64,
 }
@@ -207,7 +238,12 @@ impl<'a> FailureRow<'a> {
         Self {
             id,
             kind: failure.kind.as_str(),
-            message: &failure.message,
+            // PostgreSQL's texts hold no NUL, and a terminal shows none.
+            message: if failure.message.contains('\0') {
+                failure.message.replace('\0', "\u{fffd}").into()
+            } else {
+                failure.message.as_str().into()
+            },
             attempts: failure.attempts.into(),
             failed_at,
         }

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::{report::BadField, walk::Row};
 use crate::hn::{
     connection::{HnConnection, on_backend},
+    record::add_to_extra,
     schema::items,
 };
 
@@ -63,11 +64,8 @@ pub(super) fn move_bad_fields_to_extra(conn: &mut impl HnConnection, id: i64) ->
     let kids = keep_if_bad("kids", kids, list_error);
     let parts = keep_if_bad("parts", parts, list_error);
     let mut extra = keep_if_bad("extra", extra, object_error).unwrap_or_else(|| "{}".to_owned());
-    // Added to the text of the object, because parsing the object would cost digits.
     for (column, text) in kept {
-        let open = extra.trim_end().strip_suffix('}').unwrap_or("{").trim_end();
-        let comma = if open.len() > 1 { "," } else { "" };
-        extra = format!("{open}{comma}\"{column}\":{text}}}");
+        extra = add_to_extra(Some(extra), column, &text.to_string());
     }
     on_backend!(conn, |conn| diesel::update(items::table.find(id))
         .set((

@@ -24,6 +24,7 @@ const CHANGES_MAX: usize = 1000;
 /// Whatever Diesel says. Then nothing has changed.
 pub fn repair(conn: &mut impl HnConnection) -> QueryResult<()> {
     conn.write_transaction(|conn| {
+        conn.lock_ledger()?;
         let mut rebuild = Rebuild::default();
         let mut from = Some(i64::MIN);
         while let Some(start) = from {

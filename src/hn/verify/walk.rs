@@ -1,5 +1,7 @@
 //! Reads the ranges of `coverage` and all rows of `items`, `absent` and `failures`, in ascending order.
 
+#[cfg(feature = "postgres")]
+use diesel::connection::SimpleConnection;
 use diesel::{
     QueryResult, RunQueryDsl,
     dsl::sql,
@@ -7,7 +9,7 @@ use diesel::{
 };
 
 use crate::hn::{
-    connection::{HnConnection, on_backend},
+    connection::{Backend, HnConnection},
     coverage::Range,
 };
 
@@ -41,7 +43,7 @@ impl Row {
     }
 }
 
-/// Shows every entry at `from` or later by ascending id, as long as `visit` returns true.
+/// Shows every entry at `from` or later by ascending id, as long as `visit` returns true. Belongs into a transaction.
 ///
 /// A range comes before the rows of its first id. An id that is in several tables comes once for each, the item first.
 pub(super) fn walk(
@@ -49,40 +51,64 @@ pub(super) fn walk(
     from: i64,
     mut visit: impl FnMut(Entry) -> bool,
 ) -> QueryResult<()> {
-    type Number = Nullable<BigInt>;
-    type Field = Nullable<Binary>;
-    type Bytes = Option<Vec<u8>>;
-    type Columns = (i64, i32, Option<i64>, Bytes, Bytes, Bytes);
-    // SQLite merges the four, each in the order of its key. Nothing is sorted, and no result is held.
-    let rows = sql::<(BigInt, Integer, Number, Field, Field, Field)>(&format!(
-        "SELECT lo, 0, hi, NULL, NULL, NULL FROM coverage WHERE lo >= {from}
-         UNION ALL SELECT id, 1, NULL, kids, parts, extra FROM items WHERE id >= {from}
-         UNION ALL SELECT id, 2, NULL, NULL, NULL, NULL FROM absent WHERE id >= {from}
-         UNION ALL SELECT id, 3, NULL, NULL, NULL, NULL FROM failures WHERE id >= {from}
+    // The database merges the four, each in the order of its key. Nothing is sorted, and no result is held.
+    // Quoted, because PostgreSQL takes the smallest number for one of another type.
+    let query = format!(
+        "SELECT lo, 0, hi, NULL, NULL, NULL FROM coverage WHERE lo >= '{from}'
+         UNION ALL SELECT id, 1, NULL, kids, parts, extra FROM items WHERE id >= '{from}'
+         UNION ALL SELECT id, 2, NULL, NULL, NULL, NULL FROM absent WHERE id >= '{from}'
+         UNION ALL SELECT id, 3, NULL, NULL, NULL, NULL FROM failures WHERE id >= '{from}'
          ORDER BY 1, 2",
-    ));
-    on_backend!(
-        conn,
-        |conn| for row in rows.load_iter::<Columns, _>(conn)? {
-            let (id, kind, hi, kids, parts, extra) = row?;
-            let entry = match (kind, hi) {
-                (0, Some(hi)) => Entry::Range(Range { lo: id, hi }),
-                _ => Entry::Row(Row {
-                    id,
-                    table: match kind {
-                        1 => Table::Items,
-                        2 => Table::Absent,
-                        _ => Table::Failures,
-                    },
-                    kids,
-                    parts,
-                    extra,
-                }),
-            };
-            if !visit(entry) {
-                break;
-            }
-        }
     );
-    Ok(())
+    match conn.backend() {
+        Backend::Sqlite(conn) => {
+            for row in sql::<SqlTypes>(&query).load_iter::<Columns, _>(conn)? {
+                if !visit(Entry::new(row?)) {
+                    break;
+                }
+            }
+            Ok(())
+        }
+        #[cfg(feature = "postgres")]
+        Backend::Postgres(conn) => {
+            // Dropping an unfinished result would read all of it. A cursor's rest stays with the server.
+            conn.batch_execute(&format!("DECLARE walk NO SCROLL CURSOR FOR {query}"))?;
+            let mut goes_on = true;
+            while goes_on {
+                let rows: Vec<Columns> = sql::<SqlTypes>(FETCH).load(conn)?;
+                goes_on = !rows.is_empty() && rows.into_iter().all(|row| visit(Entry::new(row)));
+            }
+            conn.batch_execute("CLOSE walk")
+        }
+    }
+}
+
+/// Rows that are in memory at once.
+#[cfg(feature = "postgres")]
+const FETCH: &str = "FETCH 500 FROM walk";
+
+type Number = Nullable<BigInt>;
+type Field = Nullable<Binary>;
+type SqlTypes = (BigInt, Integer, Number, Field, Field, Field);
+
+type Bytes = Option<Vec<u8>>;
+type Columns = (i64, i32, Option<i64>, Bytes, Bytes, Bytes);
+
+impl Entry {
+    fn new((id, kind, hi, kids, parts, extra): Columns) -> Self {
+        match (kind, hi) {
+            (0, Some(hi)) => Self::Range(Range { lo: id, hi }),
+            _ => Self::Row(Row {
+                id,
+                table: match kind {
+                    1 => Table::Items,
+                    2 => Table::Absent,
+                    _ => Table::Failures,
+                },
+                kids,
+                parts,
+                extra,
+            }),
+        }
+    }
 }

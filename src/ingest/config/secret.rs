@@ -1,9 +1,15 @@
 //! How a text that may hold a password is printed.
 
 /// The text without the password of a URL, and with control characters escaped. The text need not be a valid URL: everything up to the
-/// last `@` counts as user name and password. In an http URL a user name without a password is masked as well, since it is often a
-/// token.
+/// last `@` counts as user name and password, and everything from a parameter on that is named after a password counts as one. In an
+/// http URL a user name without a password is masked as well, since it is often a token.
 pub(crate) fn presentable(text: &str) -> String {
+    if let Some((before, after)) = text.split_once('?')
+        && let Some(at) = after.to_ascii_lowercase().find("password=")
+    {
+        let shown = format!("{before}?{}", &after[..at]);
+        return format!("{}password=***", presentable(&shown));
+    }
     let masked = match text.rsplit_once('@') {
         Some((before, host)) => {
             let (scheme, credentials) = before.split_at(scheme_len(before));
@@ -14,7 +20,7 @@ pub(crate) fn presentable(text: &str) -> String {
                 None => text.to_owned(),
             }
         }
-        None => text.to_owned(),
+        None => without_port_that_is_none(text),
     };
     let mut printed = String::with_capacity(masked.len());
     for c in masked.chars() {
@@ -25,6 +31,20 @@ pub(crate) fn presentable(text: &str) -> String {
         }
     }
     printed
+}
+
+/// The URL of a database without what follows its host, unless that begins with a port. It may be a password whose host is missing.
+fn without_port_that_is_none(text: &str) -> String {
+    let (scheme, rest) = text.split_at(scheme_len(text));
+    match rest.split_once(':') {
+        Some((host, port))
+            if scheme.starts_with("postgres")
+                && !port.starts_with(|c: char| c.is_ascii_digit()) =>
+        {
+            format!("{scheme}{host}:***")
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// How long the scheme of a URL is, with the slashes behind it. 0 if there is none.
@@ -59,6 +79,16 @@ mod tests {
             ("http:\\\\alice:s3cret@host", "http:\\\\alice:***@host"),
             ("http://host\r\n/v0\t", "http://host\\r\\n/v0\\t"),
             ("mysql://root@host/db", "mysql://root@host/db"),
+            ("postgres://host:s3cret/db", "postgres://host:***"),
+            ("postgres://host:5432/a:b", "postgres://host:5432/a:b"),
+            (
+                "postgres://u:x@h/d?password=s3@c&ret",
+                "postgres://u:***@h/d?password=***",
+            ),
+            (
+                "mysql://h/d?sslpassword=s3cret",
+                "mysql://h/d?sslpassword=***",
+            ),
             ("hn.db", "hn.db"),
         ] {
             assert_eq!(presentable(text), printed);

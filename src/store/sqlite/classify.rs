@@ -74,7 +74,7 @@ pub(crate) fn is_about_lock(text: &str) -> bool {
 }
 
 /// Whether an error's text is SQLite's message about a lock, or ends with it as the text of an error around it does.
-pub(super) fn ends_with_lock_message(text: &str) -> bool {
+pub(in crate::store) fn ends_with_lock_message(text: &str) -> bool {
     BUSY.iter()
         .any(|locked| text == *locked || text.ends_with(&format!(": {locked}")))
 }

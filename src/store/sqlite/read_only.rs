@@ -7,9 +7,8 @@ use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
 use super::{
     classify::unusable,
     file_name::{LOG_SUFFIX, beside, file_name},
-    locks::while_locked,
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, locks::while_locked};
 
 /// SQLite's messages if it cannot make or write the files beside a database that it needs even for reading.
 const NEEDS_TO_WRITE: [&str; 2] = [

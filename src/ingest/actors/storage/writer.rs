@@ -143,7 +143,7 @@ impl<K: Sink> Writer<K> {
         }
     }
 
-    /// Commits all rows or none. Waits for a busy database for up to a minute, or until the run is aborted.
+    /// Commits all rows or none. Waits for a busy database until its time is over, or until the run is aborted.
     fn commit(
         &self,
         rows: &[Settled<K::Id, K::Record>],
@@ -167,7 +167,9 @@ impl<K: Sink> Writer<K> {
                 ErrorClass::Lost => return Err(CommitError::Lost(message)),
                 ErrorClass::Busy => {
                     let waited = began.elapsed();
-                    if waited >= K::Connection::BUSY_WAIT_MAX || control.stop.is_aborted() {
+                    if waited >= K::Connection::busy_wait_max(&self.identity)
+                        || control.stop.is_aborted()
+                    {
                         let why = format!("{message}, and stayed so for {waited:.0?}");
                         return Err(CommitError::Lost(why));
                     }
@@ -186,7 +188,7 @@ impl<K: Sink> Writer<K> {
         };
         K::Connection::check(&self.identity).map_err(lost)?;
         let mut conn = self.pool.get().map_err(|error| TransactionError {
-            class: K::Connection::classify_checkout(&error),
+            class: K::Connection::classify_checkout(&self.identity, &error),
             message: error.to_string(),
         })?;
         conn.write_transaction(|conn| self.sink.write(conn, rows))

@@ -1,0 +1,13 @@
+DROP VIEW stories;
+DROP TABLE hn_ingest;
+DROP TABLE runs;
+DROP TABLE cool_down;
+DROP TABLE leases;
+DROP TABLE coverage;
+DROP TABLE lists;
+DROP TABLE failures;
+DROP TABLE absent;
+DROP TABLE item_history;
+DROP TABLE users;
+DROP TABLE items;
+DROP FUNCTION keep_history;

@@ -1,0 +1,75 @@
+//! Databases in files of SQLite's.
+
+use std::path::Path;
+
+use super::{
+    Connection, OpenedDatabase,
+    advice::explained,
+    connection,
+    fresh_file::FreshFile,
+    look::look,
+    owner::{self, Owner},
+};
+use crate::{
+    cli::exit::CommandError,
+    hn::migrations,
+    store::{StoreConnection, any::AnyConnection, locks::while_locked, sqlite},
+};
+
+pub(super) fn open_or_create(path: &Path, demo: bool) -> Result<OpenedDatabase, CommandError> {
+    look(path)?;
+    let fresh_file = FreshFile::make(path);
+    let opened = open_to_write(path, demo).map_err(|error| explained(path, error));
+    if opened.is_err()
+        && let Some(file) = fresh_file
+    {
+        file.delete_if_empty();
+    }
+    opened
+}
+
+fn open_to_write(path: &Path, demo: bool) -> Result<OpenedDatabase, CommandError> {
+    let pool = AnyConnection::open(path.as_os_str()).map_err(CommandError::new)?;
+    let mut conn = connection(&pool)?;
+    owner::prepare(&mut conn, demo)
+        .map_err(|CommandError(why)| CommandError(format!("{}: {why}", path.display())))?;
+    let identity = conn.identify().map_err(CommandError::new)?;
+    drop(conn);
+    Ok(OpenedDatabase { pool, identity })
+}
+
+/// Refuses a database that does not exist, is empty, or belongs to another program.
+pub(super) fn require_existing(path: &Path) -> Result<(), CommandError> {
+    let name = path.display();
+    match look(path)? {
+        Owner::Nobody if path.exists() => {
+            Err(CommandError(format!("{name}: {}", owner::HOLDS_NO_ITEMS)))
+        }
+        Owner::Nobody => Err(CommandError(format!(
+            "there is no database {name}; `hn-ingest backfill` makes one of everything and `hn-ingest top` a small one, or name another with --database"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Opens a database to change what is in it. Never creates the file.
+pub(super) fn open_existing(path: &Path) -> Result<Connection, CommandError> {
+    require_existing(path)?;
+    let opened = || {
+        let pool = AnyConnection::open(path.as_os_str()).map_err(CommandError::new)?;
+        let mut conn = connection(&pool)?;
+        while_locked(|| owner::require_items_table(&mut conn))?;
+        while_locked(|| migrations::run(&mut *conn)).map_err(CommandError::new)?;
+        Ok(conn)
+    };
+    opened().map_err(|error| explained(path, error))
+}
+
+/// Opens a database that need not be writable, to read it.
+pub(super) fn open_to_read(path: &Path) -> Result<AnyConnection, CommandError> {
+    require_existing(path)?;
+    let mut conn = AnyConnection::Sqlite(sqlite::open_read_only(path).map_err(CommandError::new)?);
+    while_locked(|| owner::require_current_tables(&mut conn))
+        .map_err(|CommandError(why)| CommandError(format!("{}: {why}", path.display())))?;
+    Ok(conn)
+}

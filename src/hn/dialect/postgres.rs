@@ -1,0 +1,30 @@
+//! PostgreSQL's own SQL.
+
+use super::statements::Dialect;
+
+pub(in crate::hn) static POSTGRES: Dialect = Dialect {
+    begin_snapshot: "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+    lock_ledger: "SELECT FROM hn_ingest WHERE name = 'ledger' FOR UPDATE",
+    #[cfg(feature = "cli")]
+    lock_claims: "SELECT FROM hn_ingest WHERE name = 'claims' FOR UPDATE",
+    now: "floor(extract(epoch FROM clock_timestamp()))::bigint",
+    #[cfg(feature = "cli")]
+    now_ms: "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+    // When the answer to a commit is lost, the same batch is written once more. That is no other check.
+    checks_after_one_more: "absent.checks
+        + CASE WHEN absent.last_checked_at < excluded.last_checked_at THEN 1 ELSE 0 END",
+    integrity_check: None,
+    // Diesel makes the table in the first schema of the search path.
+    has_migrations_table: "EXISTS (SELECT FROM pg_catalog.pg_tables
+        WHERE schemaname = current_schema() AND tablename = '__diesel_schema_migrations')",
+    #[cfg(feature = "cli")]
+    indexes_of_items: "SELECT indexname::text AS name FROM pg_catalog.pg_indexes
+        WHERE schemaname = current_schema() AND tablename = 'items'",
+    // A field that is not a list is a fault already, and would end the query.
+    moved_kids: "SELECT c.id, p.id, c.parent
+         FROM items p
+         CROSS JOIN regexp_split_to_table(btrim(p.kids, '[]'), ',') WITH ORDINALITY AS k (id, rank)
+         JOIN items c ON c.id = CASE WHEN k.id ~ '^-?[0-9]{1,18}$' THEN k.id::BIGINT END
+         WHERE p.kids ~ '^\\[[-0-9,]+\\]$' AND c.parent <> p.id
+         ORDER BY p.id, k.rank",
+};

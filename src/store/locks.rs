@@ -1,0 +1,114 @@
+//! Waiting for locks of other programs, and for a server that restarts.
+
+use std::{
+    fmt::Display,
+    thread,
+    time::{Duration, Instant},
+};
+
+use log::warn;
+
+#[cfg(feature = "postgres")]
+use super::postgres::classify::{is_about_lost_connection, is_about_wait};
+use super::{BUSY_WAIT_MAX, sqlite::classify::ends_with_lock_message};
+
+/// How long to wait before a locked statement is tried again.
+const LOCK_WAIT: Duration = Duration::from_millis(20);
+
+/// A server takes this long to start after a crash, or to be replaced by another.
+#[cfg(feature = "cli")]
+const DISCONNECTED_WAIT_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// After this time the user is told what is waited for.
+const SILENT_WAIT: Duration = Duration::from_secs(4);
+
+/// Tries `work` again while the database is busy, for up to a minute. Blocks the thread meanwhile.
+///
+/// Warns once of a wait that takes some seconds. A connection's busy timeout does not cover every lock, and is shorter.
+///
+/// # Errors
+/// The last error of `work`.
+pub(crate) fn while_locked<T, E: Display>(work: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    while_locked_and(|_| true, work)
+}
+
+/// As [`while_locked`], as long as `waits_on` returns true for the time that it has waited.
+///
+/// # Errors
+/// The last error of `work`.
+pub(crate) fn while_locked_and<T, E: Display>(
+    waits_on: impl Fn(Duration) -> bool,
+    mut work: impl FnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    let what = "another program has locked the database";
+    wait_while(what, is_busy, waits_on, BUSY_WAIT_MAX, &mut work)
+}
+
+/// Tries `work` again while its error `may_pass`.
+fn wait_while<T, E: Display>(
+    what: &str,
+    may_pass: impl Fn(&str) -> bool,
+    waits_on: impl Fn(Duration) -> bool,
+    wait_max: Duration,
+    work: &mut dyn FnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    let began = Instant::now();
+    let mut has_warned = false;
+    loop {
+        match work() {
+            Err(error)
+                if began.elapsed() < wait_max
+                    && waits_on(began.elapsed())
+                    && may_pass(&error.to_string()) =>
+            {
+                if !has_warned && began.elapsed() >= SILENT_WAIT {
+                    has_warned = true;
+                    warn!("{what}; waiting for it for up to {} s", wait_max.as_secs());
+                }
+                thread::sleep(LOCK_WAIT);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Whether an error's text says that the same work may succeed later.
+fn is_busy(text: &str) -> bool {
+    #[cfg(feature = "postgres")]
+    if is_about_wait(text) {
+        return true;
+    }
+    ends_with_lock_message(text)
+}
+
+/// Does `work` again, with a connection of its own each time, while the server closes connections or takes none, for up to five minutes
+/// and as long as `waits_on` returns true for the time that it has waited.
+///
+/// # Errors
+/// The last error of `work`.
+#[cfg(feature = "cli")]
+pub(crate) fn while_disconnected<T, E: Display>(
+    waits_on: impl Fn(Duration) -> bool,
+    mut work: impl FnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    let what = "the database gives no connection";
+    wait_while(
+        what,
+        is_disconnection,
+        waits_on,
+        DISCONNECTED_WAIT_MAX,
+        &mut work,
+    )
+}
+
+/// Whether an error's text says that the same work may succeed later, over another connection.
+#[cfg(feature = "cli")]
+fn is_disconnection(text: &str) -> bool {
+    #[cfg(feature = "postgres")]
+    return is_about_lost_connection(text);
+    #[cfg(not(feature = "postgres"))]
+    return {
+        let _ = text;
+        false
+    };
+}

@@ -1,0 +1,95 @@
+//! Makes the connections of a pool, and sets up their sessions.
+
+use std::{ffi::OsStr, fmt, thread};
+
+use diesel::{
+    Connection, ConnectionError, PgConnection,
+    connection::SimpleConnection,
+    r2d2::{Error as ManagerError, ManageConnection, R2D2Connection},
+};
+
+use super::{location::PgLocation, server::require_usable};
+use crate::store::StoreError;
+
+/// Ends a session that a cut-off or stopped process has left inside a transaction, because others may wait for its locks. The server
+/// also asks the process's machine for a sign of life, by default only after two hours.
+const END_ABANDONED_SESSIONS: &str = "SET idle_in_transaction_session_timeout = '15s';
+    SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
+
+/// The meaning of an error is only in its text. Only a superuser may set this, and others need it seldom.
+const ENGLISH_MESSAGES: &str = "SELECT set_config('lc_messages', 'C', false)
+    WHERE current_setting('lc_messages') !~ '^(C|POSIX|en)'";
+
+/// Makes the connections of a [`PgPool`](super::PgPool).
+pub struct PgManager {
+    location: PgLocation,
+}
+
+impl PgManager {
+    /// A manager for the database of a URL. Connects once, to see whether the database can be used.
+    ///
+    /// # Errors
+    /// The URL is none, the server gives no connection, or the database cannot be used.
+    pub(in crate::store) fn open(location: &OsStr) -> Result<Self, StoreError> {
+        let location = PgLocation::parse(&location.to_string_lossy())?;
+        connect(&location)?;
+        Ok(Self { location })
+    }
+}
+
+/// Connects, and sees whether the database can be used.
+///
+/// # Errors
+/// The server gives no connection, or the database cannot be used.
+pub(crate) fn connect(location: &PgLocation) -> Result<PgConnection, StoreError> {
+    let unusable = |why: String| StoreError::Server {
+        place: location.to_string(),
+        why,
+    };
+    let mut conn = establish(location).map_err(|error| unusable(error.to_string()))?;
+    require_usable(&mut conn).map_err(unusable)?;
+    Ok(conn)
+}
+
+fn establish(location: &PgLocation) -> Result<PgConnection, ConnectionError> {
+    let mut conn = PgConnection::establish(location.secret_url()).map_err(in_one_line)?;
+    // A relative of PostgreSQL need not know these. If the connection is lost here, its first transaction finds out.
+    for settings in [END_ABANDONED_SESSIONS, ENGLISH_MESSAGES] {
+        let _ = conn.batch_execute(settings);
+    }
+    Ok(conn)
+}
+
+impl ManageConnection for PgManager {
+    type Connection = PgConnection;
+    type Error = ManagerError;
+
+    fn connect(&self) -> Result<PgConnection, ManagerError> {
+        establish(&self.location).map_err(ManagerError::ConnectionError)
+    }
+
+    fn is_valid(&self, conn: &mut PgConnection) -> Result<(), ManagerError> {
+        conn.ping().map_err(ManagerError::QueryError)
+    }
+
+    fn has_broken(&self, conn: &mut PgConnection) -> bool {
+        thread::panicking() || conn.is_broken()
+    }
+}
+
+impl fmt::Debug for PgManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PgManager").field(&self.location).finish()
+    }
+}
+
+/// libpq's messages have several lines, with tabs.
+fn in_one_line(error: ConnectionError) -> ConnectionError {
+    match error {
+        ConnectionError::BadConnection(text) => {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            ConnectionError::BadConnection(words.join(" "))
+        }
+        other => other,
+    }
+}

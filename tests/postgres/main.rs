@@ -1,0 +1,22 @@
+//! The promises of the program and of the engine over PostgreSQL, tested with a real server that each test starts for itself.
+#![allow(clippy::unwrap_used)]
+
+// Not all of it is used here.
+#[allow(dead_code, unused_imports)]
+#[path = "../cli/common/mod.rs"]
+mod common;
+mod server;
+
+// A user's view.
+mod commands;
+mod same_rows;
+mod passwords;
+mod refused;
+
+// What may happen meanwhile.
+mod restarts;
+mod several_writers;
+mod disk_full;
+
+// An embedder's view.
+mod embedder;
