@@ -68,7 +68,13 @@ pub(crate) fn build(
         begin(index);
         let Index { name, columns } = index;
         let statement = format!("CREATE INDEX IF NOT EXISTS {name} ON items {columns}");
-        on_backend!(conn, |conn| conn.batch_execute(&statement))?;
+        conn.write_transaction(|conn| {
+            // Two programs may build the same index at once.
+            let lock = conn.dialect().lock_indexes;
+            on_backend!(conn, |conn| conn
+                .batch_execute(lock)
+                .and_then(|()| conn.batch_execute(&statement)))
+        })?;
     }
     Ok(())
 }

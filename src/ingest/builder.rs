@@ -11,7 +11,9 @@ use crate::{
     ingest::{
         actors::{
             arbiter::{BuildError, PipelineArbiter},
-            coordinator::{ClientLimits, Coordinator, Parts, StorageRecipients},
+            coordinator::{
+                ClientLimits, Coordinator, Parts, storage_recipients::StorageRecipients,
+            },
             fetcher::{Fetcher, FetcherResources},
             storage::{Storage, decoder::Decoder, writer::Writer},
         },

@@ -80,12 +80,24 @@ fn a_duration_without_a_unit_is_refused() {
     }
 }
 
+#[cfg(not(feature = "postgres"))]
+#[test]
+fn a_program_without_postgresql_says_how_to_get_it_and_shows_no_password() {
+    for bad in [
+        "postgres://u:s3cret@host/db",
+        "postgresql://host/db?password=s3cret",
+    ] {
+        let refused = Sandbox::new().run(&["--database", bad]);
+        refused.refuses(&["--database", "cargo install", "--features postgres"]);
+        assert!(!refused.stderr.contains("s3cret"), "{refused:?}");
+    }
+}
+
 #[test]
 fn a_database_name_that_is_not_a_sqlite_file_is_refused() {
     for bad in [
         "mysql://root@host/db",
         "mysql:x",
-        "postgres://host/db",
         ":memory:",
         "sqlite://:memory:",
         "sqlite://",

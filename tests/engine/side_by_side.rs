@@ -234,6 +234,27 @@ fn a_run_that_drains_holds_up_no_other_and_keeps_its_own_answers() {
 }
 
 #[test]
+fn a_run_ends_with_its_failures_while_another_has_all_fetchers() {
+    let mut fixture = hanging_backfill();
+    fixture.config.workers = 2;
+    let latch = Latch::new();
+    fixture.on(LIVE, [Reply::status(403).held_by(&latch)]);
+    let reports = in_system(async {
+        let pipeline = fixture.pipeline().await;
+        let last = pipeline.start(Start::list([LIVE]).priority(Priority::Low));
+        fixture.wait_in_flight(1).await;
+        let hangs = pipeline.run(1..=100);
+        fixture.wait_in_flight(2).await;
+        latch.open();
+        let last = last.await.unwrap();
+        assert_eq!(last.totals.failed, 1);
+        hangs.cancel();
+        [last, hangs.await.unwrap()]
+    });
+    fixture.check_reports(&reports);
+}
+
+#[test]
 fn requests_in_flight_are_finished_when_the_api_asks_to_stay_away_for_long() {
     let fixture = Fixture::new();
     let latch = Latch::new();

@@ -6,6 +6,7 @@
 #[path = "../cli/common/mod.rs"]
 mod common;
 mod server;
+mod proxy;
 
 // A user's view.
 mod commands;
@@ -16,7 +17,9 @@ mod refused;
 
 // What may happen meanwhile.
 mod restarts;
+mod cut_connections;
 mod several_writers;
+mod lost_processes;
 mod disk_full;
 
 // An embedder's view.

@@ -173,6 +173,11 @@ impl Server {
         )
     }
 
+    /// The URL of a database by way of a proxy at this port.
+    pub(crate) fn url_at(&self, port: u16, database: &str) -> String {
+        format!("postgres://postgres:{PASSWORD}@127.0.0.1:{port}/{database}")
+    }
+
     /// The URL of a database as messages show it.
     pub(crate) fn place(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)

@@ -148,10 +148,10 @@ FROM items
 WHERE type IN ('story', 'job', 'poll');
 
 -- Rows that transactions lock, because a row that is not there yet cannot be locked: `ledger` while ids are settled, `claims` while ids
--- are claimed. The value of `ledger` says whose items the tables hold: real or demo.
+-- are claimed, `indexes` while one is built. The value of `ledger` says whose items the tables hold: real or demo.
 CREATE TABLE hn_ingest (
     name  TEXT PRIMARY KEY,
     value TEXT
 );
 
-INSERT INTO hn_ingest (name) VALUES ('ledger'), ('claims');
+INSERT INTO hn_ingest (name) VALUES ('ledger'), ('claims'), ('indexes');

@@ -7,11 +7,12 @@ use crate::{
     store::{StoreConnection, any::AnyConnection, locks::while_locked},
 };
 
-const OTHER_PROGRAM: &str = "this database belongs to another program; name another one";
+const OTHER_PROGRAM: &str =
+    "this database belongs to another program; name another file or database";
 pub(super) const HOLDS_NO_ITEMS: &str =
-    "this database holds no Hacker News items; name another one";
-const HOLDS_REAL_ITEMS: &str = "this database holds real items, and a demo does not mix with them; leave out --database, or name another one";
-const HOLDS_DEMO_ITEMS: &str = "this database was filled by --demo, and real items do not mix with it; name another one, or add --demo";
+    "this database holds no Hacker News items; name another file or database";
+const HOLDS_REAL_ITEMS: &str = "this database holds real items, and a demo does not mix with them; leave out --database, or name another file or database";
+const HOLDS_DEMO_ITEMS: &str = "this database was filled by --demo, and real items do not mix with it; name another file or database, or add --demo";
 
 /// Whether no run and no list has left anything yet, as a condition.
 const IS_EMPTY: &str =

@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use self::report::VerifyReport;
 use super::{
-    database,
+    database::{self, location::Location},
     exit::{CommandError, ExitStatus},
     numbers::grouped,
     options::{Options, ProgressMode},
@@ -56,6 +56,7 @@ struct CheckResult {
 pub(super) async fn run(options: &Options, args: VerifyArgs) -> Result<ExitStatus, CommandError> {
     let location = options.database();
     let name = location.to_string();
+    let is_file = matches!(location, Location::File(_));
     let progress = Arc::new(CheckProgress::default());
     let display = display(options.progress, progress.clone());
     let checked = database::blocking(move || {
@@ -71,6 +72,7 @@ pub(super) async fn run(options: &Options, args: VerifyArgs) -> Result<ExitStatu
     let report = VerifyReport {
         command: "verify",
         database: name,
+        is_file,
         sound: result.repaired || result.verified.faults.is_empty(),
         verified: result.verified,
         repaired: result.repaired,

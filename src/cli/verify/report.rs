@@ -20,6 +20,9 @@ pub(super) struct VerifyReport {
     pub(super) database: String,
     #[serde(flatten)]
     pub(super) verified: Verified,
+    /// Whether the database is a file, which SQLite checks by itself.
+    #[serde(skip)]
+    pub(super) is_file: bool,
     /// Whether the table `coverage` was rebuilt.
     pub(super) repaired: bool,
     /// Whether no fault remains.
@@ -32,8 +35,17 @@ impl VerifyReport {
         writeln!(
             out,
             "checked: items {}, absent {}, failed {}; that each covered id is there ({}); that the ranges of coverage lie apart ({}); \
-             kids, parts and extra; SQLite's own check",
-            checked.items, checked.absent, checked.failures, checked.covered, checked.ranges
+             kids, parts and extra{}",
+            checked.items,
+            checked.absent,
+            checked.failures,
+            checked.covered,
+            checked.ranges,
+            if self.is_file {
+                "; SQLite's own check"
+            } else {
+                ""
+            }
         )?;
         for fault in &self.verified.faults {
             write!(out, "fault: ")?;

@@ -8,6 +8,8 @@ pub(in crate::hn) static POSTGRES: Dialect = Dialect {
     begin_snapshot: "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
     lock_ledger: "SELECT FROM hn_ingest WHERE name = 'ledger' FOR UPDATE",
     #[cfg(feature = "cli")]
+    lock_indexes: "SELECT FROM hn_ingest WHERE name = 'indexes' FOR UPDATE",
+    #[cfg(feature = "cli")]
     lock_claims: "SELECT FROM hn_ingest WHERE name = 'claims' FOR UPDATE",
     now: "floor(extract(epoch FROM clock_timestamp()))::bigint",
     #[cfg(feature = "cli")]

@@ -8,6 +8,8 @@ pub(in crate::hn) static SQLITE: Dialect = Dialect {
     begin_snapshot: "BEGIN",
     lock_ledger: "",
     #[cfg(feature = "cli")]
+    lock_indexes: "",
+    #[cfg(feature = "cli")]
     lock_claims: "",
     checks_after_one_more: "absent.checks + 1",
     integrity_check: Some("SELECT integrity_check FROM pragma_integrity_check"),

@@ -8,6 +8,9 @@ pub struct Dialect {
     pub(in crate::hn) begin_snapshot: &'static str,
     /// Lets one transaction at a time settle ids. Empty if the database has only one writer anyway.
     pub(in crate::hn) lock_ledger: &'static str,
+    /// Lets one transaction at a time build an index, likewise.
+    #[cfg(feature = "cli")]
+    pub(in crate::hn) lock_indexes: &'static str,
     /// Lets one transaction at a time claim ids, likewise.
     #[cfg(feature = "cli")]
     pub(in crate::hn) lock_claims: &'static str,

@@ -1,7 +1,10 @@
 //! Reads the ranges of `coverage` and all rows of `items`, `absent` and `failures`, in ascending order.
 
 #[cfg(feature = "postgres")]
-use diesel::connection::SimpleConnection;
+use std::collections::VecDeque;
+
+#[cfg(feature = "postgres")]
+use diesel::{PgConnection, connection::SimpleConnection};
 use diesel::{
     QueryResult, RunQueryDsl,
     dsl::sql,
@@ -51,17 +54,12 @@ pub(super) fn walk(
     from: i64,
     mut visit: impl FnMut(Entry) -> bool,
 ) -> QueryResult<()> {
-    // The database merges the four, each in the order of its key. Nothing is sorted, and no result is held.
     // Quoted, because PostgreSQL takes the smallest number for one of another type.
-    let query = format!(
-        "SELECT lo, 0, hi, NULL, NULL, NULL FROM coverage WHERE lo >= '{from}'
-         UNION ALL SELECT id, 1, NULL, kids, parts, extra FROM items WHERE id >= '{from}'
-         UNION ALL SELECT id, 2, NULL, NULL, NULL, NULL FROM absent WHERE id >= '{from}'
-         UNION ALL SELECT id, 3, NULL, NULL, NULL, NULL FROM failures WHERE id >= '{from}'
-         ORDER BY 1, 2",
-    );
+    let parts = PARTS.map(|part| format!("{part} >= '{from}'"));
     match conn.backend() {
         Backend::Sqlite(conn) => {
+            // SQLite merges the four, each in the order of its key. Nothing is sorted, and no result is held.
+            let query = format!("{} ORDER BY 1, 2", parts.join(" UNION ALL "));
             for row in sql::<SqlTypes>(&query).load_iter::<Columns, _>(conn)? {
                 if !visit(Entry::new(row?)) {
                     break;
@@ -71,21 +69,66 @@ pub(super) fn walk(
         }
         #[cfg(feature = "postgres")]
         Backend::Postgres(conn) => {
-            // Dropping an unfinished result would read all of it. A cursor's rest stays with the server.
-            conn.batch_execute(&format!("DECLARE walk NO SCROLL CURSOR FOR {query}"))?;
-            let mut goes_on = true;
-            while goes_on {
-                let rows: Vec<Columns> = sql::<SqlTypes>(FETCH).load(conn)?;
-                goes_on = !rows.is_empty() && rows.into_iter().all(|row| visit(Entry::new(row)));
+            let mut parts = Parts::open(conn, &parts)?;
+            while let Some(row) = parts.next(conn)? {
+                if !visit(Entry::new(row)) {
+                    break;
+                }
             }
-            conn.batch_execute("CLOSE walk")
+            parts.close(conn)
         }
     }
 }
 
-/// Rows that are in memory at once.
+/// What the walk reads. Each ends with its key.
+const PARTS: [&str; 4] = [
+    "SELECT lo, 0, hi, NULL, NULL, NULL FROM coverage WHERE lo",
+    "SELECT id, 1, NULL, kids, parts, extra FROM items WHERE id",
+    "SELECT id, 2, NULL, NULL, NULL, NULL FROM absent WHERE id",
+    "SELECT id, 3, NULL, NULL, NULL, NULL FROM failures WHERE id",
+];
+
+/// Cursors of PostgreSQL, whose rows are merged here: PostgreSQL itself would sort all of them first. An unfinished result would be
+/// read to its end when it is dropped; the rest of a cursor stays with the server.
 #[cfg(feature = "postgres")]
-const FETCH: &str = "FETCH 500 FROM walk";
+struct Parts([VecDeque<Columns>; PARTS.len()]);
+
+#[cfg(feature = "postgres")]
+impl Parts {
+    fn open(conn: &mut PgConnection, queries: &[String; PARTS.len()]) -> QueryResult<Self> {
+        let mut parts = Self(Default::default());
+        for (number, query) in queries.iter().enumerate() {
+            let cursor = format!("DECLARE walk_{number} NO SCROLL CURSOR FOR {query} ORDER BY 1");
+            conn.batch_execute(&cursor)?;
+            parts.fetch(conn, number)?;
+        }
+        Ok(parts)
+    }
+
+    fn fetch(&mut self, conn: &mut PgConnection, number: usize) -> QueryResult<()> {
+        let rows = sql::<SqlTypes>(&format!("FETCH 500 FROM walk_{number}"));
+        self.0[number] = rows.load::<Columns>(conn)?.into();
+        Ok(())
+    }
+
+    fn next(&mut self, conn: &mut PgConnection) -> QueryResult<Option<Columns>> {
+        let first = |rows: &VecDeque<Columns>| rows.front().map(|row| (row.0, row.1));
+        let firsts = self.0.iter().enumerate();
+        let firsts = firsts.filter_map(|(number, rows)| Some((first(rows)?, number)));
+        let Some((_, number)) = firsts.min() else {
+            return Ok(None);
+        };
+        let row = self.0[number].pop_front();
+        if self.0[number].is_empty() {
+            self.fetch(conn, number)?;
+        }
+        Ok(row)
+    }
+
+    fn close(&self, conn: &mut PgConnection) -> QueryResult<()> {
+        (0..self.0.len()).try_for_each(|number| conn.batch_execute(&format!("CLOSE walk_{number}")))
+    }
+}
 
 type Number = Nullable<BigInt>;
 type Field = Nullable<Binary>;

@@ -9,7 +9,8 @@ use actix::SpawnHandle;
 use tokio::time::Instant;
 
 use super::{
-    StorageRecipients, outage_watch::OutageWatch, run_ledger::RunLedger, unread_ids::Next,
+    outage_watch::OutageWatch, run_ledger::RunLedger, storage_recipients::StorageRecipients,
+    unread_ids::Next,
 };
 use crate::ingest::{
     backlog::{Backlog, RowPermit},

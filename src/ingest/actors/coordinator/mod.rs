@@ -5,6 +5,7 @@
 //! learns of each id). Then `turns` (which run gives the next id), `slots` (which id each fetcher works on), `proceed` (what follows when
 //! something has changed), `commands` (the host's messages) and `drain` (a shutdown). This file has the messages of the other actors.
 
+pub(crate) mod storage_recipients;
 mod active_run;
 mod run_ledger;
 mod unread_ids;
@@ -27,12 +28,15 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient, SpawnHandle};
 use log::warn;
 
-use self::{active_run::ActiveRun, drain::Drain, slots::Slots, turns::Turns};
+use self::{
+    active_run::ActiveRun, drain::Drain, slots::Slots, storage_recipients::StorageRecipients,
+    turns::Turns,
+};
 use crate::ingest::{
     actors::arbiter::PipelineArbiter,
     config::Config,
     limits::cool_down::SharedCoolDown,
-    messages::{Committed, Fetch, Fetched, FetcherGone, Flush, RunId, Save, StorageGone},
+    messages::{Committed, Fetch, Fetched, FetcherGone, RunId, StorageGone},
     outcome::report::GaveUp,
     source::Id,
     stats::{event::Event, meters::Meters},
@@ -81,12 +85,6 @@ pub(crate) struct ClientLimits {
     pub(crate) set_rate: Box<dyn Fn(u32)>,
     /// Lets at least this many fetchers have a request in flight.
     pub(crate) allow_workers: Box<dyn Fn(usize)>,
-}
-
-/// Storage, as the coordinator sends messages to it.
-pub(crate) struct StorageRecipients<I: Id> {
-    pub(crate) save: Recipient<Save<I>>,
-    pub(crate) flush: Recipient<Flush>,
 }
 
 /// What the builder gives to a coordinator, besides the settings.

@@ -10,7 +10,10 @@ use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
 use log::warn;
 use tokio::time::Instant;
 
-use super::{Coordinator, StorageRecipients, active_run::ActiveRun, outage_watch::OutageWatch};
+use super::{
+    Coordinator, active_run::ActiveRun, outage_watch::OutageWatch,
+    storage_recipients::StorageRecipients,
+};
 use crate::ingest::{
     limits::breaker::{BreakerState, StreakLength},
     messages::{NumberedRow, RunId},

@@ -144,8 +144,9 @@ impl<I: Id> Coordinator<I> {
             return false;
         };
         let priority = run.priority();
-        // During a pause a run waits for no fetcher.
-        let waits = !self.is_paused && self.turns.is_waiting(id, priority);
+        // An id that waits for a fetcher may decide about others. During a pause none waits for a fetcher.
+        let waits =
+            !self.is_paused && self.turns.is_waiting(id, priority) && run.ledger.has_ids_at_hand();
         let tries_again = run.decide_failures(run.busy == 0 && !waits, &self.storage);
         if tries_again {
             self.turns.enqueue(id, priority);

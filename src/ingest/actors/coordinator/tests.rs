@@ -19,7 +19,7 @@ use crate::ingest::{
         breaker::StreakLength,
         signal::{Blame, Signal},
     },
-    messages::{Cancel, FailedRow, ServedRow, Start, StartRun},
+    messages::{Cancel, FailedRow, Flush, Save, ServedRow, Start, StartRun},
     outcome::{
         answer::{Answer, AnsweredId},
         failure::{Failure, FailureKind},

@@ -50,7 +50,7 @@ impl<I> UnreadIds<I> {
             rest: None,
             panic: None,
         };
-        unread.end_if_empty();
+        unread.end_if_empty(recorder);
         unread
     }
 
@@ -94,7 +94,7 @@ impl<I> UnreadIds<I> {
                 } else {
                     recorder.record(Event::Requested, 1);
                 }
-                self.end_if_empty();
+                self.end_if_empty(recorder);
                 return Some(id);
             }
             Polled::Panicked(why) => {
@@ -104,20 +104,23 @@ impl<I> UnreadIds<I> {
                 self.panic = Some(why);
                 self.list = List::Ended;
             }
-            Polled::End | Polled::Pending => {
-                recorder.record(Event::NotInList, mem::take(&mut self.announced));
-                self.list = List::Ended;
-            }
+            Polled::End | Polled::Pending => self.end(recorder),
         }
         None
     }
 
+    /// There are no more ids, whatever the list has announced.
+    fn end(&mut self, recorder: &Recorder) {
+        recorder.record(Event::NotInList, mem::take(&mut self.announced));
+        self.list = List::Ended;
+    }
+
     /// A list that is empty need not be polled to learn that. So its run can end while no fetcher is idle.
-    fn end_if_empty(&mut self) {
+    fn end_if_empty(&mut self, recorder: &Recorder) {
         if let List::Here(ids) = &self.list
             && ids.is_empty_list()
         {
-            self.list = List::Ended;
+            self.end(recorder);
         }
     }
 
