@@ -56,7 +56,7 @@ fn sandbox_with_mirror() -> Sandbox {
          UPDATE items SET "by" = '{long}', type = '{long}' WHERE id % 500 = 3;
          UPDATE items SET text = '', kids = '[]', score = 9223372036854775807 WHERE id % 50 = 4;
          INSERT INTO item_history SELECT * FROM item_history WHERE id % 2 = 0;
-         DELETE FROM item_history WHERE instr(coalesce(title, ''), char(0)) OR instr(coalesce(text, ''), char(0)) OR instr(coalesce(url, ''), char(0));
+         UPDATE items SET text = 'after', title = 'after', url = 'after' WHERE id % 100 = 1;
          INSERT INTO items (id, fetched_at) VALUES (-5, 0), (-9223372036854775808, 0), (9223372036854775807, 0);
          INSERT INTO users (id, about, extra, fetched_at) VALUES ('nul', char(0), NULL, 1), ('Z', NULL, NULL, 1), ('a', '', '{{"a":null}}', 1),
              ('_', 'x', '{{"about":"y"}}', 1);

@@ -110,8 +110,9 @@ impl CopyJob {
     fn copy_all(&mut self) -> Result<(), CommandError> {
         let mut has_more = true;
         while has_more && signals::noted().is_none() {
-            has_more = self.with_connections(|copy, Pair { from, to }| {
-                copy.copy_page(from, to)
+            has_more = self.with_connections(|copy, pair| {
+                pair.check_target()?;
+                copy.copy_page(&mut pair.from, &mut pair.to)
                     .map_err(|error| CommandError(format!("{}: {error}", copy.table())))
             })?;
         }
@@ -120,7 +121,7 @@ impl CopyJob {
 
     /// Builds the indexes that the source has.
     fn build_indexes(&mut self) -> Result<(), CommandError> {
-        self.with_connections(|_, Pair { from, to }| {
+        self.with_connections(|_, Pair { from, to, .. }| {
             let missing_there =
                 while_locked(|| indexes::missing(from)).map_err(CommandError::new)?;
             let mut missing =

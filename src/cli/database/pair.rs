@@ -12,13 +12,20 @@ use diesel::{
 use super::{
     Connection, connection, location::Location, mark::Mark, open_or_create_now, open_to_read,
 };
-use crate::{cli::exit::CommandError, store::any::AnyConnection};
+use crate::{
+    cli::exit::CommandError,
+    store::{
+        StoreConnection,
+        any::{AnyConnection, AnyIdentity},
+    },
+};
 
 /// Connections to both.
 pub(in crate::cli) struct Pair {
     /// Only for reading.
     pub(in crate::cli) from: AnyConnection,
     pub(in crate::cli) to: Connection,
+    target: AnyIdentity,
 }
 
 impl Pair {
@@ -34,11 +41,17 @@ impl Pair {
         let mut pair = Self {
             from: source,
             to: connection(&target.pool)?,
+            target: target.identity,
         };
         if pair.is_one_database() {
             return Err(same(from, to));
         }
         Ok(pair)
+    }
+
+    /// Refuses to go on if the target is no longer in its place: what is written would be lost.
+    pub(in crate::cli) fn check_target(&self) -> Result<(), CommandError> {
+        AnyConnection::check(&self.target).map_err(CommandError)
     }
 
     /// Whether both are the same database of a server, under whichever name. Files are known by then.

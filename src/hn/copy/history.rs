@@ -1,5 +1,8 @@
 //! Copies the history of items. Its rows have no key, and equal rows may be there twice. So for each item and moment, the target gets as many
 //! of a row as it lacks.
+//!
+//! The table has no `extra`. So on PostgreSQL, a NUL in a text is the noncharacter U+FFFF and a `0`, and U+FFFF itself is there twice. Both
+//! become what they were when they are copied back.
 
 use std::collections::HashMap;
 
@@ -17,7 +20,6 @@ use crate::{
     hn::{
         connection::{HnConnection, on_backend},
         schema::item_history,
-        sink::outcomes::without_nul,
     },
     store::any::AnyConnection,
 };
@@ -85,15 +87,45 @@ fn columns(conn: &AnyConnection) -> String {
     format!("id, changed_at, title, url, text, type, score, deleted, dead, {misfit}")
 }
 
-fn read_row(row: Row, target: Target) -> ReadRow<PastItem, Moment> {
+/// The sign before a `0` for a NUL.
+const ESCAPE: char = '\u{ffff}';
+
+fn escaped(text: &str) -> String {
+    text.replace(ESCAPE, "\u{ffff}\u{ffff}")
+        .replace('\0', "\u{ffff}0")
+}
+
+fn unescaped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        let after = rest.clone().next();
+        match (c, after) {
+            (ESCAPE, Some(ESCAPE)) => plain.push(ESCAPE),
+            (ESCAPE, Some('0')) => plain.push('\0'),
+            _ => {
+                plain.push(c);
+                continue;
+            }
+        }
+        rest.next();
+    }
+    plain
+}
+
+/// Whether the texts of a database are escaped.
+fn is_escaped(conn: &AnyConnection) -> bool {
+    !matches!(conn, AnyConnection::Sqlite(_))
+}
+
+fn read_row(row: Row, is_escaped: bool) -> ReadRow<PastItem, Moment> {
     let (id, changed_at, (title, url, body, type_), (score, deleted, dead), misfit) = row;
     let lengths = [&title, &url, &body].map(|text| text.as_ref().map_or(0, Vec::len));
     let kept = |column, bytes| {
         let kept = text(column, bytes)?;
-        Ok(if target.holds_nul {
-            kept
-        } else {
-            kept.map(|text| without_nul(&text).into_owned())
+        Ok(match kept {
+            Some(text) if is_escaped && text.contains(ESCAPE) => Some(unescaped(&text)),
+            kept => kept,
         })
     };
     let past_item = || -> Result<_, Misfit> {
@@ -118,11 +150,8 @@ fn read_row(row: Row, target: Target) -> ReadRow<PastItem, Moment> {
 }
 
 /// A page of rows behind a moment.
-fn behind(
-    conn: &mut AnyConnection,
-    after: Option<&Moment>,
-    target: Target,
-) -> QueryResult<Page<PastItem, Moment>> {
+fn behind(conn: &mut AnyConnection, after: Option<&Moment>) -> QueryResult<Page<PastItem, Moment>> {
+    let is_escaped = is_escaped(conn);
     let first = Moment {
         id: i64::MIN,
         changed_at: i64::MIN,
@@ -143,17 +172,14 @@ fn behind(
         let rows = rows.load_iter::<Row, Mode>(conn)?;
         Page::of(
             History::NAME,
-            rows.map(|row| row.map(|row| read_row(row, target))),
+            rows.map(|row| row.map(|row| read_row(row, is_escaped))),
         )
     })
 }
 
 /// The rows of one moment. Few: an item seldom changes twice in a second.
-fn at(
-    conn: &mut AnyConnection,
-    moment: Moment,
-    target: Target,
-) -> QueryResult<Page<PastItem, Moment>> {
+fn at(conn: &mut AnyConnection, moment: Moment) -> QueryResult<Page<PastItem, Moment>> {
+    let is_escaped = is_escaped(conn);
     let rows = item_history::table
         .filter(item_history::id.eq(moment.id))
         .filter(item_history::changed_at.eq(moment.changed_at))
@@ -161,7 +187,7 @@ fn at(
     let rows: Vec<Row> = on_backend!(conn, |conn| rows.load(conn))?;
     Page::whole(
         History::NAME,
-        rows.into_iter().map(|row| Ok(read_row(row, target))),
+        rows.into_iter().map(|row| Ok(read_row(row, is_escaped))),
     )
 }
 
@@ -171,10 +197,10 @@ fn present(conn: &mut AnyConnection, ids: &[i64]) -> QueryResult<HashMap<PastIte
         .filter(item_history::id.eq_any(ids))
         .select(sql::<Types>(&columns(conn)));
     let rows: Vec<Row> = on_backend!(conn, |conn| rows.load(conn))?;
-    let as_it_is = Target { holds_nul: true };
+    let is_escaped = is_escaped(conn);
     let mut counts = HashMap::new();
     for row in rows {
-        if let Ok(row) = read_row(row, as_it_is).row {
+        if let Ok(row) = read_row(row, is_escaped).row {
             *counts.entry(row).or_default() += 1;
         }
     }
@@ -182,6 +208,21 @@ fn present(conn: &mut AnyConnection, ids: &[i64]) -> QueryResult<HashMap<PastIte
 }
 
 impl PastItem {
+    fn escaped(mut self) -> Self {
+        let texts = [
+            &mut self.title,
+            &mut self.url,
+            &mut self.text,
+            &mut self.type_,
+        ];
+        for text in texts.into_iter().flatten() {
+            if text.contains(['\0', ESCAPE]) {
+                *text = escaped(text);
+            }
+        }
+        self
+    }
+
     fn moment(&self) -> Moment {
         Moment {
             id: self.id,
@@ -199,14 +240,14 @@ impl CopiedTable for History {
     fn read(
         from: &mut AnyConnection,
         after: Option<&Moment>,
-        target: Target,
+        _: Target,
     ) -> QueryResult<Page<PastItem, Moment>> {
-        let mut page = behind(from, after, target)?;
+        let mut page = behind(from, after)?;
         let Some(last) = page.last else {
             return Ok(page);
         };
         // The page may end between two rows of one moment, which must be counted together.
-        let rest = at(from, last, target)?;
+        let rest = at(from, last)?;
         let key = last.to_string();
         page.read -= page.rows.iter().filter(|row| row.moment() == last).count() as u64;
         page.read -= page.refused.iter().filter(|row| row.key == key).count() as u64;
@@ -231,10 +272,15 @@ impl CopiedTable for History {
             }
             _ => true,
         };
-        let missing: Vec<&PastItem> = rows.iter().filter(is_missing).collect();
+        let missing = rows.iter().filter(is_missing).cloned();
+        let missing: Vec<PastItem> = if is_escaped(to) {
+            missing.map(PastItem::escaped).collect()
+        } else {
+            missing.collect()
+        };
         for rows in missing.chunks(INSERTED_ROWS) {
             on_backend!(to, |conn| diesel::insert_into(item_history::table)
-                .values(rows.to_vec())
+                .values(rows)
                 .execute(conn))?;
         }
         Ok(missing.len() as u64)
@@ -242,5 +288,26 @@ impl CopiedTable for History {
 
     fn number(moment: &Moment) -> i64 {
         moment.id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{escaped, unescaped};
+
+    #[test]
+    fn a_text_is_the_same_after_it_was_escaped_and_unescaped() {
+        for text in [
+            "",
+            "\0",
+            "a\u{ffff}0\0",
+            "\u{ffff}\u{ffff}0",
+            "\0\0\u{ffff}",
+            "0",
+        ] {
+            assert!(!escaped(text).contains('\0'));
+            assert_eq!(unescaped(&escaped(text)), text);
+        }
+        assert_eq!(unescaped("a\u{ffff}b\u{ffff}"), "a\u{ffff}b\u{ffff}");
     }
 }
