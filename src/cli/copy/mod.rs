@@ -98,7 +98,7 @@ impl CopyJob {
         while_disconnected(may_wait, || {
             let mut pair = match self.connections.take() {
                 Some(pair) => pair,
-                None => Pair::open(&self.from, &self.to)?,
+                None => Pair::open(&self.from, &self.to).map_err(waited_for)?,
             };
             let done = work(&mut self.copy, &mut pair)?;
             self.connections = Some(pair);
@@ -132,6 +132,11 @@ impl CopyJob {
                 .map_err(|error| CommandError(format!("the indexes: {error}")))
         })
     }
+}
+
+/// The error of a connection that is made again, in the words of a pool: a server that restarts is waited for.
+fn waited_for(CommandError(why): CommandError) -> CommandError {
+    CommandError(format!("timed out waiting for connection: {why}"))
 }
 
 pub(super) async fn run(options: &Options, args: CopyArgs) -> Result<ExitStatus, CommandError> {
