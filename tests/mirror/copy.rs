@@ -1,6 +1,12 @@
 //! `copy` between two files: every table arrives, whatever ends it in between, and nothing newer at the target is lost.
 
-use std::{fs, path::PathBuf, process::Stdio, thread, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    thread,
+    time::Duration,
+};
 
 use diesel::{
     Connection, QueryableByName, RunQueryDsl, SqliteConnection,
@@ -72,14 +78,14 @@ fn copy(mirror: &Mirror) -> CommandResult {
     mirror.run(&["copy", "--to", target(mirror).to_str().unwrap()])
 }
 
-fn connect(path: &PathBuf) -> SqliteConnection {
+fn connect(path: &Path) -> SqliteConnection {
     let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
     conn.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
     conn
 }
 
 /// All rows of a table as text, sorted.
-fn rows(path: &PathBuf, table: &str, columns: &str) -> Vec<String> {
+fn rows(path: &Path, table: &str, columns: &str) -> Vec<String> {
     #[derive(QueryableByName)]
     struct Row {
         #[diesel(sql_type = Text)]
@@ -97,7 +103,7 @@ fn rows(path: &PathBuf, table: &str, columns: &str) -> Vec<String> {
     rows.into_iter().map(|row| row.row).collect()
 }
 
-fn assert_equal(one: &PathBuf, other: &PathBuf) {
+fn assert_equal(one: &Path, other: &Path) {
     for (table, columns) in TABLES {
         let (one, other) = (rows(one, table, columns), rows(other, table, columns));
         assert!(!one.is_empty(), "{table}");
@@ -119,7 +125,7 @@ fn written(result: &CommandResult) -> Vec<u64> {
 }
 
 /// How many rows a table of the target has so far.
-fn count(to: &PathBuf, table: &str) -> u64 {
+fn count(to: &Path, table: &str) -> u64 {
     #[derive(QueryableByName)]
     struct Count {
         #[diesel(sql_type = BigInt)]
@@ -133,7 +139,7 @@ fn count(to: &PathBuf, table: &str) -> u64 {
     count.map_or(0, |count| count.n as u64)
 }
 
-fn assert_sound(mirror: &Mirror, database: &PathBuf) {
+fn assert_sound(mirror: &Mirror, database: &Path) {
     let mut verify = mirror.command(&["verify"]);
     let output = verify.env("DATABASE_URL", database).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");

@@ -40,6 +40,9 @@ pub(super) struct Timed<R> {
     fetched_at: i64,
 }
 
+/// An id of the target, and its record if the row can be read as one.
+type StoredRow<R> = (<R as Record>::Id, Option<Timed<R>>);
+
 /// A record with a table of its own.
 trait Record: Stored + PartialEq {
     type Id: Clone + Eq + Hash + Ord;
@@ -47,10 +50,7 @@ trait Record: Stored + PartialEq {
     fn id(&self) -> Self::Id;
 
     /// The rows of these ids. A row that cannot be read as a record is there without one.
-    fn stored(
-        conn: &mut AnyConnection,
-        ids: &[Self::Id],
-    ) -> QueryResult<Vec<(Self::Id, Option<Timed<Self>>)>>;
+    fn stored(conn: &mut AnyConnection, ids: &[Self::Id]) -> QueryResult<Vec<StoredRow<Self>>>;
 
     /// Deletes a row, unless it is newer. An update would leave a row in `item_history`, which has been copied or will be.
     fn delete_older(conn: &mut AnyConnection, id: &Self::Id, fetched_at: i64) -> QueryResult<()>;
@@ -262,10 +262,7 @@ impl Record for Item {
         self.id
     }
 
-    fn stored(
-        conn: &mut AnyConnection,
-        ids: &[i64],
-    ) -> QueryResult<Vec<(i64, Option<Timed<Self>>)>> {
+    fn stored(conn: &mut AnyConnection, ids: &[i64]) -> QueryResult<Vec<StoredRow<Self>>> {
         let columns = sql::<ItemTypes>(&item_columns(conn));
         let moves_texts = moves_texts(conn);
         let rows = items::table.filter(items::id.eq_any(ids)).select(columns);
@@ -436,10 +433,7 @@ impl Record for User {
         self.id.clone()
     }
 
-    fn stored(
-        conn: &mut AnyConnection,
-        ids: &[String],
-    ) -> QueryResult<Vec<(String, Option<Timed<Self>>)>> {
+    fn stored(conn: &mut AnyConnection, ids: &[String]) -> QueryResult<Vec<StoredRow<Self>>> {
         let columns = sql::<UserTypes>(&user_columns(conn));
         let moves_texts = moves_texts(conn);
         let rows = users::table.filter(users::id.eq_any(ids)).select(columns);
