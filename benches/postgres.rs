@@ -37,6 +37,9 @@ const BATCHES_MAX: usize = 1000;
 
 type Batch = [Settled<i64, Item>];
 
+/// Stores batches in empty tables. Returns how many seconds that took.
+type Way = fn(&Server, &[&Batch]) -> f64;
+
 fn setting(name: &str, default: usize) -> usize {
     env::var(name).map_or(default, |text| text.parse().unwrap())
 }
@@ -54,7 +57,7 @@ fn main() {
     for batch in BATCHES {
         let rows = rows.min(batch * BATCHES_MAX);
         let batches: Vec<&Batch> = items[..rows].chunks(batch).collect();
-        let ways: [(&str, fn(&Server, &[&Batch]) -> f64); 4] = [
+        let ways: [(&str, Way); 4] = [
             ("arrays, ON CONFLICT", arrays),
             ("COPY to staging, ON CONFLICT", staging),
             ("the sink, with outcomes and coverage", postgres_sink),
