@@ -12,9 +12,10 @@ use clap::{Arg, ArgMatches, Command};
 use self::report::{Copied, CopyReport};
 use super::{
     database::{
-        self, Pair,
+        self,
         location::{self, Location},
         may_wait,
+        pair::Pair,
     },
     exit::{CommandError, ExitStatus},
     numbers::grouped,

@@ -8,12 +8,11 @@ mod look;
 mod owner;
 mod mark;
 mod fresh_file;
-mod pair;
+pub(super) mod pair;
 pub(super) mod advice;
 
 use std::time::Duration;
 
-pub(super) use self::pair::Pair;
 use self::{advice::with_next_step, location::Location};
 use super::{exit::CommandError, signals};
 use crate::store::{

@@ -4,8 +4,8 @@
 use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, dsl::sql, sql_types::BigInt};
 
 use super::{
-    CopiedTable, Target,
     page::{Page, ROWS},
+    table::{CopiedTable, Target},
 };
 use crate::{
     hn::{

@@ -13,8 +13,8 @@ use diesel::{
 };
 
 use super::{
-    CopiedTable, Target,
     page::{Columns, Misfit, Page, ROWS, ReadRow, require_types, text},
+    table::{CopiedTable, Target},
 };
 use crate::{
     hn::{

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use diesel::{ExpressionMethods, Insertable, QueryDsl, QueryResult, Queryable, RunQueryDsl};
 
-use super::{CopiedTable, Target, page::Page};
+use super::{
+    page::Page,
+    table::{CopiedTable, Target},
+};
 use crate::{
     hn::{
         connection::{HnConnection, on_backend},

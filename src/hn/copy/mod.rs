@@ -5,6 +5,7 @@
 //! last, and only those whose rows are there.
 
 mod page;
+mod table;
 mod records;
 mod outcomes;
 mod history;
@@ -22,9 +23,9 @@ use self::{
     history::History,
     lists::Lists,
     outcomes::{Absences, Failures},
-    page::Page,
     records::{Items, Users},
     runs::Runs,
+    table::{CopiedTable, Target},
 };
 pub(crate) use self::{
     page::Refused,
@@ -32,37 +33,6 @@ pub(crate) use self::{
 };
 use super::{connection::on_backend, verify::Listed};
 use crate::store::{StoreConnection, any::AnyConnection, locks::while_locked};
-
-/// A table that is copied.
-trait CopiedTable {
-    const NAME: &'static str;
-    /// The column of the key, if it is a number. It shows how far the copy is.
-    const NUMBER: Option<&'static str>;
-    type Key: Clone + Send;
-    type Row;
-
-    /// The rows behind a key, or the first ones.
-    fn read(
-        from: &mut AnyConnection,
-        after: Option<&Self::Key>,
-        target: Target,
-    ) -> QueryResult<Page<Self::Row, Self::Key>>;
-
-    /// Writes the rows that the target lacks or has in an older state. Returns how many. Runs in a transaction.
-    fn write(to: &mut AnyConnection, rows: &[Self::Row]) -> QueryResult<u64>;
-
-    /// A key that is a number.
-    fn number(_: &Self::Key) -> i64 {
-        0
-    }
-}
-
-/// What the target can hold.
-#[derive(Clone, Copy)]
-struct Target {
-    /// Whether a text may hold a NUL.
-    holds_nul: bool,
-}
 
 /// A table, and how far its copy is.
 trait Step: Send {

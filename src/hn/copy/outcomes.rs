@@ -9,8 +9,8 @@ use diesel::{
 };
 
 use super::{
-    CopiedTable, Target,
     page::{Columns, Misfit, Page, ROWS, ReadRow, require_types, some_text},
+    table::{CopiedTable, Target},
 };
 use crate::{
     hn::{

@@ -11,8 +11,8 @@ use diesel::{
 };
 
 use super::{
-    CopiedTable, Target,
     page::{Columns, Misfit, Page, ROWS, ReadRow, require_types, some_text, text},
+    table::{CopiedTable, Target},
 };
 #[cfg(feature = "postgres")]
 use crate::hn::record::taken_from_extra;

@@ -8,8 +8,8 @@ use diesel::{
 };
 
 use super::{
-    CopiedTable, Target,
     page::{Page, ROWS},
+    table::{CopiedTable, Target},
 };
 use crate::{
     hn::{
