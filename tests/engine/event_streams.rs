@@ -344,7 +344,8 @@ fn open_streams_leave_permits_and_connections_to_other_requests() {
             opened(events).await;
         }
         for _ in 0..3 {
-            let document = client.get(&format!("{}/document", server.url()), &[]);
+            let url = format!("{}/document", server.url());
+            let document = client.get(&url, &[]);
             let document = timeout(LONG, document).await.expect("in time");
             assert_eq!(document.unwrap(), "[1]");
         }
@@ -399,7 +400,8 @@ fn each_connect_keeps_to_the_rate_and_to_a_wait_that_the_api_asked_for() {
         assert!(failure.contains("503"), "{failure}");
         assert_eq!(wait, Duration::from_secs(1));
         // Other requests wait as well.
-        let document = client.get(&format!("{}/document", server.url()), &[]);
+        let url = format!("{}/document", server.url());
+        let document = client.get(&url, &[]);
         let (document, ()) = tokio::join!(document, opened(&mut events));
         assert_eq!(document.unwrap(), "[1]");
     });
@@ -414,6 +416,7 @@ fn each_connect_keeps_to_the_rate_and_to_a_wait_that_the_api_asked_for() {
 fn the_server_is_told_the_last_id_and_may_say_when_to_connect_again() {
     let server = serving([
         Reply::event_stream("retry: 20\nid: a7\ndata: 1\n\nid: half"),
+        Reply::event_stream(""),
         one_event(),
     ]);
     in_system(async {
@@ -423,13 +426,16 @@ fn the_server_is_told_the_last_id_and_may_say_when_to_connect_again() {
         let (_, wait) = interrupted(&mut events).await;
         assert!((20 * SHORT..=21 * SHORT).contains(&wait), "{wait:?}");
         opened(&mut events).await;
+        interrupted(&mut events).await;
+        opened(&mut events).await;
     });
     let ids: Vec<_> = server
         .requests()
         .iter()
         .map(|request| request.header("last-event-id").map(str::to_owned))
         .collect();
-    assert_eq!(ids, [None, Some("a7".to_owned())]);
+    let last = Some("a7".to_owned());
+    assert_eq!(ids, [None, last.clone(), last]);
 }
 
 #[test]

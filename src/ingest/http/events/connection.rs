@@ -44,11 +44,11 @@ impl Drop for Waiting<'_> {
 }
 
 impl EventConnection {
-    /// The stream that follows the head that `http` has read. `limit` is the most bytes of an event.
-    pub(super) fn new(http: Box<HttpConnection>, limit: usize) -> Self {
+    /// The stream that follows the head that `http` has read.
+    pub(super) fn new(http: Box<HttpConnection>, parser: EventParser) -> Self {
         Self {
             http,
-            parser: EventParser::new(limit),
+            parser,
             unread: Bytes::new(),
             silence: Duration::ZERO,
         }
@@ -147,7 +147,8 @@ mod tests {
         };
         let (status, ()) = tokio::join!(http.send(&target), serve);
         assert_eq!(status.expect("a head"), 200);
-        (EventConnection::new(http, 1000), server)
+        let parser = EventParser::new(1000, String::new());
+        (EventConnection::new(http, parser), server)
     }
 
     #[tokio::test(start_paused = true)]

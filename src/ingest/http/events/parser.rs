@@ -9,6 +9,9 @@ use thiserror::Error;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// A longer id is ignored. It is kept with each event and sent at each connect.
+const ID_MAX: usize = 1024;
+
 /// A server-sent event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -17,7 +20,7 @@ pub struct ServerEvent {
     pub name: String,
     /// The data. Several lines are joined by `\n`.
     pub data: String,
-    /// The last id that the server has sent with this event or an earlier one of the same connection. Empty if there was none.
+    /// The id that the server sent with this event, or else the one of the event before. Empty if there was none.
     pub id: String,
 }
 
@@ -33,7 +36,7 @@ pub(super) enum TooLong {
 /// Parses the body of an event stream, which may be cut anywhere. It keeps a few times `limit` bytes at most.
 #[derive(Debug)]
 pub(super) struct EventParser {
-    /// The most bytes of a line, and of an event: its name, data and id.
+    /// The most bytes of a line, and of an event: its name and data.
     limit: usize,
     /// The beginning of a line whose end has not come yet.
     line: Vec<u8>,
@@ -54,7 +57,8 @@ pub(super) struct EventParser {
 }
 
 impl EventParser {
-    pub(super) fn new(limit: usize) -> Self {
+    /// `last_id` is that of the connection before.
+    pub(super) fn new(limit: usize, last_id: String) -> Self {
         Self {
             limit,
             line: Vec::new(),
@@ -62,8 +66,8 @@ impl EventParser {
             is_after_cr: false,
             name: String::new(),
             data: String::new(),
-            id: String::new(),
-            last_id: String::new(),
+            id: last_id.clone(),
+            last_id,
             retry: None,
         }
     }
@@ -131,12 +135,12 @@ impl EventParser {
                 self.data.push_str(&text());
                 self.data.push('\n');
             }
-            b"id" if !value.contains(&0) => self.id = text().into_owned(),
+            b"id" if value.len() <= ID_MAX && !value.contains(&0) => self.id = text().into_owned(),
             b"retry" => self.retry = milliseconds(value).or(self.retry),
             // A comment has an empty name.
             _ => {}
         }
-        if self.name.len() + self.data.len() + self.id.len() > self.limit {
+        if self.name.len() + self.data.len() > self.limit {
             return Err(TooLong::Event { limit: self.limit });
         }
         Ok(None)
@@ -180,7 +184,7 @@ mod tests {
         parts: impl IntoIterator<Item = &'a [u8]>,
         limit: usize,
     ) -> (Vec<ServerEvent>, Option<TooLong>) {
-        let mut parser = EventParser::new(limit);
+        let mut parser = EventParser::new(limit, String::new());
         let mut events = Vec::new();
         for part in parts {
             let mut bytes = Bytes::copy_from_slice(part);
@@ -190,8 +194,8 @@ mod tests {
                     Ok(None) => break,
                     Err(error) => return (events, Some(error)),
                 }
-                let kept = [&parser.name, &parser.data, &parser.id, &parser.last_id];
-                assert!(kept.iter().all(|text| text.len() <= limit));
+                assert!(parser.name.len() + parser.data.len() <= limit);
+                assert!(parser.id.len() <= 3 * ID_MAX);
             }
             assert!(bytes.is_empty(), "all was taken");
             assert!(parser.line.len() <= limit && parser.line.capacity() <= 2 * limit.max(8));
@@ -252,6 +256,15 @@ mod tests {
     }
 
     #[test]
+    fn an_id_that_is_too_long_is_ignored() {
+        let stream = |length| format!("id: 1\n\nid: {}\ndata: x\n\n", "7".repeat(length));
+        let (events, _) = parse_parts([stream(ID_MAX).as_bytes()], 2 * ID_MAX);
+        assert_eq!(events[0].id.len(), ID_MAX);
+        let (events, _) = parse_parts([stream(ID_MAX + 1).as_bytes()], 2 * ID_MAX);
+        assert_eq!(events[0].id, "1");
+    }
+
+    #[test]
     fn what_is_odd_is_ignored() {
         for (stream, expected) in [
             ("", &[][..]),
@@ -299,7 +312,8 @@ mod tests {
                 "data\ndata\ndata\ndata\ndata\ndata\ndata\ndata\ndata\ndata\ndata\n\n",
                 Err(event),
             ),
-            ("id:1234567\nevent:1234\n", Err(event)),
+            ("event:1234\ndata:12345\n\n", Ok(1)),
+            ("event:1234\ndata:12345\ndata\n\n", Err(event)),
             // A later event begins at nothing.
             ("data:12345\n\ndata:12345\n\ndata:12345\n\n", Ok(3)),
         ] {
@@ -321,7 +335,7 @@ mod tests {
             ("retry: 99999999999999999999999\n", Some(u64::MAX)),
             ("data: 5\n\n", None),
         ] {
-            let mut parser = EventParser::new(1000);
+            let mut parser = EventParser::new(1000, String::new());
             let _ = parser.next_event(&mut Bytes::from_static(stream.as_bytes()));
             assert_eq!(
                 parser.retry(),
@@ -333,22 +347,22 @@ mod tests {
 
     /// Bytes of which many mean something.
     fn streams() -> impl Strategy<Value = Vec<u8>> {
+        let meaningful = prop::sample::select(vec![
+            "data",
+            "event: put",
+            "id: 7",
+            "retry: 5",
+            ":",
+            " ",
+            "\n",
+            "\r",
+            "\r\n",
+            "\n\n",
+            "\u{feff}",
+            "\u{e9}",
+        ]);
         let part = prop_oneof![
-            Just(&b"data"[..]),
-            Just(b"event: put"),
-            Just(b"id: 7"),
-            Just(b"retry: 5"),
-            Just(b":"),
-            Just(b" "),
-            Just(b"\n"),
-            Just(b"\r"),
-            Just(b"\r\n"),
-            Just(b"\n\n"),
-            Just(BYTE_ORDER_MARK),
-            Just("é".as_bytes()),
-        ];
-        let part = prop_oneof![
-            9 => part.prop_map(<[u8]>::to_vec),
+            9 => meaningful.prop_map(|text| text.as_bytes().to_vec()),
             1 => vec(any::<u8>(), 0..20),
         ];
         vec(part, 0..60).prop_map(|parts| parts.concat())

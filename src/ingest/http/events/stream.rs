@@ -16,7 +16,7 @@ use crate::ingest::{
         events::{
             connection::{EventConnection, Lost},
             open::{Backoff, NotOpened, Opening, Refusal},
-            parser::ServerEvent,
+            parser::{EventParser, ServerEvent},
         },
     },
     limits::{signal::Signal, throttle::RequestKind},
@@ -196,7 +196,8 @@ impl EventStream {
                     return match opened {
                         Ok(http) => {
                             let max_event = self.client.settings().max_body;
-                            let connection = EventConnection::new(http, max_event);
+                            let parser = EventParser::new(max_event, self.last_id.clone());
+                            let connection = EventConnection::new(http, parser);
                             self.state = State::Open(Box::new(connection));
                             Ok(EventStreamItem::Opened)
                         }
@@ -206,9 +207,7 @@ impl EventStream {
                 State::Open(connection) => {
                     let next = connection.next_event(self.idle_timeout).await;
                     let parser = connection.parser();
-                    if parser.last_id() != self.last_id {
-                        parser.last_id().clone_into(&mut self.last_id);
-                    }
+                    parser.last_id().clone_into(&mut self.last_id);
                     self.retry = parser.retry().unwrap_or(self.retry);
                     return Ok(match next {
                         Ok(event) => {
