@@ -11,10 +11,13 @@ use super::{
     progress,
 };
 use crate::{
-    hn::{HnSource, lists::ListError, process::Process},
+    hn::{HnSource, cool_down, lists::ListError, live_runs, process::Process},
     ingest::{Client, Config, Failure, FailureKind},
     mock_api::{MockApi, RunningMockApi},
-    store::any::{AnyIdentity, AnyPool},
+    store::{
+        any::{AnyIdentity, AnyPool},
+        locks::while_locked,
+    },
 };
 
 pub(super) struct Session<'a> {
@@ -57,10 +60,12 @@ impl<'a> Session<'a> {
             Some(api) => api.url(),
             None => options.remote_api_url().to_owned(),
         };
+        let client = Client::new(&config);
+        keep_to_shared_cool_down(&client, &pool).await?;
         Ok(Self {
             options,
             source: HnSource::new(&api_url).map_err(CommandError::new)?,
-            client: Client::new(&config),
+            client,
             config,
             database: identity,
             process: Process::this(),
@@ -93,6 +98,24 @@ impl<'a> Session<'a> {
     pub(super) fn proxy(&self) -> Option<String> {
         self.config.proxy.name_for(&self.source.document("maxitem"))
     }
+}
+
+/// The API may have asked another process to wait. A wait that nobody is left to keep to is forgotten: whoever starts alone asks again.
+async fn keep_to_shared_cool_down(client: &Client, pool: &AnyPool) -> Result<(), CommandError> {
+    let reading = database::with_connection(pool, |conn| {
+        while_locked(|| {
+            if live_runs::live(conn)?.is_empty() {
+                cool_down::forget(conn)?;
+            }
+            cool_down::rest(conn)
+        })
+        .map_err(|error: diesel::result::Error| CommandError::new(error))
+    });
+    let rest = reading.await?;
+    if !rest.is_zero() {
+        client.cool_down_for(rest);
+    }
+    Ok(())
 }
 
 /// What the user can do if the API, reached through `proxy`, does not give a list or the largest id.

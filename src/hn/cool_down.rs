@@ -20,6 +20,18 @@ pub(crate) fn rest(conn: &mut impl HnConnection) -> QueryResult<Duration> {
     Ok(Duration::from_millis(u64::try_from(rest).unwrap_or(0)))
 }
 
+/// Ends it.
+///
+/// # Errors
+/// Whatever Diesel says.
+pub(crate) fn forget(conn: &mut impl HnConnection) -> QueryResult<()> {
+    on_backend!(conn, |conn| diesel::update(cool_down::table)
+        .filter(cool_down::until_ms.gt(0))
+        .set(cool_down::until_ms.eq(0))
+        .execute(conn))?;
+    Ok(())
+}
+
 /// Makes it last at least `rest` from now on.
 ///
 /// # Errors

@@ -242,3 +242,32 @@ fn a_wait_that_the_api_asks_one_backfill_for_holds_back_the_other_one_within_a_s
     });
     assert_eq!(during.count(), 0);
 }
+
+#[test]
+fn a_wait_that_the_api_asked_for_is_kept_to_by_a_new_run_beside_others_and_not_by_one_that_starts_alone()
+ {
+    let mirror = Mirror::new(LAST);
+    mirror.answer_item(
+        1,
+        [
+            Reply::status(429).header("Retry-After", "3600"),
+            Reply::json(comment(1)),
+        ],
+    );
+    assert_eq!(mirror.run(&["items", "1"]).exit_code, 3);
+    assert_eq!(mirror.run(&["items", "1"]).exit_code, 0);
+
+    mirror.execute(
+        "INSERT INTO runs (command, host, pid, machine, rate, started_at, heartbeat_at)
+         VALUES ('backfill', 'elsewhere', 1, '', 0, unixepoch(), unixepoch());
+         UPDATE cool_down SET until_ms = 1000 * unixepoch() + 3600000",
+    );
+    let asked = mirror.api.requests().len();
+    let refused = mirror.run(&["backfill"]);
+    assert_eq!(refused.exit_code, 2, "{refused:?}");
+    assert!(
+        refused.stderr.contains("asks for no requests"),
+        "{refused:?}"
+    );
+    assert_eq!(mirror.api.requests().len(), asked);
+}
