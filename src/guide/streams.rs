@@ -1,4 +1,4 @@
-//! A run that stays open: ids that come one by one, runs beside it, and a queue in the database.
+//! A run that stays open: ids that come one by one, runs beside it, a queue in the database, and the events of a server.
 //!
 //! # A long-lived stream
 //!
@@ -112,3 +112,50 @@
 //! To run the queue, read the ids from the table and give them to [`Pipeline::run`](crate::Pipeline::run). An id that comes into the
 //! queue twice is fetched twice, which does no harm because the sink upserts. Ids that a run did not attempt are still in the table,
 //! so the next run reads them again.
+//!
+//! # Event streams
+//!
+//! Some servers announce what changes as server-sent events: one answer (`text/event-stream`) that never ends.
+//! [`Client::events`](crate::Client::events) reads it. Here, the ids that a server announces become those of a run:
+//!
+//! ```no_run
+//! use hn_ingest::{Client, EventStreamError, EventStreamItem};
+//! use tokio::sync::mpsc::Sender;
+//!
+//! async fn announce(client: &Client, ids: &Sender<i64>) -> Result<(), EventStreamError> {
+//!     let mut events = client.events("https://api.test/newest", &[]);
+//!     loop {
+//!         match events.next().await? {
+//!             EventStreamItem::Event(event) => {
+//!                 if let Ok(id) = event.data.parse() {
+//!                     ids.send(id).await.ok();
+//!                 }
+//!             }
+//!             // What was announced before this connection is lost. Ask for it in another way.
+//!             EventStreamItem::Opened => {}
+//!             // The stream connects again by itself.
+//!             EventStreamItem::Interrupted { failure, wait, .. } => eprintln!("{failure}; again in {wait:?}"),
+//!             _ => {}
+//!         }
+//!     }
+//! }
+//! ```
+//!
+//! - The stream connects again when the server ends it, when the connection breaks, when nothing comes for
+//!   [45 seconds](crate::EventStream::idle_timeout), or when a line or an event is larger than [`max_body`](crate::Config::max_body). It
+//!   also does after a failure that may pass, such as a timeout, 429 or 5xx. Comments keep a connection alive.
+//! - The wait before that is between half of the backoff and all of it. It begins at [`backoff`](crate::Config::backoff), doubles up to
+//!   [`backoff_max`](crate::Config::backoff_max), and begins anew after an event. `Retry-After` makes it longer. A `retry` of the
+//!   server is added, up to ten minutes.
+//! - [`Opened`](crate::EventStreamItem::Opened) comes before the events of each connection. Most servers have no replay. To those that
+//!   send ids, the last one is sent as `Last-Event-ID`.
+//! - Each connect begins at the URL, so a redirect to another host is resolved anew. The rules for redirects are those of every
+//!   request: three at most, never from https to http, and no headers of the caller to another host.
+//! - [`NoStreams`](crate::EventStreamError::NoStreams) says that the server answers with something else: with another content type, or
+//!   with 204, 404, 405, 406, 410 or 501. Then poll the URL. After [`Refused`](crate::EventStreamError::Refused), connecting
+//!   again would not help either.
+//! - A connect takes a permit of the client, as any request does: it waits for the rate and for a time in which the API wants no
+//!   requests. An open stream takes nothing from other requests. It is no request in flight, and its connection comes on top of
+//!   those of the pool.
+//! - Unread events are left to TCP: a slow reader slows the server down, and memory stays bounded. The time in which nobody reads does
+//!   not count as silence.

@@ -42,7 +42,13 @@ pub use self::{
         pipeline::Pipeline,
         run::{Run, RunWatch},
     },
-    http::client::Client,
+    http::{
+        client::Client,
+        events::{
+            parser::ServerEvent,
+            stream::{EventStream, EventStreamError, EventStreamItem},
+        },
+    },
     messages::{PipelineStopped, Start},
     outcome::{
         answer::Outcome,

@@ -27,6 +27,8 @@ pub(super) struct Head {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) chunked: bool,
+    /// Whether later parts belong to the chunked body.
+    pub(super) is_stream: bool,
 }
 
 /// Bytes that are sent after a reply's head and body.
@@ -95,6 +97,18 @@ impl Reply {
         }
     }
 
+    /// 200 with this body as `text/event-stream`, in chunks. What [`Reply::then_after`] and [`Reply::then_when`] add belongs to the
+    /// body. It ends after the last part, unless [`Reply::then_silence`] or its like says otherwise.
+    #[must_use]
+    pub fn event_stream(body: impl Into<Vec<u8>>) -> Self {
+        let mut reply = Self::body(body).header("content-type", "text/event-stream");
+        if let Some(head) = &mut reply.head {
+            head.chunked = true;
+            head.is_stream = true;
+        }
+        reply
+    }
+
     /// This status and an empty body.
     #[must_use]
     pub fn status(status: u16) -> Self {
@@ -102,6 +116,7 @@ impl Reply {
             status,
             headers: Vec::new(),
             chunked: false,
+            is_stream: false,
         };
         Self {
             head: Some(head),
@@ -256,8 +271,9 @@ impl Reply {
 /// let surplus_bytes_later = Reply::json("{}").then_when(&latch, "HTTP/1.1 200 OK\r\n\r\n");
 /// ```
 ///
-/// The server answers the connection's next request only after the last part. A raw reply is in flight until its last
-/// part. Any other reply is in flight until its own body is complete, because what follows it belongs to no request.
+/// The server answers the connection's next request only after the last part. A raw reply and an
+/// [event stream](Reply::event_stream) are in flight until their last part. Any other reply is in flight until its own body is
+/// complete, because what follows it belongs to no request.
 impl Reply {
     /// Then sends these bytes, after a pause.
     #[must_use]
@@ -269,6 +285,33 @@ impl Reply {
     #[must_use]
     pub fn then_when(self, latch: &Latch, bytes: impl Into<Vec<u8>>) -> Self {
         self.then(PartWait::Latch(latch.clone()), bytes)
+    }
+
+    /// Then sends nothing more until the client closes or the server goes down.
+    #[must_use]
+    pub fn then_silence(self) -> Self {
+        Self {
+            after: AfterReply::Silence,
+            ..self
+        }
+    }
+
+    /// Then closes the connection. An [event stream](Reply::event_stream) is not complete then.
+    #[must_use]
+    pub fn then_close(self) -> Self {
+        Self {
+            after: AfterReply::Close,
+            ..self
+        }
+    }
+
+    /// Then sends a TCP RST, as [`Reply::reset`] does.
+    #[must_use]
+    pub fn then_reset(self) -> Self {
+        Self {
+            after: AfterReply::Reset,
+            ..self
+        }
     }
 
     fn then(mut self, wait: PartWait, bytes: impl Into<Vec<u8>>) -> Self {

@@ -456,6 +456,43 @@ fn surplus_bytes_come_before_the_answer_to_the_request_that_they_hold_up() {
 }
 
 #[test]
+fn the_later_parts_of_an_event_stream_are_chunks_of_its_body() {
+    const HEAD: &str = "HTTP/1.1 200 Scripted\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    let latch = Latch::new();
+    let server = serving(Reply::event_stream("a").then_when(&latch, "later"));
+    let mut client = Client::to(&server);
+    client.ask("/");
+    assert_eq!(client.head().expect("a head"), HEAD);
+    let mut first = [0; 6];
+    client.0.read_exact(&mut first).expect("a chunk");
+    assert_eq!(&first, b"1\r\na\r\n");
+    assert!(client.is_kept_waiting());
+    assert_eq!(server.stats().in_flight, 1);
+    latch.open();
+    let mut rest = [0; 15];
+    client.0.read_exact(&mut rest).expect("the end");
+    assert_eq!(&rest, b"5\r\nlater\r\n0\r\n\r\n");
+    assert_eq!(server.stats().in_flight, 0);
+    // The connection takes the next request.
+    client.ask("/");
+    assert_eq!(client.head().expect("a head"), HEAD);
+
+    let in_parts = || Reply::event_stream("").then_after(NO_PAUSE, "b");
+    let (got, end) = read_all(in_parts().then_close());
+    assert_eq!((got, end.is_ok()), (format!("{HEAD}1\r\nb\r\n"), true));
+    let (got, end) = read_all(in_parts().then_reset());
+    assert_eq!(got, format!("{HEAD}1\r\nb\r\n"));
+    assert!(end.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
+
+    let server = serving(in_parts().then_silence());
+    let mut client = Client::to(&server);
+    client.ask("/");
+    client.head().expect("a head");
+    client.0.read_exact(&mut first).expect("a chunk");
+    assert!(client.is_kept_waiting());
+}
+
+#[test]
 fn a_dripped_reply_drips_its_later_parts_too() {
     let every = Duration::from_millis(2);
     let asked = Instant::now();

@@ -1,6 +1,7 @@
 //! Writes a reply to a connection.
 
 use std::{
+    borrow::Cow,
     io::{self, ErrorKind, Write},
     time::Instant,
 };
@@ -14,6 +15,9 @@ use super::{
 /// At most this many bytes are written after the request has been counted as answered. They reach the client in one
 /// write. It is large enough that a common reply is a single write.
 const LAST_WRITE: usize = 4096;
+
+/// Ends a chunked body.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// Answers the request. Returns when the connection can take the next request.
 ///
@@ -35,8 +39,9 @@ pub(super) fn write_reply(
         connection.wait_until(request.at.checked_add(reply.latency))?;
     }
     let is_ever_answered = !matches!(reply.after, AfterReply::Silence | AfterReply::Repeat(_));
-    // The parts that follow a reply with a head are surplus, so its own bytes answer the request.
-    let answering_part = if reply.head.is_some() {
+    let is_stream = reply.head.as_ref().is_some_and(|head| head.is_stream);
+    // The parts that follow any other reply with a head are surplus, so its own bytes answer the request.
+    let answering_part = if reply.head.is_some() && !is_stream {
         0
     } else {
         reply.later_parts.len()
@@ -52,7 +57,16 @@ pub(super) fn write_reply(
             PartWait::Latch(latch) => connection.wait_for(latch)?,
             PartWait::Pause(pause) => connection.wait_until(Instant::now().checked_add(*pause))?,
         }
-        write_bytes(connection, &part.bytes, reply.drip, || {
+        let mut bytes = Cow::Borrowed(&*part.bytes);
+        if is_stream {
+            let mut chunk = Vec::new();
+            encode_chunk(&part.bytes, &mut chunk);
+            if number == reply.later_parts.len() && reply.after == AfterReply::NextRequest {
+                chunk.extend_from_slice(LAST_CHUNK);
+            }
+            bytes = Cow::Owned(chunk);
+        }
+        write_bytes(connection, &bytes, reply.drip, || {
             before_last_bytes_of(number);
         })?;
     }
@@ -159,17 +173,29 @@ fn encode_body(reply: &Reply, request: &Request, bytes: &mut Vec<u8>) {
     let body = &reply.body[..reply.cut.unwrap_or(usize::MAX).min(reply.body.len())];
     match &reply.head {
         Some(_) if request.method == "HEAD" => {}
-        Some(Head { chunked: true, .. }) => {
+        Some(Head {
+            chunked: true,
+            is_stream,
+            ..
+        }) => {
             for chunk in body.chunks(body.len().div_ceil(3).max(1)) {
-                bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
-                bytes.extend_from_slice(chunk);
-                bytes.extend_from_slice(b"\r\n");
+                encode_chunk(chunk, bytes);
             }
-            if reply.after == AfterReply::NextRequest {
-                bytes.extend_from_slice(b"0\r\n\r\n");
+            let goes_on = *is_stream && !reply.later_parts.is_empty();
+            if reply.after == AfterReply::NextRequest && !goes_on {
+                bytes.extend_from_slice(LAST_CHUNK);
             }
         }
         _ => bytes.extend_from_slice(body),
+    }
+}
+
+fn encode_chunk(chunk: &[u8], bytes: &mut Vec<u8>) {
+    // An empty chunk would end the body.
+    if !chunk.is_empty() {
+        bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        bytes.extend_from_slice(chunk);
+        bytes.extend_from_slice(b"\r\n");
     }
 }
 

@@ -35,4 +35,5 @@ mod properties;
 mod backpressure_on_errors;
 mod adaptive_limits;
 mod shared_client;
+mod event_streams;
 mod outages;

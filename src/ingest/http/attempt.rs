@@ -1,30 +1,22 @@
 //! One attempt: an HTTP exchange with one deadline. It includes redirects, and resends after stale connections.
 
-use std::{
-    cell::Cell,
-    pin::pin,
-    time::{Duration, SystemTime},
-};
+use std::{cell::Cell, pin::pin, time::Duration};
 
 use hyper::{
-    HeaderMap, StatusCode,
-    header::{
-        ACCEPT_ENCODING, CONTENT_ENCODING, HeaderName, HeaderValue, LOCATION, PROXY_AUTHENTICATE,
-        TRANSFER_ENCODING, WWW_AUTHENTICATE,
-    },
+    HeaderMap,
+    header::{HeaderName, HeaderValue},
 };
 use tokio::time::timeout_at;
 
 use crate::ingest::{
     backlog::Backlog,
-    config::ProxyServer,
     http::{
+        answer_head::{Redirect, redirect, unwanted_coding},
         body::{Body, discard},
         body_arena::BodyArena,
         connection::ConnectionError,
         error::AttemptError,
         pool::{ConnectionPool, PooledConnection, Reuse},
-        retry_after::retry_after,
         tally::Tally,
         target::{REDIRECTS_MAX, Target},
     },
@@ -62,7 +54,7 @@ enum AttemptStep {
     /// An answer for the source. Of a large body, only the beginning has been read.
     Answer(AnswerHead, Body),
     /// The server names another URL.
-    Redirect { code: u16, target: Target },
+    Redirect(Redirect),
     /// A cool-down began while this request connected. Nothing was sent.
     Cooling,
     /// The server had closed the kept connection. There was no answer.
@@ -123,7 +115,7 @@ pub(super) async fn attempt<'a>(
                 // Other idle connections may be closed, too. A new one is not.
                 reuse = Reuse::Forbidden;
             }
-            AttemptStep::Redirect { code, target: next } => {
+            AttemptStep::Redirect(Redirect { code, target: next }) => {
                 redirects += 1;
                 if redirects > REDIRECTS_MAX {
                     return Err(next.one_too_many(code));
@@ -203,59 +195,9 @@ async fn request(
         body.read_until(SMALL_BODY).await?;
         return Ok(AttemptStep::Answer(head, body));
     }
-    let proxy = connection.forwarder();
-    if let Some(proxy) = proxy
-        && rejects_credentials(proxy, status, connection.headers())
-    {
-        return Err(AttemptError::wants_other_credentials(proxy, code));
-    }
-    let mut step = step_without_body(target, code, connection.headers());
-    if let Some(proxy) = proxy
-        && let Err(AttemptError::Status { note, .. }) = &mut step
-    {
-        // Nothing in the answer says for sure which of the two it comes from.
-        note.push_str(&format!(", from the API or from {proxy}"));
-        if status == StatusCode::UNAUTHORIZED && proxy.authorization.is_some() {
-            note.push_str(", which may not accept the user name and password in its URL");
-        }
-    }
+    let redirect = redirect(target, status, &connection);
     discard(connection);
-    step
-}
-
-/// Whether a proxy that passes requests on wants other credentials. Some proxies answer 401 to a wrong password. Such an answer
-/// is the proxy's if it lacks the header that a server must send with it (RFC 9110, 11.6.1), or has a proxy's.
-fn rejects_credentials(proxy: &ProxyServer, status: StatusCode, headers: &HeaderMap) -> bool {
-    match status {
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED => true,
-        StatusCode::UNAUTHORIZED => {
-            headers.contains_key(PROXY_AUTHENTICATE)
-                || (proxy.authorization.is_some() && !headers.contains_key(WWW_AUTHENTICATE))
-        }
-        _ => false,
-    }
-}
-
-/// The header that names a coding of the body, if the request did not ask for it. A source that sends its own `Accept-Encoding`
-/// gets what it asks for.
-fn unwanted_coding(target: &Target, headers: &HeaderMap) -> Option<String> {
-    if target.headers().contains_key(ACCEPT_ENCODING) {
-        return None;
-    }
-    [CONTENT_ENCODING, TRANSFER_ENCODING]
-        .iter()
-        .find_map(|name| {
-            let values = headers.get_all(name).into_iter();
-            let mut codings = values.filter(|value| {
-                let text = String::from_utf8_lossy(value.as_bytes());
-                text.split(',').any(|coding| {
-                    let coding = coding.trim().to_ascii_lowercase();
-                    !matches!(&*coding, "" | "identity" | "chunked")
-                })
-            });
-            let value = String::from_utf8_lossy(codings.next()?.as_bytes()).into_owned();
-            Some(format!("{name}: {value}"))
-        })
+    redirect.map(AttemptStep::Redirect)
 }
 
 /// Headers in memory of their own. hyper's keep the buffer alive that they were read into.
@@ -263,32 +205,4 @@ fn copied(headers: &HeaderMap) -> Box<[(String, String)]> {
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let copy = |(name, value): (&HeaderName, _)| (name.as_str().to_owned(), text(value));
     headers.iter().map(copy).collect()
-}
-
-/// The result of a request whose answer is not for the source: a redirect or an error.
-fn step_without_body(
-    target: &Target,
-    code: u16,
-    headers: &HeaderMap,
-) -> Result<AttemptStep, AttemptError> {
-    if code < 200 {
-        let why = format!("the server answered with HTTP status {code}, which was not asked for");
-        return Err(AttemptError::Reset(why));
-    }
-    let mut note = String::new();
-    if matches!(code, 301 | 302 | 303 | 307 | 308) {
-        if let Some(location) = headers.get(LOCATION) {
-            let target = target.redirected(code, location.as_bytes())?;
-            return Ok(AttemptStep::Redirect { code, target });
-        }
-        // hyper skips a header whose value cannot be one.
-        note.push_str(
-            ", and the redirect is not followed: the header Location is missing or holds a control character",
-        );
-    }
-    Err(AttemptError::Status {
-        code,
-        retry_after: retry_after(code, headers, SystemTime::now()),
-        note,
-    })
 }

@@ -133,7 +133,7 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client with at most `config.workers` connections.
+    /// A client with at most `config.workers` connections. Those of [event streams](Self::events) come on top.
     pub fn new(config: &Config) -> Self {
         Self(Rc::new(ClientInner {
             connections: ConnectionPool::new(config.workers, config.proxy.clone()),
@@ -188,6 +188,19 @@ impl Client {
     /// The settings that are the same for all users of this client.
     pub(crate) fn shared_settings(&self) -> &SharedSettings {
         &self.0.shared
+    }
+
+    pub(super) fn connections(&self) -> &ConnectionPool {
+        &self.0.connections
+    }
+
+    pub(super) fn throttle(&self) -> &Throttle {
+        &self.0.throttle
+    }
+
+    /// The settings of this client's own requests.
+    pub(super) fn settings(&self) -> &RequestSettings {
+        &self.0.settings
     }
 
     /// Fetches one document that is not a record, such as a list of ids.

@@ -8,6 +8,7 @@ mod attempt;
 pub(crate) mod refresh;
 mod tally;
 mod target;
+mod answer_head;
 mod retry_after;
 mod body;
 mod body_arena;
@@ -16,6 +17,7 @@ mod connection;
 mod bad_head;
 mod socket;
 mod connect;
+pub(crate) mod events;
 pub(crate) mod error;
 
 /// The name of this program in requests.

@@ -107,6 +107,16 @@ impl ConnectionPool {
         tally: &mut Tally,
     ) -> Result<Box<HttpConnection>, AttemptError> {
         self.idle.shrink_to(self.in_use.available_permits());
+        self.open_apart(target, tally).await
+    }
+
+    /// Opens a connection that takes no place in the pool and is not kept. Event streams use it: they stay open, and fetchers need the
+    /// places.
+    pub(super) async fn open_apart(
+        &self,
+        target: &Target,
+        tally: &mut Tally,
+    ) -> Result<Box<HttpConnection>, AttemptError> {
         let connected = self.connecting.connect(target).await?;
         tally.connections_opened += 1;
         let buffer = self.read_buffer.clone();

@@ -103,6 +103,16 @@ impl Target {
         &self.headers
     }
 
+    /// Sends this header in place of those with the same name.
+    pub(super) fn set_header(&mut self, name: HeaderName, value: HeaderValue) {
+        self.headers.insert(name, value);
+    }
+
+    /// Sends the default value of this header, if it has one.
+    pub(super) fn remove_header(&mut self, name: &HeaderName) {
+        self.headers.remove(name);
+    }
+
     pub(super) fn is_https(&self) -> bool {
         self.uri.scheme() == Some(&Scheme::HTTPS)
     }

@@ -43,9 +43,13 @@ pub(crate) enum Blame {
 impl Signal {
     /// Classifies the result of an attempt.
     pub(crate) fn of<T>(result: &Result<T, AttemptError>) -> Self {
-        let Err(error) = result else {
-            return Self::Served;
-        };
+        result
+            .as_ref()
+            .map_or_else(Self::of_error, |_| Self::Served)
+    }
+
+    /// Classifies the error of an attempt.
+    pub(crate) fn of_error(error: &AttemptError) -> Self {
         match *error {
             AttemptError::Timeout(_)
             | AttemptError::ConnectTimeout { .. }
