@@ -12,10 +12,10 @@ use std::{
 
 use hn_ingest::{
     Builder, DecodeError, Outcome, Report, Settled, Sink, Source,
+    r2d2::{self, ManageConnection},
     store::{ErrorClass, Pool, StoreConnection, StoreError},
     test_util::{Reply, ScriptedServer},
 };
-use r2d2::ManageConnection;
 use serde_json::{Value, json};
 
 /// A file to which lines are added. What was written since the last commit can be taken back.
@@ -88,7 +88,11 @@ impl StoreConnection for JsonLines {
         Ok(())
     }
     fn commit(&mut self) -> io::Result<()> {
-        self.file.sync_data()?;
+        if let Err(error) = self.file.sync_data() {
+            // What may not have reached the disk must not be read as committed later.
+            self.roll_back()?;
+            return Err(error);
+        }
         self.committed = self.file.stream_position()?;
         Ok(())
     }

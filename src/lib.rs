@@ -1,9 +1,9 @@
-//! Ingests a list of ids from an HTTP API into SQLite with a fixed pool of actors, and loses none.
+//! Ingests a list of ids from an HTTP API into a database with a fixed pool of actors, and loses none.
 //!
 //! ```text
 //!  ids ──► Coordinator ──Fetch(id)──► Fetcher 1..N ──HTTP──► API
 //!               ▲  │  ◄──Fetched(id, answer)──┘   (own timeout, own retries)
-//!               │  └──Save(outcome)──► Storage ──one transaction per batch──► SQLite
+//!               │  └──Save(outcome)──► Storage ──one transaction per batch──► SQLite, PostgreSQL
 //!               └───── Committed ◄────────┘
 //! ```
 //!
@@ -13,7 +13,7 @@
 //! ```no_run
 //! use hn_ingest::{Builder, Config, hn, store::sqlite};
 //!
-//! #[actix_rt::main]
+//! #[tokio::main] // or #[actix_web::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let pool = sqlite::open("hn.db".as_ref())?;
 //!     hn::migrations::run(&mut *pool.get()?)?;
@@ -21,6 +21,7 @@
 //!     let pipeline = Builder::new(source, hn::HnSink::new())
 //!         .pool(pool)
 //!         .config(Config { workers: 8, ..Config::default() })
+//!         .own_thread()
 //!         .start()
 //!         .await?;
 //!     let report = pipeline.run([8863, 121003]).await?;

@@ -68,8 +68,9 @@
 //!   still be committed. [`Pipeline::shutdown`](crate::Pipeline::shutdown) is a drain.
 //! - A write that has begun cannot be stopped. A shutdown that runs out of time counts its rows as undecided.
 //! - Runs know nothing of each other: an id that is in two lists is fetched twice.
-//! - A pipeline without [a thread of its own](crate::Builder::own_thread) does not outlive the arbiter that started it, nor its actix
-//!   System. actix-web's server stops the System on SIGINT and SIGTERM. [What a host does then](systems).
+//! - A pipeline without [a thread of its own](crate::Builder::own_thread) does not outlive the arbiter that it was started on. actix-web's
+//!   server stops its workers on SIGINT and SIGTERM. [What a host does then](systems).
+//! - A `Drop` of the host's ids that panics may end the pipeline. (One of a record or of a list of ids does no harm.)
 
 pub mod source_and_sink;
 pub mod systems;

@@ -58,11 +58,12 @@
 //! }
 //! ```
 //!
+//! - `Start::list(ids).priority(Priority::Low).with_outcomes()` also returns [what becomes of each id](crate::Outcomes).
 //! - An idle fetcher gets an id of the run with the highest priority that has one. Of runs with equal priority, the one comes first
 //!   that has the fewest ids at fetchers, and then the one that has waited longest: they take turns, id by id.
-//! - While a run is open, those of lower priorities leave a fetcher free for its next id: one for each higher priority with an open
-//!   run, as long as there are enough. With [`workers`](crate::Config::workers) 1, an id of a higher priority is the next, but waits for
-//!   the request in flight. So does an id whose run begins while all fetchers are busy.
+//! - As long as a run with a higher priority is open, the lower ones use one fetcher less, even while it has no id. So open the live
+//!   run before the backfill. If all fetchers are busy when it begins, or if [`workers`](crate::Config::workers) is 1, its first id waits
+//!   until one of them is done with its id: with all attempts and backoffs of that id.
 //! - The [rate](crate::Config::rate), a time in which the API wants no requests, and the in-flight limit hold for all requests together.
 //!   Waiting requests start by priority, and in their order within one. This also counts between pipelines that share a
 //!   [client](crate::Builder::client). (They share its connections, too. Make the client with at least as many

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | where the actors run | on a thread of their own, in a System of their own | on the arbiter that calls `start()` |
 //! | where it can be started | everywhere | inside a System: `#[actix_web::main]`, `#[actix_rt::main]`, a handler |
-//! | what ends it | its last handle, or a shutdown | these, and also the end of its arbiter or of its System |
+//! | what ends it | its last handle, or a shutdown | these, and also the end of its arbiter, or of the `block_on` that it was started in |
 //! | what it costs | a thread | nothing, but it shares the event loop with the host's tasks |
 //! | shares a [`Client`](crate::Client) with the host | no | yes |
 //!
@@ -44,16 +44,14 @@
 //!
 //! # Without a thread of its own
 //!
-//! A pipeline that was started in `main` ends when the System stops. Its runs then end without a report, and
-//! [`shutdown`](crate::Pipeline::shutdown) returns [`PipelineStopped`](crate::PipelineStopped). So a host that wants to drain does
-//! three things:
+//! A pipeline that was started in `main` goes on for as long as `main` is awaited, also after the System has stopped, and `main` can
+//! [shut it down](crate::Pipeline::shutdown) then. It ends when the `block_on` of `main` returns.
 //!
-//! 1. It calls `HttpServer::disable_signals`.
-//! 2. It waits for signals itself, for example with `actix_rt::signal::ctrl_c`.
-//! 3. It shuts the pipeline down first, and then stops the server with `server.handle().stop(true)`.
-//!
-//! A pipeline that was started in a handler runs on the arbiter of that handler's worker. It ends with that worker, even if signals
-//! are disabled and the System goes on. Start it in `main`, or give it a thread of its own.
+//! A pipeline that was started on an arbiter of its host, such as in a handler, ends with that arbiter: with that worker of the
+//! server, even if signals are disabled and the System goes on. Its runs then end without a report, and a shutdown returns
+//! [`PipelineStopped`](crate::PipelineStopped). Start it in `main`, or give it a thread of its own. A host that cannot do either
+//! calls `HttpServer::disable_signals`, waits for signals itself (for example with `actix_rt::signal::ctrl_c`), shuts the pipeline
+//! down first, and then stops the server with `server.handle().stop(true)`.
 //!
 //! # Plain tokio
 //!

@@ -9,7 +9,13 @@ pub mod postgres;
 pub mod any;
 pub(crate) mod locks;
 
-use std::{ffi::OsStr, fmt::Display, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsStr,
+    fmt::Display,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    path::PathBuf,
+    time::Duration,
+};
 
 use diesel::{ConnectionError, r2d2::ManageConnection, result::Error};
 use thiserror::Error as ThisError;
@@ -25,9 +31,12 @@ pub(crate) const BUSY_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// A connection to a database that outcomes are written to.
 ///
-/// It need not be one of Diesel's: `examples/json_lines.rs` writes to a file of its own format. Storage runs every batch as [`check`](Self::check), then
-/// [`write_transaction`](Self::write_transaction), and asks [`classify`](Self::classify) what to do about an error. When one row is at
-/// fault, each row gets a transaction of its own, so no savepoint is needed.
+/// It need not be one of Diesel's: `examples/json_lines.rs` writes to a file of its own format. Storage runs every batch as
+/// [`check`](Self::check), then [`write_transaction`](Self::write_transaction), and asks [`classify`](Self::classify) what to do about
+/// an error. When one row is at fault, each row gets a transaction of its own, so no savepoint is needed.
+///
+/// After a panic of a sink, the transaction is undone. After a panic of the connection itself, it must not be used again, so its
+/// manager's `has_broken` returns true while `std::thread::panicking()`. (The trait of managers is `hn_ingest::r2d2::ManageConnection`.)
 pub trait StoreConnection: Sized + Send + 'static {
     /// Makes the connections of a pool, and tells whether one is still usable. Diesel's `ConnectionManager` for Diesel's connections.
     type Manager: ManageConnection<Connection = Self>;
@@ -91,22 +100,22 @@ pub trait StoreConnection: Sized + Send + 'static {
     ///
     /// # Errors
     /// The error of `work` itself, even if the rollback after it fails too; else the error of the begin or the commit.
+    ///
+    /// # Panics
+    /// `work` does. The transaction is undone before.
     fn write_transaction<T, E: From<Self::Error>>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
         self.begin_write()?;
-        match work(self) {
-            Ok(done) => {
-                self.commit()?;
-                Ok(done)
-            }
-            Err(error) => {
-                // Some databases undo a failed transaction by themselves. Then this fails, and the cause is what matters.
-                let _ = self.roll_back();
-                Err(error)
-            }
+        let done = catch_unwind(AssertUnwindSafe(|| work(self)));
+        if let Ok(Ok(done)) = done {
+            self.commit()?;
+            return Ok(done);
         }
+        // Some databases undo a failed transaction by themselves. Then this fails, and the cause is what matters.
+        let _ = self.roll_back();
+        done.unwrap_or_else(|panic| resume_unwind(panic))
     }
 }
 

@@ -175,4 +175,24 @@ mod tests {
         assert_eq!(error.to_string(), "database or disk is full");
         assert_eq!(conn.classify(&error), ErrorClass::Lost);
     }
+
+    #[test]
+    fn a_transaction_that_panics_is_undone_and_its_connection_can_begin_another() {
+        let mut conn = SqliteConnection::establish(":memory:").unwrap();
+        conn.batch_execute("CREATE TABLE t (x)").unwrap();
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            conn.write_transaction(|conn| -> QueryResult<()> {
+                conn.batch_execute("INSERT INTO t VALUES (1)")?;
+                panic!("no");
+            })
+        }));
+        assert!(panicked.is_err());
+        let left = conn.write_transaction(|conn| {
+            diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(
+                "(SELECT count(*) FROM t)",
+            ))
+            .get_result::<i64>(conn)
+        });
+        assert_eq!(left.unwrap(), 0);
+    }
 }

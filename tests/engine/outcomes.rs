@@ -240,3 +240,19 @@ fn ids_that_an_outage_or_a_ban_or_a_full_disk_leaves_are_handed_back() {
         check(&by_id, &report, ids);
     });
 }
+
+#[test]
+fn outcomes_end_after_a_cancel_although_the_rest_of_the_ids_would_have_to_be_waited_for() {
+    let fixture = Fixture::new();
+    in_system(async {
+        let pipeline = fixture.pipeline().await;
+        // It says that three ids are left and gives one.
+        let waiting = stream::iter([2, 3]).then(|_| std::future::pending::<i64>());
+        let (run, mut outcomes) = pipeline.run_with_outcomes(stream::iter([1]).chain(waiting));
+        let first = outcomes.next_batch().await.unwrap();
+        assert_eq!((first[0].id, &first[0].outcome), (1, &IdOutcome::Stored));
+        run.cancel();
+        assert!(outcomes.next_batch().await.is_none());
+        fixture.check_report(&run.await.unwrap());
+    });
+}

@@ -93,3 +93,76 @@ fn an_id_whose_clone_or_display_panics_costs_only_itself() {
     );
     assert_eq!(report.failures[0].kind, "panic");
 }
+
+struct PanicsWhenDropped;
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        // A panic during another one would end the process.
+        assert!(std::thread::panicking(), "it is not to be dropped");
+    }
+}
+
+#[test]
+fn a_list_that_panics_when_it_is_dropped_costs_no_other_run() {
+    let fixture = Fixture::new();
+    in_system(async {
+        let pipeline = fixture.pipeline().await;
+        let guard = PanicsWhenDropped;
+        let odd = pipeline.run((1..=5).inspect(move |_| _ = &guard));
+        let fine = pipeline.run(6..=100);
+        let reports = [odd.await.unwrap(), fine.await.unwrap()];
+        assert_eq!(
+            reports.each_ref().map(|report| report.totals.stored),
+            [5, 95]
+        );
+        fixture.check_reports(&reports);
+        assert_eq!(pipeline.run([101]).await.unwrap().totals.stored, 1);
+    });
+}
+
+struct DropSource(String);
+
+impl Source for DropSource {
+    type Id = u32;
+    type Record = PanicsWhenDropped;
+
+    fn url(&self, id: &u32) -> String {
+        format!("{}/{id}", self.0)
+    }
+
+    fn decode(&self, _: &u32, _: &[u8]) -> Result<Option<PanicsWhenDropped>, DecodeError> {
+        Ok(Some(PanicsWhenDropped))
+    }
+}
+
+struct DropSink;
+
+impl Sink for DropSink {
+    type Id = u32;
+    type Record = PanicsWhenDropped;
+    type Connection = SqliteConnection;
+
+    fn write(
+        &self,
+        _: &mut SqliteConnection,
+        _: &[Settled<u32, PanicsWhenDropped>],
+    ) -> QueryResult<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_record_that_panics_when_it_is_dropped_is_stored_all_the_same() {
+    let fixture = Fixture::new();
+    let report = in_system(async {
+        let pipeline = Builder::new(DropSource(fixture.server.url()), DropSink)
+            .config(fixture.config.clone())
+            .database(fixture.database_file())
+            .start()
+            .await
+            .unwrap();
+        pipeline.run(1..=20).await.unwrap()
+    });
+    assert_eq!(report.totals.stored, 20);
+}

@@ -20,7 +20,8 @@ use crate::ingest::{
     outcome::{progress::Progress, report::Report},
 };
 
-/// The handle of a run. Await it for its [`Report`]. Dropping it does not stop the run.
+/// The handle of a run. Await it for its [`Report`]. Dropping it does not stop the run, unless it is
+/// the last handle of its pipeline. ([`Outcomes`](crate::Outcomes) and [`RunWatch`] are no handles.)
 #[must_use = "a run goes on without its handle, but its report is lost"]
 pub struct Run<I> {
     report: oneshot::Receiver<Report<I>>,

@@ -21,7 +21,7 @@ pub struct ShutdownReport {
     pub failed: u64,
     /// Ids without a committed outcome.
     pub not_attempted: u64,
-    /// Ids whose commit was still under way when the time was over. The commit may succeed or fail. If this number is not 0, the run of
+    /// Ids that Storage still held when the time was over. Their commit may succeed or fail. If this number is not 0, the run of
     /// these ids ends without a report.
     pub undecided: u64,
 }

@@ -1,12 +1,14 @@
 //! The list or stream of a run's ids. It is the host's code; its panics are caught here.
 
 use std::{
-    fmt,
+    fmt, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    task::Poll,
 };
 
 use futures_util::{FutureExt, Stream, StreamExt, stream};
+use log::warn;
 
 use crate::ingest::outcome::panics::panic_message;
 
@@ -42,10 +44,9 @@ impl<I> IdStream<I> {
         L: IntoIterator<Item = I>,
         L::IntoIter: Send + 'static,
     {
-        Self {
-            is_list: true,
-            ..Self::new(stream::iter(ids))
-        }
+        let mut list = Self::new(stream::iter(ids));
+        list.is_list = true;
+        list
     }
 
     /// Whether it is a list that knows that it has no more ids.
@@ -78,6 +79,16 @@ impl<I> IdStream<I> {
         match catch_unwind(AssertUnwindSafe(|| self.ids.size_hint())) {
             Ok((least, Some(most))) if least == most => Some(least as u64),
             _ => None,
+        }
+    }
+}
+
+impl<I> Drop for IdStream<I> {
+    fn drop(&mut self) {
+        let nothing = stream::poll_fn(|_| Poll::Ready(None));
+        let ids = mem::replace(&mut self.ids, Box::pin(nothing));
+        if catch_unwind(AssertUnwindSafe(|| drop(ids))).is_err() {
+            warn!("dropping a list of ids panicked");
         }
     }
 }

@@ -100,9 +100,9 @@ impl<I: Send + 'static> OutcomeLog<I> {
         }
     }
 
-    /// Reports what was not attempted: the answered ids that are not settled, and what is left of the list. A task of its own sends
+    /// Reports what was not attempted: the answered ids that are not settled, and what is left of the list without waiting for it. A task of its own sends
     /// it, because the reader may be slow and the run is over. The pipeline's own thread lives as long as that task.
-    pub(super) fn finish(mut self, unread: Option<IdStream<I>>, arbiter: PipelineArbiter) {
+    pub(super) fn finish(mut self, mut unread: Option<IdStream<I>>, arbiter: PipelineArbiter) {
         let Some(sender) = self.sender.take() else {
             return;
         };
@@ -115,16 +115,12 @@ impl<I: Send + 'static> OutcomeLog<I> {
         actix_rt::spawn(async move {
             let _arbiter = arbiter;
             let mut batch = self.unsent;
-            let mut unread = unread;
-            while let Some(ids) = unread.take() {
+            // An id that is not there yet may never come, so it is not waited for.
+            while let Some(Polled::Id(id)) = unread.as_mut().map(IdStream::poll_now) {
+                batch.push(not_attempted(id));
                 if batch.len() >= UNREAD_BATCH && sender.send(mem::take(&mut batch)).await.is_err()
                 {
                     return;
-                }
-                let (ids, polled) = ids.wait().await;
-                if let Polled::Id(id) = polled {
-                    batch.push(not_attempted(id));
-                    unread = Some(ids);
                 }
             }
             if !batch.is_empty() {

@@ -203,7 +203,13 @@ impl<I> Committed<I> {
     fn count<R>(&mut self, row: Settled<I, R>, origin: RowOrigin) {
         let number = origin.number;
         let is_stored = match row.outcome {
-            Outcome::Stored(_) => true,
+            Outcome::Stored(record) => {
+                // The row is committed, whatever the host's code does now.
+                if catch_unwind(AssertUnwindSafe(|| drop(record))).is_err() {
+                    warn!("dropping a record that was stored panicked");
+                }
+                true
+            }
             Outcome::Absent => false,
             Outcome::Failed(failure) => {
                 let id = row.id;
