@@ -10,6 +10,7 @@ use clap::{
 use super::{
     backfill::{self, BackfillArgs},
     completions::{self, CompletionsArgs},
+    copy::{self, CopyArgs},
     exit::ExitStatus,
     flags::Flags,
     items::{self, ItemsArgs},
@@ -55,7 +56,10 @@ const COMMAND_KINDS: [(&str, &str); 6] = [
         "backfill, retry",
         "Fetch every item; fetch again what failed",
     ),
-    ("status, verify", "Show or check what the database holds"),
+    (
+        "status, verify, copy",
+        "Show, check or copy what the database holds",
+    ),
     ("tune, mock-api", "Find a worker count; serve made-up items"),
     (
         "completions, man, help",
@@ -82,6 +86,7 @@ pub(super) enum Subcommand {
     Backfill(BackfillArgs),
     Retry(RetryArgs),
     Verify(VerifyArgs),
+    Copy(CopyArgs),
     Status,
     Tune(TuneArgs),
     MockApi(MockApiArgs),
@@ -247,6 +252,7 @@ fn read_subcommand(
         "backfill" => BackfillArgs::read(matches).map(Subcommand::Backfill),
         "retry" => RetryArgs::read(matches).map(Subcommand::Retry),
         "verify" => Ok(Subcommand::Verify(VerifyArgs::read(matches))),
+        "copy" => CopyArgs::read(matches).map(Subcommand::Copy),
         "status" => Ok(Subcommand::Status),
         "tune" => TuneArgs::read(matches, flags).map(Subcommand::Tune),
         "mock-api" => MockApiArgs::read(matches).map(Subcommand::MockApi),
@@ -266,6 +272,7 @@ fn declared() -> Vec<Declared> {
         declare(backfill::command(), Scope::FETCH),
         declare(retry::command(), Scope::FETCH),
         declare(verify::command(), Scope::READ_ALL),
+        declare(copy::command(), Scope::READ_ALL),
         declare(status::command(), Scope::READ),
         declare(tune::command(), Scope::TUNE),
         declare(mock_api::command(), Scope::NOTHING),

@@ -21,6 +21,7 @@ mod tree;
 mod backfill;
 mod retry;
 mod verify;
+mod copy;
 mod status;
 mod tune;
 mod mock_api;
@@ -122,6 +123,7 @@ async fn run_command(invocation: Invocation) -> ExitStatus {
         Subcommand::Backfill(args) => backfill::run(&options, args).await,
         Subcommand::Retry(args) => retry::run(&options, args).await,
         Subcommand::Verify(args) => verify::run(&options, args).await,
+        Subcommand::Copy(args) => copy::run(&options, args).await,
         Subcommand::Status => status::run(&options).await,
         Subcommand::Tune(args) => tune::run(&options, args).await,
         Subcommand::MockApi(args) => mock_api::run(args).await,

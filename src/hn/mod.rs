@@ -32,6 +32,8 @@ pub mod status;
 pub mod verify;
 #[cfg(feature = "cli")]
 pub(crate) mod indexes;
+#[cfg(feature = "cli")]
+pub(crate) mod copy;
 
 pub use self::{
     connection::HnConnection,

@@ -110,6 +110,20 @@ pub(super) fn add_to_extra(extra: Option<String>, name: &str, value: &str) -> St
     format!("{open}{comma}\"{name}\":{value}}}")
 }
 
+/// Undoes [`add_to_extra`], if the field that was added last is a text of this name: what was there before, and the text.
+#[cfg(all(feature = "cli", feature = "postgres"))]
+pub(super) fn taken_from_extra(extra: &str, name: &str) -> Option<(Option<String>, String)> {
+    let at = extra.rfind(&format!("\"{name}\":\""))?;
+    let (before, field) = extra.split_at(at);
+    let value = field[name.len() + 3..].strip_suffix('}')?;
+    // Anything behind the text, or around the field, makes it no text.
+    let text = serde_json::from_str(value).ok()?;
+    match before {
+        "{" => Some((None, text)),
+        _ => Some((Some(format!("{}}}", before.strip_suffix(',')?)), text)),
+    }
+}
+
 /// The beginning of `body`, fit for one line of a log or a terminal.
 pub(super) fn excerpt(body: &[u8]) -> String {
     const CHARS: usize = 80;
@@ -123,4 +137,36 @@ pub(super) fn excerpt(body: &[u8]) -> String {
         }
     }
     shown.chars().take(CHARS).collect()
+}
+
+#[cfg(all(test, feature = "cli", feature = "postgres"))]
+mod tests {
+    use super::{add_to_extra, taken_from_extra, values::quoted};
+
+    #[test]
+    fn a_text_that_was_added_to_extra_is_taken_out_again_and_nothing_else_is() {
+        for extra in [
+            None,
+            Some(r#"{"a":1.50}"#),
+            Some(r#"{ "a" : {"text":"x"}}"#),
+        ] {
+            for text in ["", "\0", "a\"\\,}", "\"text\":\""] {
+                let extra = extra.map(str::to_owned);
+                let added = add_to_extra(extra.clone(), "text", &quoted(text));
+                assert_eq!(
+                    taken_from_extra(&added, "text"),
+                    Some((extra, text.to_owned()))
+                );
+                assert_eq!(taken_from_extra(&added, "title"), None);
+            }
+        }
+        for other in [
+            r#"{"a":{"text":"x"}}"#,
+            r#"{"text":"x","a":1}"#,
+            r#"{"text":null}"#,
+            r#"{"a":"\"text\":\"x"}"#,
+        ] {
+            assert_eq!(taken_from_extra(other, "text"), None, "{other}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! *Stored* deletes the id's rows in `failures` and `absent`. *Absent* deletes its row in `failures`. No item is ever deleted.
 //! An older answer changes nothing that a newer one wrote, in whichever order the two are committed.
 
-mod outcomes;
+pub(in crate::hn) mod outcomes;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use crate::common::{Api, Call, Sandbox};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "top",
     "new",
     "best",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 16] = [
     "backfill",
     "retry",
     "verify",
+    "copy",
     "status",
     "tune",
     "mock-api",
@@ -84,6 +85,10 @@ fn help_shows_no_setting_that_means_nothing_to_the_command() {
         (
             "verify",
             &["repair", "help", "database", "demo", "format", "progress"],
+        ),
+        (
+            "copy",
+            &["to", "help", "database", "demo", "format", "progress"],
         ),
         ("completions", &none),
         ("man", &none),

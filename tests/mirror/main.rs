@@ -16,3 +16,4 @@ mod refused;
 mod status;
 mod verify;
 mod repair;
+mod copy;

@@ -11,6 +11,7 @@ mod proxy;
 // A user's view.
 mod commands;
 mod same_rows;
+mod copy;
 mod passwords;
 mod refused;
 

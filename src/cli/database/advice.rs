@@ -47,7 +47,7 @@ pub(super) fn explained(path: &Path, CommandError(message): CommandError) -> Com
 }
 
 /// The error of any work with a database, with the next step if it does not name one.
-pub(super) fn with_next_step(CommandError(message): CommandError) -> CommandError {
+pub(in crate::cli) fn with_next_step(CommandError(message): CommandError) -> CommandError {
     match next_step_after(&message) {
         Some(step) if !message.contains(&step) => CommandError(format!("{message}; {step}")),
         _ => CommandError(message),

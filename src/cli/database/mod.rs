@@ -8,6 +8,7 @@ mod look;
 mod owner;
 mod mark;
 mod fresh_file;
+pub(super) mod pair;
 pub(super) mod advice;
 
 use std::time::Duration;
@@ -34,12 +35,25 @@ pub(super) async fn open_or_create(
     location: Location,
     demo: bool,
 ) -> Result<OpenedDatabase, CommandError> {
-    blocking(move || match location {
-        Location::File(path) => file::open_or_create(&path, demo),
+    blocking(move || open_or_create_now(&location, demo)).await
+}
+
+/// As [`open_or_create`]. To be called where blocking is allowed.
+fn open_or_create_now(location: &Location, demo: bool) -> Result<OpenedDatabase, CommandError> {
+    match location {
+        Location::File(path) => file::open_or_create(path, demo),
         #[cfg(feature = "postgres")]
-        Location::Server(url) => server::open_or_create(&url, demo),
-    })
-    .await
+        Location::Server(url) => server::open_or_create(url, demo),
+    }
+}
+
+/// Opens an existing database to read it. To be called where blocking is allowed.
+fn open_to_read(location: &Location) -> Result<AnyConnection, CommandError> {
+    match location {
+        Location::File(path) => file::open_to_read(path),
+        #[cfg(feature = "postgres")]
+        Location::Server(url) => server::open_to_read(url),
+    }
 }
 
 /// Refuses a database that does not exist, is empty, or belongs to another program. To be called where blocking is allowed.
@@ -71,14 +85,7 @@ pub(super) fn read_existing<T>(
     location: &Location,
     mut work: impl FnMut(&mut AnyConnection) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
-    while_disconnected(may_wait, || {
-        let mut conn = match location {
-            Location::File(path) => file::open_to_read(path)?,
-            #[cfg(feature = "postgres")]
-            Location::Server(url) => server::open_to_read(url)?,
-        };
-        work(&mut conn)
-    })
+    while_disconnected(may_wait, || work(&mut open_to_read(location)?))
 }
 
 /// A connection of the pool. To be called where blocking is allowed: a new connection waits for locks.

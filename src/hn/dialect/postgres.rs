@@ -3,6 +3,8 @@
 use super::statements::Dialect;
 
 pub(in crate::hn) static POSTGRES: Dialect = Dialect {
+    #[cfg(feature = "cli")]
+    has_typed_columns: true,
     begin_snapshot: "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
     lock_ledger: "SELECT FROM hn_ingest WHERE name = 'ledger' FOR UPDATE",
     #[cfg(feature = "cli")]

@@ -3,6 +3,8 @@
 use super::statements::Dialect;
 
 pub(in crate::hn) static SQLITE: Dialect = Dialect {
+    #[cfg(feature = "cli")]
+    has_typed_columns: false,
     begin_snapshot: "BEGIN",
     lock_ledger: "",
     #[cfg(feature = "cli")]

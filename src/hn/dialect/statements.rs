@@ -14,6 +14,9 @@ pub struct Dialect {
     /// Lets one transaction at a time claim ids, likewise.
     #[cfg(feature = "cli")]
     pub(in crate::hn) lock_claims: &'static str,
+    /// Whether each value of a column has the column's type.
+    #[cfg(feature = "cli")]
+    pub(in crate::hn) has_typed_columns: bool,
     /// The new `checks` of an absent id that was checked before.
     pub(in crate::hn) checks_after_one_more: &'static str,
     /// Finds damage in the database's files, one message per row, or `ok`. `None` if the database offers no such check.

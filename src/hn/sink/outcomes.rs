@@ -121,15 +121,18 @@ impl<'a> Outcomes<'a> {
 }
 
 /// The ids with an outcome, and when its answer was received.
-type Answers = [(i64, i64)];
+pub(in crate::hn) type Answers = [(i64, i64)];
 
 /// The times of rows, by id.
-type Times = HashMap<i64, i64>;
+pub(in crate::hn) type Times = HashMap<i64, i64>;
 
 /// Defines a function that reads the times of the rows of these ids.
 macro_rules! times {
     ($name:ident, $table:ident, $time:ident) => {
-        fn $name(conn: &mut impl HnConnection, ids: &[i64]) -> QueryResult<Times> {
+        pub(in crate::hn) fn $name(
+            conn: &mut impl HnConnection,
+            ids: &[i64],
+        ) -> QueryResult<Times> {
             let mut times = Times::new();
             for ids in ids.chunks(ROWS) {
                 let rows = $table::table.filter($table::id.eq_any(ids));
@@ -150,7 +153,10 @@ times!(failed_times, failures, failed_at);
 /// Defines a function that deletes the rows of these ids, unless they are newer than the answer.
 macro_rules! delete_older {
     ($name:ident, $table:ident, $time:ident) => {
-        fn $name(conn: &mut impl HnConnection, answers: &Answers) -> QueryResult<()> {
+        pub(in crate::hn) fn $name(
+            conn: &mut impl HnConnection,
+            answers: &Answers,
+        ) -> QueryResult<()> {
             let ids = || answers.iter().map(|&(id, _)| id);
             let (Some(lo), Some(hi)) = (ids().min(), ids().max()) else {
                 return Ok(());
@@ -239,13 +245,18 @@ impl<'a> FailureRow<'a> {
             id,
             kind: failure.kind.as_str(),
             // PostgreSQL's texts hold no NUL, and a terminal shows none.
-            message: if failure.message.contains('\0') {
-                failure.message.replace('\0', "\u{fffd}").into()
-            } else {
-                failure.message.as_str().into()
-            },
+            message: without_nul(&failure.message),
             attempts: failure.attempts.into(),
             failed_at,
         }
+    }
+}
+
+/// A text with a sign in place of each NUL.
+pub(in crate::hn) fn without_nul(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}").into()
+    } else {
+        text.into()
     }
 }

@@ -9,8 +9,10 @@ mod postgres;
 
 use diesel::QueryResult;
 
-pub(super) use self::stored::Received;
-use self::stored::Stored;
+#[cfg(all(feature = "cli", feature = "postgres"))]
+pub(super) use self::postgres::fits as fits_postgres;
+
+pub(super) use self::stored::{Received, Stored};
 use super::connection::{Backend, HnConnection};
 
 /// Stores records. Each replaces the stored one of its id, unless that was received later. No id may come twice.

@@ -40,7 +40,8 @@ pub(super) fn save<R: Stored>(
     Ok(())
 }
 
-fn fits(column: &str, text: &str) -> bool {
+/// Whether a column can hold a text.
+pub(in crate::hn) fn fits(column: &str, text: &str) -> bool {
     let is_indexed = matches!(column, "type" | "by");
     !(text.contains('\0') || is_indexed && text.len() > INDEXED_TEXT_MAX)
 }

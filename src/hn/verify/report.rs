@@ -167,10 +167,16 @@ impl<T> Default for Listed<T> {
     }
 }
 
+impl<T> Extend<T> for Listed<T> {
+    fn extend<I: IntoIterator<Item = T>>(&mut self, more: I) {
+        more.into_iter().for_each(|one| self.add(one));
+    }
+}
+
 impl<T> FromIterator<T> for Listed<T> {
     fn from_iter<I: IntoIterator<Item = T>>(all: I) -> Self {
         let mut listed = Self::default();
-        all.into_iter().for_each(|one| listed.add(one));
+        listed.extend(all);
         listed
     }
 }
