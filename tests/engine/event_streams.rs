@@ -99,10 +99,16 @@ fn events_come_as_they_are_sent_however_they_are_cut() {
 #[test]
 fn a_stream_that_breaks_says_why_and_connects_again() {
     let text = "data: 1\n\ndata: 2";
-    let silent = "nothing came for 100ms, so the event stream counts as dead";
+    let silent = "nothing came for 300ms, so the event stream counts as dead";
     for (broken, why) in [
         (
             Reply::event_stream(text),
+            "reset: the server ended the event stream",
+        ),
+        (
+            Reply::raw(format!(
+                "HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n{text}"
+            )),
             "reset: the server ended the event stream",
         ),
         (
@@ -129,7 +135,12 @@ fn a_stream_that_breaks_says_why_and_connects_again() {
     ] {
         let server = serving([broken, one_event()]);
         in_system(async {
-            let mut events = events(&server).idle_timeout(100 * SHORT);
+            let idle_timeout = if why.contains("300ms") {
+                300 * SHORT
+            } else {
+                LONG
+            };
+            let mut events = events(&server).idle_timeout(idle_timeout);
             opened(&mut events).await;
             assert_eq!(event(&mut events).await, "message 1", "{why}");
             let (failure, wait) = interrupted(&mut events).await;
@@ -169,12 +180,17 @@ fn a_server_that_cannot_answer_is_asked_again() {
         (Reply::reset(), "reset: "),
         (Reply::raw("nonsense\r\n\r\n"), "reset: "),
         (Reply::endless_headers(), "reset: "),
-        (Reply::hang(), "timeout: no whole answer within 200ms"),
+        (Reply::hang(), "timeout: no whole answer within 300ms"),
     ] {
         let server = serving([broken, one_event()]);
         in_system(async {
+            let timeout = if why.contains("300ms") {
+                300 * SHORT
+            } else {
+                LONG
+            };
             let config = Config {
-                timeout: 200 * SHORT,
+                timeout,
                 ..config()
             };
             let url = format!("{}/stream", server.url());
