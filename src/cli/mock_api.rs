@@ -1,15 +1,19 @@
 //! `mock-api`: serves the embedded API until a signal comes.
 
-use std::{io::ErrorKind, str::FromStr};
+use std::{
+    io::ErrorKind,
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
 
 use super::{
     exit::{CommandError, ExitStatus},
     signals::Drain,
     terminal::write_stdout,
 };
-use crate::mock_api::{Faults, LatencyRange, MockApi};
+use crate::mock_api::{Clock, Faults, ItemRate, LatencyRange, Live, MockApi, Streams};
 
 /// The API as the flags set it up.
 pub(super) struct MockApiArgs(MockApi);
@@ -21,7 +25,51 @@ struct Flag {
     help: &'static str,
 }
 
-const FLAGS: [Flag; 9] = [
+/// The flags that mean something with `--live` only. `--no-streams` is another.
+const LIVE_FLAGS: [Flag; 8] = [
+    Flag {
+        name: "speed",
+        default: "1",
+        help: "How many times as fast as real time its clock goes",
+    },
+    Flag {
+        name: "live-start",
+        default: "now",
+        help: "What its clock shows at first: 2026-01-31T12:00:00Z",
+    },
+    Flag {
+        name: "live-limit",
+        default: "0",
+        help: "Add so many items, then no more; 0 is no limit",
+    },
+    Flag {
+        name: "stream-cut-rate",
+        default: "0",
+        help: "Share of changes at which an event stream breaks",
+    },
+    Flag {
+        name: "stream-loss-rate",
+        default: "0",
+        help: "Share of changes that event streams do not tell",
+    },
+    Flag {
+        name: "stream-cancel-rate",
+        default: "0",
+        help: "Share of changes at which a stream is cancelled",
+    },
+    Flag {
+        name: "stream-stall",
+        default: "0s",
+        help: "When a stream falls silent and stays open; 0s is never",
+    },
+    Flag {
+        name: "stream-keep-alive",
+        default: "30s",
+        help: "Real time from one keep-alive event to the next",
+    },
+];
+
+const FLAGS: [Flag; 10] = [
     Flag {
         name: "port",
         default: "0",
@@ -67,33 +115,53 @@ const FLAGS: [Flag; 9] = [
         default: "0",
         help: "Answers per second; 0 is no limit",
     },
+    Flag {
+        name: "live",
+        default: "0",
+        help: "Items added: 5/s, 90/min; 0 is none",
+    },
 ];
 
 pub(super) fn command() -> Command {
-    let flags = FLAGS.iter().map(|flag| {
+    let to_arg = |flag: &Flag| {
         Arg::new(flag.name)
             .long(flag.name)
             .default_value(flag.default)
             .allow_hyphen_values(true)
-            .value_name(if flag.name == "latency" { "TIME" } else { "N" })
+            .value_name(match flag.name {
+                "latency" | "live-start" | "stream-stall" | "stream-keep-alive" => "TIME",
+                "live" => "RATE",
+                _ => "N",
+            })
             .help(flag.help)
-    });
+    };
+    let flags = FLAGS.iter().map(to_arg);
+    let live_flags = LIVE_FLAGS.iter().map(to_arg);
+    let no_streams = Arg::new(NO_STREAMS)
+        .long(NO_STREAMS)
+        .action(ArgAction::SetTrue)
+        .help("Answer requests for event streams with plain JSON");
     Command::new("mock-api")
         .about("Serve an API of made-up items on this machine")
-        .long_about("Serve an HN-compatible API of made-up items on this machine, with faults if you ask for them.")
+        .long_about(
+            "Serve an HN-compatible API of made-up items on this machine, with faults if you ask for them. It can change as time \
+             goes on, and then serves event streams.",
+        )
         .args(flags)
+        .args(live_flags.chain([no_streams]).map(|arg| arg.hide_short_help(true)))
 }
+
+const NO_STREAMS: &str = "no-streams";
 
 impl MockApiArgs {
     pub(super) fn read(matches: &ArgMatches) -> Result<Self, String> {
         let rate_limit: u32 = read_flag(matches, "rate-limit", "a whole number")?;
-        let share = |name| read_flag(matches, name, "a number from 0 to 1");
         let faults = Faults {
             latency: parse_latency(text(matches, "latency"))?,
-            fail_rate: share("fail-rate")?,
-            hang_rate: share("hang-rate")?,
-            reset_rate: share("reset-rate")?,
-            truncate_rate: share("truncate-rate")?,
+            fail_rate: share(matches, "fail-rate")?,
+            hang_rate: share(matches, "hang-rate")?,
+            reset_rate: share(matches, "reset-rate")?,
+            truncate_rate: share(matches, "truncate-rate")?,
             rate_limit: (rate_limit > 0).then_some(rate_limit),
         };
         Ok(Self(MockApi {
@@ -101,8 +169,75 @@ impl MockApiArgs {
             seed: read_flag(matches, "seed", "a whole number")?,
             max_item: read_flag(matches, "max-item", "a whole number")?,
             port: read_flag(matches, "port", "0 to 65535")?,
+            live: read_live(matches)?,
         }))
     }
+}
+
+fn read_live(matches: &ArgMatches) -> Result<Option<Live>, String> {
+    let live_flags = LIVE_FLAGS.iter().map(|flag| flag.name);
+    if text(matches, "live") == "0" {
+        let is_given = |name: &&str| matches.value_source(name) == Some(ValueSource::CommandLine);
+        return match live_flags.chain([NO_STREAMS]).find(is_given) {
+            Some(name) => Err(format!(
+                "--{name} means something with --live only; add --live 5/s"
+            )),
+            None => Ok(None),
+        };
+    }
+    let rate: ItemRate = read_flag(
+        matches,
+        "live",
+        "0, or 1/d to 10000/s, such as 5/s or 90/min",
+    )?;
+    let limit: u32 = read_flag(matches, "live-limit", "a whole number")?;
+    let stall_after = duration(matches, "stream-stall")?;
+    let streams = Streams {
+        offered: !matches.get_flag(NO_STREAMS),
+        keep_alive: duration(matches, "stream-keep-alive")?,
+        cut_rate: share(matches, "stream-cut-rate")?,
+        loss_rate: share(matches, "stream-loss-rate")?,
+        cancel_rate: share(matches, "stream-cancel-rate")?,
+        stall_after: (!stall_after.is_zero()).then_some(stall_after),
+    };
+    Ok(Some(Live {
+        limit: (limit > 0).then_some(limit),
+        ..Live::new(rate)
+            .clock(Clock::running(start(matches)?, speed(matches)?))
+            .streams(streams)
+    }))
+}
+
+fn speed(matches: &ArgMatches) -> Result<f64, String> {
+    let allowed = format!("a number above 0, up to {}", Clock::FASTEST);
+    let speed: f64 = read_flag(matches, "speed", &allowed)?;
+    if speed > 0.0 && speed <= Clock::FASTEST {
+        Ok(speed)
+    } else {
+        Err(not_allowed("speed", text(matches, "speed"), &allowed))
+    }
+}
+
+fn start(matches: &ArgMatches) -> Result<SystemTime, String> {
+    match text(matches, "live-start") {
+        "now" => Ok(SystemTime::now()),
+        time => humantime::parse_rfc3339_weak(time).map_err(|_| {
+            not_allowed(
+                "live-start",
+                time,
+                "now, or a time in UTC such as 2026-01-31T12:00:00Z",
+            )
+        }),
+    }
+}
+
+fn share(matches: &ArgMatches, name: &str) -> Result<f64, String> {
+    read_flag(matches, name, "a number from 0 to 1")
+}
+
+fn duration(matches: &ArgMatches, name: &str) -> Result<Duration, String> {
+    let text = text(matches, name);
+    humantime::parse_duration(text).map_err(|_| not_allowed(name, text, "a duration such as 30s"))
 }
 
 fn read_flag<T: FromStr>(matches: &ArgMatches, name: &str, allowed: &str) -> Result<T, String> {
@@ -123,8 +258,11 @@ pub(super) fn parse_latency(text: &str) -> Result<LatencyRange, String> {
 }
 
 fn parse<T: FromStr>(name: &str, text: &str, allowed: &str) -> Result<T, String> {
-    text.parse()
-        .map_err(|_| format!("--{name} is `{text}`; allowed: {allowed}"))
+    text.parse().map_err(|_| not_allowed(name, text, allowed))
+}
+
+fn not_allowed(name: &str, text: &str, allowed: &str) -> String {
+    format!("--{name} is `{text}`; allowed: {allowed}")
 }
 
 /// Serves until a signal comes.

@@ -1,4 +1,5 @@
-//! Items. An item is a pure function of the seed and its id, except that threads end at the largest id.
+//! Items. An item is a pure function of the seed and its id, except that threads end at the largest id. In a live API it is a
+//! function of the moment too.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -6,8 +7,10 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::{
+    life::{Moment, Stage},
     rng::{Purpose, Rng},
     threads::{BLOCK, Block, BlockSlot, SlotKind},
+    timeline::{self, MICROS_PER_SECOND},
     words,
 };
 
@@ -18,13 +21,9 @@ const CACHED_BLOCKS: usize = 64;
 #[derive(Clone)]
 struct CachedBlock {
     number: i64,
+    len: u32,
     block: Rc<Block>,
 }
-
-/// The time of the first item: Monday 9 October 2006, in Unix seconds.
-pub(super) const FIRST_TIME: i64 = 1_160_418_111;
-/// The time from one id to the next. With it item 46.4 million is of January 2026, as on the real site.
-const SECONDS_PER_ITEM: u32 = 13;
 
 /// An item as the API serves it. The fields are in alphabetical order, as Firebase sends them. Empty ones are left out.
 #[derive(Debug, Default, Serialize)]
@@ -79,17 +78,34 @@ pub(super) struct ItemSummary {
 pub(super) struct Generator {
     seed: u64,
     max_item: i64,
-    cache: RefCell<Vec<Option<CachedBlock>>>,
+    /// The moment at which a live API is seen. An API that stands still has none.
+    moment: Option<Moment>,
+    /// Shared by the generators of all moments.
+    cache: Rc<RefCell<Vec<Option<CachedBlock>>>>,
 }
 
 impl Generator {
     pub(super) fn new(seed: u64, max_item: i64) -> Self {
-        let cache = RefCell::new(vec![None; CACHED_BLOCKS]);
         Generator {
             seed,
             max_item,
-            cache,
+            moment: None,
+            cache: Rc::new(RefCell::new(vec![None; CACHED_BLOCKS])),
         }
+    }
+
+    /// The items as they are at a moment of a live API of the same seed. Without one, these items.
+    pub(super) fn at(&self, moment: Option<Moment>) -> Self {
+        Generator {
+            seed: self.seed,
+            max_item: moment.map_or(self.max_item, |m| m.timeline.max_item(m.now)),
+            moment,
+            cache: self.cache.clone(),
+        }
+    }
+
+    pub(super) fn moment(&self) -> Option<Moment> {
+        self.moment
     }
 
     pub(super) fn seed(&self) -> u64 {
@@ -113,17 +129,18 @@ impl Generator {
 
     /// The threads of block `number`, which must not be larger than `last_block`.
     pub(super) fn block(&self, number: i64) -> Rc<Block> {
+        let len = (self.max_item - first_id(number) + 1).clamp(0, i64::from(BLOCK)) as u32;
         let mut cache = self.cache.borrow_mut();
         let place = &mut cache[number as usize % CACHED_BLOCKS];
         if let Some(cached) = place
-            && cached.number == number
+            && (cached.number, cached.len) == (number, len)
         {
             return cached.block.clone();
         }
-        let len = (self.max_item - first_id(number) + 1).clamp(0, i64::from(BLOCK));
-        let block = Rc::new(Block::new(self.seed, number as u64, len as u32));
+        let block = Rc::new(Block::new(self.seed, number as u64, len));
         *place = Some(CachedBlock {
             number,
+            len,
             block: block.clone(),
         });
         block
@@ -139,17 +156,18 @@ impl Generator {
 
     /// The item, or `None` if the id is out of range or is one of the few without an item.
     pub(super) fn item(&self, id: i64) -> Option<MockItem> {
-        if !(1..=self.max_item).contains(&id) {
+        let (number, at) = self.place(id)?;
+        let block = self.block(number);
+        let final_slot = *block.slots().get(usize::from(at))?;
+        let stage = self.moment.map(|moment| moment.stage(id, final_slot));
+        if stage.is_some_and(|stage| !stage.visible) {
             return None;
         }
-        let number = (id - 1) / i64::from(BLOCK);
-        let at = ((id - 1) % i64::from(BLOCK)) as u16;
-        let block = self.block(number);
-        let slot = *block.slots().get(usize::from(at))?;
+        let slot = stage.map_or(final_slot, |stage| stage.slot);
         let to_id = |slot: u16| first_id(number) + i64::from(slot);
         let mut item = MockItem {
             id,
-            time: time(self.seed, id),
+            time: self.time(id),
             kind: type_name(slot.kind)?,
             kids: block.kids(at).iter().copied().map(to_id).collect(),
             parts: block.parts(at).map(to_id).collect(),
@@ -164,25 +182,55 @@ impl Generator {
                 item.descendants = Some(block.descendants(at));
             }
             write_content(self.seed, slot, &mut item);
+            if let Some(stage) = stage {
+                show_as_of(stage, self.seed, &mut item);
+            }
         }
         Some(item)
     }
 
-    /// The author, score and story kind of the item `id`.
-    pub(super) fn summary(&self, id: i64, slot: BlockSlot) -> ItemSummary {
-        draw_summary(&mut Rng::new(self.seed, Purpose::Content, id as u64), slot)
+    /// The block of an id, and its slot there. `None` if there is no such id yet.
+    pub(super) fn place(&self, id: i64) -> Option<(i64, u16)> {
+        let place = (
+            (id - 1) / i64::from(BLOCK),
+            ((id - 1) % i64::from(BLOCK)) as u16,
+        );
+        (1..=self.max_item).contains(&id).then_some(place)
+    }
+
+    /// The time of an item, in Unix seconds.
+    fn time(&self, id: i64) -> i64 {
+        match self.moment {
+            Some(moment) => moment.timeline.birth(id).div_euclid(MICROS_PER_SECOND),
+            None => timeline::still_time(self.seed, id),
+        }
+    }
+
+    /// The slot as it is at this moment. It is `None` as long as the API answers `null`.
+    pub(super) fn slot_now(&self, id: i64, final_slot: BlockSlot) -> Option<BlockSlot> {
+        let Some(moment) = self.moment else {
+            return Some(final_slot);
+        };
+        let stage = moment.stage(id, final_slot);
+        stage.visible.then_some(stage.slot)
+    }
+
+    /// The author, score and story kind of the item `id`, whose final slot is `final_slot`.
+    pub(super) fn summary(&self, id: i64, final_slot: BlockSlot) -> ItemSummary {
+        let stage = self.moment.map(|moment| moment.stage(id, final_slot));
+        let slot = stage.map_or(final_slot, |stage| stage.slot);
+        let rng = &mut Rng::new(self.seed, Purpose::Content, id as u64);
+        let mut summary = draw_summary(rng, slot);
+        if let Some(stage) = stage {
+            summary.score = score_after(stage.votes, summary.score);
+        }
+        summary
     }
 }
 
 /// The lowest id of a block.
 pub(super) fn first_id(block: i64) -> i64 {
     block * i64::from(BLOCK) + 1
-}
-
-/// The time of an item, in Unix seconds. A larger id has a later time.
-fn time(seed: u64, id: i64) -> i64 {
-    let jitter = Rng::new(seed, Purpose::Clock, id as u64).below(SECONDS_PER_ITEM);
-    FIRST_TIME + (id - 1) * i64::from(SECONDS_PER_ITEM) + i64::from(jitter)
 }
 
 fn type_name(kind: SlotKind) -> Option<&'static str> {
@@ -259,6 +307,37 @@ fn write_content(seed: u64, slot: BlockSlot, item: &mut MockItem) {
         }
         SlotKind::Story if !slot.dead => write_story(rng, story_kind, item),
         SlotKind::Null | SlotKind::Job | SlotKind::Story => {}
+    }
+}
+
+/// The points of an item that has this percentage of its votes. One point is the author's own.
+fn score_after(votes: u32, final_score: u32) -> u32 {
+    1 + final_score.saturating_sub(1) * votes / 100
+}
+
+/// Turns an item's final content into what it is at a stage of its life.
+fn show_as_of(stage: Stage, seed: u64, item: &mut MockItem) {
+    item.score = item.score.map(|score| score_after(stage.votes, score));
+    let rng = &mut Rng::new(seed, Purpose::FirstText, item.id as u64);
+    if let Some(text) = &mut item.text {
+        let was_edited = text.as_str() == "[delayed]" || stage.first_text;
+        if stage.flagged {
+            *text = "[flagged]".into();
+        } else if stage.delayed {
+            *text = "[delayed]".into();
+        } else if was_edited && !text.is_empty() {
+            *text = words::text(rng);
+        }
+    }
+    if stage.first_title {
+        if let Some(title) = &mut item.title {
+            title.push_str(", and Why It Matters");
+        }
+        if let Some(url) = item.url.as_mut().filter(|url| !url.is_empty()) {
+            let end = url.find('#').unwrap_or(url.len());
+            let mark = if url.contains('?') { '&' } else { '?' };
+            url.insert_str(end, &format!("{mark}utm_source=hn"));
+        }
     }
 }
 

@@ -6,9 +6,10 @@ use std::cmp::Reverse;
 use serde::Serialize;
 
 use super::{
-    generate::{FIRST_TIME, Generator, ItemSummary, StoryKind, first_id},
+    generate::{Generator, ItemSummary, StoryKind, first_id},
     rng::{Purpose, Rng},
     threads::{BlockSlot, SlotKind},
+    timeline::FIRST_TIME,
     words,
 };
 
@@ -86,7 +87,8 @@ fn recent(items: &Generator, blocks: i64) -> impl Iterator<Item = Candidate> {
         let block = items.block(number);
         let candidate = |(at, slot): (i64, &BlockSlot)| {
             let id = first_id(number) + at;
-            slot.is_live().then(|| Candidate {
+            let is_live = items.slot_now(id, *slot).is_some_and(BlockSlot::is_live);
+            is_live.then(|| Candidate {
                 id,
                 kind: slot.kind,
                 summary: items.summary(id, *slot),
@@ -101,8 +103,8 @@ fn recent(items: &Generator, blocks: i64) -> impl Iterator<Item = Candidate> {
 /// What `updates.json` answers.
 #[derive(Serialize)]
 pub(super) struct Updates {
-    items: Vec<i64>,
-    profiles: Vec<String>,
+    pub(super) items: Vec<i64>,
+    pub(super) profiles: Vec<String>,
 }
 
 impl Updates {
@@ -125,7 +127,7 @@ impl Updates {
 }
 
 /// What `user/NAME.json` answers. `submitted` has only the newest items of the user, newest first.
-#[derive(Serialize)]
+#[derive(PartialEq, Serialize)]
 pub(super) struct User {
     #[serde(skip_serializing_if = "Option::is_none")]
     about: Option<String>,
@@ -142,12 +144,58 @@ impl User {
         let index = words::name_index(name)?;
         let rng = &mut Rng::new(items.seed(), Purpose::Profile, u64::from(index));
         let wrote = recent(items, PROFILE_BLOCKS).filter(|c| c.summary.author == index);
-        Some(User {
+        let mut user = User {
             created: FIRST_TIME - i64::from(rng.below(30 * 86_400)),
             karma: 1 + rng.skewed_below(50_000),
             about: rng.chance_in_10_000(5_000).then(|| words::text(rng)),
             id: name.to_owned(),
             submitted: wrote.map(|c| c.id).collect(),
-        })
+        };
+        let changes = profile_changes(items, index);
+        user.karma += changes;
+        if changes >= CHANGES_OF_A_TEXT {
+            let version = u64::from(changes / CHANGES_OF_A_TEXT) << 32 | u64::from(index);
+            let rng = &mut Rng::new(items.seed(), Purpose::ProfileText, version);
+            user.about = rng.chance_in_10_000(8_000).then(|| words::text(rng));
+        }
+        Some(user)
     }
+}
+
+/// At every eighth change of a profile its text changes too.
+const CHANGES_OF_A_TEXT: u32 = 8;
+
+/// How often a profile of a live API has changed. It changes after a number of new items that differs between users.
+fn profile_changes(items: &Generator, user: u32) -> u32 {
+    let added = items.moment().map_or(0, |m| m.timeline.added(m.now));
+    let rng = &mut Rng::new(items.seed(), Purpose::ProfileChanges, u64::from(user));
+    u32::try_from(added / i64::from(200 + rng.below(20_000))).unwrap_or(u32::MAX / 2)
+}
+
+/// What decides every profile at one moment.
+#[derive(PartialEq)]
+struct ProfileState {
+    changes: u32,
+    submitted: Vec<i64>,
+}
+
+/// The names of the users whose profiles differ between two moments of a live API.
+pub(super) fn changed_profiles(before: &Generator, after: &Generator) -> Vec<String> {
+    let states = |items: &Generator| {
+        let mut states: Vec<ProfileState> = (0..words::NAMES)
+            .map(|user| ProfileState {
+                changes: profile_changes(items, user),
+                submitted: Vec::new(),
+            })
+            .collect();
+        for c in recent(items, PROFILE_BLOCKS) {
+            states[c.summary.author as usize].submitted.push(c.id);
+        }
+        states
+    };
+    (0..)
+        .zip(states(before).iter().zip(&states(after)))
+        .filter(|(_, (before, after))| before != after)
+        .map(|(user, _)| words::name(user))
+        .collect()
 }

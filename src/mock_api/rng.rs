@@ -14,6 +14,14 @@ pub(super) enum Purpose {
     Clock = 3,
     /// What a user's profile says, by index in the name pool.
     Profile = 4,
+    /// What happens to an item of a live API, by id.
+    Life = 5,
+    /// What an item said before it was edited, by id.
+    FirstText = 6,
+    /// How a profile of a live API changes, by index in the name pool.
+    ProfileChanges = 7,
+    /// What a profile of a live API says, by index in the name pool and number of the change.
+    ProfileText = 8,
 }
 
 /// splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).

@@ -1,8 +1,8 @@
-//! What each path answers. As in Firebase, `/v0` is one tree of JSON: every path into it works, and a path to nothing is
-//! `null`.
+//! What a request gets: a document, an event stream, or a fault.
 
 use std::{
-    cell::{OnceCell, RefCell},
+    cell::{Cell, RefCell},
+    rc::Rc,
     time::Instant,
 };
 
@@ -17,59 +17,50 @@ use serde_json::Value;
 
 use super::{
     broken_body::BrokenBody,
+    clock::{Clock, micros},
+    documents::{Documents, to_json},
+    event_stream::{EventStream, Orders},
     faults::{Faults, InjectedFault},
     fixed_window::FixedWindow,
-    generate::Generator,
-    lists::{Lists, Updates, User},
+    streams::Streams,
 };
 
 /// Everything that a worker thread needs to answer.
 pub(super) struct Api {
-    items: Generator,
-    /// Made by the first request for a list.
-    lists: OnceCell<Lists>,
+    documents: Rc<Documents>,
     faults: Faults,
     /// The requests of the current second, for the rate limit.
     window: RefCell<FixedWindow>,
+    live: Option<LiveParts>,
+    /// How many requests asked for a stream.
+    stream_requests: Cell<usize>,
+}
+
+/// What a live API has and another has not.
+#[derive(Clone)]
+pub(super) struct LiveParts {
+    pub(super) clock: Clock,
+    pub(super) streams: Streams,
+    pub(super) orders: Orders,
+    /// The ports that serve event streams.
+    pub(super) shards: [u16; 2],
 }
 
 impl Api {
-    pub(super) fn new(items: Generator, faults: Faults) -> Self {
-        let window = RefCell::new(FixedWindow::new(Instant::now()));
+    pub(super) fn new(documents: Documents, faults: Faults, live: Option<LiveParts>) -> Self {
         Api {
-            items,
-            lists: OnceCell::new(),
+            documents: Rc::new(documents),
             faults,
-            window,
+            window: RefCell::new(FixedWindow::new(Instant::now())),
+            live,
+            stream_requests: Cell::new(0),
         }
     }
 
-    /// The JSON at `path` (below `/v0/`, without `.json`).
-    fn json(&self, path: &str) -> Bytes {
-        let mut keys = path.split('/');
-        let first = keys.next().unwrap_or_default();
-        let root = match (first, keys.next()) {
-            ("item", Some(id)) => self.items.body(parse_id(id)),
-            ("user", Some(name)) => to_json(&User::new(&self.items, name)),
-            // A list or another single record has no id, so the next key leads into it.
-            (_, key) => return value_at(self.named_record(first), key.into_iter().chain(keys)),
-        };
-        value_at(root, keys)
-    }
-
-    fn named_record(&self, name: &str) -> Bytes {
-        let lists = || self.lists.get_or_init(|| Lists::new(&self.items));
-        match name {
-            "maxitem" => to_json(&self.items.max_item()),
-            "updates" => to_json(&Updates::new(&self.items)),
-            "topstories" => to_json(&lists().top),
-            "newstories" => to_json(&lists().new),
-            "beststories" => to_json(&lists().best),
-            "askstories" => to_json(&lists().ask),
-            "showstories" => to_json(&lists().show),
-            "jobstories" => to_json(&lists().job),
-            _ => Bytes::from_static(b"null"),
-        }
+    /// What the clock shows, in microseconds. An API that stands still has none.
+    fn now(&self) -> i64 {
+        let clock = self.live.as_ref().map(|live| &live.clock);
+        clock.map_or(0, |clock| micros(clock.now()))
     }
 }
 
@@ -112,9 +103,19 @@ fn answer(request: &HttpRequest, api: &Api, path: &str) -> HttpResponse {
     let Some(path) = path.strip_suffix(".json") else {
         return HttpResponse::NotFound().finish();
     };
-    let body = apply_query(api.json(path), request.query_string());
+    if let Some(live) = &api.live
+        && live.streams.offered
+        && wants_stream(request, live)
+    {
+        return stream_or_redirect(request, api, live, path);
+    }
+    let body = apply_query(api.documents.json(path, api.now()), request.query_string());
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, "no-cache"));
+    if let Some(live) = &api.live {
+        let date = httpdate::fmt_http_date(live.clock.now());
+        response.insert_header((header::DATE, date));
+    }
 
     let headers = request.headers();
     let wants_tag = headers.get("x-firebase-etag").is_some_and(|v| v == "true");
@@ -136,6 +137,59 @@ fn answer(request: &HttpRequest, api: &Api, path: &str) -> HttpResponse {
     response.body(body)
 }
 
+fn is_shard(request: &HttpRequest, live: &LiveParts) -> bool {
+    live.shards
+        .contains(&request.app_config().local_addr().port())
+}
+
+fn wants_stream(request: &HttpRequest, live: &LiveParts) -> bool {
+    let accepts = request.headers().get_all(header::ACCEPT).any(|value| {
+        let value = value.to_str().unwrap_or_default();
+        value.contains("text/event-stream")
+    });
+    let mut query = request.query_string().split('&');
+    accepts || (is_shard(request, live) && query.any(|pair| pair == "sse=true"))
+}
+
+/// Streams are served by shards. Other ports send the client to one of them, and not always to the same.
+fn stream_or_redirect(
+    request: &HttpRequest,
+    api: &Api,
+    live: &LiveParts,
+    path: &str,
+) -> HttpResponse {
+    let earlier = api.stream_requests.replace(api.stream_requests.get() + 1);
+    if !is_shard(request, live) {
+        let shard = live.shards[earlier % live.shards.len()];
+        let query = request.query_string();
+        let and = if query.is_empty() { "" } else { "&" };
+        let path = request.path();
+        let place = format!("http://127.0.0.1:{shard}{path}?{query}{and}ns=hacker-news&sse=true");
+        return HttpResponse::TemporaryRedirect()
+            .insert_header((header::LOCATION, place))
+            .insert_header((header::CACHE_CONTROL, "no-cache"))
+            .finish();
+    }
+    // Servers in front of the real API differ in their line ends.
+    let line_end = if earlier.is_multiple_of(2) {
+        "\n"
+    } else {
+        "\r\n"
+    };
+    let stream = EventStream::new(
+        api.documents.clone(),
+        path,
+        live.clock.clone(),
+        live.streams,
+        &live.orders,
+        line_end,
+    );
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "text/event-stream"))
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .streaming(stream.into_chunks())
+}
+
 fn reset() -> HttpResponse {
     HttpResponse::Ok().body(BrokenBody::reset())
 }
@@ -146,31 +200,6 @@ fn truncate(response: HttpResponse) -> HttpResponse {
         Ok(empty) => BoxBody::new(empty),
         Err(body) => body,
     })
-}
-
-/// The id that a path names. It is 0, which no item has, if the key is not a plain number.
-fn parse_id(key: &str) -> i64 {
-    let plain = key.bytes().all(|b| b.is_ascii_digit()) && !key.starts_with('0');
-    key.parse().ok().filter(|_| plain).unwrap_or_default()
-}
-
-fn to_json(value: &impl serde::Serialize) -> Bytes {
-    // It cannot fail: records have only numbers, strings and lists of them.
-    serde_json::to_vec(value).map_or(Bytes::from_static(b"null"), Bytes::from)
-}
-
-/// The value inside `root` to which the keys lead. A number leads into a list.
-fn value_at<'a>(root: Bytes, keys: impl Iterator<Item = &'a str>) -> Bytes {
-    let mut keys = keys.peekable();
-    if keys.peek().is_none() {
-        return root;
-    }
-    let root: Value = serde_json::from_slice(&root).unwrap_or_default();
-    let found = keys.try_fold(&root, |at, key| match at {
-        Value::Array(list) => list.get(key.parse::<usize>().ok()?),
-        at => at.get(key),
-    });
-    to_json(&found)
 }
 
 /// Applies the query: `print=pretty` indents, and `shallow=true` replaces every value below the first level by `true`.

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    generate::MockItem,
+    generate::{Generator, MockItem},
     lists::{Lists, Updates, User},
     *,
 };
@@ -283,12 +283,15 @@ fn a_small_api_has_short_lists_and_an_empty_one_has_empty_lists() {
 
 // The tests from here on use a real socket.
 
-fn on_a_system<T>(test: impl Future<Output = T>) -> T {
+pub(super) fn on_a_system<T>(test: impl Future<Output = T>) -> T {
     actix_rt::System::new().block_on(test)
 }
 
 /// Serves `api` while `client` talks to it from a thread of its own.
-fn served<T: Send + 'static>(api: MockApi, client: impl FnOnce(&str) -> T + Send + 'static) -> T {
+pub(super) fn served<T: Send + 'static>(
+    api: MockApi,
+    client: impl FnOnce(&str) -> T + Send + 'static,
+) -> T {
     on_a_system(async {
         let api = api.start().await.unwrap();
         let address = api.address.to_string();
@@ -301,7 +304,7 @@ fn served<T: Send + 'static>(api: MockApi, client: impl FnOnce(&str) -> T + Send
 }
 
 /// A connection whose reads fail after five seconds instead of hanging.
-fn connect(address: &str) -> TcpStream {
+pub(super) fn connect(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(5)))
@@ -310,7 +313,7 @@ fn connect(address: &str) -> TcpStream {
 }
 
 /// Everything that the server sends for one request, until it closes the connection.
-fn exchange(address: &str, head: &str) -> String {
+pub(super) fn exchange(address: &str, head: &str) -> String {
     let mut stream = connect(address);
     write!(stream, "{head}\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let mut bytes = Vec::new();
@@ -318,15 +321,15 @@ fn exchange(address: &str, head: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-fn get(address: &str, path: &str) -> String {
+pub(super) fn get(address: &str, path: &str) -> String {
     exchange(address, &format!("GET /v0/{path} HTTP/1.1"))
 }
 
-fn body(response: &str) -> &str {
+pub(super) fn body(response: &str) -> &str {
     response.split_once("\r\n\r\n").map_or("", |(_, body)| body)
 }
 
-fn parsed(address: &str, path: &str) -> Value {
+pub(super) fn parsed(address: &str, path: &str) -> Value {
     serde_json::from_str(body(&get(address, path))).unwrap()
 }
 

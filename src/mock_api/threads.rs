@@ -21,7 +21,7 @@ pub(super) enum SlotKind {
 }
 
 /// One id of a block.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BlockSlot {
     pub(super) kind: SlotKind,
     pub(super) deleted: bool,

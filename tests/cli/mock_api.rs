@@ -115,6 +115,38 @@ fn the_same_seed_serves_the_same_bytes_and_another_seed_others() {
 }
 
 #[test]
+fn a_live_mock_api_goes_on_and_ends_its_event_streams_at_a_signal() {
+    let sandbox = Sandbox::new();
+    let flags = words("--live 60/s --speed 60 --live-start 2026-01-31T12:00:00Z --seed 7");
+    let (running, url) = mock_api(&sandbox, &flags);
+    let newest = || -> i64 { serde_json::from_slice(&get(&url, "maxitem")).unwrap() };
+    let first = newest();
+    while newest() < first + 100 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let item: Value = serde_json::from_slice(&get(&url, "item/1000060")).unwrap();
+    assert_eq!(item["time"], 1_769_860_801, "one second after the start");
+
+    let head = b"GET /v0/maxitem.json HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n";
+    let address = |url: &str| url.split('/').nth(2).unwrap().to_owned();
+    let mut asked = BufReader::new(TcpStream::connect(address(&url)).unwrap());
+    asked.get_mut().write_all(head).unwrap();
+    let mut lines = asked.lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().contains("307"));
+    let place = lines.find_map(|line| line.strip_prefix("location: ").map(str::to_owned));
+    let mut stream = TcpStream::connect(address(&place.unwrap())).unwrap();
+    stream.write_all(head).unwrap();
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    while !line.starts_with("event: put") {
+        line.clear();
+        stream.read_line(&mut line).unwrap();
+    }
+    running.signal("TERM");
+    running.wait_within(NO_GRACEFUL_SHUTDOWN).exits(143);
+}
+
+#[test]
 fn items_that_the_mock_api_breaks_are_fetched_in_the_end() {
     let sandbox = Sandbox::new();
     let faults = words("--fail-rate 0.2 --reset-rate 0.1 --truncate-rate 0.1 --latency 0ms..2ms");

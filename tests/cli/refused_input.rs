@@ -233,6 +233,38 @@ fn bad_values_of_the_mock_api_are_refused() {
 }
 
 #[test]
+fn bad_values_of_a_live_mock_api_are_refused() {
+    for (flag, bad) in [
+        ("--live", "5/y"),
+        ("--live", "-5/s"),
+        ("--live", "99999/s"),
+        ("--speed", "0"),
+        ("--speed", "-1"),
+        ("--speed", "fast"),
+        ("--live-start", "yesterday"),
+        ("--live-limit", "-1"),
+        ("--stream-cut-rate", "1.5"),
+        ("--stream-loss-rate", "NaN"),
+        ("--stream-stall", "30"),
+        ("--stream-keep-alive", "x"),
+    ] {
+        let finished = Sandbox::new().run(&["mock-api", "--live", "5/s", flag, bad]);
+        finished.refuses(&[bad]);
+    }
+    refuses(
+        &["mock-api", "--live", "1/s", "--stream-keep-alive", "0s"],
+        &["keep-alive"],
+    );
+    for flags in [
+        &["--speed", "2"][..],
+        &["--no-streams"],
+        &["--stream-stall", "1s"],
+    ] {
+        refuses(&[&["mock-api"], flags].concat(), &[flags[0], "--live"]);
+    }
+}
+
+#[test]
 fn a_port_that_is_taken_is_named() {
     let api = Api::new();
     let port = api.0.addr().port().to_string();

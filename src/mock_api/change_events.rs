@@ -1,0 +1,275 @@
+//! The events that tell how a value changed. Firebase has many ways to say the same, and a client must know all of them.
+
+use serde_json::{Map, Value};
+
+/// An event of a stream.
+#[derive(Debug, PartialEq)]
+pub(super) struct Event {
+    pub(super) name: &'static str,
+    /// Where in the value something changed. Only puts and patches have it.
+    path: Option<String>,
+    data: Value,
+}
+
+impl Event {
+    /// The value at `path` is now `data`.
+    pub(super) fn put(path: &str, data: &Value) -> Self {
+        Event {
+            name: "put",
+            path: Some(path.to_owned()),
+            data: data.clone(),
+        }
+    }
+
+    /// The children of the value at `path` that `data` names are now as it says.
+    fn patch(path: &str, data: Map<String, Value>) -> Self {
+        Event {
+            name: "patch",
+            path: Some(path.to_owned()),
+            data: Value::Object(data),
+        }
+    }
+
+    /// An event that is not about the value.
+    pub(super) fn of_the_stream(name: &'static str, data: Value) -> Self {
+        Event {
+            name,
+            path: None,
+            data,
+        }
+    }
+
+    /// The bytes on the wire.
+    pub(super) fn encode(&self, line_end: &str) -> String {
+        let Event { name, path, data } = self;
+        let data = match path {
+            Some(path) => format!(
+                "{{\"path\":{},\"data\":{data}}}",
+                Value::from(path.as_str())
+            ),
+            None => data.to_string(),
+        };
+        format!("event: {name}{line_end}data: {data}{line_end}{line_end}")
+    }
+}
+
+/// How many ways there are to tell a change.
+pub(super) const WAYS: usize = 7;
+
+/// Up to this many places are told one by one.
+const SINGLE_PUTS: usize = 8;
+
+/// The events that turn `old` into `new`, told in one of the ways.
+pub(super) fn events(old: &Value, new: &Value, way: usize) -> Vec<Event> {
+    let whole = || vec![Event::put("/", new)];
+    let differences = differences(old, new);
+    if !is_container(old, new) || differences.is_empty() {
+        return whole();
+    }
+    match way % WAYS {
+        0 => vec![Event::patch("/", differences)],
+        1 => whole(),
+        2 if differences.len() <= SINGLE_PUTS => differences
+            .iter()
+            .map(|(key, value)| Event::put(&format!("/{key}"), value))
+            .collect(),
+        3 => inside(old, differences, |path, old, new| {
+            vec![Event::patch(path, self::differences(old, new))]
+        }),
+        4 if new.is_array() => vec![Event::put("/", &index_keyed(new))],
+        4 => inside(old, differences, |path, _, new| {
+            vec![Event::put(path, &index_keyed(new))]
+        }),
+        5 => inside(old, differences, |path, old, new| {
+            let places = self::differences(old, new);
+            if places.len() > SINGLE_PUTS {
+                return vec![Event::patch(path, places)];
+            }
+            let put =
+                |(place, value): (&String, &Value)| Event::put(&format!("{path}/{place}"), value);
+            places.iter().map(put).collect()
+        }),
+        6 => inside(old, differences, |path, _, new| {
+            // Firebase sends a list whose first index is not 0 with nulls.
+            let mut shifted = vec![Value::Null];
+            shifted.extend(new.as_array().into_iter().flatten().cloned());
+            vec![Event::put(path, &Value::Array(shifted))]
+        }),
+        _ => vec![Event::patch("/", differences)],
+    }
+}
+
+/// Tells the changes of lists by `of_a_list`, and other changes by one put each.
+fn inside(
+    old: &Value,
+    differences: Map<String, Value>,
+    of_a_list: impl Fn(&str, &Value, &Value) -> Vec<Event>,
+) -> Vec<Event> {
+    if old.is_array() {
+        return vec![Event::patch("/", differences)];
+    }
+    let tell = |(key, new): (&String, &Value)| {
+        let path = format!("/{key}");
+        match old.get(key) {
+            Some(old) if is_container(old, new) => of_a_list(&path, old, new),
+            _ => vec![Event::put(&path, new)],
+        }
+    };
+    differences.iter().flat_map(tell).collect()
+}
+
+/// Whether both are objects, or both are lists. Firebase knows no empty ones.
+fn is_container(old: &Value, new: &Value) -> bool {
+    let filled = |value: &Value| match value {
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        _ => false,
+    };
+    filled(old) && filled(new) && old.is_array() == new.is_array()
+}
+
+/// The children of `new` that differ from those of `old`. One that is gone is null.
+fn differences(old: &Value, new: &Value) -> Map<String, Value> {
+    let (old, new) = (index_keyed(old), index_keyed(new));
+    let (Value::Object(old), Value::Object(new)) = (old, new) else {
+        return Map::new();
+    };
+    let gone = old.keys().filter(|key| !new.contains_key(*key));
+    let gone = gone.map(|key| (key.clone(), Value::Null));
+    let changed = new
+        .iter()
+        .filter(|(key, value)| old.get(*key) != Some(*value));
+    let changed = changed.map(|(key, value)| (key.clone(), value.clone()));
+    changed.chain(gone).collect()
+}
+
+/// A list as an object whose keys are the indexes. Other values stay as they are.
+fn index_keyed(value: &Value) -> Value {
+    match value {
+        Value::Array(list) => {
+            let fields = list.iter().enumerate();
+            let fields = fields.map(|(index, value)| (index.to_string(), value.clone()));
+            Value::Object(fields.collect())
+        }
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(super) mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The data of an event as it is on the wire.
+    fn data(event: &Event) -> Value {
+        let text = event.encode("\n");
+        let data = text.trim_end().split_once("\ndata: ").unwrap().1;
+        serde_json::from_str(data).unwrap()
+    }
+
+    /// What a client does with the data of a put or a patch event.
+    pub(in super::super) fn apply(value: &mut Value, name: &str, change: &Value) {
+        let path = change["path"].as_str().unwrap();
+        let keys: Vec<&str> = path.split('/').filter(|key| !key.is_empty()).collect();
+        if name == "put" {
+            return put(value, &keys, &change["data"]);
+        }
+        assert_eq!(name, "patch");
+        for (key, data) in change["data"].as_object().unwrap() {
+            let keys: Vec<&str> = keys.iter().copied().chain([key.as_str()]).collect();
+            put(value, &keys, data);
+        }
+    }
+
+    fn put(value: &mut Value, keys: &[&str], data: &Value) {
+        let Some((key, rest)) = keys.split_first() else {
+            *value = index_keyed(data);
+            return;
+        };
+        *value = index_keyed(value);
+        if !value.is_object() {
+            *value = json!({});
+        }
+        put(&mut value[*key], rest, data);
+    }
+
+    /// The value with every list as a list again and without nulls, so that all ways to say the same are equal. As in Firebase,
+    /// what holds nothing is null.
+    pub(in super::super) fn plain(value: &Value) -> Value {
+        let Value::Object(fields) = index_keyed(value) else {
+            return value.clone();
+        };
+        let fields = fields.iter().map(|(key, value)| (key, plain(value)));
+        let mut fields: Vec<_> = fields.filter(|(_, value)| !value.is_null()).collect();
+        if fields.is_empty() {
+            return Value::Null;
+        }
+        if fields.iter().all(|(key, _)| key.parse::<u64>().is_ok()) {
+            fields.sort_by_key(|(key, _)| key.parse::<u64>().unwrap());
+            return fields.into_iter().map(|(_, value)| value).collect();
+        }
+        let fields = fields.into_iter().map(|(key, value)| (key.clone(), value));
+        Value::Object(fields.collect())
+    }
+
+    #[test]
+    fn every_way_to_tell_a_change_leads_to_the_new_value() {
+        let long: Vec<u32> = (0..30).collect();
+        let values = [
+            json!(null),
+            json!(1),
+            json!("text"),
+            json!({"a": 1, "kids": [1, 2, 3]}),
+            json!({"a": 2, "b": null, "kids": [3]}),
+            json!({"b": "x", "kids": [3, 4, 5, 6]}),
+            json!({"items": long, "profiles": ["x"]}),
+            json!({"items": [7, 8], "profiles": ["y", "z"]}),
+            json!([1, 2, 3]),
+            json!([3, 2]),
+            json!(long),
+            json!([]),
+        ];
+        for (old, new) in values
+            .iter()
+            .flat_map(|old| values.iter().map(move |new| (old, new)))
+        {
+            for way in 0..WAYS {
+                let told = events(old, new, way);
+                let mut copy = old.clone();
+                for event in &told {
+                    apply(&mut copy, event.name, &data(event));
+                }
+                assert_eq!(plain(&copy), plain(new), "{old} to {new}: {told:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_ways_have_the_shapes_that_the_real_api_has() {
+        let old = json!({"items": [1, 2, 3], "profiles": ["x"]});
+        let new = json!({"items": [1, 5, 3], "profiles": ["x"]});
+        let told: Vec<(&str, Value)> = (0..WAYS)
+            .map(|way| events(&old, &new, way).pop().unwrap())
+            .map(|event| (event.name, data(&event)))
+            .collect();
+        let at = |path: &str, data: Value| json!({"path": path, "data": data});
+        assert_eq!(
+            told,
+            [
+                ("patch", at("/", json!({"items": [1, 5, 3]}))),
+                ("put", at("/", new.clone())),
+                ("put", at("/items", json!([1, 5, 3]))),
+                ("patch", at("/items", json!({"1": 5}))),
+                ("put", at("/items", json!({"0": 1, "1": 5, "2": 3}))),
+                ("put", at("/items/1", json!(5))),
+                ("put", at("/items", json!([null, 1, 5, 3]))),
+            ]
+        );
+        assert_eq!(
+            events(&old, &new, 5)[0].encode("\r\n"),
+            "event: put\r\ndata: {\"path\":\"/items/1\",\"data\":5}\r\n\r\n"
+        );
+    }
+}
