@@ -143,7 +143,7 @@ pub(super) async fn run(options: &Options, args: BackfillArgs) -> Result<ExitSta
     })
     .await?;
     wait_for_a_new_second(&session).await?;
-    let row = session.record_start(COMMAND).await?;
+    let row = session.record_start(COMMAND, Some(range.hi)).await?;
     let search = Search::new(range, args.again, args.newest_first);
     let leases = HeldLeases::new(search.clone());
     let claimer = Claimer {

@@ -1,7 +1,7 @@
 //! The presence of a run among all that work on its database. The run tells the others that it is under way, takes its share of the
 //! rate, keeps to the cool-down that the API asked any of them for, and renews its leases.
 
-use std::time::Duration;
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use actix_rt::{task::JoinHandle, time};
 use log::{debug, warn};
@@ -11,7 +11,7 @@ use super::{database, exit::CommandError, held_leases::HeldLeases, session::Sess
 use crate::{
     hn::{
         cool_down, leases,
-        live_runs::{self, LiveRun},
+        live_runs::{self, LiveRun, SHARE_SECONDS},
         runs,
     },
     ingest::{Client, Progress, RunWatch},
@@ -24,8 +24,10 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(400);
 /// How often a run says that it is under way.
 const BEAT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Who says nothing for so many seconds has no share of the rate.
-const SHARE_SECONDS: i64 = 10;
+/// A run that has not seen the others for so long pauses, before they take its share…
+const ALONE_AFTER: Duration = Duration::from_secs(SHARE_SECONDS as u64 - 2);
+/// …for at least this long.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// A cool-down that ends this little later than the one that all know is the same one.
 const SAME_COOL_DOWN: Duration = Duration::from_millis(100);
@@ -38,19 +40,26 @@ pub(super) struct Presence {
     /// The run's row in the table `runs`.
     row: i64,
     leases: Option<HeldLeases>,
-    /// When the cool-down ends that all know of.
-    known_end: Option<Instant>,
+    sight: Rc<Sight>,
     /// The rate of all and the number of its shares, as the client has them.
     share: (u32, usize),
     has_warned: bool,
 }
 
+/// What a run knows of the others.
+struct Sight {
+    /// When it last saw what they say.
+    last_look: Cell<Instant>,
+    /// When the cool-down ends that all know of.
+    known_end: Cell<Option<Instant>>,
+}
+
 /// Keeps a run present until it is dropped.
-pub(super) struct KeptPresence(JoinHandle<()>);
+pub(super) struct KeptPresence([JoinHandle<()>; 2]);
 
 impl Drop for KeptPresence {
     fn drop(&mut self) {
-        self.0.abort();
+        self.0.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -81,7 +90,10 @@ impl Presence {
             command,
             row,
             leases,
-            known_end: None,
+            sight: Rc::new(Sight {
+                last_look: Cell::new(Instant::now()),
+                known_end: Cell::new(None),
+            }),
             share: (session.config.rate, 1),
             has_warned: false,
         }
@@ -102,7 +114,10 @@ impl Presence {
             Ok(view)
         });
         match looking.await {
-            Ok(view) => self.keep_to(&view),
+            Ok(view) => {
+                self.sight.last_look.set(Instant::now());
+                self.keep_to(&view);
+            }
             Err(error) => debug!("the other processes of this database are out of sight: {error}"),
         }
     }
@@ -110,15 +125,15 @@ impl Presence {
     /// The rest of this process's cool-down, if the others do not know of it.
     fn new_cool_down(&self) -> Option<Duration> {
         let rest = self.client.cool_down_rest();
-        let is_known = self
-            .known_end
-            .is_some_and(|end| Instant::now() + rest <= end + SAME_COOL_DOWN);
+        let known_end = self.sight.known_end.get();
+        let is_known = known_end.is_some_and(|end| Instant::now() + rest <= end + SAME_COOL_DOWN);
         (!rest.is_zero() && !is_known).then_some(rest)
     }
 
     fn keep_to(&mut self, view: &View) {
         if !view.cool_down.is_zero() {
-            self.known_end = Some(Instant::now() + view.cool_down);
+            let end = Instant::now() + view.cool_down;
+            self.sight.known_end.set(Some(end));
             self.client.cool_down_for(view.cool_down);
         }
         let share = share_of(&view.live, view.now);
@@ -166,7 +181,9 @@ impl Presence {
 
     /// Goes on until the result is dropped.
     pub(super) fn keep(mut self, watch: RunWatch) -> KeptPresence {
-        KeptPresence(actix_rt::spawn(async move {
+        let (sight, client) = (self.sight.clone(), self.client.clone());
+        let pausing = actix_rt::spawn(pause_while_alone(sight, client));
+        let keeping = actix_rt::spawn(async move {
             let mut looks = time::interval(LOOK_INTERVAL);
             looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             let (mut last_beat, mut last_settled) = (Instant::now(), 0);
@@ -188,7 +205,23 @@ impl Presence {
                 })
                 .await;
             }
-        }))
+        });
+        KeptPresence([pausing, keeping])
+    }
+}
+
+/// Whoever does not see the others makes no requests: they have taken over its share of the rate by now, and cannot tell it that the API
+/// wants no requests.
+async fn pause_while_alone(sight: Rc<Sight>, client: Client) {
+    let mut checks = time::interval(PAUSE / 2);
+    loop {
+        checks.tick().await;
+        if sight.last_look.get().elapsed() > ALONE_AFTER {
+            client.cool_down_for(PAUSE);
+            let end = Instant::now() + PAUSE;
+            let known_end = sight.known_end.get();
+            sight.known_end.set(known_end.max(Some(end)));
+        }
     }
 }
 

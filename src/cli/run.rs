@@ -70,7 +70,7 @@ impl Session<'_> {
         S: Source,
         K: Sink<Id = S::Id, Record = S::Record, Connection = AnyConnection>,
     {
-        let row = self.record_start(command).await?;
+        let row = self.record_start(command, None).await?;
         self.run_recorded(row, command, source, sink, ids, None)
             .await
     }
@@ -137,10 +137,16 @@ impl Session<'_> {
     }
 
     /// Records that a run begins. Returns its row in the table `runs`.
-    pub(super) async fn record_start(&self, command: &'static str) -> Result<i64, CommandError> {
+    ///
+    /// `last_id` is the largest id that a backfill goes to.
+    pub(super) async fn record_start(
+        &self,
+        command: &'static str,
+        last_id: Option<i64>,
+    ) -> Result<i64, CommandError> {
         let (process, rate) = (self.process.clone(), self.config.rate);
         database::with_connection(&self.pool, move |conn| {
-            while_locked(|| runs::begin(conn, command, &process, rate))
+            while_locked(|| runs::begin(conn, command, &process, rate, last_id))
                 .map_err(|error| CommandError(format!("the database cannot be written: {error}")))
         })
         .await
@@ -163,8 +169,11 @@ impl Session<'_> {
     /// Records the run's totals. The report is printed even if this fails.
     async fn record_end<I>(&self, row: i64, report: &Report<I>) {
         let totals = report.totals.clone();
-        let recorded = database::with_connection(&self.pool, move |conn| {
-            while_locked_and(database::may_wait, || {
+        // A database that was waited for in vain is not waited for once more.
+        let is_lost = matches!(report.gave_up, Some(GaveUp::StorageLost(_)));
+        let may_wait = move |waited| !is_lost && database::may_wait(waited);
+        let recorded = database::with_connection_while(may_wait, &self.pool, move |conn| {
+            while_locked_and(may_wait, || {
                 conn.write_transaction(|conn| {
                     leases::surrender(conn, row)?;
                     runs::finish(conn, row, &totals)

@@ -10,6 +10,9 @@ use super::{
     schema::runs,
 };
 
+/// A process that says nothing for so many seconds has no share of the rate, and its speed no longer counts.
+pub(crate) const SHARE_SECONDS: i64 = 10;
+
 /// A run is under way if it has not ended, and its process was heard of within this many seconds.
 pub(crate) const SILENCE_SECONDS: i64 = 60;
 
@@ -24,6 +27,8 @@ pub(crate) struct LiveRun {
     pub(crate) rate: i64,
     pub(crate) heartbeat_at: i64,
     pub(crate) ids_per_second: i64,
+    /// The largest id that a backfill goes to.
+    pub(crate) last_id: Option<i64>,
 }
 
 /// The runs under way, in the order in which they began.

@@ -15,7 +15,8 @@ use super::{
 };
 use crate::ingest::Progress;
 
-/// Records that a run of this process has begun, with its limit of requests per second. Returns the run's id.
+/// Records that a run of this process has begun, with its limit of requests per second, and with the largest id that a backfill goes
+/// to. Returns the run's id.
 ///
 /// # Errors
 /// Whatever Diesel says.
@@ -24,6 +25,7 @@ pub(crate) fn begin(
     command: &str,
     process: &Process,
     rate: u32,
+    last_id: Option<i64>,
 ) -> QueryResult<i64> {
     let database_now = sql::<BigInt>(conn.dialect().now);
     on_backend!(conn, |conn| diesel::insert_into(runs::table)
@@ -33,6 +35,7 @@ pub(crate) fn begin(
             runs::pid.eq(process.pid),
             runs::machine.eq(&process.machine),
             runs::rate.eq(i64::from(rate)),
+            runs::last_id.eq(last_id),
             runs::started_at.eq(now()),
             runs::heartbeat_at.eq(database_now),
         ))

@@ -99,6 +99,7 @@ diesel::table! {
         heartbeat_at -> BigInt,
         ids_per_second -> BigInt,
         finished_at -> Nullable<BigInt>,
+        last_id -> Nullable<BigInt>,
         requested -> BigInt,
         stored -> BigInt,
         absent -> BigInt,

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{
     connection::{HnConnection, on_backend},
     coverage::{self, Range, Ranges},
-    live_runs::{self, LiveRun, database_now},
+    live_runs::{self, LiveRun, SHARE_SECONDS, database_now},
     plan,
     schema::{absent, coverage as ranges, failures, item_history, items, leases, runs, users},
 };
@@ -94,7 +94,7 @@ pub struct CoverageStatus {
     pub ids: u64,
     /// Gaps below and between them.
     pub holes: Holes,
-    /// The largest id that any table names.
+    /// The largest id that any table names, or that a backfill under way goes to.
     pub highest_known: Option<i64>,
     /// Ids from 1 to `highest_known` that are not settled. Only the API knows how many came after it.
     pub left: u64,
@@ -213,8 +213,9 @@ impl Status {
     /// Whatever Diesel says.
     pub fn read(conn: &mut impl HnConnection) -> QueryResult<Self> {
         conn.snapshot(|conn| {
-            let coverage = CoverageStatus::read(conn)?;
-            let processes = WorkingProcess::read(conn)?;
+            let live = live_runs::live(conn)?;
+            let coverage = CoverageStatus::read(conn, &live)?;
+            let processes = WorkingProcess::read(conn, live)?;
             Ok(Self {
                 items: Items::read(conn)?,
                 estimate: Estimate::of(&processes, coverage.left, database_now(conn)?),
@@ -237,8 +238,7 @@ impl Status {
 }
 
 impl WorkingProcess {
-    fn read(conn: &mut impl HnConnection) -> QueryResult<Vec<Self>> {
-        let runs = live_runs::live(conn)?;
+    fn read(conn: &mut impl HnConnection, runs: Vec<LiveRun>) -> QueryResult<Vec<Self>> {
         let leased: Vec<(i64, Range)> = on_backend!(conn, |conn| leases::table
             .select((leases::owner, (leases::lo, leases::hi)))
             .order(leases::lo)
@@ -263,9 +263,9 @@ impl WorkingProcess {
 
 impl Estimate {
     fn of(processes: &[WorkingProcess], left: u64, now: i64) -> Option<Self> {
-        let backfills = processes
-            .iter()
-            .filter(|process| process.command == "backfill");
+        let backfills = processes.iter().filter(|process| {
+            process.command == "backfill" && process.heartbeat_at > now - SHARE_SECONDS
+        });
         let ids_per_second: i64 = backfills.map(|process| process.ids_per_second).sum();
         let left = i64::try_from(left).ok()?;
         let seconds_left = (ids_per_second > 0).then(|| left / ids_per_second)?;
@@ -296,14 +296,15 @@ impl Items {
 }
 
 impl CoverageStatus {
-    fn read(conn: &mut impl HnConnection) -> QueryResult<Self> {
+    fn read(conn: &mut impl HnConnection, live: &[LiveRun]) -> QueryResult<Self> {
         let all = coverage::all(conn)?;
         let merged = all.iter().copied().collect::<Ranges>().into_vec();
         let holes = match merged.last() {
             Some(&Range { hi, .. }) => plan::gaps(conn, Range { lo: 1, hi })?,
             None => Vec::new(),
         };
-        let highest_known = highest_known(conn)?;
+        let goals = live.iter().filter_map(|run| run.last_id);
+        let highest_known = highest_known(conn)?.into_iter().chain(goals).max();
         let left = match highest_known {
             Some(hi) => plan::gaps(conn, Range { lo: 1, hi })?,
             None => Vec::new(),

@@ -112,7 +112,7 @@ INSERT INTO cool_down (id, until_ms) VALUES (1, 0);
 
 -- finished_at is NULL while a run is under way, or if it died. A run under way renews heartbeat_at every few seconds, and its counts
 -- with it. `machine` identifies the machine (or container) whose process numbers `pid` is one of; it is empty if that is unknown.
--- `rate` is its limit of requests per second; 0 is none.
+-- `rate` is its limit of requests per second; 0 is none. `last_id` is the largest id that a backfill goes to.
 CREATE TABLE runs (
     id             INTEGER PRIMARY KEY NOT NULL,
     command        TEXT NOT NULL,
@@ -124,6 +124,7 @@ CREATE TABLE runs (
     heartbeat_at   BIGINT NOT NULL,
     ids_per_second BIGINT NOT NULL DEFAULT 0,
     finished_at    BIGINT,
+    last_id        BIGINT,
     requested      BIGINT NOT NULL DEFAULT 0,
     stored         BIGINT NOT NULL DEFAULT 0,
     absent         BIGINT NOT NULL DEFAULT 0,

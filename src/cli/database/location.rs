@@ -2,6 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
+use crate::ingest::config::presentable;
 #[cfg(feature = "postgres")]
 use crate::store::postgres::PgLocation;
 
@@ -55,6 +56,10 @@ pub(in crate::cli) fn parse(text: &str) -> Option<Location> {
 }
 
 fn parse_file(text: &str) -> Option<PathBuf> {
+    // A URL that is written wrong. Messages name files.
+    if presentable(text).contains("***") {
+        return None;
+    }
     let path = match text.split_once(':') {
         // What other programs write for "make the file if it is not there", which is what we do anyway.
         Some(("sqlite", rest)) => {
@@ -104,6 +109,11 @@ mod tests {
             ("sqlite://:memory:", None),
             ("sqlite://", None),
             ("", None),
+            (" postgres://u:s3cret@h/d", None),
+            ("'postgres://u:s3cret@h/d'", None),
+            ("postgres//u:s3cret@h/d", None),
+            ("sqlite://u:s3cret@h/d", None),
+            ("host=h password=s3cret", None),
         ] {
             assert_eq!(parse_file(text), path.map(PathBuf::from), "{text}");
         }

@@ -97,10 +97,19 @@ pub(super) fn connection(pool: &AnyPool) -> Result<Connection, CommandError> {
 /// Works with a connection of the pool on a blocking thread. If the connection is lost, the work is done again with another one.
 pub(super) async fn with_connection<T: Send + 'static>(
     pool: &AnyPool,
+    work: impl FnMut(&mut AnyConnection) -> Result<T, CommandError> + Send + 'static,
+) -> Result<T, CommandError> {
+    with_connection_while(may_wait, pool, work).await
+}
+
+/// As [`with_connection`], where `waits_on` says whether to wait on for a database after a time.
+pub(super) async fn with_connection_while<T: Send + 'static>(
+    waits_on: impl Fn(Duration) -> bool + Send + 'static,
+    pool: &AnyPool,
     mut work: impl FnMut(&mut AnyConnection) -> Result<T, CommandError> + Send + 'static,
 ) -> Result<T, CommandError> {
     let pool = pool.clone();
-    blocking(move || while_connecting(&pool, &mut work)).await
+    blocking(move || while_disconnected(waits_on, || work(&mut *connection(&pool)?))).await
 }
 
 /// Works with a connection of the pool. If the connection is lost, or the server gives none at the moment, the work is done again with

@@ -25,7 +25,7 @@ const READ_ONLY: &str = "current_setting('transaction_read_only')::bool";
 /// The tables that this role may not write.
 const NOT_WRITABLE: &str = "(SELECT string_agg(tablename, ', ') FROM pg_catalog.pg_tables
     WHERE schemaname = current_schema()
-        AND tablename IN ('items', 'users', 'item_history', 'absent', 'failures', 'lists', 'coverage', 'runs', 'hn_ingest')
+        AND tablename IN ('items', 'users', 'item_history', 'absent', 'failures', 'lists', 'coverage', 'leases', 'cool_down', 'runs', 'hn_ingest', '__diesel_schema_migrations')
         AND NOT (has_table_privilege(format('%I.%I', schemaname, tablename), 'SELECT')
             AND has_table_privilege(format('%I.%I', schemaname, tablename), 'INSERT')
             AND has_table_privilege(format('%I.%I', schemaname, tablename), 'UPDATE')

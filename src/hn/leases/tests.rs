@@ -79,7 +79,7 @@ impl Runs {
                     ..Process::this()
                 };
                 OneRun {
-                    row: runs::begin(&mut conn, "backfill", &process, 0).unwrap(),
+                    row: runs::begin(&mut conn, "backfill", &process, 0, Some(LAST)).unwrap(),
                     process,
                     search: Search::new(ALL, Refetch::default(), newest_first),
                     unanswered: BTreeMap::new(),

@@ -4,11 +4,8 @@
 /// last `@` counts as user name and password, and everything from a parameter on that is named after a password counts as one. In an
 /// http URL a user name without a password is masked as well, since it is often a token.
 pub(crate) fn presentable(text: &str) -> String {
-    if let Some((before, after)) = text.split_once('?')
-        && let Some(at) = after.to_ascii_lowercase().find("password=")
-    {
-        let shown = format!("{before}?{}", &after[..at]);
-        return format!("{}password=***", presentable(&shown));
+    if let Some(at) = text.to_ascii_lowercase().find("password=") {
+        return format!("{}password=***", presentable(&text[..at]));
     }
     let masked = match text.rsplit_once('@') {
         Some((before, host)) => {
@@ -89,6 +86,9 @@ mod tests {
                 "mysql://h/d?sslpassword=s3cret",
                 "mysql://h/d?sslpassword=***",
             ),
+            ("host=h password=s3cret user=u", "host=h password=***"),
+            ("postgres//u:s3cret@h/d", "postgres//u:***@h/d"),
+            (" 'postgres://u:s3cret@h/d'", " 'postgres:***@h/d'"),
             ("hn.db", "hn.db"),
         ] {
             assert_eq!(presentable(text), printed);

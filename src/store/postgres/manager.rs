@@ -12,8 +12,10 @@ use super::{location::PgLocation, server::require_usable};
 use crate::store::StoreError;
 
 /// Ends a session that a cut-off or stopped process has left inside a transaction, because others may wait for its locks. The server
-/// also asks the process's machine for a sign of life, by default only after two hours.
-const END_ABANDONED_SESSIONS: &str = "SET idle_in_transaction_session_timeout = '15s';
+/// also asks the process's machine for a sign of life, by default only after two hours. A lock of another session is waited for in
+/// short waits, between which the program looks whether to go on.
+const END_ABANDONED_SESSIONS: &str =
+    "SET idle_in_transaction_session_timeout = '15s'; SET lock_timeout = '3s';
     SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
 
 /// The meaning of an error is only in its text. Only a superuser may set this, and others need it seldom.
