@@ -110,9 +110,9 @@ def measure(options, count, api):
             call += ["--metrics", f"127.0.0.1:{port}", "--progress", "never", "--format", "json"]
             processes.append(running.enter_context(serving(call, stdout=subprocess.DEVNULL)))
             if len(processes) == 1:
-                wait_until_it_answers(f"http://127.0.0.1:{port}/health")
+                wait_until_it_answers(f"http://127.0.0.1:{port}/metrics")
         for port in ports:
-            wait_until_it_answers(f"http://127.0.0.1:{port}/health")
+            wait_until_it_answers(f"http://127.0.0.1:{port}/metrics")
         time.sleep(3)
         pids = [process.pid for process in processes]
         began, ids, written = time.monotonic(), settled(url), commits(ports)
@@ -128,18 +128,13 @@ def main():
     options = arguments()
     counts = [int(count) for count in options.processes.split(",")]
     found = {count: [] for count in counts}
-    with subprocess.Popen(
-        [options.bin, "mock-api", "--latency", options.latency, "--max-item", "50000000"],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as server:
+    call = [options.bin, "mock-api", "--latency", options.latency, "--max-item", "50000000"]
+    with serving(call, stdout=subprocess.PIPE, text=True) as server:
         api = server.stdout.readline().strip()
         for number in range(options.rounds):
             for count in counts:
                 found[count].append(measure(options, count, api))
                 print(f"round {number + 1}: {count} processes: {found[count][-1][0]:.0f} ids/s", file=sys.stderr)
-        server.terminate()
     median = {count: [statistics.median(values) for values in zip(*runs)] for count, runs in found.items()}
     one = median[counts[0]][0] / counts[0]
     print("processes   ids/s   of N times one   commit ms   CPU ms of 1,000 ids   machine busy")

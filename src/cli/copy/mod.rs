@@ -44,7 +44,7 @@ pub(super) fn command() -> Command {
         .long("to")
         .value_name("DATABASE")
         .required(true)
-        .help("The database to copy into, as --database takes it; made if it does not exist");
+        .help("Database to copy into; made if it does not exist");
     Command::new(COMMAND)
         .about("Copy the database into another one, from or to PostgreSQL too")
         .long_about(
