@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     fs,
+    io::ErrorKind,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
@@ -124,9 +125,16 @@ impl Call {
     }
 
     pub(crate) fn start(mut self) -> Running {
-        Running {
-            child: Some(self.0.spawn().unwrap()),
-        }
+        // A copy of the binary is busy for as long as a process that another test starts at this moment has the copy open for writing.
+        let child = loop {
+            match self.0.spawn() {
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                spawned => break spawned.unwrap(),
+            }
+        };
+        Running { child: Some(child) }
     }
 
     /// Without this, standard error is a pipe.
