@@ -101,7 +101,7 @@ def all_ticks():
 
 
 def measure(options, count, api):
-    """Throughput, mean time of a commit in ms, CPU seconds of the processes per 1,000 ids, and the busy share of the machine."""
+    """Throughput, mean time of a commit in ms, CPU of the processes in ms per id, and the busy share of the machine."""
     with postgres() as url, contextlib.ExitStack() as running:
         ports = [free_port() for _ in range(count)]
         processes = []
@@ -137,9 +137,9 @@ def main():
                 print(f"round {number + 1}: {count} processes: {found[count][-1][0]:.0f} ids/s", file=sys.stderr)
     median = {count: [statistics.median(values) for values in zip(*runs)] for count, runs in found.items()}
     one = median[counts[0]][0] / counts[0]
-    print("processes   ids/s   of N times one   commit ms   CPU ms of 1,000 ids   machine busy")
+    print("processes   ids/s   of N times one   commit ms      CPU of an id, µs   machine busy")
     for count, (rate, commit, cpu, busy) in median.items():
-        print(f"{count:9} {rate:7.0f} {rate / (one * count):16.2f} {commit:11.1f} {1000 * cpu / 1000:21.1f} {busy:14.0%}")
+        print(f"{count:9} {rate:7.0f} {rate / (one * count):16.2f} {commit:11.1f} {1000 * cpu:21.0f} {busy:14.0%}")
     print(json.dumps(found))
 
 
