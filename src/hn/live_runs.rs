@@ -10,7 +10,7 @@ use super::{
     schema::runs,
 };
 
-/// A process that says nothing for so many seconds has no share of the rate, and its speed no longer counts.
+/// After this many seconds without a sign of a process, it has no share of the rate, and its speed no longer counts.
 pub(crate) const SHARE_SECONDS: i64 = 10;
 
 /// A run is under way if it has not ended, and its process was heard of within this many seconds.

@@ -186,7 +186,7 @@ pub struct WorkingProcess {
     pub pid: i64,
     /// The ranges of ids that it works on.
     pub leases: Vec<Range>,
-    /// Ids that it settled in a second, of late.
+    /// Ids per second that it settled in the last two seconds.
     pub ids_per_second: i64,
     /// Its limit of requests per second; 0 is none. The lowest limit counts for all processes together.
     pub rate: i64,
@@ -198,7 +198,7 @@ pub struct WorkingProcess {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Estimate {
-    /// Ids that all of them settled in a second, of late.
+    /// Ids per second that all of them settled in the last two seconds.
     pub ids_per_second: i64,
     /// Seconds until nothing is left.
     pub seconds_left: i64,

@@ -2,7 +2,7 @@
 //!
 //! Faults are drawn for each request, not for each id, so a retry helps.
 
-use super::latency_range::LatencyRange;
+use super::{latency_range::LatencyRange, rates::check_rates};
 
 /// What goes wrong, and how often. By default nothing goes wrong.
 ///
@@ -48,18 +48,7 @@ impl Faults {
             ("reset rate", self.reset_rate),
             ("truncate rate", self.truncate_rate),
         ];
-        if let Some((name, rate)) = rates.iter().find(|(_, rate)| !(0.0..=1.0).contains(rate)) {
-            return Err(format!(
-                "the {name} is {rate}: a rate is a share from 0.0 to 1.0"
-            ));
-        }
-        let sum: f64 = rates.iter().map(|(_, rate)| rate).sum();
-        // In floating point, ten times 0.1 can be a little more than 1.
-        if sum > 1.0 + 1e-9 {
-            return Err(format!(
-                "the fault rates add up to {sum}: a request has at most one fault, so their sum must be at most 1.0"
-            ));
-        }
+        check_rates(&rates, "fault", "request")?;
         if self.latency.min > self.latency.max {
             return Err(format!(
                 "the shortest latency, {:?}, is longer than the longest, {:?}",

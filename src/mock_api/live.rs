@@ -47,7 +47,7 @@ impl Live {
         Live { clock, ..self }
     }
 
-    /// Ends with so many new items.
+    /// Ends when this number of items was added.
     #[must_use]
     pub fn limit(self, items: u32) -> Self {
         Live {

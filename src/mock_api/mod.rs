@@ -62,6 +62,7 @@ mod change_events;
 
 // What goes wrong:
 
+mod rates;
 mod faults;
 mod streams;
 mod latency_range;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::rates::check_rates;
+
 /// How event streams behave. By default they are served, and nothing goes wrong.
 ///
 /// A rate is a share of the changes, from 0.0 to 1.0. A change has at most one fault. What concerns connections is in the machine's
@@ -62,18 +64,7 @@ impl Streams {
             ("stream loss rate", self.loss_rate),
             ("stream cancel rate", self.cancel_rate),
         ];
-        if let Some((name, rate)) = rates.iter().find(|(_, rate)| !(0.0..=1.0).contains(rate)) {
-            return Err(format!(
-                "the {name} is {rate}: a rate is a share from 0.0 to 1.0"
-            ));
-        }
-        let sum: f64 = rates.iter().map(|(_, rate)| rate).sum();
-        // In floating point, ten times 0.1 can be a little more than 1.
-        if sum > 1.0 + 1e-9 {
-            return Err(format!(
-                "the stream rates add up to {sum}: a change has at most one fault, so their sum must be at most 1.0"
-            ));
-        }
+        check_rates(&rates, "stream", "change")?;
         if self.keep_alive.is_zero() {
             return Err("the time between keep-alive events is 0: it must be longer".to_owned());
         }

@@ -3,6 +3,7 @@
 //! The engine writes through [`StoreConnection`] and names no database. [`sqlite`] implements it, and `postgres` with the feature of that
 //! name.
 
+mod pool;
 pub mod sqlite;
 #[cfg(feature = "postgres")]
 pub mod postgres;

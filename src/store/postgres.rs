@@ -10,7 +10,7 @@ use std::{ffi::OsStr, time::Duration};
 use diesel::{
     PgConnection, QueryResult,
     connection::{AnsiTransactionManager, TransactionManager},
-    r2d2::{Builder, ManageConnection, NopErrorHandler, PoolError},
+    r2d2::{Builder, ManageConnection, PoolError},
     result::Error,
 };
 
@@ -22,13 +22,10 @@ pub use self::{
     manager::PgManager,
     server::OLDEST_VERSION,
 };
-use super::{ErrorClass, Pool, StoreConnection, StoreError};
+use super::{ErrorClass, Pool, StoreConnection, StoreError, pool};
 
 /// A pool of PostgreSQL connections.
 pub type PgPool = Pool<PgConnection>;
-
-/// One connection writes; the others read beside it.
-const CONNECTIONS_MAX: u32 = 4;
 
 /// How long a checkout waits for a new connection. Short, because nothing can end this wait early. A connection that takes longer is
 /// made all the same, and the next checkout gets it.
@@ -99,17 +96,7 @@ pub fn open(url: &str) -> Result<PgPool, StoreError> {
     PgConnection::open(OsStr::new(url))
 }
 
-/// The settings of a pool of PostgreSQL connections.
+/// The settings of a pool.
 pub(super) fn pool_builder<M: ManageConnection>() -> Builder<M> {
-    diesel::r2d2::Pool::builder()
-        .max_size(CONNECTIONS_MAX)
-        .min_idle(Some(0))
-        // No periodic work: a pool that has some keeps its threads for up to half a minute after it is dropped.
-        .idle_timeout(None)
-        .max_lifetime(None)
-        // A connection that broke while it was idle fails its next transaction, which is then tried again on another one.
-        .test_on_check_out(false)
-        .connection_timeout(CHECKOUT_TIMEOUT)
-        // The caller gets the error. r2d2 would log each of its tries as well.
-        .error_handler(Box::new(NopErrorHandler))
+    pool::pool_builder(CHECKOUT_TIMEOUT)
 }

@@ -11,10 +11,7 @@ use std::{ffi::OsStr, path::Path, time::Duration};
 use diesel::{
     Connection, QueryResult, SqliteConnection,
     connection::{AnsiTransactionManager, SimpleConnection, TransactionManager},
-    r2d2::{
-        Builder, ConnectionManager, CustomizeConnection, Error as PoolError, ManageConnection,
-        NopErrorHandler,
-    },
+    r2d2::{Builder, ConnectionManager, CustomizeConnection, Error as PoolError, ManageConnection},
     result::Error,
 };
 
@@ -29,13 +26,10 @@ use self::{
     classify::{classify, unusable},
     file_name::file_name,
 };
-use super::{ErrorClass, Pool, StoreConnection, StoreError, locks::while_locked};
+use super::{ErrorClass, Pool, StoreConnection, StoreError, locks::while_locked, pool};
 
 /// A pool of SQLite connections.
 pub type SqlitePool = Pool<SqliteConnection>;
-
-/// One connection writes; the others read beside it.
-const CONNECTIONS_MAX: u32 = 4;
 
 /// Longer than the busy timeout of a connection. Otherwise the pool gives up while a connection still waits for a lock.
 const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -113,18 +107,9 @@ pub(super) fn prepare_file(path: &Path) -> Result<String, StoreError> {
     Ok(name)
 }
 
-/// The settings of a pool of SQLite connections.
+/// The settings of a pool.
 pub(super) fn pool_builder<M: ManageConnection>() -> Builder<M> {
-    diesel::r2d2::Pool::builder()
-        .max_size(CONNECTIONS_MAX)
-        .min_idle(Some(0))
-        // No periodic work: a pool that has some keeps its threads for up to half a minute after it is dropped.
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .test_on_check_out(false)
-        .connection_timeout(CHECKOUT_TIMEOUT)
-        // The caller gets the error. r2d2 would log each of its tries as well.
-        .error_handler(Box::new(NopErrorHandler))
+    pool::pool_builder(CHECKOUT_TIMEOUT)
 }
 
 #[derive(Debug)]

@@ -71,7 +71,7 @@ fn stop_unlocked(mirror: &Mirror, child: &Child) {
     }
 }
 
-/// Waits until the API was asked for so many more items.
+/// Waits until the API got this many more requests.
 fn wait_for_requests(mirror: &Mirror, more: usize) {
     let before = mirror.api.stats().requests;
     mirror.api.wait_for(|stats| stats.requests >= before + more);
