@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// How long the storage may take to close its connections after a run. Usually it takes no time.
-const CLOSE_WAIT: Duration = Duration::from_secs(5);
+pub(super) const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
 /// A run that is over.
 pub(super) struct FinishedRun<I> {
@@ -100,21 +100,33 @@ impl Session<'_> {
             .await
             .map_err(CommandError::new)?;
         let run = pipeline.run_stream(ids);
-        let presence = presence.keep(run.watch());
+        let watch = run.watch();
+        let presence = presence.keep(move || watch.progress());
         let ended = self.drive(run, &mut drain).await;
         drop(presence);
         // Otherwise the process could end while the database is being closed, and leave its log behind.
         let _ = pipeline.shutdown(CLOSE_WAIT).await;
+        Ok(self.finish(row, command, ended, drain).await)
+    }
+
+    /// Records how a run ended, and says why if it could not go on. Its pipeline is shut down.
+    pub(super) async fn finish<I>(
+        &self,
+        row: i64,
+        command: &'static str,
+        ended: Result<Report<I>, PipelineStopped>,
+        drain: Drain,
+    ) -> FinishedRun<I> {
         let mut report = match ended {
             Ok(report) => report,
             Err(error) => {
                 print_message(error);
-                return Ok(FinishedRun {
+                return FinishedRun {
                     command,
                     row,
                     report: None,
                     drain,
-                });
+                };
             }
         };
         // The file may have been deleted after the last commit, and that commit with it.
@@ -128,12 +140,12 @@ impl Session<'_> {
                 next_step(why, self.proxy().as_deref())
             ));
         }
-        Ok(FinishedRun {
+        FinishedRun {
             command,
             row,
             report: Some(report),
             drain,
-        })
+        }
     }
 
     /// Records that a run begins. Returns its row in the table `runs`.

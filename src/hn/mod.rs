@@ -6,7 +6,7 @@ pub mod record;
 mod document;
 mod source;
 mod users;
-mod clock;
+pub(crate) mod clock;
 pub mod schema;
 mod connection;
 mod dialect;
@@ -25,6 +25,8 @@ pub(crate) mod runs;
 pub(crate) mod leases;
 #[cfg(feature = "cli")]
 pub(crate) mod cool_down;
+#[cfg(feature = "cli")]
+pub(crate) mod follow;
 #[cfg(feature = "cli")]
 pub(crate) mod top_items;
 pub(crate) mod live_runs;

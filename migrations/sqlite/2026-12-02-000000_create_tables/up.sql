@@ -112,7 +112,8 @@ INSERT INTO cool_down (id, until_ms) VALUES (1, 0);
 
 -- finished_at is NULL while a run is under way, or if it died. A run under way renews heartbeat_at every few seconds, and its counts
 -- with it. `machine` identifies the machine (or container) whose process numbers `pid` is one of; it is empty if that is unknown.
--- `rate` is its limit of requests per second; 0 is none. `last_id` is the largest id that a backfill goes to.
+-- `rate` is its limit of requests per second; 0 is none. `last_id` is the largest id that a backfill goes to, and
+-- for a follow the id up to which all new ones are settled.
 CREATE TABLE runs (
     id             INTEGER PRIMARY KEY NOT NULL,
     command        TEXT NOT NULL,
