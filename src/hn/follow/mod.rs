@@ -1,0 +1,3 @@
+//! A mirror that follows Hacker News live.
+
+pub(crate) mod health;
