@@ -141,7 +141,7 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
         variable: "INGEST_METRICS",
         heading: Heading::Output,
         allowed: "off, or an address and a port such as 127.0.0.1:9090",
-        meaning: "Address to serve metrics on, as Prometheus text at http://ADDRESS/metrics",
+        meaning: "Address to serve metrics on, as Prometheus text at http://ADDRESS/metrics, and health at /health",
         show: |_| "off".to_owned(),
         set: |options, text| {
             let address = match text {

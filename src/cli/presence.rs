@@ -10,7 +10,9 @@ use tokio::time::Instant;
 use super::{database, exit::CommandError, held_leases::HeldLeases, session::Session};
 use crate::{
     hn::{
-        cool_down, leases,
+        cool_down,
+        follow::health::Health,
+        leases,
         live_runs::{self, LiveRun, SHARE_SECONDS},
         runs,
     },
@@ -36,6 +38,7 @@ const SAME_COOL_DOWN: Duration = Duration::from_millis(100);
 pub(super) struct Presence {
     pool: AnyPool,
     client: Client,
+    health: Health,
     command: &'static str,
     /// The run's row in the table `runs`.
     row: i64,
@@ -89,6 +92,7 @@ impl Presence {
         Self {
             pool: session.pool.clone(),
             client: session.client.clone(),
+            health: session.health.clone(),
             command,
             row,
             leases,
@@ -127,10 +131,12 @@ impl Presence {
         match looking.await {
             Ok(view) => {
                 self.sight.last_look.set(Instant::now());
+                self.health.note_storage(Ok(()));
                 self.keep_to(&view);
             }
             Err(error) => debug!("the other processes of this database are out of sight: {error}"),
         }
+        self.health.note_cool_down(self.client.cool_down_rest());
     }
 
     /// The rest of this process's cool-down, if the others do not know of it.
@@ -194,7 +200,7 @@ impl Presence {
     /// Goes on until the result is dropped. `totals` are the run's counters.
     pub(super) fn keep(mut self, totals: impl Fn() -> Progress + 'static) -> KeptPresence {
         let (sight, client) = (self.sight.clone(), self.client.clone());
-        let pausing = actix_rt::spawn(pause_while_alone(sight, client));
+        let pausing = actix_rt::spawn(pause_while_alone(sight, client, self.health.clone()));
         let keeping = actix_rt::spawn(async move {
             let mut looks = time::interval(LOOK_INTERVAL);
             looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -224,11 +230,15 @@ impl Presence {
 
 /// Whoever does not see the others makes no requests: they have taken over its share of the rate by now, and cannot tell it that the API
 /// wants no requests.
-async fn pause_while_alone(sight: Rc<Sight>, client: Client) {
+async fn pause_while_alone(sight: Rc<Sight>, client: Client, health: Health) {
     let mut checks = time::interval(PAUSE / 2);
     loop {
         checks.tick().await;
-        if sight.last_look.get().elapsed() > ALONE_AFTER {
+        let alone_for = sight.last_look.get().elapsed();
+        if alone_for > ALONE_AFTER {
+            let seconds = alone_for.as_secs();
+            let why = format!("the database has not answered for {seconds} seconds");
+            health.note_storage(Err(why));
             client.cool_down_for(PAUSE);
             let end = Instant::now() + PAUSE;
             let known_end = sight.known_end.get();

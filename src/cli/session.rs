@@ -11,7 +11,9 @@ use super::{
     progress,
 };
 use crate::{
-    hn::{HnSource, cool_down, lists::ListError, live_runs, process::Process},
+    hn::{
+        HnSource, cool_down, follow::health::Health, lists::ListError, live_runs, process::Process,
+    },
     ingest::{Client, Config, Failure, FailureKind},
     mock_api::{MockApi, RunningMockApi},
     store::{
@@ -31,6 +33,8 @@ pub(super) struct Session<'a> {
     /// Tells after a run whether the database that was opened is still there.
     pub(super) database: AnyIdentity,
     pub(super) process: Process,
+    /// Served with the metrics.
+    pub(super) health: Health,
     /// The API of `--demo`. It serves until the session is dropped.
     demo_api: Option<RunningMockApi>,
     /// Serves metrics until the session is dropped.
@@ -39,8 +43,12 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     pub(super) async fn open(options: &'a Options) -> Result<Self, CommandError> {
+        let health = Health::default();
         // First, because the client and the pipeline take the metrics recorder that they find.
-        let metrics_server = options.metrics.map(MetricsServer::start).transpose()?;
+        let metrics_server = {
+            let start = |address| MetricsServer::start(address, health.clone());
+            options.metrics.map(start).transpose()?
+        };
         let config = Config {
             workers: open_file_limit::allowed_workers(options),
             ..options.config.clone()
@@ -69,6 +77,7 @@ impl<'a> Session<'a> {
             config,
             database: identity,
             process: Process::this(),
+            health,
             pool,
             demo_api,
             _metrics_server: metrics_server,
