@@ -17,6 +17,8 @@ pub mod coverage;
 pub mod plan;
 pub mod lists;
 pub mod failures;
+#[cfg_attr(feature = "cli", allow(dead_code, unused_imports))]
+pub(crate) mod refresh;
 #[cfg(feature = "cli")]
 pub(crate) mod process;
 #[cfg(feature = "cli")]
@@ -44,6 +46,7 @@ pub use self::{
     connection::HnConnection,
     item::Item,
     lists::List,
+    refresh::{BadLadder, Ladder},
     sink::HnSink,
     source::{BadBaseUrl, HnSource, PUBLIC_API},
     user::User,
