@@ -36,9 +36,6 @@ pub mod verify;
 pub(crate) mod indexes;
 #[cfg(feature = "cli")]
 pub(crate) mod copy;
-#[cfg(feature = "cli")]
-#[allow(dead_code)] // The command `follow` uses it.
-pub(crate) mod follow;
 
 pub use self::{
     connection::HnConnection,

@@ -77,8 +77,13 @@ pub(crate) fn beat(
 ///
 /// # Errors
 /// Whatever Diesel says.
-pub(crate) fn finish(conn: &mut impl HnConnection, run: i64, totals: &Progress) -> QueryResult<()> {
-    beat(conn, run, totals, 0, None)?;
+pub(crate) fn finish(
+    conn: &mut impl HnConnection,
+    run: i64,
+    totals: &Progress,
+    settled_up_to: Option<i64>,
+) -> QueryResult<()> {
+    beat(conn, run, totals, 0, settled_up_to)?;
     on_backend!(conn, |conn| diesel::update(runs::table.find(run))
         .set((
             runs::finished_at.eq(now()),

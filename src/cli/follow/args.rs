@@ -37,9 +37,10 @@ pub(in crate::cli) fn command() -> Command {
 impl FollowArgs {
     pub(in crate::cli) fn read(matches: &ArgMatches) -> Result<Self, String> {
         let from = match matches.get_one::<String>("from") {
-            Some(text) => Some(parse_id(text).ok_or_else(|| {
-                format!("--from is `{text}`; allowed: a whole number from 1")
-            })?),
+            Some(text) => Some(
+                parse_id(text)
+                    .ok_or_else(|| format!("--from is `{text}`; allowed: a whole number from 1"))?,
+            ),
             None => None,
         };
         Ok(Self {

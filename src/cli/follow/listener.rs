@@ -27,6 +27,11 @@ const POLL_LIST: Duration = Duration::from_secs(60);
 /// How long to poll before looking for a stream again.
 const POLLING: Duration = Duration::from_secs(3600);
 
+/// Streams send something every 30 seconds, so this much silence means that the connection is dead.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
+/// In a test whose clock runs fast, connections still need some time.
+const IDLE_TIMEOUT_LEAST: Duration = Duration::from_secs(1);
+
 /// The first wait after the server has ended a stream by an event; it doubles each time that this happens soon again.
 const CANCELLED_WAIT: Duration = Duration::from_secs(1);
 const CANCELLED_WAIT_MAX: Duration = Duration::from_secs(300);
@@ -105,7 +110,11 @@ impl Listener {
     /// Returns when the server turns out to have no stream.
     async fn read_stream(&mut self) {
         let url = self.source.document(self.feed.document());
-        let mut events = self.client.events(&url, &[]).priority(Priority::High);
+        let mut events = self
+            .client
+            .events(&url, &[])
+            .priority(Priority::High)
+            .idle_timeout(on_machine(IDLE_TIMEOUT).max(IDLE_TIMEOUT_LEAST));
         let (mut opened_at, mut wait) = (Instant::now(), CANCELLED_WAIT);
         while !self.heard.is_closed() {
             match events.next().await {
@@ -167,7 +176,7 @@ impl Listener {
 
     fn note_heard(&mut self) {
         self.last_heard = Some(now());
-        self.monitor.note_heard(self.feed);
+        self.monitor.note_heard();
     }
 
     /// Nothing was heard for a while. Only of `updates` that loses anything: the other documents say the whole at once.

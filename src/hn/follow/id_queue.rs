@@ -26,7 +26,6 @@ struct State<I> {
     capacity: usize,
     /// The streams that wait for ids.
     readers: Vec<Waker>,
-    is_closed: bool,
 }
 
 /// What became of an id that was added.
@@ -54,7 +53,6 @@ impl<I: Clone + Eq + Hash + Send + 'static> IdQueue<I> {
             being_read: HashMap::new(),
             capacity,
             readers: Vec::new(),
-            is_closed: false,
         })))
     }
 
@@ -94,7 +92,7 @@ impl<I: Clone + Eq + Hash + Send + 'static> IdQueue<I> {
         self.lock().waiting.len()
     }
 
-    /// The ids of these levels, the most urgent first. It waits for more until the queue is closed.
+    /// The ids of these levels, the most urgent first. It never ends.
     pub(crate) fn stream(
         &self,
         levels: RangeInclusive<usize>,
@@ -102,9 +100,6 @@ impl<I: Clone + Eq + Hash + Send + 'static> IdQueue<I> {
         let queue = self.clone();
         stream::poll_fn(move |cx| {
             let mut state = queue.lock();
-            if state.is_closed {
-                return Poll::Ready(None);
-            }
             let mut next = levels.clone();
             match next.find_map(|level| state.take(level)) {
                 Some(id) => Poll::Ready(Some(id)),
@@ -120,13 +115,6 @@ impl<I: Clone + Eq + Hash + Send + 'static> IdQueue<I> {
                 }
             }
         })
-    }
-
-    /// Ends the streams. The ids that wait are forgotten.
-    pub(crate) fn close(&self) {
-        let mut state = self.lock();
-        state.is_closed = true;
-        state.wake();
     }
 }
 
@@ -207,11 +195,11 @@ mod tests {
         queue.add(0, 7);
         assert_eq!(ready(&mut ids), [7]);
         assert_eq!(queue.add(1, 7), Added::Waits);
-        assert_eq!(ready(&mut ids), []);
+        assert!(ready(&mut ids).is_empty());
         queue.finish(&7);
         assert_eq!(ready(&mut ids), [7]);
         queue.finish(&7);
-        assert_eq!(ready(&mut ids), []);
+        assert!(ready(&mut ids).is_empty());
     }
 
     #[test]
@@ -230,14 +218,12 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_waiting_stream_wakes_for_an_id_and_ends_when_the_queue_is_closed() {
+    async fn a_waiting_stream_wakes_for_an_id() {
         let queue = IdQueue::new(1, 10);
         let mut ids = queue.stream(0..=0);
-        let reading = actix_rt::spawn(async move { (ids.next().await, ids.next().await) });
+        let reading = actix_rt::spawn(async move { ids.next().await });
         tokio::task::yield_now().await;
         queue.add(0, 5);
-        tokio::task::yield_now().await;
-        queue.close();
-        assert_eq!(reading.await.expect("no panic"), (Some(5), None));
+        assert_eq!(reading.await.expect("no panic"), Some(5));
     }
 }

@@ -7,6 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// A flood of names takes no more memory than this many.
+const REMEMBERED_MAX: usize = 100_000;
+
 /// What was read because it was named, for as long as naming it again may mean the same change.
 #[derive(Debug)]
 pub(crate) struct Reread<I> {
@@ -36,11 +39,13 @@ impl<I: Clone + Eq + Hash> Reread<I> {
             reading.named_since = true;
             return false;
         }
-        let reading = Reading {
-            at: now,
-            named_since: false,
-        };
-        self.read.insert(id.clone(), reading);
+        if self.read.len() < REMEMBERED_MAX {
+            let reading = Reading {
+                at: now,
+                named_since: false,
+            };
+            self.read.insert(id.clone(), reading);
+        }
         true
     }
 

@@ -1,6 +1,6 @@
 //! A role that one run at a time has, as a lease. A run whose process dies loses it, and another one takes its turn.
 
-use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl};
+use diesel::{QueryDsl, QueryResult, RunQueryDsl};
 
 use super::{
     claim::live_leases,
