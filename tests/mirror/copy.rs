@@ -283,7 +283,7 @@ fn the_target_gets_the_mark_and_the_indexes_of_the_source() {
     );
     let indexes = rows(
         &to,
-        "sqlite_schema WHERE type = 'index' AND tbl_name = 'items'",
+        "sqlite_schema WHERE type = 'index' AND name LIKE 'items_by%'",
         "name",
     );
     assert_eq!(indexes, ["'items_by_time'"]);

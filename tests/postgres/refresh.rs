@@ -97,7 +97,8 @@ fn due_items_are_counted_by_the_index() {
          ANALYZE items",
     );
     let url = server.url(DATABASE);
-    let status = sandbox.run(&["status", "--database", &url]).exits(0);
+    let args = ["status", "--format", "json", "--database", &url];
+    let status = sandbox.run(&args).exits(0);
     let refreshes: Value = status.report()["freshness"]["refreshes"].clone();
     // All but the youngest of the first kind, none of the second, of the third those of ten minutes ago, and 59 texts; and
     // what becomes due meanwhile.
