@@ -12,6 +12,7 @@
 //! | stream | ids that come one by one, or from a queue | [streams], [`Pipeline::run_stream`](crate::Pipeline::run_stream) |
 //! | what became of each id | a stream of outcomes after their commit | [`Pipeline::run_with_outcomes`](crate::Pipeline::run_with_outcomes), [`Outcomes`](crate::Outcomes) |
 //! | event stream | what a server announces: [server-sent events](streams#event-streams) | [`Client::events`](crate::Client::events), [`EventStream`](crate::EventStream) |
+//! | announced ids | a run of the ids that [a source's event stream](streams#announced-ids) announces | [`Source::events`](crate::Source::events), [`Pipeline::run_events`](crate::Pipeline::run_events) |
 //! | failures | what is tried again, when, and what an outage is | [failures], [`Failure`](crate::Failure) |
 //! | metrics | what an operator watches | [`metrics`](crate::ingest::metrics) |
 //! | messages | what the handles send to the coordinator, for hosts that hold its address | [`messages`](crate::ingest::messages) |

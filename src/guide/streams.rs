@@ -1,4 +1,4 @@
-//! A run that stays open: ids that come one by one, runs beside it, a queue in the database, and the events of a server.
+//! A run that stays open: ids that come one by one, runs beside it, a queue in the database, and what a server announces.
 //!
 //! # A long-lived stream
 //!
@@ -114,10 +114,72 @@
 //! queue twice is fetched twice, which does no harm because the sink upserts. Ids that a run did not attempt are still in the table,
 //! so the next run reads them again.
 //!
+//! # Announced ids
+//!
+//! Some servers announce what changes as server-sent events: one answer (`text/event-stream`) that never ends. A
+//! [`Source`](crate::Source) can name such a stream, and say which ids an event announces. Then
+//! [`Pipeline::run_events`](crate::Pipeline::run_events) is a run of these ids:
+//!
+//! ```no_run
+//! use hn_ingest::{DecodeError, Pipeline, PipelineStopped, Priority, Request, ServerEvent, Source, Start};
+//!
+//! struct Notes;
+//!
+//! impl Source for Notes {
+//!     type Id = i64;
+//!     type Record = String;
+//!
+//!     fn url(&self, id: &i64) -> String {
+//!         format!("https://api.test/notes/{id}")
+//!     }
+//!
+//!     fn decode(&self, _: &i64, body: &[u8]) -> Result<Option<String>, DecodeError> {
+//!         String::from_utf8(body.to_vec()).map(Some).map_err(DecodeError::new)
+//!     }
+//!
+//!     fn events(&self) -> Option<Request> {
+//!         Some(Request::get("https://api.test/notes/changed"))
+//!     }
+//!
+//!     /// The data of an event is an id.
+//!     fn announced(&self, event: &ServerEvent) -> Result<Vec<i64>, DecodeError> {
+//!         Ok(vec![event.data.parse().map_err(DecodeError::new)?])
+//!     }
+//! }
+//!
+//! async fn follow(pipeline: &Pipeline<i64>) -> Result<(), PipelineStopped> {
+//!     let (start, mut events) = Start::events(); // or pipeline.run_events()
+//!     let run = pipeline.start(start.priority(Priority::High));
+//!     let mut opened = 0;
+//!     while let Some(now) = events.changed().await {
+//!         if now.opened > opened {
+//!             opened = now.opened;
+//!             // What was announced while no stream was open is lost. Fetch what may have changed, here in a run beside this one.
+//!             drop(pipeline.run(1..=100));
+//!         }
+//!     }
+//!     let report = run.await?;
+//!     println!("{} stored; {:?}", report.totals.stored, report.list_failed);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! - The pipeline reads the stream with its own client, also on [a thread of its own](crate::Builder::own_thread). It connects again
+//!   whenever the stream breaks, with the waits [below](#event-streams).
+//! - An announced id is requested as soon as a fetcher is idle, and committed within [`linger`](crate::Config::linger), as in any
+//!   [long-lived stream](#a-long-lived-stream).
+//! - While an id waits, it is not added once more. One that is in flight is: its record may have changed since it was requested.
+//! - While ten thousand ids wait, no further event is read. The rest of a flood is left to TCP, so nothing of it is lost, unless the
+//!   server loses patience and closes the stream.
+//! - [`EventWatch`](crate::EventWatch) says how often the stream was opened, whether it is open, and why it broke. It need not be read.
+//! - An event that `announced` returns an error for, or panics at, costs only itself.
+//! - The run ends when it is cancelled, or when the pipeline is shut down. It also ends when connecting again would not help: the
+//!   server has no such stream, or refuses it. Ids that wait are still fetched then, and
+//!   [`Report::list_failed`](crate::Report::list_failed) says why.
+//!
 //! # Event streams
 //!
-//! Some servers announce what changes as server-sent events: one answer (`text/event-stream`) that never ends.
-//! [`Client::events`](crate::Client::events) reads it. Here, the ids that a server announces become those of a run:
+//! [`Client::events`](crate::Client::events) reads a stream for other purposes, such as several streams for one run:
 //!
 //! ```no_run
 //! use hn_ingest::{Client, EventStreamError, EventStreamItem};

@@ -8,7 +8,7 @@ use std::{
 
 use thiserror::Error as ThisError;
 
-use crate::ingest::{request::Request, response::Response};
+use crate::ingest::{http::events::parser::ServerEvent, request::Request, response::Response};
 
 /// An id of a record. It can be copied for another attempt, sent between threads, and printed in logs.
 ///
@@ -84,6 +84,22 @@ pub trait Source: Send + Sync + 'static {
         self.decode(id, response.body())
     }
 
+    /// The request for the event stream that announces ids, if the API has one. It is for
+    /// [`Pipeline::run_events`](crate::Pipeline::run_events), and is made anew for each connect.
+    ///
+    /// A panic ends the run that reads the stream, in order.
+    fn events(&self) -> Option<Request> {
+        None
+    }
+
+    /// The ids that an event announces. There may be none: not every event is about records.
+    ///
+    /// # Errors
+    /// The event is not what it should be. An error or a panic costs this event only.
+    fn announced(&self, _event: &ServerEvent) -> Result<Vec<Self::Id>, DecodeError> {
+        Ok(Vec::new())
+    }
+
     /// How many records a [`Record`](Self::Record) counts for in [`Progress::records`](crate::Progress::records). A source whose ids
     /// are pages says how many are on the page.
     fn records_in(&self, _record: &Self::Record) -> u64 {
@@ -113,7 +129,7 @@ pub trait Source: Send + Sync + 'static {
     }
 }
 
-/// Why a body is not the record of its id.
+/// Why a body is not the record of its id, or why an event announces no ids.
 #[derive(Debug, ThisError)]
 #[error("{0}")]
 pub struct DecodeError(#[source] Box<dyn Error + Send + Sync>);

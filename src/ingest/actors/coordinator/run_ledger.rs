@@ -73,6 +73,8 @@ impl<I: Id> RunLedger<I> {
             control,
             outcomes,
             ended,
+            // The coordinator has taken it.
+            feed: _,
         } = start;
         Self {
             run,
@@ -325,7 +327,7 @@ impl<I: Id> RunLedger<I> {
         for id in self.ready.drain(..).chain(deferred) {
             self.outcomes.report(id, IdOutcome::NotAttempted);
         }
-        let list_failed = self.unread.panic();
+        let list_failed = self.unread.failed();
         self.outcomes.finish(self.unread.into_rest(), arbiter);
         self.control.recorder.record_run_end();
         let report = Report {

@@ -15,8 +15,8 @@ pub(super) struct UnreadIds<I> {
     announced: u64,
     /// What was left of the list when the run stopped reading it.
     rest: Option<IdStream<I>>,
-    /// The panic message of the list, if a panic ended it.
-    panic: Option<String>,
+    /// Why the list ended too early, if it did.
+    failed: Option<String>,
 }
 
 enum List<I> {
@@ -48,7 +48,7 @@ impl<I> UnreadIds<I> {
             list: List::Here(ids),
             announced,
             rest: None,
-            panic: None,
+            failed: None,
         };
         unread.end_if_empty(recorder);
         unread
@@ -97,11 +97,11 @@ impl<I> UnreadIds<I> {
                 self.end_if_empty(recorder);
                 return Some(id);
             }
-            Polled::Panicked(why) => {
+            Polled::Failed(why) => {
                 warn!(
-                    "the list of ids panicked: {why}; the ids that it still holds are not attempted"
+                    "the list of ids failed: {why}; the ids that it still holds are not attempted"
                 );
-                self.panic = Some(why);
+                self.failed = Some(why);
                 self.list = List::Ended;
             }
             Polled::End | Polled::Pending => self.end(recorder),
@@ -157,9 +157,9 @@ impl<I> UnreadIds<I> {
         self.announced
     }
 
-    /// The panic message of the list, if a panic ended it.
-    pub(super) fn panic(&mut self) -> Option<String> {
-        self.panic.take()
+    /// Why the list ended too early, if it did.
+    pub(super) fn failed(&mut self) -> Option<String> {
+        self.failed.take()
     }
 
     /// The unread ids that belong to the run, after [`stop`](Self::stop). A list that does not know its length may be endless. Its

@@ -34,7 +34,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 /// [Event streams](crate::guide::streams#event-streams) in the guide has an example and says what it does in detail.
 pub struct EventStream {
     client: Client,
-    request: Request,
+    /// Makes the request of each connect.
+    request: Box<dyn Fn() -> Request>,
     idle_timeout: Duration,
     priority: Priority,
     state: State,
@@ -132,9 +133,15 @@ impl Client {
     /// # }
     /// ```
     pub fn events(&self, url: &str, headers: &[(String, String)]) -> EventStream {
+        let request = Request::get(url).headers(headers.iter().cloned());
+        self.events_of(move || request.clone())
+    }
+
+    /// The event stream of a request, which is made anew for each connect.
+    pub(crate) fn events_of(&self, request: impl Fn() -> Request + 'static) -> EventStream {
         EventStream {
             client: self.clone(),
-            request: Request::get(url).headers(headers.iter().cloned()),
+            request: Box::new(request),
             idle_timeout: IDLE_TIMEOUT,
             priority: Priority::default(),
             state: State::Waiting { until: None },
@@ -224,7 +231,7 @@ impl EventStream {
     fn opening(&self) -> Opening {
         Opening {
             client: self.client.clone(),
-            request: self.request.clone(),
+            request: (self.request)(),
             last_id: self.last_id.clone(),
             kind: if self.is_retry {
                 RequestKind::Retry
