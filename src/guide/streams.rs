@@ -61,9 +61,9 @@
 //! - `Start::list(ids).priority(Priority::Low).with_outcomes()` also returns [what becomes of each id](crate::Outcomes).
 //! - An idle fetcher gets an id of the run with the highest priority that has one. Of runs with equal priority, the one comes first
 //!   that has the fewest ids at fetchers, and then the one that has waited longest: they take turns, id by id.
-//! - As long as a run with a higher priority is open, the lower ones use one fetcher less, even while it has no id. So open the live
-//!   run before the backfill. If all fetchers are busy when it begins, or if [`workers`](crate::Config::workers) is 1, its first id waits
-//!   until one of them is done with its id: with all attempts and backoffs of that id.
+//! - As long as a run with a higher priority is open, the lower ones use one fetcher less, even while it has no id. If all fetchers are
+//!   busy when its id comes, because it was opened late or has more ids than that, an id of the lower ones gives way that waits for its
+//!   next attempt or for the rate. It keeps its attempts and its backoff. Only requests in flight are waited for.
 //! - The [rate](crate::Config::rate), a time in which the API wants no requests, and the in-flight limit hold for all requests together.
 //!   Waiting requests start by priority, and in their order within one. This also counts between pipelines that share a
 //!   [client](crate::Builder::client). (They share its connections, too. Make the client with at least as many

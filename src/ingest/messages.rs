@@ -69,7 +69,7 @@ use crate::ingest::{
     },
     limits::breaker::StreakLength,
     outcome::{
-        answer::{AnsweredId, NotAnswered},
+        answer::{AnsweredId, AttemptsSoFar, NotAnswered},
         failure::Failure,
         progress::Progress,
         report::Report,
@@ -243,6 +243,8 @@ pub(crate) struct HandlesDropped;
 #[rtype(result = "()")]
 pub(crate) struct Fetch<I> {
     pub(crate) id: I,
+    /// What was done for the id before it gave way to another one.
+    pub(crate) so_far: AttemptsSoFar,
     pub(crate) control: Arc<RunControl>,
     /// The fetcher waits for room in it before it gives an answer to the coordinator.
     pub(crate) backlog: Backlog,
