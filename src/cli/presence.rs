@@ -16,7 +16,7 @@ use crate::{
         live_runs::{self, LiveRun, SHARE_SECONDS},
         runs,
     },
-    ingest::{Client, Progress, RunWatch},
+    ingest::{Client, Progress},
     store::{StoreConnection, any::AnyPool},
 };
 
@@ -43,6 +43,8 @@ pub(super) struct Presence {
     /// The run's row in the table `runs`.
     row: i64,
     leases: Option<HeldLeases>,
+    /// Of a run that follows the API: up to which id all are settled.
+    settled_up_to: Option<Rc<Cell<i64>>>,
     sight: Rc<Sight>,
     /// The rate of all and the number of its shares, as the client has them.
     share: (u32, usize),
@@ -94,12 +96,21 @@ impl Presence {
             command,
             row,
             leases,
+            settled_up_to: None,
             sight: Rc::new(Sight {
                 last_look: Cell::new(Instant::now()),
                 known_end: Cell::new(None),
             }),
             share: (session.config.rate, 1),
             has_warned: false,
+        }
+    }
+
+    /// Also records up to which id all are settled.
+    pub(super) fn with_settled_up_to(self, id: Rc<Cell<i64>>) -> Self {
+        Self {
+            settled_up_to: Some(id),
+            ..self
         }
     }
 
@@ -155,11 +166,12 @@ impl Presence {
     async fn beat(&mut self, beat: Beat) {
         let (row, command) = (self.row, self.command);
         let leases = self.leases.clone();
+        let settled_up_to = self.settled_up_to.as_ref().map(|id| id.get());
         let beating = database::with_connection(&self.pool, move |conn| {
             let renewal = leases.as_ref().map(HeldLeases::begin_renewal);
             let held = conn
                 .write_transaction(|conn| {
-                    runs::beat(conn, row, &beat.totals, beat.ids_per_second)?;
+                    runs::beat(conn, row, &beat.totals, beat.ids_per_second, settled_up_to)?;
                     let Some(renewal) = &renewal else {
                         return Ok(None);
                     };
@@ -185,8 +197,8 @@ impl Presence {
         }
     }
 
-    /// Goes on until the result is dropped.
-    pub(super) fn keep(mut self, watch: RunWatch) -> KeptPresence {
+    /// Goes on until the result is dropped. `totals` are the run's counters.
+    pub(super) fn keep(mut self, totals: impl Fn() -> Progress + 'static) -> KeptPresence {
         let (sight, client) = (self.sight.clone(), self.client.clone());
         let pausing = actix_rt::spawn(pause_while_alone(sight, client, self.health.clone()));
         let keeping = actix_rt::spawn(async move {
@@ -200,7 +212,7 @@ impl Presence {
                 if since < BEAT_INTERVAL {
                     continue;
                 }
-                let totals = watch.progress();
+                let totals = totals();
                 let settled = totals.settled();
                 let rate = (settled - last_settled) as f64 / since.as_secs_f64();
                 (last_beat, last_settled) = (Instant::now(), settled);
