@@ -12,7 +12,7 @@ use hn_ingest::{
 
 use crate::common::{Api, Running, Sandbox};
 
-fn get(address: &str, path: &str) -> String {
+pub(crate) fn get(address: &str, path: &str) -> String {
     ask(address, &format!("GET {path} HTTP/1.1\r\nHost: x"))
 }
 
@@ -26,7 +26,7 @@ fn ask(address: &str, head: &str) -> String {
 }
 
 /// The address that a process with `RUST_LOG=hn_ingest=info` says it serves at.
-fn address_of(running: &mut Running) -> String {
+pub(crate) fn address_of(running: &mut Running) -> String {
     let stderr = running.child().stderr.take().unwrap();
     let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
     let address = lines.find_map(|line| {
