@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hn_ingest::test_util::Reply;
+use hn_ingest::test_util::{Latch, Reply};
 use serde_json::{Value, json};
 
 use crate::common::{Api, Sandbox, counts, story};

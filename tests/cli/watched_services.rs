@@ -7,10 +7,7 @@ use std::{
 
 use hn_ingest::test_util::{Latch, Reply};
 
-use crate::{
-    common::{Api, Call, Running, Sandbox, wait_until},
-    metrics::{address_of, get},
-};
+use crate::common::{Api, Call, Running, Sandbox, address_of, get, wait_until};
 
 /// A service manager in this folder, whose watchdog expects a message every second.
 struct Manager(UnixDatagram);
