@@ -211,7 +211,8 @@ fn runs_of_equal_priority_take_turns() {
     }
 }
 
-/// A backfill at a low rate, and an id of a high priority. Returns how many requests came between the push of that id and its request.
+/// A backfill at a low rate, and an id of a high priority. Returns how many requests came between the push of that id and its
+/// request.
 async fn requests_before(
     fixture: &Fixture,
     backfill: &Pipeline<i64>,

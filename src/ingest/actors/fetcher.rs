@@ -96,8 +96,8 @@ impl<S: Source> Handler<Fetch<S::Id>> for Fetcher<S> {
     }
 }
 
-/// Gets the answer for an id, and room for it in the backlog. A panic in the source's code becomes the answer `Failed`. Also returns how
-/// many attempts of the run had failed in a row after the last one for this id.
+/// Gets the answer for an id, and room for it in the backlog. A panic in the source's code becomes the answer `Failed`. Also
+/// returns how many attempts of the run had failed in a row after the last one for this id.
 async fn fetch_answer<S: Source>(
     shared: &FetcherResources<S>,
     id: S::Id,

@@ -10,8 +10,8 @@ use crate::ingest::outcome::failure::Failure;
 pub struct EventProgress {
     /// How often the stream was opened.
     ///
-    /// **Most servers have no replay:** whenever this grows, what they announced since the last event before is lost. Ask for it in
-    /// another way.
+    /// **Most servers have no replay:** whenever this grows, what they announced since the last event before is lost. Ask for it
+    /// in another way.
     pub opened: u64,
     /// Whether it is open now.
     pub is_open: bool,
@@ -33,8 +33,8 @@ impl EventWatch {
         self.0.borrow().clone()
     }
 
-    /// Waits until the stream is opened or closed, or until an event is unreadable. Several changes that were not waited for are one:
-    /// compare [`opened`](EventProgress::opened). `None` when the stream is read no more: its run ends.
+    /// Waits until the stream is opened or closed, or until an event is unreadable. Several changes that were not waited for are
+    /// one: compare [`opened`](EventProgress::opened). `None` when the stream is read no more: its run ends.
     pub async fn changed(&mut self) -> Option<EventProgress> {
         self.0.changed().await.ok()?;
         Some(self.0.borrow_and_update().clone())

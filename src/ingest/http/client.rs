@@ -175,8 +175,8 @@ impl Client {
         self.0.throttle.cool_down_for(rest);
     }
 
-    /// Lets at least this many fetchers have a request in flight. There is no need to lower that: fewer fetchers make fewer requests,
-    /// and other pipelines may share the client.
+    /// Lets at least this many fetchers have a request in flight. There is no need to lower that: fewer fetchers make fewer
+    /// requests, and other pipelines may share the client.
     pub(crate) fn allow_workers(&self, workers: usize) {
         self.0.connections.raise_limit(workers);
         self.0.throttle.raise_ceiling(workers);
@@ -251,7 +251,8 @@ impl Client {
 
     /// Makes attempts until there is an answer.
     ///
-    /// `attempts` counts the attempts that began. It belongs to the caller, so that the count survives a panic in the source's code.
+    /// `attempts` counts the attempts that began. It belongs to the caller, so that the count survives a panic in the source's
+    /// code.
     pub(crate) async fn fetch<I: Display>(
         &self,
         request: FetchRequest<'_, I>,
@@ -421,7 +422,8 @@ impl Client {
         }
     }
 
-    /// Waits until an attempt may start, and makes its request then: what the request needs may have been renewed during the wait.
+    /// Waits until an attempt may start, and makes its request then: what the request needs may have been renewed during the
+    /// wait.
     async fn start_attempt<I>(
         &self,
         request: &FetchRequest<'_, I>,
@@ -446,7 +448,8 @@ impl Client {
             let permit = acquired
                 .map_err(NoStart::NoTurn)?
                 .map_err(NoStart::AskedToWait)?;
-            // A refresh may have begun meanwhile. Its own requests may need a permit of this client, so none is kept while waiting.
+            // A refresh may have begun meanwhile. Its own requests may need a permit of this client, so none is kept while
+            // waiting.
             if under_way().is_some() {
                 permit.give_back();
                 continue;

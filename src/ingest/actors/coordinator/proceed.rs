@@ -1,4 +1,5 @@
-//! What the coordinator does when something has changed for a run: hands out ids, of this run or of others, and ends runs that are done.
+//! What the coordinator does when something has changed for a run: hands out ids, of this run or of others, and ends runs that
+//! are done.
 
 use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, fut::wrap_future};
 

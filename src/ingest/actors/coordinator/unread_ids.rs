@@ -39,8 +39,8 @@ pub(super) enum Next<I> {
 }
 
 impl<I> UnreadIds<I> {
-    /// If the list knows its length, its ids count as requested from now on, and those that it does not have after all no longer do
-    /// at its end. Otherwise each counts when it is read.
+    /// If the list knows its length, its ids count as requested from now on, and those that it does not have after all no longer
+    /// do at its end. Otherwise each counts when it is read.
     pub(super) fn new(ids: IdStream<I>, recorder: &Recorder) -> Self {
         let announced = ids.remaining().unwrap_or(0);
         recorder.record(Event::Requested, announced);
@@ -162,8 +162,8 @@ impl<I> UnreadIds<I> {
         self.failed.take()
     }
 
-    /// The unread ids that belong to the run, after [`stop`](Self::stop). A list that does not know its length may be endless. Its
-    /// unread ids do not belong to the run.
+    /// The unread ids that belong to the run, after [`stop`](Self::stop). A list that does not know its length may be endless.
+    /// Its unread ids do not belong to the run.
     pub(super) fn into_rest(self) -> Option<IdStream<I>> {
         self.rest.filter(|_| self.announced > 0)
     }
