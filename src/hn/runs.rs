@@ -16,8 +16,8 @@ use super::{
 };
 use crate::ingest::Progress;
 
-/// Records that a run of this process has begun, with its limit of requests per second, and with the largest id that a backfill goes
-/// to. Returns the run's id.
+/// Records that a run of this process has begun, with its limit of requests per second, and with the largest id that a backfill
+/// goes to. Returns the run's id.
 ///
 /// # Errors
 /// Whatever Diesel says.
@@ -109,6 +109,20 @@ pub(crate) fn first_start(conn: &mut impl HnConnection, command: &str) -> QueryR
         .filter(runs::heartbeat_at.gt(earliest))
         .select(min(runs::started_at))
         .first(conn))
+}
+
+/// Records up to which id all are settled when a run begins to follow the API.
+///
+/// # Errors
+/// Whatever Diesel says.
+pub(crate) fn set_settled_up_to(
+    conn: &mut impl HnConnection,
+    run: i64,
+    id: i64,
+) -> QueryResult<()> {
+    let row = diesel::update(runs::table.find(run)).set(runs::last_id.eq(id));
+    on_backend!(conn, |conn| row.execute(conn))?;
+    Ok(())
 }
 
 /// Where the last run of a command that follows the API has left off.
