@@ -27,6 +27,7 @@ use self::{
     runs::Runs,
     table::{CopiedTable, Target},
 };
+pub(in crate::hn) use self::records::{ItemRow, item_rows};
 pub(crate) use self::{
     page::Refused,
     progress::{CopyProgress, TABLES},
