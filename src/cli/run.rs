@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// How long the storage may take to close its connections after a run. Usually it takes no time.
-const CLOSE_WAIT: Duration = Duration::from_secs(5);
+pub(super) const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
 /// A run that is over.
 pub(super) struct FinishedRun<I> {
@@ -167,7 +167,7 @@ impl Session<'_> {
     }
 
     /// Records the run's totals. The report is printed even if this fails.
-    async fn record_end<I>(&self, row: i64, report: &Report<I>) {
+    pub(super) async fn record_end<I>(&self, row: i64, report: &Report<I>) {
         let totals = report.totals.clone();
         // A database that was waited for in vain is not waited for once more.
         let is_lost = matches!(report.gave_up, Some(GaveUp::StorageLost(_)));
@@ -238,7 +238,8 @@ impl FinishedRun<i64> {
     }
 }
 
-fn exit_status<I>(report: &Report<I>, signal: Option<u8>) -> ExitStatus {
+/// The exit status of a run that has ended so. `signal` is the first one that came.
+pub(super) fn exit_status<I>(report: &Report<I>, signal: Option<u8>) -> ExitStatus {
     if let Some(signal) = signal
         && let Some(GaveUp::StorageLost(why)) = &report.gave_up
         && is_about_lock(why)

@@ -1,6 +1,9 @@
 //! What every fetching command works with: the database, the API and the client.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    future::Future,
+    time::{Duration, SystemTime},
+};
 
 use super::{
     database::{self, OpenedDatabase},
@@ -15,21 +18,24 @@ use crate::{
     ingest::{Client, Config, Failure, FailureKind},
     mock_api::{MockApi, RunningMockApi},
     store::{
-        any::{AnyIdentity, AnyPool},
+        Pool, StoreConnection,
+        any::{AnyConnection, AnyPool},
         locks::while_locked,
+        read_only::ReadConnection,
     },
 };
 
-pub(super) struct Session<'a> {
+/// `C` is the connection of the database.
+pub(super) struct Session<'a, C: StoreConnection = AnyConnection> {
     pub(super) options: &'a Options,
     /// The engine's settings, with no more workers than the limit of open files allows.
     pub(super) config: Config,
     pub(super) source: HnSource,
     /// Reads the list and fetches the items, so that both keep to one rate.
     pub(super) client: Client,
-    pub(super) pool: AnyPool,
+    pub(super) pool: Pool<C>,
     /// Tells after a run whether the database that was opened is still there.
-    pub(super) database: AnyIdentity,
+    pub(super) database: C::Identity,
     pub(super) process: Process,
     /// The API of `--demo`. It serves until the session is dropped.
     demo_api: Option<RunningMockApi>,
@@ -39,6 +45,26 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     pub(super) async fn open(options: &'a Options) -> Result<Self, CommandError> {
+        let opening = database::open_or_create(options.database(), options.demo);
+        let session = Self::over(options, opening).await?;
+        keep_to_shared_cool_down(&session.client, &session.pool).await?;
+        Ok(session)
+    }
+}
+
+impl<'a> Session<'a, ReadConnection> {
+    /// For a command that fetches and writes nothing.
+    pub(super) async fn open_read_only(options: &'a Options) -> Result<Self, CommandError> {
+        let opening = database::open_read_only(options.database(), options.demo);
+        Self::over(options, opening).await
+    }
+}
+
+impl<'a, C: StoreConnection> Session<'a, C> {
+    async fn over(
+        options: &'a Options,
+        opening: impl Future<Output = Result<OpenedDatabase<C>, CommandError>>,
+    ) -> Result<Self, CommandError> {
         // First, because the client and the pipeline take the metrics recorder that they find.
         let metrics_server = options.metrics.map(MetricsServer::start).transpose()?;
         let config = Config {
@@ -49,8 +75,7 @@ impl<'a> Session<'a> {
             let api_url = options.remote_api_url();
             config.proxy.check_for(api_url).map_err(CommandError::new)?;
         }
-        let OpenedDatabase { pool, identity } =
-            database::open_or_create(options.database(), options.demo).await?;
+        let OpenedDatabase { pool, identity } = opening.await?;
         let demo_api = if options.demo {
             Some(start_demo_api().await?)
         } else {
@@ -61,7 +86,6 @@ impl<'a> Session<'a> {
             None => options.remote_api_url().to_owned(),
         };
         let client = Client::new(&config);
-        keep_to_shared_cool_down(&client, &pool).await?;
         Ok(Self {
             options,
             source: HnSource::new(&api_url).map_err(CommandError::new)?,

@@ -4,7 +4,7 @@ use std::{ffi::OsStr, fmt, path::PathBuf, thread, time::Duration};
 
 use diesel::{
     QueryResult,
-    connection::{AnsiTransactionManager, TransactionManager},
+    connection::AnsiTransactionManager,
     r2d2::{Error as ManagerError, ManageConnection, PoolError, R2D2Connection},
     result::Error,
 };
@@ -104,9 +104,7 @@ impl ManageConnection for ReadManager {
         let conn = match self {
             Self::Sqlite(path) => AnyConnection::Sqlite(open_read_only(path).map_err(bad)?),
             #[cfg(feature = "postgres")]
-            Self::Postgres(location) => {
-                AnyConnection::Postgres(postgres::establish(location)?)
-            }
+            Self::Postgres(location) => AnyConnection::Postgres(postgres::establish(location)?),
         };
         Ok(ReadConnection(conn))
     }

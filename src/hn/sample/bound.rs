@@ -63,7 +63,8 @@ fn log_factorial(n: u64) -> f64 {
     }
     // Stirling's series. The first term that is left out is below 1e-12.
     let n = n as f64;
-    n * n.ln() - n + 0.5 * (std::f64::consts::TAU * n).ln() + 1.0 / (12.0 * n) - 1.0 / (360.0 * n.powi(3))
+    n * n.ln() - n + 0.5 * (std::f64::consts::TAU * n).ln() + 1.0 / (12.0 * n)
+        - 1.0 / (360.0 * n.powi(3))
 }
 
 #[cfg(test)]
@@ -87,7 +88,10 @@ mod tests {
         ] {
             for (stale, published) in (0..).zip(bounds) {
                 let bound = upper_bound(stale, checked);
-                assert!((bound - published).abs() < 6e-4, "{stale} of {checked}: {bound}");
+                assert!(
+                    (bound - published).abs() < 6e-4,
+                    "{stale} of {checked}: {bound}"
+                );
             }
         }
     }
@@ -122,7 +126,11 @@ mod tests {
 
     #[test]
     fn large_samples_have_bounds_near_their_shares() {
-        for (stale, checked) in [(1_000, 1_000_000), (460_000, 46_400_000), (46_399_999, 46_400_000)] {
+        for (stale, checked) in [
+            (1_000, 1_000_000),
+            (460_000, 46_400_000),
+            (46_399_999, 46_400_000),
+        ] {
             let share = stale as f64 / checked as f64;
             let bound = upper_bound(stale, checked);
             let deviation = 1.645 * (share * (1.0 - share) / checked as f64).sqrt();

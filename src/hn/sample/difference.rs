@@ -118,7 +118,10 @@ mod tests {
 
     #[test]
     fn a_value_may_be_in_its_column_or_in_extra() {
-        assert_eq!(fields_between(r#"{"id":1,"score":1e1}"#, r#"{"id":1,"score":10}"#), [""; 0]);
+        assert_eq!(
+            fields_between(r#"{"id":1,"score":1e1}"#, r#"{"id":1,"score":10}"#),
+            [""; 0]
+        );
         let mut damaged = item(r#"{"id":1,"x":1}"#);
         damaged.extra = Some("{".to_owned());
         let difference = Difference::between(&held(damaged), Some(&item(r#"{"id":1,"x":1}"#)));

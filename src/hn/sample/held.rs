@@ -42,7 +42,9 @@ impl Held {
 
     fn new(row: Option<ItemRow>, checked_at: Option<i64>) -> Self {
         match (row, checked_at) {
-            (Some(ItemRow::Read { fetched_at, .. }), Some(checked_at)) if checked_at >= fetched_at => {
+            (Some(ItemRow::Read { fetched_at, .. }), Some(checked_at))
+                if checked_at >= fetched_at =>
+            {
                 Self::Absent { checked_at }
             }
             (Some(ItemRow::Read { item, fetched_at }), _) => Self::Item {
@@ -60,7 +62,9 @@ impl Held {
 pub(super) fn held(conn: &mut impl HnConnection, ids: &[i64]) -> QueryResult<HashMap<i64, Held>> {
     let mut rows = item_rows(conn, ids)?;
     let absent = absent_times(conn, ids)?;
-    let held = ids.iter().map(|id| (*id, Held::new(rows.remove(id), absent.get(id).copied())));
+    let held = ids
+        .iter()
+        .map(|id| (*id, Held::new(rows.remove(id), absent.get(id).copied())));
     Ok(held.collect())
 }
 

@@ -55,9 +55,16 @@ impl SampleIds {
         }
     }
 
+    /// The checks of these ids.
+    pub(crate) fn checks(&self) -> OpenChecks {
+        self.checks.clone()
+    }
+
     /// How many ids the sample has, as far as is known.
     pub(crate) fn len(&self) -> u64 {
-        self.population.count().map_or(self.size, |count| self.size.min(count))
+        self.population
+            .count()
+            .map_or(self.size, |count| self.size.min(count))
     }
 
     /// How many settled ids there are. About, if that is not known.
@@ -67,7 +74,9 @@ impl SampleIds {
         } = self.position();
         let share = found as f64 / looked_up.max(1) as f64;
         let in_gaps = self.population.gap_count() as f64 * share;
-        self.population.settled_count().saturating_add(in_gaps as u64)
+        self.population
+            .settled_count()
+            .saturating_add(in_gaps as u64)
     }
 
     /// Whether it is known how many settled ids there are.
@@ -85,13 +94,22 @@ impl SampleIds {
         while page.is_empty() && position.given_out < self.size {
             let left = usize::try_from(self.size - position.given_out).unwrap_or(PAGE);
             let most = PAGE.min(left);
-            let looks = if self.population.gap_count() > 0 { PLACES } else { most as u64 };
-            let end = position.places.saturating_add(looks).min(self.population.places());
+            let looks = if self.population.gap_count() > 0 {
+                PLACES
+            } else {
+                most as u64
+            };
+            let end = position
+                .places
+                .saturating_add(looks)
+                .min(self.population.places());
             if position.places >= end {
                 break;
             }
             let places = position.places..end;
-            let candidates: Vec<_> = places.map_while(|place| self.population.at(self.shuffle.at(place))).collect();
+            let candidates: Vec<_> = places
+                .map_while(|place| self.population.at(self.shuffle.at(place)))
+                .collect();
             let in_gaps = candidates.iter().filter_map(|candidate| match candidate {
                 Candidate::InGap(id) => Some(*id),
                 Candidate::Settled(_) => None,
@@ -117,7 +135,8 @@ impl SampleIds {
         position.given_out += page.len() as u64;
         let versions = versions(conn, &page)?;
         for id in &page {
-            self.checks.begin(*id, versions.get(id).copied().unwrap_or_default());
+            self.checks
+                .begin(*id, versions.get(id).copied().unwrap_or_default());
         }
         *self.position.lock().unwrap_or_else(PoisonError::into_inner) = position;
         Ok(page)

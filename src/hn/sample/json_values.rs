@@ -22,16 +22,23 @@ fn are_same_to(depth: u32, one: &str, other: &str) -> bool {
     match (one.as_bytes().first(), other.as_bytes().first()) {
         (Some(b'{'), Some(b'{')) => {
             type Fields<'a> = BTreeMap<String, &'a RawValue>;
-            let both = both(one, other, |text| serde_json::from_str::<Fields<'_>>(text).ok());
+            let both = both(one, other, |text| {
+                serde_json::from_str::<Fields<'_>>(text).ok()
+            });
             both.is_some_and(|(one, other)| {
-                let is_same = |((name, value), (other_name, other)): ((&String, &&RawValue), (&String, &&RawValue))| {
+                let is_same = |((name, value), (other_name, other)): (
+                    (&String, &&RawValue),
+                    (&String, &&RawValue),
+                )| {
                     name == other_name && are_same_to(depth - 1, value.get(), other.get())
                 };
                 one.len() == other.len() && one.iter().zip(&other).all(is_same)
             })
         }
         (Some(b'['), Some(b'[')) => {
-            let both = both(one, other, |text| serde_json::from_str::<Vec<&RawValue>>(text).ok());
+            let both = both(one, other, |text| {
+                serde_json::from_str::<Vec<&RawValue>>(text).ok()
+            });
             both.is_some_and(|(one, other)| {
                 let mut pairs = one.iter().zip(&other);
                 one.len() == other.len()
@@ -46,7 +53,11 @@ fn are_same_to(depth: u32, one: &str, other: &str) -> bool {
     }
 }
 
-fn both<'a, T>(one: &'a str, other: &'a str, read: impl Fn(&'a str) -> Option<T>) -> Option<(T, T)> {
+fn both<'a, T>(
+    one: &'a str,
+    other: &'a str,
+    read: impl Fn(&'a str) -> Option<T>,
+) -> Option<(T, T)> {
     Some((read(one)?, read(other)?))
 }
 
@@ -102,7 +113,10 @@ mod tests {
             ("[", "["),
             (r#""\ud800""#, r#""\ud800""#),
         ] {
-            assert!(are_same(one, other) && are_same(other, one), "{one} {other}");
+            assert!(
+                are_same(one, other) && are_same(other, one),
+                "{one} {other}"
+            );
         }
         for (one, other) in [
             ("1", "2"),
@@ -123,13 +137,17 @@ mod tests {
             ("", "0"),
             (r#""\ud800""#, r#""\ud801""#),
         ] {
-            assert!(!are_same(one, other) && !are_same(other, one), "{one} {other}");
+            assert!(
+                !are_same(one, other) && !are_same(other, one),
+                "{one} {other}"
+            );
         }
     }
 
     #[test]
     fn a_value_of_any_depth_is_compared_in_time() {
-        let nested = |inside: &str| format!("{}{inside}{}", "[".repeat(1 << 14), "]".repeat(1 << 14));
+        let nested =
+            |inside: &str| format!("{}{inside}{}", "[".repeat(1 << 14), "]".repeat(1 << 14));
         assert!(!are_same(&nested("1"), &nested("2")));
         assert!(are_same(&nested("1"), &nested("1")));
     }

@@ -16,7 +16,6 @@ mod tally;
 pub(crate) mod bound;
 
 pub(crate) use self::{
-    difference::Difference,
     ids::SampleIds,
     open_checks::OpenChecks,
     population::Population,

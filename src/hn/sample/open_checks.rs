@@ -60,7 +60,10 @@ impl OpenChecks {
     }
 
     pub(super) fn begin_of(&self, id: i64) -> CheckBegin {
-        self.lock().get(&id).map(|check| check.begin).unwrap_or_default()
+        self.lock()
+            .get(&id)
+            .map(|check| check.begin)
+            .unwrap_or_default()
     }
 
     pub(super) fn note_finding(&self, id: i64, finding: Finding) {

@@ -86,13 +86,19 @@ impl Population {
         conn.snapshot(|conn| {
             let covered = covered(conn)?;
             let gaps = gaps_among_items(conn, &covered)?;
-            let gap_ids = gaps.iter().map(|gap| gap.count()).fold(0, u64::saturating_add);
+            let gap_ids = gaps
+                .iter()
+                .map(|gap| gap.count())
+                .fold(0, u64::saturating_add);
             let is_dense = gap_ids / LOOKS_PER_ITEM_MAX <= read_max;
             let outside = items_in(conn, &gaps, if is_dense { read_max } else { u64::MAX })?;
             let mut settled: PlacedRanges = covered.into_iter().collect();
             let mut unread = PlacedRanges::default();
             match outside {
-                Some(ranges) => ranges.into_vec().into_iter().for_each(|range| settled.add(range)),
+                Some(ranges) => ranges
+                    .into_vec()
+                    .into_iter()
+                    .for_each(|range| settled.add(range)),
                 None => gaps.into_iter().for_each(|range| unread.add(range)),
             }
             Ok(Self {

@@ -65,7 +65,9 @@ mod tests {
         for count in [1, 2, 3, 4, 5, 16, 17, 1000, 4097] {
             let order = |seed| {
                 let shuffle = Shuffle::new(count, seed);
-                (0..count).map(|place| shuffle.at(place)).collect::<Vec<_>>()
+                (0..count)
+                    .map(|place| shuffle.at(place))
+                    .collect::<Vec<_>>()
             };
             let mut sorted = order(7);
             sorted.sort_unstable();
@@ -79,7 +81,12 @@ mod tests {
     fn the_largest_bounds_are_permuted_too() {
         for count in [u64::from(u32::MAX) + 2, u64::MAX / 2, u64::MAX] {
             let shuffle = Shuffle::new(count, 1);
-            assert!([0, 1, count - 1].map(|place| shuffle.at(place)).iter().all(|number| *number < count));
+            assert!(
+                [0, 1, count - 1]
+                    .map(|place| shuffle.at(place))
+                    .iter()
+                    .all(|number| *number < count)
+            );
         }
     }
 
@@ -94,7 +101,9 @@ mod tests {
                 hits[Shuffle::new(COUNT, seed).at(place) as usize] += 1;
             }
             let expected = (SEEDS / COUNT) as f64;
-            let deviations = hits.iter().map(|&n| (n as f64 - expected).powi(2) / expected);
+            let deviations = hits
+                .iter()
+                .map(|&n| (n as f64 - expected).powi(2) / expected);
             let chi_square: f64 = deviations.sum();
             assert!(chi_square < 173.0, "{place}: {chi_square}");
         }

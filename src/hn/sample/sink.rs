@@ -72,7 +72,9 @@ impl<C: HnConnection> Sink for SampleSink<C> {
             let begin = self.checks.begin_of(row.id);
             // Another process has stored an answer since. It may be newer than this one.
             let is_newer = versions.get(&row.id) != Some(&begin.version)
-                && begin.asked_at.is_some_and(|asked_at| held.as_of() >= Some(asked_at));
+                && begin
+                    .asked_at
+                    .is_some_and(|asked_at| held.as_of() >= Some(asked_at));
             let difference = Difference::between(held, answer).filter(|_| !is_newer);
             let item = answer.or(held.item());
             let finding = Finding {
@@ -82,9 +84,13 @@ impl<C: HnConnection> Sink for SampleSink<C> {
                 copied_at: held.as_of(),
             };
             self.checks.note_finding(row.id, finding);
-            if self.repair.is_some() {
+            if self.repair.is_some() && !is_newer {
                 let is_newly_absent = answer.is_none() && matches!(held, Held::Nothing);
-                let rows = if is_newly_absent { &mut newly_absent } else { &mut usual };
+                let rows = if is_newly_absent {
+                    &mut newly_absent
+                } else {
+                    &mut usual
+                };
                 rows.push(row.clone());
             }
         }
