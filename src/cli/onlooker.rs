@@ -15,7 +15,7 @@ use super::{
     session::Session,
 };
 use crate::{
-    hn::{process::Process, runs},
+    hn::{follow::health::Health, process::Process, runs},
     ingest::{Client, Progress, RunWatch},
     store::{Pool, any::AnyPool, locks::while_locked_and, read_only::ReadConnection},
 };
@@ -28,6 +28,7 @@ pub(super) struct Onlooker {
     pool: Pool<ReadConnection>,
     location: Location,
     client: Client,
+    health: Health,
     process: Process,
     command: &'static str,
     rate: u32,
@@ -70,6 +71,7 @@ impl Onlooker {
             pool: session.pool.clone(),
             location: session.options.database(),
             client: session.client.clone(),
+            health: session.health.clone(),
             process: session.process.clone(),
             command,
             rate: session.config.rate,
@@ -142,11 +144,17 @@ impl Onlooker {
                 self.look().await;
             };
             let Membership { pool, row } = membership.clone();
-            let presence =
-                Presence::without_leases(pool, self.client, self.command, row, self.share);
+            let presence = Presence::without_leases(
+                pool,
+                self.client,
+                self.health,
+                self.command,
+                row,
+                self.share,
+            );
             *shared.borrow_mut() = State {
                 membership: Some(membership),
-                _presence: Some(presence.keep(watch)),
+                _presence: Some(presence.keep(move || watch.progress())),
             };
         });
         KeptOnlooker { task, state }
@@ -161,8 +169,10 @@ impl KeptOnlooker {
             return;
         };
         let ending = database::with_connection(&pool, move |conn| {
-            while_locked_and(database::may_wait, || runs::finish(conn, row, &totals))
-                .map_err(CommandError::new)
+            while_locked_and(database::may_wait, || {
+                runs::finish(conn, row, &totals, None)
+            })
+            .map_err(CommandError::new)
         });
         if let Err(error) = ending.await {
             warn!("the end of this run is not in the table runs: {error}");

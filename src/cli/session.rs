@@ -2,11 +2,11 @@
 
 use std::{
     future::Future,
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use super::{
-    database::{self, OpenedDatabase},
+    database::{self, OpenedDatabase, fresh_file::DeletedIfUnused},
     exit::CommandError,
     metrics_server::MetricsServer,
     open_file_limit,
@@ -14,9 +14,12 @@ use super::{
     progress,
 };
 use crate::{
-    hn::{HnSource, cool_down, lists::ListError, live_runs, process::Process},
+    hn::{
+        HnConnection, HnSource, cool_down, follow::health::Health, lists::ListError, live_runs,
+        process::Process, sample::last_item,
+    },
     ingest::{Client, Config, Failure, FailureKind},
-    mock_api::{MockApi, RunningMockApi},
+    mock_api::{Clock, ItemRate, Live, MockApi, RunningMockApi},
     store::{
         Pool, StoreConnection,
         any::{AnyConnection, AnyPool},
@@ -24,6 +27,11 @@ use crate::{
         read_only::ReadConnection,
     },
 };
+
+/// When the newest item of the live API of `--demo` is the millionth: at the beginning of 2026.
+const DEMO_START: Duration = Duration::from_secs(1_767_225_600);
+/// How many items it adds in a second.
+const DEMO_RATE: f64 = 2.0;
 
 /// `C` is the connection of the database.
 pub(super) struct Session<'a, C: StoreConnection = AnyConnection> {
@@ -34,18 +42,46 @@ pub(super) struct Session<'a, C: StoreConnection = AnyConnection> {
     /// Reads the list and fetches the items, so that both keep to one rate.
     pub(super) client: Client,
     pub(super) pool: Pool<C>,
+    /// Dropped after the pool.
+    _fresh_file: Option<DeletedIfUnused>,
     /// Tells after a run whether the database that was opened is still there.
     pub(super) database: C::Identity,
     pub(super) process: Process,
+    /// Served with the metrics.
+    pub(super) health: Health,
     /// The API of `--demo`. It serves until the session is dropped.
     demo_api: Option<RunningMockApi>,
     /// Serves metrics until the session is dropped.
     _metrics_server: Option<MetricsServer>,
 }
 
+/// A database, and what the API of `--demo` is for it.
+type Opened<C> = (OpenedDatabase<C>, MockApi);
+
 impl<'a> Session<'a> {
     pub(super) async fn open(options: &'a Options) -> Result<Self, CommandError> {
         let opening = database::open_or_create(options.database(), options.demo);
+        let opening = async { Ok((opening.await?, MockApi::default())) };
+        Self::over_writable(options, opening).await
+    }
+
+    /// As [`open`](Self::open), where the API of `--demo` goes on as time passes.
+    pub(super) async fn open_to_follow(options: &'a Options) -> Result<Self, CommandError> {
+        let opening = database::open_or_create(options.database(), options.demo);
+        let opening = async { Ok((opening.await?, live_demo()?)) };
+        Self::over_writable(options, opening).await
+    }
+
+    /// As [`open`](Self::open), where the API of `--demo` is the one that the items are from.
+    pub(super) async fn open_to_repair(options: &'a Options) -> Result<Self, CommandError> {
+        let opening = database::open_or_create(options.database(), options.demo);
+        Self::over_writable(options, with_its_demo(opening)).await
+    }
+
+    async fn over_writable(
+        options: &'a Options,
+        opening: impl Future<Output = Result<Opened<AnyConnection>, CommandError>>,
+    ) -> Result<Self, CommandError> {
         let session = Self::over(options, opening).await?;
         keep_to_shared_cool_down(&session.client, &session.pool).await?;
         Ok(session)
@@ -53,20 +89,24 @@ impl<'a> Session<'a> {
 }
 
 impl<'a> Session<'a, ReadConnection> {
-    /// For a command that fetches and writes nothing.
+    /// For a command that fetches and writes nothing. The API of `--demo` is the one that the items are from.
     pub(super) async fn open_read_only(options: &'a Options) -> Result<Self, CommandError> {
         let opening = database::open_read_only(options.database(), options.demo);
-        Self::over(options, opening).await
+        Self::over(options, with_its_demo(opening)).await
     }
 }
 
 impl<'a, C: StoreConnection> Session<'a, C> {
     async fn over(
         options: &'a Options,
-        opening: impl Future<Output = Result<OpenedDatabase<C>, CommandError>>,
+        opening: impl Future<Output = Result<Opened<C>, CommandError>>,
     ) -> Result<Self, CommandError> {
+        let health = Health::default();
         // First, because the client and the pipeline take the metrics recorder that they find.
-        let metrics_server = options.metrics.map(MetricsServer::start).transpose()?;
+        let metrics_server = {
+            let start = |address| MetricsServer::start(address, health.clone());
+            options.metrics.map(start).transpose()?
+        };
         let config = Config {
             workers: open_file_limit::allowed_workers(options),
             ..options.config.clone()
@@ -75,9 +115,14 @@ impl<'a, C: StoreConnection> Session<'a, C> {
             let api_url = options.remote_api_url();
             config.proxy.check_for(api_url).map_err(CommandError::new)?;
         }
-        let OpenedDatabase { pool, identity } = opening.await?;
+        let (opened, demo) = opening.await?;
+        let OpenedDatabase {
+            pool,
+            identity,
+            fresh_file,
+        } = opened;
         let demo_api = if options.demo {
-            Some(start_demo_api().await?)
+            Some(start_demo_api(demo).await?)
         } else {
             None
         };
@@ -93,7 +138,9 @@ impl<'a, C: StoreConnection> Session<'a, C> {
             config,
             database: identity,
             process: Process::this(),
+            health,
             pool,
+            _fresh_file: fresh_file,
             demo_api,
             _metrics_server: metrics_server,
         })
@@ -171,8 +218,31 @@ pub(super) fn time_after(wait: Duration) -> humantime::Rfc3339Timestamp {
     humantime::format_rfc3339_seconds(SystemTime::now() + wait)
 }
 
-async fn start_demo_api() -> Result<RunningMockApi, CommandError> {
-    MockApi::default().start().await.map_err(|error| {
+/// An API whose newest item was the millionth at one moment, and that has added two a second since. So each start shows the same world,
+/// some time later.
+/// The API of `--demo` that the items of a database are from: only the live one has more than a million.
+async fn with_its_demo<C: HnConnection>(
+    opening: impl Future<Output = Result<OpenedDatabase<C>, CommandError>>,
+) -> Result<Opened<C>, CommandError> {
+    let opened = opening.await?;
+    let reading = database::with_connection(&opened.pool, |conn| {
+        while_locked(|| last_item(conn)).map_err(CommandError::new)
+    });
+    let demo = MockApi::default();
+    let is_live = reading.await?.is_some_and(|last| last > demo.max_item);
+    Ok((opened, if is_live { live_demo()? } else { demo }))
+}
+
+fn live_demo() -> Result<MockApi, CommandError> {
+    let rate = ItemRate::per_second(DEMO_RATE).map_err(CommandError::new)?;
+    let start = UNIX_EPOCH + DEMO_START;
+    let clock = Clock::running(start, 1.0);
+    clock.advance(SystemTime::now().duration_since(start).unwrap_or_default());
+    Ok(MockApi::default().live(Live::new(rate).clock(clock)))
+}
+
+async fn start_demo_api(api: MockApi) -> Result<RunningMockApi, CommandError> {
+    api.start().await.map_err(|error| {
         CommandError(format!(
             "the API of --demo cannot start on this machine: {error}"
         ))

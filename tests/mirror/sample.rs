@@ -341,7 +341,9 @@ fn an_id_that_another_process_stores_meanwhile_is_not_stale() {
         mirror.answer_item(7, [old]);
         let before = mirror.api.stats().requests;
         let sampling = start(&mirror, &[&["verify", "--sample", "60"], repair].concat());
-        mirror.api.wait_for(|stats| stats.requests == before + 60 && stats.in_flight == 1);
+        mirror
+            .api
+            .wait_for(|stats| stats.requests == before + 60 && stats.in_flight == 1);
         mirror.execute("UPDATE items SET text = 'newer', fetched_at = unixepoch() WHERE id = 7");
         // An edit by hand does not look like another process.
         mirror.execute("UPDATE items SET fetched_at = fetched_at - 9 WHERE id <> 7");

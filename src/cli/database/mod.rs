@@ -7,7 +7,7 @@ mod server;
 mod look;
 mod owner;
 mod mark;
-mod fresh_file;
+pub(super) mod fresh_file;
 pub(super) mod pair;
 pub(super) mod advice;
 
@@ -15,7 +15,7 @@ use std::{ffi::OsStr, time::Duration};
 
 use diesel::r2d2::{self, ManageConnection};
 
-use self::{advice::with_next_step, location::Location};
+use self::{advice::with_next_step, fresh_file::DeletedIfUnused, location::Location};
 use super::{exit::CommandError, signals};
 use crate::store::{
     Pool, PooledConnection, StoreConnection,
@@ -31,6 +31,8 @@ pub(super) type Connection = PooledConnection<AnyConnection>;
 pub(super) struct OpenedDatabase<C: StoreConnection = AnyConnection> {
     pub(super) pool: Pool<C>,
     pub(super) identity: C::Identity,
+    /// If this process has made the file. To be dropped after the pool.
+    pub(super) fresh_file: Option<DeletedIfUnused>,
 }
 
 /// Opens a database to fetch into. Creates the file or the tables if they do not exist.
@@ -66,7 +68,11 @@ pub(super) async fn open_read_only(
                 .map_err(|CommandError(why)| CommandError(format!("{location}: {why}")))?;
             let identity = conn.identify().map_err(CommandError::new)?;
             drop(conn);
-            Ok(OpenedDatabase { pool, identity })
+            Ok(OpenedDatabase {
+                pool,
+                identity,
+                fresh_file: None,
+            })
         })
     })
     .await

@@ -18,7 +18,7 @@ pub(crate) mod bound;
 pub(crate) use self::{
     ids::SampleIds,
     open_checks::OpenChecks,
-    population::Population,
+    population::{Population, last_item},
     sink::SampleSink,
     source::SampleSource,
     tally::{Age, AgeCount, Example, Tally},

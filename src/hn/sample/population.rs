@@ -146,14 +146,20 @@ fn covered(conn: &mut impl HnConnection) -> QueryResult<Vec<Range>> {
     Ok(ranges.collect::<Ranges>().into_vec())
 }
 
+/// The largest id of an item.
+///
+/// # Errors
+/// Whatever Diesel says.
+pub(crate) fn last_item(conn: &mut impl HnConnection) -> QueryResult<Option<i64>> {
+    on_backend!(conn, |conn| items::table.select(max(items::id)).first(conn))
+}
+
 /// The ids that are not covered, from the first item to the last.
 fn gaps_among_items(conn: &mut impl HnConnection, covered: &[Range]) -> QueryResult<Vec<Range>> {
     // One query for both would walk the table.
-    let positive = || items::table.filter(items::id.gt(0));
-    let first: Option<i64> =
-        on_backend!(conn, |conn| positive().select(min(items::id)).first(conn))?;
-    let last: Option<i64> =
-        on_backend!(conn, |conn| positive().select(max(items::id)).first(conn))?;
+    let positive = items::table.filter(items::id.gt(0));
+    let first: Option<i64> = on_backend!(conn, |conn| positive.select(min(items::id)).first(conn))?;
+    let last = last_item(conn)?;
     let (Some(lo), Some(hi)) = (first, last) else {
         return Ok(Vec::new());
     };

@@ -49,7 +49,7 @@ pub(super) async fn run(options: &Options, args: SampleArgs) -> Result<ExitStatu
     // Without a database there is nothing to check, and the session would create one.
     let location = options.database();
     database::blocking(move || database::require_existing(&location)).await?;
-    let session = Session::open(options).await?;
+    let session = Session::open_to_repair(options).await?;
     let ids = draw(&session, &args).await?;
     let row = session.record_start(COMMAND, None).await?;
     let mut drain = Drain::begin();
@@ -57,11 +57,11 @@ pub(super) async fn run(options: &Options, args: SampleArgs) -> Result<ExitStatu
     presence.look().await;
     let reading = Reading::new(&session, &ids, SampleSink::repairing(ids.checks()));
     let (sampled, kept) = reading
-        .read(&mut drain, |watch| presence.keep(watch))
+        .read(&mut drain, |watch| presence.keep(move || watch.progress()))
         .await?;
     drop(kept);
     if let Some(report) = &sampled.report {
-        session.record_end(row, report).await;
+        session.record_end(row, None, report).await;
     }
     Ok(report(options, &args, &ids, sampled, drain))
 }

@@ -180,7 +180,7 @@ fn display<C: HnConnection>(
         let share = tally.stale as f64 / tally.checked.max(1) as f64;
         ProgressView {
             position: tally.checked,
-            length,
+            length: Some(length),
             parts: vec![
                 format!("{} of {} checked", grouped(tally.checked), grouped(length)),
                 format!("{} differ ({})", grouped(tally.stale), rounded(share)),
