@@ -3,6 +3,8 @@
 use std::{
     fs,
     process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
     time::{Duration, SystemTime},
 };
 
@@ -64,7 +66,7 @@ fn end(child: Child) -> CommandResult {
 fn a_fresh_mirror_equals_the_api_and_a_sample_leaves_it_untouched() {
     let mirror = fresh_mirror();
     // Stored without coverage, and far away.
-    assert_eq!(mirror.run(&["items", "5000", "9001"]).exit_code, 0);
+    assert_eq!(mirror.run(&["items", "5001", "9001"]).exit_code, 0);
     let before = fs::read(mirror.database()).unwrap();
     let whole = sample(&mirror, 0, &["1000000"]);
     for (key, value) in [
@@ -204,20 +206,32 @@ fn an_id_that_failed_and_is_absent_now_is_left_to_the_next_backfill() {
     assert_eq!(mirror.ids_requested_by(&["backfill"]), [30]);
 }
 
+/// Serves a mock API until the tests end. Returns its base URL.
+fn serve(api: MockApi) -> String {
+    let (sender, url) = mpsc::channel();
+    thread::spawn(move || {
+        actix_rt::System::new().block_on(async move {
+            let api = api.start().await.unwrap();
+            sender.send(api.url()).unwrap();
+            std::future::pending::<()>().await;
+        });
+    });
+    url.recv().unwrap()
+}
+
 #[test]
 fn a_live_api_that_went_on_shows_staleness_by_age() {
     let mirror = Mirror::new(1);
-    let system = actix_rt::System::new();
     let clock = Clock::manual(SystemTime::now() - Duration::from_secs(20 * 24 * 3600));
     let live = Live::new("60/min".parse().unwrap()).clock(clock.clone());
     let api = MockApi {
         max_item: 1200,
         ..MockApi::default()
     };
-    let api = system.block_on(api.live(live).start()).unwrap();
+    let url = serve(api.live(live));
     let run = |args: &[&str]| {
         let mut command = mirror.command(args);
-        let output = command.env("INGEST_API_URL", api.url()).output().unwrap();
+        let output = command.env("INGEST_API_URL", &url).output().unwrap();
         CommandResult::new(&output)
     };
     clock.advance(Duration::from_secs(60));
@@ -317,8 +331,8 @@ fn the_text_says_what_differs_in_plain_words() {
         "of 60 ids 3 differ from the API: all were read\n",
         "what differs: text 3, time 1\n",
         "3 (text, time)",
-        "\nage of the item      checked      differ\nolder                    60           3\n",
-        "\nage of the copy      checked      differ\nunder 1 hour             60           3\n",
+        "\nage of the item      checked      differ\nolder                     60           3\n",
+        "\nage of the copy      checked      differ\nunder 1 hour              60           3\n",
     ] {
         assert!(text.contains(line), "{line}: {text}");
     }
@@ -520,6 +534,21 @@ fn what_means_nothing_without_a_sample_is_refused_and_a_demo_does_not_mix_with_r
         assert_eq!(result.exit_code, 2, "{result:?}");
         assert!(result.stderr.contains("holds real items"), "{result:?}");
     }
+}
+
+/// The demo of `follow` goes on, and a sample is compared with what it is now.
+#[test]
+fn a_demo_is_compared_with_the_api_that_its_items_are_from() {
+    let mirror = Mirror::new(1);
+    let run = |args: &[&str]| {
+        let mut command = mirror.command(args);
+        CommandResult::new(&command.env_remove("INGEST_API_URL").output().unwrap())
+    };
+    assert_eq!(run(&["items", "--demo", "5"]).exit_code, 0);
+    mirror.execute("UPDATE items SET id = 1000001");
+    let found = sample_of(&run(&["verify", "--demo", "--sample", "3"]), 0);
+    // Only the API that goes on has an item of this number.
+    assert_eq!((count(&found, "stale"), count(&found, "gone")), (1, 0));
 }
 
 #[test]
