@@ -37,6 +37,8 @@ pub mod verify;
 pub(crate) mod indexes;
 #[cfg(feature = "cli")]
 pub(crate) mod copy;
+#[cfg(feature = "cli")]
+pub(crate) mod sample;
 
 pub use self::{
     connection::HnConnection,

@@ -16,7 +16,7 @@ use diesel::{
 
 use self::classify::{classify, classify_connecting};
 #[cfg(feature = "cli")]
-pub(crate) use self::manager::connect;
+pub(crate) use self::manager::{connect, establish};
 pub use self::{
     location::{BadPgUrl, PgLocation},
     manager::PgManager,
