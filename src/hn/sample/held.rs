@@ -47,10 +47,7 @@ impl Held {
             {
                 Self::Absent { checked_at }
             }
-            (Some(ItemRow::Read { item, fetched_at }), _) => Self::Item {
-                item: Box::new(item),
-                fetched_at,
-            },
+            (Some(ItemRow::Read { item, fetched_at }), _) => Self::Item { item, fetched_at },
             (Some(ItemRow::Unreadable { column }), _) => Self::Unreadable { column },
             (None, Some(checked_at)) => Self::Absent { checked_at },
             (None, None) => Self::Nothing,
