@@ -1,6 +1,9 @@
 //! What the mirror holds for an id.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use diesel::QueryResult;
 
@@ -8,7 +11,7 @@ use crate::hn::{
     connection::HnConnection,
     copy::{ItemRow, item_rows},
     item::Item,
-    sink::outcomes::{absent_times, stored_times},
+    sink::outcomes::absent_times,
 };
 
 /// What the mirror says of an id, by its latest answer.
@@ -30,6 +33,15 @@ impl Held {
             Self::Item { fetched_at, .. } => Some(*fetched_at),
             Self::Absent { checked_at } => Some(*checked_at),
             Self::Unreadable { .. } | Self::Nothing => None,
+        }
+    }
+
+    pub(super) fn version(&self) -> Version {
+        let mut hasher = DefaultHasher::new();
+        self.item().map(Item::encode).hash(&mut hasher);
+        Version {
+            as_of: self.as_of(),
+            content: hasher.finish(),
         }
     }
 
@@ -65,23 +77,10 @@ pub(super) fn held(conn: &mut impl HnConnection, ids: &[i64]) -> QueryResult<Has
     Ok(held.collect())
 }
 
-/// When the rows of an id were written. It tells whether they were written again.
+/// What the mirror held at one moment, in short. It tells whether that has changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Version {
-    stored: Option<i64>,
-    absent: Option<i64>,
-}
-
-/// The versions of these ids.
-pub(super) fn versions(
-    conn: &mut impl HnConnection,
-    ids: &[i64],
-) -> QueryResult<HashMap<i64, Version>> {
-    let stored = stored_times(conn, ids)?;
-    let absent = absent_times(conn, ids)?;
-    let version = |id: &i64| Version {
-        stored: stored.get(id).copied(),
-        absent: absent.get(id).copied(),
-    };
-    Ok(ids.iter().map(|id| (*id, version(id))).collect())
+    as_of: Option<i64>,
+    /// Times are whole seconds, and a row may be written twice in one.
+    content: u64,
 }
