@@ -11,6 +11,8 @@ mod proxy;
 // A user's view.
 mod commands;
 mod same_rows;
+mod refresh;
+mod history;
 mod copy;
 mod passwords;
 mod refused;

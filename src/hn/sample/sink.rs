@@ -71,7 +71,9 @@ impl<C: HnConnection> Sink for SampleSink<C> {
             let begin = self.checks.begin_of(row.id);
             // Another process has stored an answer since. It may be newer than this one.
             let is_newer = held.version() != begin.version
-                && begin.asked_at.is_some_and(|asked_at| held.as_of() >= Some(asked_at));
+                && begin
+                    .asked_at
+                    .is_some_and(|asked_at| held.as_of() >= Some(asked_at));
             let difference = Difference::between(held, answer).filter(|_| !is_newer);
             let item = answer.or(held.item());
             let finding = Finding {
