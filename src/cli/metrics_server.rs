@@ -4,7 +4,7 @@ use std::{fmt::Display, net::SocketAddr, time::Duration};
 
 use actix_web::{App, HttpServer, Responder, dev::ServerHandle, web};
 use log::info;
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::exit::CommandError;
 
@@ -31,11 +31,10 @@ impl MetricsServer {
                 "metrics cannot be served on {address}: {error}; name another address with --metrics"
             ))
         };
-        let recorder = install_recorder().map_err(|error| cannot_serve(&error))?;
-        let served_recorder = recorder.clone();
+        let recorder = recorder().map_err(|error| cannot_serve(&error))?;
         let server = HttpServer::new(move || {
             App::new()
-                .app_data(web::Data::new(served_recorder.clone()))
+                .app_data(web::Data::new(recorder.clone()))
                 .route("/metrics", web::get().to(render))
         })
         .workers(1)
@@ -49,12 +48,6 @@ impl MetricsServer {
         let server = server.run();
         let handle = server.handle();
         actix_rt::spawn(server);
-        actix_rt::spawn(async move {
-            loop {
-                actix_rt::time::sleep(UPKEEP_INTERVAL).await;
-                recorder.run_upkeep();
-            }
-        });
         Ok(Self(handle))
     }
 }
@@ -66,13 +59,20 @@ impl Drop for MetricsServer {
     }
 }
 
-/// Installs the recorder that metrics go to.
-pub(super) fn install_recorder() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildError>
-{
-    PrometheusBuilder::new()
+/// Installs the recorder that metrics go to, and keeps it in order.
+pub(super) fn recorder() -> Result<PrometheusHandle, BuildError> {
+    let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_rows".to_owned()), &ROWS)?
-        .install_recorder()
+        .install_recorder()?;
+    let upkeep = recorder.clone();
+    actix_rt::spawn(async move {
+        loop {
+            actix_rt::time::sleep(UPKEEP_INTERVAL).await;
+            upkeep.run_upkeep();
+        }
+    });
+    Ok(recorder)
 }
 
 async fn render(recorder: web::Data<PrometheusHandle>) -> impl Responder {

@@ -24,6 +24,7 @@ mod verify;
 mod copy;
 mod status;
 mod serve;
+mod demo_mirror;
 mod tune;
 mod mock_api;
 mod completions;

@@ -32,4 +32,5 @@ mod flat_memory;
 // Other commands and servers.
 mod metrics;
 mod mock_api;
+mod serve;
 mod tune;
