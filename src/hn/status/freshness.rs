@@ -186,16 +186,15 @@ impl FollowRun {
         let at_work = live.iter().find(|run| run.command == FOLLOW);
         let last = runs::table
             .filter(runs::command.eq(FOLLOW))
-            .order(runs::id.desc())
-            .select(RunTimes::as_select());
-        let row: Option<RunTimes> = match at_work {
+            .order(runs::id.desc());
+        let row: QueryResult<RunTimes> = match at_work {
             Some(run) => {
                 let row = last.filter(runs::id.eq(run.id));
-                on_backend!(conn, |conn| row.first(conn)).optional()?
+                on_backend!(conn, |conn| row.select(RunTimes::as_select()).first(conn))
             }
-            None => on_backend!(conn, |conn| last.first(conn)).optional()?,
+            None => on_backend!(conn, |conn| last.select(RunTimes::as_select()).first(conn)),
         };
-        let Some(row) = row else {
+        let Some(row) = row.optional()? else {
             return Ok(None);
         };
         Ok(Some(Self {
