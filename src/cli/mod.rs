@@ -35,6 +35,7 @@ mod man;
 mod session;
 mod run;
 mod presence;
+mod onlooker;
 mod held_leases;
 mod shared_ids;
 mod database;
