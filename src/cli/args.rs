@@ -191,6 +191,7 @@ fn read(matches: &ArgMatches) -> Result<Invocation, String> {
     let subcommand = read_subcommand(name, own_matches, &flags)?;
     let scope = match &subcommand {
         Subcommand::Verify(args) => args.scope(),
+        Subcommand::Serve(args) => args.scope(),
         _ => declared()
             .into_iter()
             .find(|declared| declared.command.get_name() == name)
@@ -209,6 +210,9 @@ fn read(matches: &ArgMatches) -> Result<Invocation, String> {
     refuse_meaningless(name, scope, &flags).map_err(|message| match &subcommand {
         Subcommand::Verify(args) if !args.takes_sample() => {
             format!("{message}, and what applies only with --sample")
+        }
+        Subcommand::Serve(args) if !args.follows() => {
+            format!("{message}, and what applies only with --follow")
         }
         _ => message,
     })?;
@@ -289,7 +293,7 @@ fn declared() -> Vec<Declared> {
         declare(verify::command(), Scope::FETCH),
         declare(copy::command(), Scope::READ_ALL),
         declare(status::command(), Scope::READ),
-        declare(serve::command(), Scope::SERVE),
+        declare(serve::command(), Scope::SERVE_AND_FOLLOW),
         declare(tune::command(), Scope::TUNE),
         declare(mock_api::command(), Scope::NOTHING),
         declare(completions::command(), Scope::NOTHING),

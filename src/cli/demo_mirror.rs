@@ -38,7 +38,7 @@ pub(super) async fn fill(options: Options) {
 }
 
 async fn try_to_fill(options: &Options) -> Result<(), CommandError> {
-    let mut session = Session::open(options).await?;
+    let mut session = Session::open_to_follow(options).await?;
     let roots = read_lists(&session).await?;
     let tree = Tree::new().map_err(CommandError::new)?;
     let sink = TreeSink::new(HnSink::new().over(), tree.clone());

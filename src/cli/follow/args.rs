@@ -4,6 +4,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::cli::ids::parse_id;
 
+#[derive(Default)]
 pub(in crate::cli) struct FollowArgs {
     /// The first id. `None` is where the mirror ends.
     pub(super) from: Option<i64>,
