@@ -15,8 +15,7 @@ use tokio::{
 };
 
 use super::{
-    COMMAND,
-    args::FollowArgs,
+    args::{COMMAND, FollowArgs},
     listener::{Feed, Heard, Listener},
     lists::Lists,
     monitor::Monitor,
