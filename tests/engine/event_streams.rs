@@ -173,7 +173,10 @@ fn a_stream_without_line_ends_is_given_up() {
 #[test]
 fn an_event_may_be_no_longer_than_its_reader_wants() {
     let long = format!("data: {}\n\n", "x".repeat(500));
-    let server = serving([Reply::event_stream(long.as_str()).then_silence(), one_event()]);
+    let server = serving([
+        Reply::event_stream(long.as_str()).then_silence(),
+        one_event(),
+    ]);
     in_system(async {
         let mut events = events(&server).max_event(100);
         opened(&mut events).await;
