@@ -17,7 +17,8 @@ use tokio::{
 
 use super::{
     args::{COMMAND, FollowArgs},
-    listener::{Feed, Heard, Listener},
+    feed::Feed,
+    listener::{Heard, Listener},
     lists::Lists,
     monitor::Monitor,
     news,

@@ -6,6 +6,7 @@
 
 mod args;
 mod standby;
+mod feed;
 mod monitor;
 mod listener;
 mod refreshes;
