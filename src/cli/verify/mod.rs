@@ -11,7 +11,10 @@ use std::{
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use self::{report::VerifyReport, sample::SampleArgs};
+use self::{
+    report::VerifyReport,
+    sample::{COMMAND, SampleArgs},
+};
 use super::{
     database::{self, location::Location},
     exit::{CommandError, ExitStatus},
@@ -25,8 +28,6 @@ use crate::{
     hn::verify::{self, CheckProgress, CheckStep, Fault, Verified},
     store::{any::AnyConnection, locks::while_locked},
 };
-
-const COMMAND: &str = "verify";
 
 pub(super) enum VerifyArgs {
     /// Check the database.
