@@ -23,6 +23,7 @@ mod retry;
 mod verify;
 mod copy;
 mod status;
+mod search;
 mod tune;
 mod mock_api;
 mod completions;
@@ -125,6 +126,7 @@ async fn run_command(invocation: Invocation) -> ExitStatus {
         Subcommand::Verify(args) => verify::run(&options, args).await,
         Subcommand::Copy(args) => copy::run(&options, args).await,
         Subcommand::Status => status::run(&options).await,
+        Subcommand::Search(args) => search::run(&options, args).await,
         Subcommand::Tune(args) => tune::run(&options, args).await,
         Subcommand::MockApi(args) => mock_api::run(args).await,
         Subcommand::Completions(shell) => completions::run(shell, args::described()),

@@ -33,6 +33,8 @@ pub mod verify;
 #[cfg(feature = "cli")]
 pub(crate) mod indexes;
 #[cfg(feature = "cli")]
+pub(crate) mod search;
+#[cfg(feature = "cli")]
 pub(crate) mod copy;
 
 pub use self::{

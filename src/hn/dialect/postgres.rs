@@ -24,6 +24,8 @@ pub(in crate::hn) static POSTGRES: Dialect = Dialect {
     #[cfg(feature = "cli")]
     indexes_of_items: "SELECT indexname::text AS name FROM pg_catalog.pg_indexes
         WHERE schemaname = current_schema() AND tablename = 'items'",
+    #[cfg(feature = "cli")]
+    has_search_index: "to_regclass(format('%I.search_index', current_schema())) IS NOT NULL",
     // A field that is not a list is a fault already, and would end the query.
     moved_kids: "SELECT c.id, p.id, c.parent
          FROM items p

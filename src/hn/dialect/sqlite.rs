@@ -16,6 +16,8 @@ pub(in crate::hn) static SQLITE: Dialect = Dialect {
     has_migrations_table: "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '__diesel_schema_migrations')",
     #[cfg(feature = "cli")]
     indexes_of_items: "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'items'",
+    #[cfg(feature = "cli")]
+    has_search_index: "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'search_index')",
     now: "unixepoch()",
     #[cfg(feature = "cli")]
     now_ms: "CAST(unixepoch('subsec') * 1000 AS INTEGER)",

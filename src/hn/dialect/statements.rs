@@ -26,6 +26,9 @@ pub struct Dialect {
     #[cfg(feature = "cli")]
     /// The names of the indexes of the table `items`, as `name`.
     pub(in crate::hn) indexes_of_items: &'static str,
+    /// Whether there is a search index, complete or not, as a condition.
+    #[cfg(feature = "cli")]
+    pub(in crate::hn) has_search_index: &'static str,
     /// This moment in Unix seconds.
     pub(in crate::hn) now: &'static str,
     /// This moment in milliseconds since 1970.
