@@ -123,7 +123,7 @@ impl SearchQuery {
     pub(crate) fn with_words(&self, mut better: impl FnMut(&str) -> Option<String>) -> Self {
         let mut query = self.clone();
         for term in query.all.iter_mut().flat_map(|AnyOf(terms)| terms) {
-            if let Some(word) = better(&term.text) {
+            if let Some(word) = term.single_word().and_then(&mut better) {
                 term.text = word;
             }
         }
