@@ -66,7 +66,9 @@ impl Drop for MetricsServer {
     }
 }
 
-fn install_recorder() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildError> {
+/// Installs the recorder that metrics go to.
+pub(super) fn install_recorder() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildError>
+{
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_rows".to_owned()), &ROWS)?

@@ -24,6 +24,7 @@ mod verify;
 mod copy;
 mod status;
 mod search;
+mod serve;
 mod tune;
 mod mock_api;
 mod completions;
@@ -127,6 +128,7 @@ async fn run_command(invocation: Invocation) -> ExitStatus {
         Subcommand::Copy(args) => copy::run(&options, args).await,
         Subcommand::Status => status::run(&options).await,
         Subcommand::Search(args) => search::run(&options, args).await,
+        Subcommand::Serve(args) => serve::run(&options, args).await,
         Subcommand::Tune(args) => tune::run(&options, args).await,
         Subcommand::MockApi(args) => mock_api::run(args).await,
         Subcommand::Completions(shell) => completions::run(shell, args::described()),

@@ -28,11 +28,13 @@ pub(crate) mod cool_down;
 #[cfg(feature = "cli")]
 pub(crate) mod top_items;
 pub(crate) mod live_runs;
+#[cfg(feature = "serve")]
+pub mod reads;
 pub mod status;
 pub mod verify;
-#[cfg(feature = "cli")]
+#[cfg(feature = "serve")]
 pub(crate) mod indexes;
-#[cfg(feature = "cli")]
+#[cfg(feature = "serve")]
 pub(crate) mod search;
 #[cfg(feature = "cli")]
 pub(crate) mod copy;

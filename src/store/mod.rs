@@ -8,6 +8,8 @@ pub mod sqlite;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod any;
+#[cfg(feature = "serve")]
+pub mod readers;
 pub(crate) mod locks;
 
 use std::{

@@ -15,7 +15,7 @@ use diesel::{
 };
 
 use self::classify::{classify, classify_connecting};
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "serve"))]
 pub(crate) use self::manager::connect;
 pub use self::{
     location::{BadPgUrl, PgLocation},

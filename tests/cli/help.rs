@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use crate::common::{Api, Call, Sandbox};
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "top",
     "new",
     "best",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 18] = [
     "copy",
     "status",
     "search",
+    "serve",
     "tune",
     "mock-api",
     "completions",

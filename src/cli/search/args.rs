@@ -63,7 +63,6 @@ pub(in crate::cli) fn command() -> Command {
     let query = Arg::new("query")
         .value_name("QUERY")
         .num_args(0..)
-        .allow_hyphen_values(true)
         .help("Words, \"phrases\", -without, begin*, this OR that");
     let finds = ["query", "by", "type", "since", "until", "points", "by-date"];
     Command::new("search")

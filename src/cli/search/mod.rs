@@ -20,9 +20,9 @@ use super::{
 use crate::{
     hn::search::{
         content::Columns,
-        hits,
         read::{SearchAnswer, search},
         request::SearchRequest,
+        stories::stories,
     },
     store::locks::while_locked,
 };
@@ -59,9 +59,9 @@ async fn find(options: &Options, wanted: Wanted) -> Result<ExitStatus, CommandEr
             let SearchAnswer::Found(found) = &answer else {
                 return Ok((answer, Default::default()));
             };
-            let comments = found.hits.iter().filter(|hit| hit.title.is_none());
-            let ids: Vec<i64> = comments.map(|hit| hit.id).collect();
-            let stories = while_locked(|| hits::stories(conn, &ids)).map_err(failed)?;
+            let comments = found.hits.iter().filter(|hit| hit.item.title.is_none());
+            let ids: Vec<i64> = comments.map(|hit| hit.item.id).collect();
+            let stories = while_locked(|| stories(conn, &ids)).map_err(failed)?;
             Ok((answer, stories))
         })
     })

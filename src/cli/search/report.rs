@@ -16,7 +16,11 @@ use crate::{
         printable::{cut, padded, plain_text, printable},
         terminal::{counted, stdout_terminal_width},
     },
-    hn::search::{highlight::Highlighter, hits::Hit, read::Found},
+    hn::{
+        Item,
+        reads::StoredItem,
+        search::{highlight::Highlighter, read::Found},
+    },
 };
 
 /// Letters of an excerpt, without its emphasis.
@@ -76,13 +80,13 @@ impl SearchReport {
         database: String,
         query: String,
         found: &Found,
-        stories: &HashMap<i64, Hit>,
+        stories: &HashMap<i64, StoredItem>,
     ) -> Self {
         let highlighter = Highlighter::of(&found.query);
-        let results = found
-            .hits
-            .iter()
-            .map(|hit| SearchResult::new(hit, stories.get(&hit.id), &highlighter));
+        let results = found.hits.iter().map(|hit| {
+            let story = stories.get(&hit.item.id).map(|story| &story.item);
+            SearchResult::new(&hit.item, story, &highlighter)
+        });
         Self {
             command: "search",
             database,
@@ -125,7 +129,7 @@ impl SearchReport {
 }
 
 impl SearchResult {
-    fn new(hit: &Hit, story: Option<&Hit>, highlighter: &Highlighter) -> Self {
+    fn new(hit: &Item, story: Option<&Item>, highlighter: &Highlighter) -> Self {
         let text = hit.text.as_deref().unwrap_or_default();
         let marked_excerpt = excerpt(text, highlighter, EXCERPT);
         let title = hit.title.as_deref().unwrap_or_default();

@@ -5,9 +5,12 @@ use super::statements::Dialect;
 pub(in crate::hn) static POSTGRES: Dialect = Dialect {
     #[cfg(feature = "cli")]
     has_typed_columns: true,
+    // Also changes with what other databases of the server commit.
+    #[cfg(feature = "serve")]
+    data_version: "txid_current_snapshot()::text",
     begin_snapshot: "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
     lock_ledger: "SELECT FROM hn_ingest WHERE name = 'ledger' FOR UPDATE",
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "serve")]
     lock_indexes: "SELECT FROM hn_ingest WHERE name = 'indexes' FOR UPDATE",
     #[cfg(feature = "cli")]
     lock_claims: "SELECT FROM hn_ingest WHERE name = 'claims' FOR UPDATE",
@@ -21,10 +24,10 @@ pub(in crate::hn) static POSTGRES: Dialect = Dialect {
     // Diesel makes the table in the first schema of the search path.
     has_migrations_table: "EXISTS (SELECT FROM pg_catalog.pg_tables
         WHERE schemaname = current_schema() AND tablename = '__diesel_schema_migrations')",
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "serve")]
     indexes_of_items: "SELECT indexname::text AS name FROM pg_catalog.pg_indexes
         WHERE schemaname = current_schema() AND tablename = 'items'",
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "serve")]
     has_search_index: "to_regclass(format('%I.search_index', current_schema())) IS NOT NULL",
     // A field that is not a list is a fault already, and would end the query.
     moved_kids: "SELECT c.id, p.id, c.parent

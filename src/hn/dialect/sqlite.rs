@@ -5,18 +5,20 @@ use super::statements::Dialect;
 pub(in crate::hn) static SQLITE: Dialect = Dialect {
     #[cfg(feature = "cli")]
     has_typed_columns: false,
+    #[cfg(feature = "serve")]
+    data_version: "(SELECT CAST(data_version AS TEXT) FROM pragma_data_version)",
     begin_snapshot: "BEGIN",
     lock_ledger: "",
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "serve")]
     lock_indexes: "",
     #[cfg(feature = "cli")]
     lock_claims: "",
     checks_after_one_more: "absent.checks + 1",
     integrity_check: Some("SELECT integrity_check FROM pragma_integrity_check"),
     has_migrations_table: "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '__diesel_schema_migrations')",
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "serve")]
     indexes_of_items: "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'items'",
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "serve")]
     has_search_index: "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'search_index')",
     now: "unixepoch()",
     #[cfg(feature = "cli")]

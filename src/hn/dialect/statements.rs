@@ -4,12 +4,15 @@
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Dialect {
+    /// A text that differs, on the same connection, after another connection has committed a change.
+    #[cfg(feature = "serve")]
+    pub(in crate::hn) data_version: &'static str,
     /// Begins a transaction that reads one state of the database.
     pub(in crate::hn) begin_snapshot: &'static str,
     /// Lets one transaction at a time settle ids. Empty if the database has only one writer anyway.
     pub(in crate::hn) lock_ledger: &'static str,
     /// Lets one transaction at a time build an index, likewise.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "serve")]
     pub(in crate::hn) lock_indexes: &'static str,
     /// Lets one transaction at a time claim ids, likewise.
     #[cfg(feature = "cli")]
@@ -23,11 +26,11 @@ pub struct Dialect {
     pub(in crate::hn) integrity_check: Option<&'static str>,
     /// Whether there is a table of migrations, as a condition.
     pub(in crate::hn) has_migrations_table: &'static str,
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "serve")]
     /// The names of the indexes of the table `items`, as `name`.
     pub(in crate::hn) indexes_of_items: &'static str,
     /// Whether there is a search index, complete or not, as a condition.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "serve")]
     pub(in crate::hn) has_search_index: &'static str,
     /// This moment in Unix seconds.
     pub(in crate::hn) now: &'static str,

@@ -18,7 +18,7 @@ pub(crate) mod index;
 // What is found, and in which order.
 pub(crate) mod highlight;
 mod rank;
-pub(crate) mod hits;
+pub(crate) mod stories;
 mod bounds;
 pub(crate) mod candidates;
 mod listing;

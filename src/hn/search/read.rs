@@ -8,7 +8,6 @@ use super::{
     bounds::IdBounds,
     candidates::{self, Rows, Total},
     highlight::Highlighter,
-    hits::{self, Hit},
     index::SearchIndex,
     listing,
     matching::Matching,
@@ -17,12 +16,15 @@ use super::{
     request::{Order, SearchRequest},
     suggest,
 };
-use crate::hn::connection::HnConnection;
+use crate::hn::{
+    HnConnection,
+    reads::{self, StoredItem},
+};
 
 /// The part of the results that was asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
-    pub(crate) hits: Vec<Hit>,
+    pub(crate) hits: Vec<StoredItem>,
     pub(crate) total: Total,
     /// What was searched for.
     pub(crate) query: SearchQuery,
@@ -151,10 +153,10 @@ fn found(
     ids: &[i64],
     total: Total,
 ) -> QueryResult<Found> {
-    let mut hits = hits::load(conn, ids)?;
+    let mut hits = reads::items(conn, ids)?;
     if request.order == Order::Date {
         // Ids are given out in the order of time, but not to the second.
-        hits.sort_by_key(|hit| std::cmp::Reverse((hit.time, hit.id)));
+        hits.sort_by_key(|hit| std::cmp::Reverse((hit.item.time, hit.item.id)));
     }
     Ok(Found {
         hits,
