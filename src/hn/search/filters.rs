@@ -39,6 +39,8 @@ pub(crate) enum NumberField {
     Points,
     /// How many comments it has.
     Comments,
+    /// What it answers.
+    Parent,
 }
 
 /// How a number is compared.
@@ -184,6 +186,7 @@ impl Comparison {
             NumberField::Time => "i.time",
             NumberField::Points => "i.score",
             NumberField::Comments => "i.descendants",
+            NumberField::Parent => "i.parent",
         };
         let operator = match self.operator {
             Operator::Less => "<",

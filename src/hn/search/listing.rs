@@ -7,7 +7,7 @@ use diesel::{QueryResult, RunQueryDsl, sql_types::BigInt};
 use super::{
     bounds::IdBounds,
     candidates::Total,
-    filters::{Filters, Tag},
+    filters::{Filters, NumberField, Operator, Tag},
     index::last_id,
     request::Order,
     statement::{Part, Statement},
@@ -96,7 +96,11 @@ fn way(filters: &Filters, order: Order, ids: Option<i64>) -> Way {
             }
         })
     };
-    if filters.tags.iter().any(is_few) || ids.is_some_and(|ids| ids <= SHORT_TIME) {
+    let has_parent = filters.numbers.iter().any(|comparisons| {
+        let mut fields = comparisons.iter().map(|one| (one.field, one.operator));
+        fields.all(|one| one == (NumberField::Parent, Operator::Equal))
+    });
+    if has_parent || filters.tags.iter().any(is_few) || ids.is_some_and(|ids| ids <= SHORT_TIME) {
         return Way::Few;
     }
     // Comments have no points to go by.

@@ -110,6 +110,23 @@ impl SearchQuery {
         Ok(query)
     }
 
+    /// The same query in which these words need not be there. If all of its words are optional, one of them must be.
+    pub(crate) fn with_optional(self, words_text: &str) -> Self {
+        let optional: Vec<String> = words(words_text).map(|word| fold(word.text)).collect();
+        let is_optional = |AnyOf(terms): &AnyOf| {
+            let words = terms.iter().flat_map(Term::words);
+            words.into_iter().all(|word| optional.contains(&word))
+        };
+        let (optional, needed): (Vec<_>, Vec<_>) = self.all.into_iter().partition(is_optional);
+        let all = if needed.is_empty() && !optional.is_empty() {
+            let terms = optional.into_iter().flat_map(|AnyOf(terms)| terms);
+            vec![AnyOf(terms.collect())]
+        } else {
+            needed
+        };
+        Self { all, ..self }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
@@ -142,11 +159,6 @@ impl SearchQuery {
 }
 
 impl Term {
-    /// A term of words as they are, without a meaning of any sign. `None` if there is no letter or digit.
-    pub(crate) fn of_words(text: &str) -> Option<Self> {
-        Self::new(text, true, false)
-    }
-
     fn new(text: &str, is_phrase: bool, is_prefix: bool) -> Option<Self> {
         let text = text.replace('\0', " ");
         let has_word = words(&text).next().is_some();

@@ -20,7 +20,10 @@ const DEPTH_MAX: i64 = 1000;
 ///
 /// # Errors
 /// Whatever Diesel says.
-pub(crate) fn stories(conn: &mut impl HnConnection, ids: &[i64]) -> QueryResult<HashMap<i64, StoredItem>> {
+pub(crate) fn stories(
+    conn: &mut impl HnConnection,
+    ids: &[i64],
+) -> QueryResult<HashMap<i64, StoredItem>> {
     let mut roots: Vec<(i64, i64)> = Vec::new();
     for ids in ids.chunks(IDS) {
         roots.extend(roots_of(conn, ids)?);
@@ -29,7 +32,10 @@ pub(crate) fn stories(conn: &mut impl HnConnection, ids: &[i64]) -> QueryResult<
     story_ids.sort_unstable();
     story_ids.dedup();
     let stories = reads::items(conn, &story_ids)?;
-    let by_id: HashMap<i64, StoredItem> = stories.into_iter().map(|story| (story.item.id, story)).collect();
+    let by_id: HashMap<i64, StoredItem> = stories
+        .into_iter()
+        .map(|story| (story.item.id, story))
+        .collect();
     let pairs = roots.into_iter().filter_map(|(hit, story)| {
         let story = by_id.get(&story)?;
         Some((hit, story.clone()))
