@@ -14,6 +14,7 @@ mod refused;
 
 // Looking at a database, and mending it.
 mod status;
+mod search;
 mod verify;
 mod repair;
 mod copy;

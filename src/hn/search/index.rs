@@ -6,7 +6,7 @@
 
 use diesel::{
     QueryResult, RunQueryDsl,
-    connection::SimpleConnection,
+    connection::{DefaultLoadingMode, SimpleConnection},
     dsl::{select, sql},
     sql_types::{BigInt, Bool, Nullable, Text},
 };
@@ -130,6 +130,31 @@ pub(crate) fn drop_index(conn: &mut impl HnConnection) -> QueryResult<()> {
             Backend::Postgres(conn) => conn.batch_execute(postgres::DROP),
         }
     })
+}
+
+/// The ids of items that the index should hold and does not, or the other way round.
+///
+/// # Errors
+/// Whatever Diesel says.
+pub(crate) fn differences<C: Default + Extend<i64>>(
+    conn: &mut impl HnConnection,
+) -> QueryResult<C> {
+    let mut found = C::default();
+    let Some(index) = SearchIndex::read(conn)? else {
+        return Ok(found);
+    };
+    match conn.backend() {
+        Backend::Sqlite(conn) => {
+            let ids = sql::<BigInt>(&sqlite::differences(index.content));
+            for id in ids.load_iter::<i64, DefaultLoadingMode>(conn)? {
+                found.extend([id?]);
+            }
+        }
+        // The server keeps its indexes by itself.
+        #[cfg(feature = "postgres")]
+        Backend::Postgres(_) => {}
+    }
+    Ok(found)
 }
 
 /// The largest id of an item, or 0.

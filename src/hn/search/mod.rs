@@ -25,3 +25,7 @@ pub(crate) mod candidates;
 mod listing;
 mod suggest;
 pub(crate) mod read;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
