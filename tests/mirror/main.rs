@@ -15,6 +15,7 @@ mod refused;
 // Looking at a database, and mending it.
 mod status;
 mod search;
+mod search_api;
 mod verify;
 mod repair;
 mod copy;

@@ -10,7 +10,7 @@ use diesel::{
 use hn_ingest::{Sink, hn::HnSink};
 use serde_json::{Value, json};
 
-use crate::fixture::{Mirror, comment, row, stored_item};
+use crate::fixture::{Mirror, NO_IDS, comment, row, stored_item};
 
 /// Items about every rule of the index and of the query language.
 const ITEMS: [&str; 14] = [
@@ -72,13 +72,13 @@ fn number(mirror: &Mirror, query: &str) -> i64 {
 fn titles_come_first_then_points_and_only_what_is_alive_is_found() {
     let mirror = mirror();
     for (query, ids) in [
-        ("rust", &[4, 1, 9, 11, 3, 2][..]),
-        ("RUST", &[4, 1, 9, 11, 3, 2]),
+        ("rust", &[4, 1, 9, 11, 2, 3][..]),
+        ("RUST", &[4, 1, 9, 11, 2, 3]),
         ("rust actors", &[1, 3]),
         ("\"rust actors\"", &[1]),
         ("\"actors rust\"", &[]),
         ("rust -actors", &[4, 9, 11, 2]),
-        ("rust -\"rust actors\"", &[4, 9, 11, 3, 2]),
+        ("rust -\"rust actors\"", &[4, 9, 11, 2, 3]),
         ("iron OR acme", &[4, 9]),
         ("act*", &[1, 3]),
         ("don't", &[5, 2]),
@@ -109,12 +109,12 @@ fn results_can_be_limited_by_author_type_time_and_points() {
     for (args, ids) in [
         (&["rust", "--by", "pg"][..], &[4, 1][..]),
         (&["rust", "--by", "PG"], &[]),
-        (&["rust", "--type", "comment"], &[11, 3, 2]),
-        (&["rust", "--type", "comment,job"], &[9, 11, 3, 2]),
+        (&["rust", "--type", "comment"], &[11, 2, 3]),
+        (&["rust", "--type", "comment,job"], &[9, 11, 2, 3]),
         (&["--type", "ask"], &[5]),
         (&["rust", "--points", "10"], &[4, 1]),
         (&["rust", "--since", "1600000300"], &[4, 9, 11]),
-        (&["rust", "--until", "1600000300"], &[4, 1, 3, 2]),
+        (&["rust", "--until", "1600000300"], &[4, 1, 2, 3]),
         (&["rust", "--since", "2020-09-14"], &[]),
         (&["rust", "--until", "2020-09-13", "--points", "500"], &[4]),
         (&["rust", "--by-date"], &[11, 9, 4, 3, 2, 1]),
@@ -210,13 +210,13 @@ fn the_index_follows_each_change_and_no_other() {
     store(r#"{"id":4,"type":"story","by":"pg","title":"Go is not only a game","score":500}"#);
     assert_eq!((query("iron"), query("game")), (vec![], vec![4]));
     store(r#"{"id":4,"type":"story","by":"pg","title":"Go is not only a game","dead":true}"#);
-    assert_eq!(query("game"), []);
+    assert_eq!(query("game"), NO_IDS);
     store(r#"{"id":4,"type":"story","by":"pg","title":"Go is a game again"}"#);
     assert_eq!(query("game"), [4]);
     store(r#"{"id":6,"type":"comment","by":"ann","parent":5,"text":"no longer delayed"}"#);
     assert_eq!(query("delayed"), [6]);
     store(r#"{"id":6,"type":"comment","parent":5,"deleted":true}"#);
-    assert_eq!(query("delayed"), []);
+    assert_eq!(query("delayed"), NO_IDS);
     assert_eq!(
         store(r#"{"id":15,"type":"comment","by":"zoe","text":"brand new game"}"#),
         15
@@ -261,7 +261,7 @@ fn an_index_that_is_half_built_takes_no_harm_from_writers_and_is_finished_later(
     assert_eq!(mirror.run(&["search", "--build"]).exit_code, 0);
     assert_eq!(found(&mirror, &["changed"]), [4, 16, 11]);
     assert_eq!(found(&mirror, &["acme"]), [9]);
-    assert_eq!(found(&mirror, &["東京"]), []);
+    assert_eq!(found(&mirror, &["東京"]), NO_IDS);
     assert_eq!(mirror.run(&["verify"]).exit_code, 0);
 }
 

@@ -12,6 +12,7 @@ mod proxy;
 mod commands;
 mod same_rows;
 mod copy;
+mod search;
 mod passwords;
 mod refused;
 

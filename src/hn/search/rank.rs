@@ -18,6 +18,9 @@ const LENGTH_WEIGHT: f64 = 0.75;
 /// The usual length of a text in bytes.
 const USUAL_LENGTH: f64 = 400.0;
 
+/// What a word is worth that is only in the address or the author's name.
+const ELSEWHERE: f64 = 0.1;
+
 /// What the rank of an item depends on.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
@@ -51,15 +54,15 @@ impl Rank {
     fn of(candidate: &Candidate, highlighter: &Highlighter) -> Self {
         let points = candidate.points.unwrap_or(0).max(0) as f64;
         let by_points = 1.0 + POINTS_WEIGHT * points.min(POINTS_MAX).ln_1p();
-        let field = |text: &Option<String>, usual| {
+        let field = |text: &Option<String>| {
             let text = text.as_deref().unwrap_or_default();
-            fit(highlighter.find(text).marks.len(), text.len(), usual)
+            fit(highlighter.find(text).marks.len(), text.len())
         };
         let fits = if candidate.in_title {
             // Titles are all short. A second mention in one is worth nothing.
             1.0
         } else {
-            field(&candidate.text, USUAL_LENGTH) + field(&candidate.title, USUAL_LENGTH)
+            ELSEWHERE + field(&candidate.text) + field(&candidate.title)
         };
         Self {
             id: candidate.id,
@@ -81,9 +84,9 @@ impl Rank {
 }
 
 /// How well a text with so many mentions fits: more is better and soon saturates, and a short text says more than a long one.
-fn fit(mentions: usize, length: usize, usual_length: f64) -> f64 {
+fn fit(mentions: usize, length: usize) -> f64 {
     let mentions = mentions as f64;
-    let length = 1.0 - LENGTH_WEIGHT + LENGTH_WEIGHT * length as f64 / usual_length;
+    let length = 1.0 - LENGTH_WEIGHT + LENGTH_WEIGHT * length as f64 / USUAL_LENGTH;
     mentions * (SATURATION + 1.0) / (mentions + SATURATION * length)
 }
 
