@@ -31,8 +31,8 @@ use super::{
     schema::{absent, failures, items},
 };
 
-/// What SQLite's own check calls the search index, whose faults are no damage to the items.
-const SEARCH_INDEX: &str = "FTS5 table main.items_fts";
+/// The name of the search index in the messages of SQLite's own check. Its faults are no damage to the items.
+const SEARCH_INDEX: &str = "items_fts";
 
 /// Checks everything, on one snapshot of the database. Runs may go on meanwhile. `progress` says how far it is.
 ///

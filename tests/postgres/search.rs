@@ -85,7 +85,8 @@ fn a_search_on_a_server_finds_the_same_as_one_in_a_file() {
         let in_file = results(&sandbox, "hn.db", query);
         assert_eq!(results(&sandbox, &url, query), in_file, "{query:?}");
     }
-    let plan = "SELECT string_agg(indexdef, ' ') FROM pg_indexes WHERE indexname LIKE 'items_search%'";
+    let plan =
+        "SELECT string_agg(indexdef, ' ') FROM pg_indexes WHERE indexname LIKE 'items_search%'";
     assert_eq!(server.text(plan).matches("USING gin").count(), 2);
 
     // What changes is found at once, and what dies no longer.
@@ -110,7 +111,9 @@ fn a_search_on_a_server_finds_the_same_as_one_in_a_file() {
     let rebuilt = ["search", "--rebuild", "--stories-only", "--database", &url];
     sandbox.run(&rebuilt).exits(0);
     assert_eq!(results(&sandbox, &url, &["gold"])["total"], 1);
-    sandbox.run(&["search", "--drop", "--database", &url]).exits(0);
+    sandbox
+        .run(&["search", "--drop", "--database", &url])
+        .exits(0);
     let left = "SELECT count(*) FROM pg_proc WHERE proname LIKE 'hn_search%'";
     assert_eq!(server.number(left), 0);
 }

@@ -20,7 +20,7 @@ use crate::hn::connection::{Backend, HnConnection, on_backend};
 const COUNTED: i64 = 100_000;
 
 /// Rows that are counted if each must be looked up for a filter.
-const COUNTED_FILTERED: i64 = 20_000;
+const COUNTED_FILTERED: i64 = 10_000;
 
 /// The newest rows that are ranked, and the newest ones with the words in the title.
 const RANKED: i64 = 1000;
@@ -68,7 +68,9 @@ impl Rows<'_> {
 
     /// How many rows there are, and among which ids the counted ones are.
     pub(super) fn count(&self, conn: &mut impl HnConnection) -> QueryResult<(Total, IdBounds)> {
-        let most = if self.matching.filters.is_empty() {
+        let mut wanted = self.matching.query.wanted();
+        let has_literal = wanted.any(|term| term.literal().is_some());
+        let most = if self.matching.filters.is_empty() && !has_literal {
             COUNTED
         } else {
             COUNTED_FILTERED

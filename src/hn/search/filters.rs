@@ -99,6 +99,20 @@ impl Filters {
         })
     }
 
+    /// Whether only items with a title can pass, or, with points, the options of polls.
+    pub(super) fn only_titled(&self) -> bool {
+        let has_title = |tag: &Tag| match tag {
+            Tag::Type(name) => TITLED.contains(&&**name),
+            Tag::AskHn | Tag::ShowHn | Tag::FrontPage | Tag::Nothing => true,
+            Tag::Author(_) | Tag::Story(_) => false,
+        };
+        let by_tag = self.tags.iter().any(|tags| tags.iter().all(has_title));
+        let of_stories =
+            |one: &Comparison| matches!(one.field, NumberField::Points | NumberField::Comments);
+        let numbers = &self.numbers;
+        by_tag || numbers.iter().any(|numbers| numbers.iter().all(of_stories))
+    }
+
     /// Whether no item with a title can pass.
     pub(crate) fn excludes_titles(&self) -> bool {
         let has_none = |tag: &Tag| matches!(tag, Tag::Type(name) if !TITLED.contains(&&**name));
