@@ -19,11 +19,12 @@ const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
 /// Migrations of development versions, whose tables this program cannot use.
-const DISCARDED: [&str; 4] = [
+const DISCARDED: [&str; 5] = [
     "20261123000000",
     "20261123000001",
     "20261129000000",
     "20261201000000",
+    "20261202000000",
 ];
 
 /// Why the tables could not be brought up to date.
@@ -80,8 +81,8 @@ pub fn run(conn: &mut impl HnConnection) -> Result<(), MigrateError> {
     }
 }
 
-/// Whether any of this program's migrations was ever run here, even one of a development version. Another program that uses Diesel
-/// has a table of migrations too. Writes nothing.
+/// Whether any of this program's migrations was ever run here, even one of a development version. Another program that uses
+/// Diesel has a table of migrations too. Writes nothing.
 ///
 /// # Errors
 /// The database refuses.

@@ -1,6 +1,6 @@
 //! What every request passes: the names that the server answers to, bounds, and the end of the server.
 
-use std::panic::AssertUnwindSafe;
+use std::{panic::AssertUnwindSafe, time::Instant};
 
 use actix_web::{
     Error, HttpRequest, HttpResponse,
@@ -29,8 +29,23 @@ pub(super) async fn guard<B: MessageBody + 'static>(
         );
         return Ok(request.into_response(response));
     };
+    let began = Instant::now();
     let _in_flight = state.begin_request();
-    if let Err(refused) = admit(request.request(), &state) {
+    let answered = answer(request, next, &state).await;
+    let status = match &answered {
+        Ok(response) => response.status(),
+        Err(error) => error.as_response_error().status_code(),
+    };
+    state.meters.count(status, began);
+    answered
+}
+
+async fn answer<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+    state: &State,
+) -> Result<ServiceResponse, Error> {
+    if let Err(refused) = admit(request.request(), state) {
         return Ok(request.into_response(refused));
     }
     let answering = AssertUnwindSafe(async { next.call(request).await }).catch_unwind();

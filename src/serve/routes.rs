@@ -1,7 +1,7 @@
 //! Which address leads to which handler.
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder,
     http::StatusCode,
     web::{self, Data, ServiceConfig},
 };
@@ -19,10 +19,22 @@ use crate::hn_api::{answer, answer_with_stream, require_readable, wants_stream};
 pub(super) fn configure(app: &mut ServiceConfig) {
     app.service(web::scope("/v0").default_service(web::to(hn_api)))
         .configure(search_api::configure)
-        .route("/health", web::get().to(health::health))
-        .route("/metrics", web::get().to(health::metrics))
-        .route("/", web::get().to(home))
+        .service(readable("/health", health::health))
+        .service(readable("/metrics", health::metrics))
+        .service(readable("/", home))
         .default_service(web::to(nothing));
+}
+
+/// An address that GET and HEAD read. Other methods get a 405.
+fn readable<F, A>(path: &str, handler: F) -> Resource
+where
+    F: Handler<A>,
+    A: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    web::resource(path)
+        .route(web::get().to(handler.clone()))
+        .route(web::head().to(handler))
 }
 
 /// The API of Hacker News.

@@ -8,7 +8,11 @@ use std::sync::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    changes::Changes, config::ServeConfig, hosts::AllowedHosts, monitoring::Monitoring,
+    changes::Changes,
+    config::ServeConfig,
+    hosts::AllowedHosts,
+    meters::{Meters, OpenStream},
+    monitoring::Monitoring,
     record_cache::RecordCache,
 };
 use crate::store::readers::Readers;
@@ -21,6 +25,7 @@ pub(super) struct State {
     pub(super) hosts: AllowedHosts,
     pub(super) longest_uri: usize,
     pub(super) monitoring: Monitoring,
+    pub(super) meters: Meters,
     /// One permit for each event stream that may be opened.
     streams: Arc<Semaphore>,
     in_flight: AtomicUsize,
@@ -40,14 +45,16 @@ impl State {
             hosts: AllowedHosts::new(config.address.ip(), &config.allowed_hosts),
             longest_uri: config.longest_uri,
             monitoring,
+            meters: Meters::new(),
             streams: Arc::new(Semaphore::new(config.streams)),
             in_flight: AtomicUsize::new(0),
         }
     }
 
     /// A place for one more event stream, until it is dropped.
-    pub(super) fn stream_place(&self) -> Option<OwnedSemaphorePermit> {
-        self.streams.clone().try_acquire_owned().ok()
+    pub(super) fn stream_place(&self) -> Option<(OwnedSemaphorePermit, OpenStream)> {
+        let permit = self.streams.clone().try_acquire_owned().ok()?;
+        Some((permit, self.meters.open_stream()))
     }
 
     /// Counts a request until this is dropped.

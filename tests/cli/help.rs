@@ -104,6 +104,7 @@ fn help_shows_no_setting_that_means_nothing_to_the_command() {
             "copy",
             &["to", "help", "database", "demo", "format", "progress"],
         ),
+        ("serve", &["allow-host", "bind", "help", "database", "demo"]),
         ("completions", &none),
         ("man", &none),
     ] {
@@ -200,6 +201,8 @@ fn a_flag_that_means_nothing_to_a_command_is_refused_wherever_it_stands() {
         (&["retry", "--limit", "3"], "--limit"),
         (&["mock-api", "--database", "x.db"], "--database"),
         (&["--demo", "mock-api"], "--demo"),
+        (&["top", "--bind", "127.0.0.1:1"], "--bind"),
+        (&["serve", "--workers", "3"], "--workers"),
         (&["tune", "--database", "x.db"], "--database"),
         (&["tune", "--adaptive", "true"], "--adaptive"),
         (&["completions", "bash", "--format", "json"], "--format"),

@@ -16,8 +16,8 @@ pub(in crate::hn) static SQLITE: Dialect = Dialect {
     checks_after_one_more: "absent.checks + 1",
     integrity_check: Some("SELECT integrity_check FROM pragma_integrity_check"),
     has_migrations_table: "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '__diesel_schema_migrations')",
-    #[cfg(feature = "serve")]
-    indexes_of_items: "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'items'",
+    indexes_of_items: "SELECT name, coalesce(sql, '') AS definition FROM sqlite_master
+        WHERE type = 'index' AND tbl_name = 'items'",
     #[cfg(feature = "serve")]
     has_search_index: "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'search_index')",
     now: "unixepoch()",

@@ -10,6 +10,6 @@ pub use self::{
     items::{StoredItem, absent_at, item, items},
     lists::{StoredList, list},
     newest::{Updates, largest_id, updates},
-    users::{StoredUser, user},
+    users::{StoredUser, authors, user},
     version::data_version,
 };

@@ -209,7 +209,8 @@ impl Term {
 
     /// The word, if it is a single one without any sign.
     pub(crate) fn single_word(&self) -> Option<&str> {
-        let is_word = !self.is_prefix && !self.is_phrase && self.text.chars().all(char::is_alphanumeric);
+        let is_word =
+            !self.is_prefix && !self.is_phrase && self.text.chars().all(char::is_alphanumeric);
         is_word.then_some(&self.text)
     }
 

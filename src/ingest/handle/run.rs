@@ -14,6 +14,8 @@ use actix::Recipient;
 use futures_util::{Stream, stream};
 use tokio::sync::oneshot;
 
+#[cfg(feature = "cli")]
+use crate::ingest::stats::recorder::Recorder;
 use crate::ingest::{
     handle::control::RunControl,
     messages::{Cancel, PipelineStopped, RunId},
@@ -123,8 +125,14 @@ impl RunWatch {
         self.control.recorder.progress()
     }
 
-    /// A stream of the counters: now, once per `every` (at least a millisecond), and at the end of the run, which ends the stream.
-    /// Poll it inside an actix System or a tokio runtime with a timer.
+    /// The counters of several runs together, at this moment.
+    #[cfg(feature = "cli")]
+    pub(crate) fn progress_of_all(runs: &[Self]) -> Progress {
+        Recorder::progress_of_all(runs.iter().map(|run| &run.control.recorder))
+    }
+
+    /// A stream of the counters: now, once per `every` (at least a millisecond), and at the end of the run, which ends the
+    /// stream. Poll it inside an actix System or a tokio runtime with a timer.
     pub fn events(&self, every: Duration) -> impl Stream<Item = Progress> + Send + 'static + use<> {
         let every = every.max(Duration::from_millis(1));
         let first = Some((self.control.clone(), Duration::ZERO));
@@ -136,7 +144,8 @@ impl RunWatch {
         })
     }
 
-    /// Whether the run has ended, with a report or with its pipeline. It is true as soon as awaiting the [`Run`] has given a result.
+    /// Whether the run has ended, with a report or with its pipeline. It is true as soon as awaiting the [`Run`] has given a
+    /// result.
     pub fn is_over(&self) -> bool {
         self.control.has_ended()
     }
