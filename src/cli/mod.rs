@@ -36,6 +36,7 @@ mod man;
 mod session;
 mod run;
 mod presence;
+mod onlooker;
 mod held_leases;
 mod shared_ids;
 mod database;

@@ -70,9 +70,11 @@ pub(super) async fn run(options: &Options, args: ServeArgs) -> Result<ExitStatus
     }
     let recorder = metrics_server::recorder()
         .map_err(|error| CommandError(format!("metrics cannot be kept: {error}")))?;
-    let mut config = ServeConfig::default();
-    config.address = options.bind.0;
-    config.allowed_hosts = args.allowed_hosts;
+    let config = ServeConfig {
+        address: options.bind.0,
+        allowed_hosts: args.allowed_hosts,
+        ..ServeConfig::default()
+    };
     let server = Server::new(location.secret_text())
         .config(config)
         .metrics(move || recorder.render());

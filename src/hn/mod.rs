@@ -17,7 +17,6 @@ pub mod coverage;
 pub mod plan;
 pub mod lists;
 pub mod failures;
-#[cfg_attr(feature = "cli", allow(dead_code, unused_imports))]
 pub(crate) mod refresh;
 #[cfg(feature = "cli")]
 pub(crate) mod process;
@@ -42,6 +41,8 @@ pub(crate) mod indexes;
 pub(crate) mod search;
 #[cfg(feature = "cli")]
 pub(crate) mod copy;
+#[cfg(feature = "cli")]
+pub(crate) mod sample;
 
 pub use self::{
     connection::HnConnection,

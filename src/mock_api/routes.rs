@@ -95,7 +95,7 @@ pub(super) async fn handle(request: HttpRequest, api: web::Data<Api>) -> HttpRes
 async fn respond(request: &HttpRequest, api: &Api) -> HttpResponse {
     let path = match require_readable(request) {
         Ok(path) => path,
-        Err(answered) => return answered,
+        Err(answered) => return *answered,
     };
     let Some(live) = &api.live else {
         return answer(request, &path, &api.data).await;

@@ -41,7 +41,7 @@ where
 async fn hn_api(request: HttpRequest, state: Data<State>) -> HttpResponse {
     let path = match require_readable(&request) {
         Ok(path) => path,
-        Err(answered) => return answered,
+        Err(answered) => return *answered,
     };
     if wants_stream(&request) {
         let place = state.stream_place();

@@ -97,10 +97,6 @@ fn help_shows_no_setting_that_means_nothing_to_the_command() {
         ("mock-api", &own[..]),
         ("status", &["help", "database", "demo", "format"]),
         (
-            "verify",
-            &["repair", "help", "database", "demo", "format", "progress"],
-        ),
-        (
             "copy",
             &["to", "help", "database", "demo", "format", "progress"],
         ),
@@ -126,6 +122,12 @@ fn help_shows_no_setting_that_means_nothing_to_the_command() {
             );
         }
     }
+    // With `--sample`, it fetches.
+    let verify = help(&["verify", "--help"]);
+    for flag in ["repair", "sample", "max-stale", "seed", "rate", "api-url"] {
+        assert!(shown_flags(&verify).contains(&flag), "{flag}");
+    }
+    assert!(!shown_flags(&verify).contains(&"limit"));
     let tune = help(&["tune", "--help"]);
     for flag in ["workers", "adaptive", "database", "limit"] {
         assert!(!shown_flags(&tune).contains(&flag), "{flag}");

@@ -19,4 +19,5 @@ mod search;
 mod search_api;
 mod verify;
 mod repair;
+mod sample;
 mod copy;

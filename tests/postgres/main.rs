@@ -12,6 +12,8 @@ mod proxy;
 mod commands;
 mod serve;
 mod same_rows;
+mod refresh;
+mod history;
 mod copy;
 mod search;
 mod passwords;

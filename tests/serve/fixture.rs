@@ -110,7 +110,7 @@ impl Mirror {
             let server = server.start().await.unwrap();
             let address = server.address().to_string();
             (address, Some(server.changes()), async {
-                server.stop().await
+                server.stop().await;
             })
         })
     }
@@ -187,7 +187,9 @@ impl Served {
             let url = api.url();
             let address = url.strip_prefix("http://").unwrap();
             let address = address.strip_suffix("/v0").unwrap().to_owned();
-            (address, None, async { api.stop().await })
+            (address, None, async {
+                api.stop().await;
+            })
         })
     }
 

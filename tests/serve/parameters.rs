@@ -68,11 +68,11 @@ fn a_list_can_be_cut() {
         for (query, wanted) in [
             (format!("{BY_KEY}&limitToFirst=3"), json!(ids[..3])),
             (
-                format!("print=pretty&orderBy=%22%24priority%22&limitToFirst=3"),
+                "print=pretty&orderBy=%22%24priority%22&limitToFirst=3".to_owned(),
                 json!(ids[..3]),
             ),
             (format!("{BY_KEY}&limitToFirst=100000"), json!(ids)),
-            (format!("{BY_KEY}"), json!(ids)),
+            (BY_KEY.to_owned(), json!(ids)),
             (
                 format!("{BY_KEY}&limitToLast=1"),
                 json!({ last.to_string(): ids[last] }),
