@@ -18,6 +18,7 @@
 //! | address | answer |
 //! |---|---|
 //! | `/v0/…` | the [API of Hacker News](https://github.com/HackerNews/API), as Firebase serves it |
+//! | `/api/v1/…` | the [search API](https://hn.algolia.com/api) of hn.algolia.com |
 //! | `/health` | whether the database can be read |
 //! | `/metrics` | what the host gives ([`Server::metrics`]) |
 //!
@@ -49,6 +50,7 @@ mod errors;
 
 mod routes;
 mod hn_data;
+mod search_api;
 mod record_cache;
 mod health;
 
