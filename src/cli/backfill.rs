@@ -244,7 +244,7 @@ fn display_building(
         let seconds = Duration::from_secs(started.elapsed().as_secs());
         ProgressView {
             position: done as u64,
-            length: indexes.len() as u64,
+            length: Some(indexes.len() as u64),
             parts: vec![
                 format!("building index {} of {}", done + 1, indexes.len()),
                 humantime::format_duration(seconds).to_string(),

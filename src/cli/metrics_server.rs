@@ -1,12 +1,17 @@
-//! `--metrics`: serves the pipeline's metrics as Prometheus text over HTTP while a command runs.
+//! `--metrics`: serves metrics as Prometheus text, and the health of the process, over HTTP while a command runs.
 
 use std::{fmt::Display, net::SocketAddr, time::Duration};
 
-use actix_web::{App, HttpServer, Responder, dev::ServerHandle, web};
+use actix_web::{App, HttpResponse, HttpServer, Responder, dev::ServerHandle, web};
 use log::info;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::time::Instant;
 
-use super::exit::CommandError;
+use super::{
+    exit::CommandError,
+    follow_metrics::{FRESHNESS, FRESHNESS_BUCKETS},
+};
+use crate::hn::follow::health::Health;
 
 /// Buckets of the histograms of seconds: from a request on this machine to one that runs into its deadline.
 const SECONDS: [f64; 12] = [
@@ -23,20 +28,22 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct MetricsServer(ServerHandle);
 
 impl MetricsServer {
-    /// Installs a recorder and serves its metrics. To be called before the pipeline starts, which takes the recorder that it
-    /// finds.
-    pub(super) fn start(address: SocketAddr) -> Result<Self, CommandError> {
+    /// Installs a recorder, and serves its metrics and `health`. To be called before the pipeline starts, which takes the recorder
+    /// that it finds.
+    pub(super) fn start(address: SocketAddr, health: Health) -> Result<Self, CommandError> {
         let cannot_serve = |error: &dyn Display| {
             CommandError(format!(
                 "metrics cannot be served on {address}: {error}; name another address with --metrics"
             ))
         };
         let recorder = install_recorder().map_err(|error| cannot_serve(&error))?;
-        let served_recorder = recorder.clone();
+        let served = Served {
+            recorder: recorder.clone(),
+            health,
+        };
         let server = HttpServer::new(move || {
-            App::new()
-                .app_data(web::Data::new(served_recorder.clone()))
-                .route("/metrics", web::get().to(render))
+            let served = served.clone();
+            App::new().configure(|app| served.configure(app))
         })
         .workers(1)
         .disable_signals()
@@ -66,12 +73,37 @@ impl Drop for MetricsServer {
     }
 }
 
+/// What is served.
+#[derive(Clone)]
+struct Served {
+    recorder: PrometheusHandle,
+    health: Health,
+}
+
+impl Served {
+    fn configure(self, app: &mut web::ServiceConfig) {
+        app.app_data(web::Data::new(self.recorder))
+            .app_data(web::Data::new(self.health))
+            .service(
+                web::resource("/metrics")
+                    .route(web::get().to(render))
+                    .route(web::head().to(render)),
+            )
+            .service(
+                web::resource("/health")
+                    .route(web::get().to(tell_health))
+                    .route(web::head().to(tell_health)),
+            );
+    }
+}
+
 /// Installs the recorder that metrics go to.
 pub(super) fn install_recorder() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildError>
 {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_rows".to_owned()), &ROWS)?
+        .set_buckets_for_metric(Matcher::Full(FRESHNESS.name.to_owned()), &FRESHNESS_BUCKETS)?
         .install_recorder()
 }
 
@@ -80,4 +112,53 @@ async fn render(recorder: web::Data<PrometheusHandle>) -> impl Responder {
         .render()
         .customize()
         .insert_header(("content-type", "text/plain; version=0.0.4"))
+}
+
+/// 200 while all is well, else 503, so that a service manager or a load balancer needs to read nothing.
+async fn tell_health(health: web::Data<Health>) -> impl Responder {
+    let state = health.state(Instant::now());
+    let mut answer = if state.is_healthy {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::ServiceUnavailable()
+    };
+    answer
+        .insert_header(("cache-control", "no-store"))
+        .json(state)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{http::StatusCode, test};
+
+    use super::*;
+
+    #[actix_rt::test]
+    async fn lost_storage_is_served_as_503_with_the_reason_until_something_is_stored() {
+        let recorder = PrometheusBuilder::new().build_recorder().handle();
+        let health = Health::default();
+        let served = Served {
+            recorder,
+            health: health.clone(),
+        };
+        let app = test::init_service(App::new().configure(|app| served.configure(app))).await;
+        health.note_storage(Err("the disk is full".to_owned()));
+        for (why, status) in [
+            (Some("the disk is full"), StatusCode::SERVICE_UNAVAILABLE),
+            (None, StatusCode::OK),
+        ] {
+            health.note_storage(why.map_or(Ok(()), |why| Err(why.to_owned())));
+            for request in [
+                test::TestRequest::get(),
+                test::TestRequest::default().method("HEAD".parse().expect("a method")),
+            ] {
+                let request = request.uri("/health").to_request();
+                let answer = test::call_service(&app, request).await;
+                assert_eq!(answer.status(), status);
+                let body = test::read_body(answer).await;
+                let body = String::from_utf8_lossy(&body);
+                assert!(body.contains(why.unwrap_or_default()), "{body}");
+            }
+        }
+    }
 }

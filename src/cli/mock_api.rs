@@ -12,6 +12,7 @@ use super::{
     exit::{CommandError, ExitStatus},
     signals::Drain,
     terminal::write_stdout,
+    test_clock,
 };
 use crate::mock_api::{Clock, Faults, ItemRate, LatencyRange, Live, MockApi, Streams};
 
@@ -268,6 +269,9 @@ fn not_allowed(name: &str, text: &str, allowed: &str) -> String {
 /// Serves until a signal comes.
 pub(super) async fn run(MockApiArgs(api): MockApiArgs) -> Result<ExitStatus, CommandError> {
     let port = api.port;
+    // A program that follows an API whose time runs fast needs the same clock.
+    let clock = api.live.as_ref().filter(|live| live.clock.speed() != 1.0);
+    let clock = clock.map(|live| live.clock.for_other_process());
     let running = api.start().await.map_err(|error| match error.kind() {
         ErrorKind::InvalidInput => CommandError::new(error),
         _ => CommandError(format!(
@@ -275,7 +279,13 @@ pub(super) async fn run(MockApiArgs(api): MockApiArgs) -> Result<ExitStatus, Com
         )),
     })?;
     // The reader of the address may keep the process waiting, so a signal ends it until then.
-    let printed = write_stdout(|out| writeln!(out, "{}", running.url()));
+    let printed = write_stdout(|out| {
+        writeln!(out, "{}", running.url())?;
+        match &clock {
+            Some(clock) => writeln!(out, "{}={clock}", test_clock::VARIABLE),
+            None => Ok(()),
+        }
+    });
     if printed != ExitStatus::Complete {
         running.stop().await;
         return Ok(printed);

@@ -19,6 +19,7 @@ mod users;
 mod named_ids;
 mod tree;
 mod backfill;
+mod follow;
 mod retry;
 mod verify;
 mod copy;
@@ -41,6 +42,7 @@ mod stdin_ids;
 mod id_stream_error;
 mod open_file_limit;
 mod signals;
+mod test_clock;
 mod exit;
 
 // What the program shows.
@@ -52,6 +54,10 @@ mod terminal;
 mod status_line;
 mod progress;
 mod metrics_server;
+#[allow(dead_code)] // The command `follow` uses it.
+mod follow_metrics;
+#[allow(dead_code)] // The command `follow` uses it.
+mod service_manager;
 mod logger;
 
 use std::{
@@ -83,6 +89,10 @@ pub fn main() -> ExitCode {
         Ok(invocation) => invocation,
         Err(exit_code) => return exit_code,
     };
+    if let Err(CommandError(message)) = test_clock::set() {
+        terminal::print_message(message);
+        return ExitStatus::BadInput.into();
+    }
     suggestions::warn_of_unknown_variables();
     let runtime = Builder::new_current_thread()
         .enable_all()
@@ -122,6 +132,7 @@ async fn run_command(invocation: Invocation) -> ExitStatus {
         Subcommand::Items(args) => items::run(&options, args).await,
         Subcommand::Users(args) => users::run(&options, args).await,
         Subcommand::Backfill(args) => backfill::run(&options, args).await,
+        Subcommand::Follow(args) => follow::run(&options, args).await,
         Subcommand::Retry(args) => retry::run(&options, args).await,
         Subcommand::Verify(args) => verify::run(&options, args).await,
         Subcommand::Copy(args) => copy::run(&options, args).await,

@@ -10,7 +10,7 @@ use super::{
     not_utf8,
 };
 use crate::{
-    hn::{HnSource, PUBLIC_API},
+    hn::{HnSource, PUBLIC_API, refresh::Ladder},
     ingest::config::{BadSetting, Config, Heading, SETTINGS, Setting, number, presentable, put},
 };
 
@@ -27,6 +27,8 @@ pub(super) struct Options {
     pub(super) demo: bool,
     /// How much of a list is fetched.
     pub(super) limit: ListLimit,
+    /// At which ages an item is read again.
+    pub(super) refresh: Ladder,
     /// The form of the report on stdout.
     pub(super) format: ReportFormat,
     /// When progress is shown on stderr.
@@ -119,6 +121,15 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
         },
     },
     Setting {
+        name: "refresh",
+        variable: "INGEST_REFRESH",
+        heading: Heading::Command,
+        allowed: "growing ages with a unit, such as 5m,1h,1d",
+        meaning: "The ages at which an item is read again",
+        show: |options| options.refresh.to_string(),
+        set: |options, text| put(&mut options.refresh, text.parse().ok()),
+    },
+    Setting {
         name: "format",
         variable: "INGEST_FORMAT",
         heading: Heading::Output,
@@ -156,7 +167,7 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
         variable: "INGEST_METRICS",
         heading: Heading::Output,
         allowed: "off, or an address and a port such as 127.0.0.1:9090",
-        meaning: "Address to serve metrics on, as Prometheus text at http://ADDRESS/metrics",
+        meaning: "Address to serve metrics on, as Prometheus text at http://ADDRESS/metrics, and health at /health",
         show: |_| "off".to_owned(),
         set: |options, text| {
             let address = match text {

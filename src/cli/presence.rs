@@ -10,11 +10,13 @@ use tokio::time::Instant;
 use super::{database, exit::CommandError, held_leases::HeldLeases, session::Session};
 use crate::{
     hn::{
-        cool_down, leases,
+        cool_down,
+        follow::health::Health,
+        leases,
         live_runs::{self, LiveRun, SHARE_SECONDS},
         runs,
     },
-    ingest::{Client, Progress, RunWatch},
+    ingest::{Client, Progress},
     store::{StoreConnection, any::AnyPool},
 };
 
@@ -36,10 +38,13 @@ const SAME_COOL_DOWN: Duration = Duration::from_millis(100);
 pub(super) struct Presence {
     pool: AnyPool,
     client: Client,
+    health: Health,
     command: &'static str,
     /// The run's row in the table `runs`.
     row: i64,
     leases: Option<HeldLeases>,
+    /// Of a run that follows the API: up to which id all are settled.
+    settled_up_to: Option<Rc<Cell<i64>>>,
     sight: Rc<Sight>,
     /// The rate of all and the number of its shares, as the client has them.
     share: (u32, usize),
@@ -87,15 +92,25 @@ impl Presence {
         Self {
             pool: session.pool.clone(),
             client: session.client.clone(),
+            health: session.health.clone(),
             command,
             row,
             leases,
+            settled_up_to: None,
             sight: Rc::new(Sight {
                 last_look: Cell::new(Instant::now()),
                 known_end: Cell::new(None),
             }),
             share: (session.config.rate, 1),
             has_warned: false,
+        }
+    }
+
+    /// Also records up to which id all are settled.
+    pub(super) fn with_settled_up_to(self, id: Rc<Cell<i64>>) -> Self {
+        Self {
+            settled_up_to: Some(id),
+            ..self
         }
     }
 
@@ -116,10 +131,12 @@ impl Presence {
         match looking.await {
             Ok(view) => {
                 self.sight.last_look.set(Instant::now());
+                self.health.note_storage(Ok(()));
                 self.keep_to(&view);
             }
             Err(error) => debug!("the other processes of this database are out of sight: {error}"),
         }
+        self.health.note_cool_down(self.client.cool_down_rest());
     }
 
     /// The rest of this process's cool-down, if the others do not know of it.
@@ -149,11 +166,12 @@ impl Presence {
     async fn beat(&mut self, beat: Beat) {
         let (row, command) = (self.row, self.command);
         let leases = self.leases.clone();
+        let settled_up_to = self.settled_up_to.as_ref().map(|id| id.get());
         let beating = database::with_connection(&self.pool, move |conn| {
             let renewal = leases.as_ref().map(HeldLeases::begin_renewal);
             let held = conn
                 .write_transaction(|conn| {
-                    runs::beat(conn, row, &beat.totals, beat.ids_per_second)?;
+                    runs::beat(conn, row, &beat.totals, beat.ids_per_second, settled_up_to)?;
                     let Some(renewal) = &renewal else {
                         return Ok(None);
                     };
@@ -179,10 +197,10 @@ impl Presence {
         }
     }
 
-    /// Goes on until the result is dropped.
-    pub(super) fn keep(mut self, watch: RunWatch) -> KeptPresence {
+    /// Goes on until the result is dropped. `totals` are the run's counters.
+    pub(super) fn keep(mut self, totals: impl Fn() -> Progress + 'static) -> KeptPresence {
         let (sight, client) = (self.sight.clone(), self.client.clone());
-        let pausing = actix_rt::spawn(pause_while_alone(sight, client));
+        let pausing = actix_rt::spawn(pause_while_alone(sight, client, self.health.clone()));
         let keeping = actix_rt::spawn(async move {
             let mut looks = time::interval(LOOK_INTERVAL);
             looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -194,7 +212,7 @@ impl Presence {
                 if since < BEAT_INTERVAL {
                     continue;
                 }
-                let totals = watch.progress();
+                let totals = totals();
                 let settled = totals.settled();
                 let rate = (settled - last_settled) as f64 / since.as_secs_f64();
                 (last_beat, last_settled) = (Instant::now(), settled);
@@ -212,11 +230,15 @@ impl Presence {
 
 /// Whoever does not see the others makes no requests: they have taken over its share of the rate by now, and cannot tell it that the API
 /// wants no requests.
-async fn pause_while_alone(sight: Rc<Sight>, client: Client) {
+async fn pause_while_alone(sight: Rc<Sight>, client: Client, health: Health) {
     let mut checks = time::interval(PAUSE / 2);
     loop {
         checks.tick().await;
-        if sight.last_look.get().elapsed() > ALONE_AFTER {
+        let alone_for = sight.last_look.get().elapsed();
+        if alone_for > ALONE_AFTER {
+            let seconds = alone_for.as_secs();
+            let why = format!("the database has not answered for {seconds} seconds");
+            health.note_storage(Err(why));
             client.cool_down_for(PAUSE);
             let end = Instant::now() + PAUSE;
             let known_end = sight.known_end.get();

@@ -81,7 +81,8 @@ pub(super) fn print_note(mode: ProgressMode, note: &str) {
 pub(super) struct ProgressView {
     /// How much of `length` is done. Only a bar shows it.
     pub(super) position: u64,
-    pub(super) length: u64,
+    /// `None` if there is no end, and so no bar.
+    pub(super) length: Option<u64>,
     /// What there is to say, the most important first. A bar leaves out the last ones where the terminal is too narrow.
     pub(super) parts: Vec<String>,
 }
@@ -100,7 +101,7 @@ impl ProgressDisplay {
             let progress = watch.progress();
             ProgressView {
                 position: progress.settled(),
-                length: progress.requested,
+                length: Some(progress.requested),
                 parts: throughput.parts(&progress),
             }
         };
@@ -170,18 +171,17 @@ fn bar_line(view: &ProgressView, width: usize) -> String {
         text.extend([separator, part]);
     }
     let left = width.saturating_sub(text.len());
-    let bar = if left >= BAR_LEAST {
-        bar(view, left.min(BAR_MOST))
-    } else {
-        String::new()
+    let bar = match view.length {
+        Some(length) if left >= BAR_LEAST => bar(view.position, length, left.min(BAR_MOST)),
+        _ => String::new(),
     };
     (bar + &text).chars().take(width).collect()
 }
 
 /// Takes `columns`, with its brackets and a blank behind it.
-fn bar(view: &ProgressView, columns: usize) -> String {
+fn bar(position: u64, length: u64, columns: usize) -> String {
     let inside = columns.saturating_sub(3);
-    let share = view.position as f64 / view.length.max(1) as f64;
+    let share = position as f64 / length.max(1) as f64;
     let filled = (share.min(1.0) * inside as f64) as usize;
     let head = if filled < inside { ">" } else { "" };
     let bar = "=".repeat(filled) + head;
@@ -255,7 +255,7 @@ mod tests {
         ];
         ProgressView {
             position: 1_234_567,
-            length: 50_000_000,
+            length: Some(50_000_000),
             parts: parts.map(str::to_owned).to_vec(),
         }
     }
@@ -288,12 +288,11 @@ mod tests {
             (4, 4, "[==========] "),
             (9, 4, "[==========] "),
         ] {
-            let view = ProgressView {
-                position,
-                length,
-                parts: Vec::new(),
-            };
-            assert_eq!(bar(&view, 13), expected, "{position} of {length}");
+            assert_eq!(
+                bar(position, length, 13),
+                expected,
+                "{position} of {length}"
+            );
         }
     }
 

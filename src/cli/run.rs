@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// How long the storage may take to close its connections after a run. Usually it takes no time.
-const CLOSE_WAIT: Duration = Duration::from_secs(5);
+pub(super) const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
 /// A run that is over.
 pub(super) struct FinishedRun<I> {
@@ -100,40 +100,54 @@ impl Session<'_> {
             .await
             .map_err(CommandError::new)?;
         let run = pipeline.run_stream(ids);
-        let presence = presence.keep(run.watch());
+        let watch = run.watch();
+        let presence = presence.keep(move || watch.progress());
         let ended = self.drive(run, &mut drain).await;
         drop(presence);
         // Otherwise the process could end while the database is being closed, and leave its log behind.
         let _ = pipeline.shutdown(CLOSE_WAIT).await;
+        Ok(self.finish(row, command, None, ended, drain).await)
+    }
+
+    /// Records how a run ended, and says why if it could not go on. Its pipeline is shut down. Of a run that follows the API, all ids
+    /// up to `settled_up_to` are settled.
+    pub(super) async fn finish<I>(
+        &self,
+        row: i64,
+        command: &'static str,
+        settled_up_to: Option<i64>,
+        ended: Result<Report<I>, PipelineStopped>,
+        drain: Drain,
+    ) -> FinishedRun<I> {
         let mut report = match ended {
             Ok(report) => report,
             Err(error) => {
                 print_message(error);
-                return Ok(FinishedRun {
+                return FinishedRun {
                     command,
                     row,
                     report: None,
                     drain,
-                });
+                };
             }
         };
         // The file may have been deleted after the last commit, and that commit with it.
         if let Err(why) = AnyConnection::check(&self.database) {
             report.gave_up.get_or_insert(GaveUp::StorageLost(why));
         }
-        self.record_end(row, &report).await;
+        self.record_end(row, settled_up_to, &report).await;
         if let Some(why) = &report.gave_up {
             print_message(format_args!(
                 "{why}; {}",
                 next_step(why, self.proxy().as_deref())
             ));
         }
-        Ok(FinishedRun {
+        FinishedRun {
             command,
             row,
             report: Some(report),
             drain,
-        })
+        }
     }
 
     /// Records that a run begins. Returns its row in the table `runs`.
@@ -167,7 +181,7 @@ impl Session<'_> {
     }
 
     /// Records the run's totals. The report is printed even if this fails.
-    async fn record_end<I>(&self, row: i64, report: &Report<I>) {
+    async fn record_end<I>(&self, row: i64, settled_up_to: Option<i64>, report: &Report<I>) {
         let totals = report.totals.clone();
         // A database that was waited for in vain is not waited for once more.
         let is_lost = matches!(report.gave_up, Some(GaveUp::StorageLost(_)));
@@ -176,7 +190,7 @@ impl Session<'_> {
             while_locked_and(may_wait, || {
                 conn.write_transaction(|conn| {
                     leases::surrender(conn, row)?;
-                    runs::finish(conn, row, &totals)
+                    runs::finish(conn, row, &totals, settled_up_to)
                 })
             })
             .map_err(|error: diesel::result::Error| CommandError::new(error))?;

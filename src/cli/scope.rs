@@ -39,6 +39,13 @@ impl Scope {
         also: &[],
     };
 
+    /// `follow` waits for an API that is out as long as it takes.
+    pub(super) const FOLLOW: Self = Self {
+        except: &["outage-patience"],
+        also: &["refresh"],
+        ..Self::FETCH
+    };
+
     /// `tune` uses databases of its own, fetches without end, and measures each worker count as it is.
     pub(super) const TUNE: Self = Self {
         except: &["workers", "adaptive", "database"],

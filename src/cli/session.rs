@@ -1,6 +1,6 @@
 //! What every fetching command works with: the database, the API and the client.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{
     database::{self, OpenedDatabase},
@@ -11,14 +11,21 @@ use super::{
     progress,
 };
 use crate::{
-    hn::{HnSource, cool_down, lists::ListError, live_runs, process::Process},
+    hn::{
+        HnSource, cool_down, follow::health::Health, lists::ListError, live_runs, process::Process,
+    },
     ingest::{Client, Config, Failure, FailureKind},
-    mock_api::{MockApi, RunningMockApi},
+    mock_api::{Clock, ItemRate, Live, MockApi, RunningMockApi},
     store::{
         any::{AnyIdentity, AnyPool},
         locks::while_locked,
     },
 };
+
+/// When the newest item of the live API of `--demo` is the millionth: at the beginning of 2026.
+const DEMO_START: Duration = Duration::from_secs(1_767_225_600);
+/// How many items it adds in a second.
+const DEMO_RATE: f64 = 2.0;
 
 pub(super) struct Session<'a> {
     pub(super) options: &'a Options,
@@ -31,6 +38,8 @@ pub(super) struct Session<'a> {
     /// Tells after a run whether the database that was opened is still there.
     pub(super) database: AnyIdentity,
     pub(super) process: Process,
+    /// Served with the metrics.
+    pub(super) health: Health,
     /// The API of `--demo`. It serves until the session is dropped.
     demo_api: Option<RunningMockApi>,
     /// Serves metrics until the session is dropped.
@@ -39,8 +48,22 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     pub(super) async fn open(options: &'a Options) -> Result<Self, CommandError> {
+        Self::open_with(options, MockApi::default()).await
+    }
+
+    /// As [`open`](Self::open), where the API of `--demo` goes on as time passes.
+    pub(super) async fn open_to_follow(options: &'a Options) -> Result<Self, CommandError> {
+        Self::open_with(options, live_demo()?).await
+    }
+
+    /// `demo` is the API of `--demo`.
+    async fn open_with(options: &'a Options, demo: MockApi) -> Result<Self, CommandError> {
+        let health = Health::default();
         // First, because the client and the pipeline take the metrics recorder that they find.
-        let metrics_server = options.metrics.map(MetricsServer::start).transpose()?;
+        let metrics_server = {
+            let start = |address| MetricsServer::start(address, health.clone());
+            options.metrics.map(start).transpose()?
+        };
         let config = Config {
             workers: open_file_limit::allowed_workers(options),
             ..options.config.clone()
@@ -52,7 +75,7 @@ impl<'a> Session<'a> {
         let OpenedDatabase { pool, identity } =
             database::open_or_create(options.database(), options.demo).await?;
         let demo_api = if options.demo {
-            Some(start_demo_api().await?)
+            Some(start_demo_api(demo).await?)
         } else {
             None
         };
@@ -69,6 +92,7 @@ impl<'a> Session<'a> {
             config,
             database: identity,
             process: Process::this(),
+            health,
             pool,
             demo_api,
             _metrics_server: metrics_server,
@@ -147,8 +171,18 @@ pub(super) fn time_after(wait: Duration) -> humantime::Rfc3339Timestamp {
     humantime::format_rfc3339_seconds(SystemTime::now() + wait)
 }
 
-async fn start_demo_api() -> Result<RunningMockApi, CommandError> {
-    MockApi::default().start().await.map_err(|error| {
+/// An API whose newest item was the millionth at one moment, and that has added two a second since. So each start shows the same world,
+/// some time later.
+fn live_demo() -> Result<MockApi, CommandError> {
+    let rate = ItemRate::per_second(DEMO_RATE).map_err(CommandError::new)?;
+    let start = UNIX_EPOCH + DEMO_START;
+    let clock = Clock::running(start, 1.0);
+    clock.advance(SystemTime::now().duration_since(start).unwrap_or_default());
+    Ok(MockApi::default().live(Live::new(rate).clock(clock)))
+}
+
+async fn start_demo_api(api: MockApi) -> Result<RunningMockApi, CommandError> {
+    api.start().await.map_err(|error| {
         CommandError(format!(
             "the API of --demo cannot start on this machine: {error}"
         ))

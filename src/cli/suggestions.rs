@@ -4,11 +4,11 @@ use std::{env, ffi::OsString};
 
 use log::warn;
 
-use super::options::variables;
+use super::{options::variables, test_clock};
 
 /// Warns of variables that look like settings and are none. Otherwise a misspelt variable would have no effect and no message.
 pub(super) fn warn_of_unknown_variables() {
-    let known: Vec<_> = variables().collect();
+    let known: Vec<_> = variables().chain([test_clock::VARIABLE]).collect();
     let is_set = |(_, value): &(_, OsString)| !value.is_empty();
     for (name, _) in env::vars_os().filter(is_set) {
         let name = name.to_string_lossy();

@@ -4,6 +4,11 @@
 
 mod range;
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
 #[cfg(feature = "postgres")]
 use diesel::OptionalExtension;
 use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, upsert::excluded};
@@ -20,6 +25,34 @@ const NEWEST: i64 = 10_000;
 /// The last id whose absence is final, where `max_item` is the largest id.
 pub fn frontier(max_item: i64) -> i64 {
     max_item.saturating_sub(NEWEST)
+}
+
+/// The last id whose absence is final, while the largest id grows. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Frontier(Arc<AtomicI64>);
+
+impl Frontier {
+    /// The frontier where `max_item` is the largest id.
+    #[must_use]
+    pub fn below(max_item: i64) -> Self {
+        Self::at(frontier(max_item))
+    }
+
+    /// A frontier that begins at this id.
+    pub(super) fn at(last_final: i64) -> Self {
+        Self(Arc::new(AtomicI64::new(last_final)))
+    }
+
+    /// Moves the frontier up, because `max_item` is the largest id now. It never moves down.
+    pub fn raise(&self, max_item: i64) {
+        self.0.fetch_max(frontier(max_item), Ordering::Relaxed);
+    }
+
+    /// The last id whose absence is final.
+    #[must_use]
+    pub fn last_final(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Adds settled ids, in any order. Belongs into a transaction that has locked the ledger, as all changes of the table.
@@ -232,6 +265,17 @@ mod tests {
             hi: i64::MAX,
         };
         assert_eq!(everything.count(), u64::MAX);
+    }
+
+    #[test]
+    fn a_frontier_moves_up_only_and_its_clones_with_it() {
+        let frontier = Frontier::below(46_000_000);
+        let clone = frontier.clone();
+        frontier.raise(46_000_500);
+        frontier.raise(45_000_000);
+        assert_eq!(clone.last_final(), 45_990_500);
+        clone.raise(i64::MAX);
+        assert_eq!(frontier.last_final(), i64::MAX - 10_000);
     }
 
     #[test]

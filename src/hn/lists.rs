@@ -79,12 +79,24 @@ impl List {
         }
     }
 
+    /// The name of its document.
+    pub fn document(self) -> &'static str {
+        match self {
+            Self::Top => "topstories",
+            Self::New => "newstories",
+            Self::Best => "beststories",
+            Self::Ask => "askstories",
+            Self::Show => "showstories",
+            Self::Job => "jobstories",
+        }
+    }
+
     /// Reads the whole list, in rank order. `null` is an empty list, because Firebase keeps no empty arrays.
     ///
     /// # Errors
     /// The API does not answer, or answers something else than a list of ids.
     pub async fn read(self, client: &Client, source: &HnSource) -> Result<Vec<i64>, ListError> {
-        let url = source.document(&format!("{}stories", self.name()));
+        let url = source.document(self.document());
         let ids: Option<_> = document(client, url, "list of ids").await?;
         Ok(ids.unwrap_or_default())
     }

@@ -19,11 +19,12 @@ const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
 /// Migrations of development versions, whose tables this program cannot use.
-const DISCARDED: [&str; 4] = [
+const DISCARDED: [&str; 5] = [
     "20261123000000",
     "20261123000001",
     "20261129000000",
     "20261201000000",
+    "20261202000000",
 ];
 
 /// Why the tables could not be brought up to date.

@@ -6,7 +6,7 @@ pub mod record;
 mod document;
 mod source;
 mod users;
-mod clock;
+pub(crate) mod clock;
 pub mod schema;
 mod connection;
 mod dialect;
@@ -17,6 +17,8 @@ pub mod coverage;
 pub mod plan;
 pub mod lists;
 pub mod failures;
+#[cfg_attr(feature = "cli", allow(dead_code, unused_imports))]
+pub(crate) mod refresh;
 #[cfg(feature = "cli")]
 pub(crate) mod process;
 #[cfg(feature = "cli")]
@@ -25,6 +27,8 @@ pub(crate) mod runs;
 pub(crate) mod leases;
 #[cfg(feature = "cli")]
 pub(crate) mod cool_down;
+#[cfg(feature = "cli")]
+pub(crate) mod follow;
 #[cfg(feature = "cli")]
 pub(crate) mod top_items;
 pub(crate) mod live_runs;
@@ -41,6 +45,7 @@ pub use self::{
     connection::HnConnection,
     item::Item,
     lists::List,
+    refresh::{BadLadder, Ladder},
     sink::HnSink,
     source::{BadBaseUrl, HnSource, PUBLIC_API},
     user::User,

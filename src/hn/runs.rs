@@ -1,7 +1,8 @@
 //! Writes the table of runs: who works on this database, and how each run ended.
 
 use diesel::{
-    ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl,
+    ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl, QueryResult,
+    Queryable, RunQueryDsl,
     dsl::{min, sql},
     sql_types::BigInt,
 };
@@ -43,7 +44,7 @@ pub(crate) fn begin(
         .get_result(conn))
 }
 
-/// Records that a run is under way, and its counts so far.
+/// Records that a run is under way, and its counts so far; of a run that follows the API also up to which id all are settled.
 ///
 /// # Errors
 /// Whatever Diesel says.
@@ -52,10 +53,13 @@ pub(crate) fn beat(
     run: i64,
     totals: &Progress,
     ids_per_second: u64,
+    settled_up_to: Option<i64>,
 ) -> QueryResult<()> {
     let database_now = sql::<BigInt>(conn.dialect().now);
+    let last_id = settled_up_to.map(|id| runs::last_id.eq(id));
     on_backend!(conn, |conn| diesel::update(runs::table.find(run))
         .set((
+            last_id,
             runs::heartbeat_at.eq(database_now),
             runs::ids_per_second.eq(column(ids_per_second)),
             runs::requested.eq(column(totals.requested)),
@@ -73,8 +77,13 @@ pub(crate) fn beat(
 ///
 /// # Errors
 /// Whatever Diesel says.
-pub(crate) fn finish(conn: &mut impl HnConnection, run: i64, totals: &Progress) -> QueryResult<()> {
-    beat(conn, run, totals, 0)?;
+pub(crate) fn finish(
+    conn: &mut impl HnConnection,
+    run: i64,
+    totals: &Progress,
+    settled_up_to: Option<i64>,
+) -> QueryResult<()> {
+    beat(conn, run, totals, 0, settled_up_to)?;
     on_backend!(conn, |conn| diesel::update(runs::table.find(run))
         .set((
             runs::finished_at.eq(now()),
@@ -100,4 +109,31 @@ pub(crate) fn first_start(conn: &mut impl HnConnection, command: &str) -> QueryR
         .filter(runs::heartbeat_at.gt(earliest))
         .select(min(runs::started_at))
         .first(conn))
+}
+
+/// Where the last run of a command that follows the API has left off.
+#[derive(Clone, Copy, Debug, Queryable)]
+pub(crate) struct LeftOff {
+    /// Up to this id all were settled.
+    pub(crate) settled_up_to: i64,
+    /// When the run was last heard of, in Unix seconds.
+    pub(crate) heard_at: i64,
+}
+
+/// Where the last run of `command` before `run` has left off. `None` if there was none.
+///
+/// # Errors
+/// Whatever Diesel says.
+pub(crate) fn left_off(
+    conn: &mut impl HnConnection,
+    command: &str,
+    run: i64,
+) -> QueryResult<Option<LeftOff>> {
+    let earlier = runs::table
+        .filter(runs::command.eq(command))
+        .filter(runs::id.lt(run))
+        .filter(runs::last_id.is_not_null())
+        .order(runs::id.desc())
+        .select((runs::last_id.assume_not_null(), runs::heartbeat_at));
+    on_backend!(conn, |conn| earlier.first(conn)).optional()
 }

@@ -119,6 +119,7 @@ diesel::table! {
         url -> Nullable<Text>,
         text -> Nullable<Text>,
         score -> Nullable<BigInt>,
+        descendants -> Nullable<BigInt>,
         #[sql_name = "type"]
         type_ -> Nullable<Text>,
         deleted -> Nullable<Integer>,

@@ -4,6 +4,7 @@
 //! An older answer changes nothing that a newer one wrote, in whichever order the two are committed.
 
 pub(in crate::hn) mod outcomes;
+mod scores;
 
 #[cfg(test)]
 mod tests;
@@ -12,8 +13,16 @@ use std::{collections::HashSet, marker::PhantomData};
 
 use diesel::{QueryResult, SqliteConnection};
 
-use self::outcomes::{Outcomes, StoredItems};
-use super::{connection::HnConnection, coverage, item::Item};
+use self::{
+    outcomes::{AbsencesLeft, Outcomes, StoredItems},
+    scores::ChangedScores,
+};
+use super::{
+    connection::HnConnection,
+    coverage::{self, Frontier},
+    item::Item,
+    refresh::Ladder,
+};
 use crate::ingest::{Settled, Sink};
 
 /// Writes items, absences and failures, and updates the table `coverage`.
@@ -22,16 +31,18 @@ use crate::ingest::{Settled, Sink};
 #[derive(Clone, Debug)]
 pub struct HnSink<C = SqliteConnection> {
     coverage: CoverageMode,
+    /// Keeps scores in `item_history`, at most one for each step of the ladder.
+    score_steps: Option<Ladder>,
     connection: PhantomData<fn(C)>,
 }
 
 /// What a batch does to the table `coverage`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum CoverageMode {
     /// Nothing.
     Ignore,
-    /// Every id is recorded as settled, except absent ids beyond the frontier.
-    Record { frontier: i64 },
+    /// Every id is recorded as settled, except absent ids beyond the frontier whose absence has not lasted yet.
+    Record { frontier: Frontier },
     /// Absent ids are no longer recorded as settled.
     Revoke,
 }
@@ -43,8 +54,13 @@ impl HnSink {
     }
 
     /// A sink that also records each id as settled, in the same transaction. It does not record an absent id beyond the
-    /// [`frontier`](coverage::frontier): the API may have that item later.
+    /// [`frontier`](coverage::frontier), because the API may have that item later, unless its absence has lasted for a day.
     pub fn with_coverage(frontier: i64) -> Self {
+        Self::with_moving_frontier(Frontier::at(frontier))
+    }
+
+    /// The same with a frontier that moves while the run goes on, because the API has ever more items.
+    pub fn with_moving_frontier(frontier: Frontier) -> Self {
         Self::with_mode(CoverageMode::Record { frontier })
     }
 
@@ -57,6 +73,7 @@ impl HnSink {
     fn with_mode(coverage: CoverageMode) -> Self {
         Self {
             coverage,
+            score_steps: None,
             connection: PhantomData,
         }
     }
@@ -65,8 +82,19 @@ impl HnSink {
     pub fn over<C: HnConnection>(self) -> HnSink<C> {
         HnSink {
             coverage: self.coverage,
+            score_steps: self.score_steps,
             connection: PhantomData,
         }
+    }
+}
+
+impl<C> HnSink<C> {
+    /// Also keeps what score and descendants were before they changed, in the table `item_history`: at most one row for an item and a
+    /// step of the ladder, and none for comments.
+    #[must_use]
+    pub fn keep_scores(mut self, steps: Ladder) -> Self {
+        self.score_steps = Some(steps);
+        self
     }
 }
 
@@ -86,12 +114,19 @@ impl<C: HnConnection> Sink for HnSink<C> {
         // Where an id comes twice, its outcomes are applied one after the other.
         for part in without_repeats(batch) {
             let stored = StoredItems::of(part);
+            let scores = match &self.score_steps {
+                Some(_) => ChangedScores::read(conn, &stored)?,
+                None => ChangedScores::default(),
+            };
             stored.write(conn)?;
             // Only from here on does what one writer reads depend on what another one writes.
             conn.lock_ledger()?;
+            if let Some(ladder) = &self.score_steps {
+                scores.write(conn, ladder)?;
+            }
             let outcomes = Outcomes::read(conn, part, stored)?;
-            outcomes.write(conn)?;
-            changes.add(self.coverage, &outcomes);
+            let left = outcomes.write(conn)?;
+            changes.add(&self.coverage, &outcomes, &left);
         }
         changes.write(conn)
     }
@@ -120,18 +155,31 @@ struct CoverageChanges {
 }
 
 impl CoverageChanges {
-    fn add(&mut self, mode: CoverageMode, outcomes: &Outcomes<'_>) {
+    fn add(&mut self, mode: &CoverageMode, outcomes: &Outcomes<'_>, left: &AbsencesLeft) {
         match mode {
             CoverageMode::Ignore => {}
             CoverageMode::Record { frontier } => {
-                let is_new = |id: &i64| *id > frontier;
-                self.unsettled.extend(outcomes.absent_ids().filter(is_new));
-                self.settled.extend(outcomes.stored_ids());
+                let last_final = frontier.last_final();
+                let may_appear = |id: i64| id > last_final && !left.lasting.contains(&id);
+                for id in outcomes.absent_ids() {
+                    if may_appear(id) && !outcomes.is_failed_later(id) {
+                        self.unsettled.push(id);
+                    } else {
+                        self.settled.push(id);
+                    }
+                }
                 self.settled.extend(outcomes.failed_ids());
-                let old = outcomes.absent_ids().filter(|id| !is_new(id));
-                self.settled.extend(old);
+                // A newer absence counts, although it was written first.
+                let is_absent_later = |id: &i64| left.newer.contains(id) && may_appear(*id);
+                let stored = outcomes.stored_ids();
+                self.settled
+                    .extend(stored.filter(|id| !is_absent_later(id)));
             }
-            CoverageMode::Revoke => self.unsettled.extend(outcomes.absent_ids()),
+            CoverageMode::Revoke => {
+                let absent = outcomes.absent_ids();
+                let last = absent.filter(|id| !outcomes.is_failed_later(*id));
+                self.unsettled.extend(last);
+            }
         }
     }
 

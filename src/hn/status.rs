@@ -239,7 +239,9 @@ impl Status {
 
 impl WorkingProcess {
     fn read(conn: &mut impl HnConnection, runs: Vec<LiveRun>) -> QueryResult<Vec<Self>> {
+        // Below id 1 there are roles, not ids.
         let leased: Vec<(i64, Range)> = on_backend!(conn, |conn| leases::table
+            .filter(leases::lo.gt(0))
             .select((leases::owner, (leases::lo, leases::hi)))
             .order(leases::lo)
             .load(conn))?;

@@ -18,6 +18,7 @@ struct State {
     start: SystemTime,
     /// When it showed `start`, in the machine's time.
     began: Instant,
+    began_at: SystemTime,
     speed: f64,
     /// By how much it was moved by hand.
     moved: watch::Sender<Duration>,
@@ -35,9 +36,26 @@ impl Clock {
         Clock(Arc::new(State {
             start,
             began: Instant::now(),
+            began_at: SystemTime::now(),
             speed: speed.clamp(0.0, Self::FASTEST),
             moved: watch::Sender::new(Duration::ZERO),
         }))
+    }
+
+    /// The value of the variable `INGEST_TEST_CLOCK` with which another process has the same clock, unless it is moved.
+    #[cfg(feature = "cli")]
+    pub(crate) fn for_other_process(&self) -> String {
+        let seconds = |time: SystemTime| {
+            let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+            since.as_secs_f64()
+        };
+        let State {
+            start,
+            began_at,
+            speed,
+            ..
+        } = &*self.0;
+        format!("{:.3}/{:.3}*{speed}", seconds(*start), seconds(*began_at))
     }
 
     /// A clock that shows `start` until it is moved.
@@ -72,6 +90,12 @@ impl Clock {
     /// Tells when it is moved by hand.
     pub(super) fn moves(&self) -> watch::Receiver<Duration> {
         self.0.moved.subscribe()
+    }
+
+    /// How many times as fast as the machine's time it runs.
+    #[cfg(feature = "cli")]
+    pub(crate) fn speed(&self) -> f64 {
+        self.0.speed
     }
 
     pub(super) fn is_running(&self) -> bool {

@@ -1,4 +1,4 @@
-//! `--metrics`: serves Prometheus text while a command runs, and nothing afterwards.
+//! `--metrics`: serves Prometheus text and the health of the process while a command runs, and nothing afterwards.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -10,18 +10,30 @@ use hn_ingest::{
     test_util::{Latch, Reply},
 };
 
-use crate::common::{Api, Sandbox};
+use crate::common::{Api, Running, Sandbox};
 
 fn get(address: &str, path: &str) -> String {
+    ask(address, &format!("GET {path} HTTP/1.1\r\nHost: x"))
+}
+
+/// Sends a request with this head.
+fn ask(address: &str, head: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
+    write!(stream, "{head}\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
+}
+
+/// The address that a process with `RUST_LOG=hn_ingest=info` says it serves at.
+fn address_of(running: &mut Running) -> String {
+    let stderr = running.child().stderr.take().unwrap();
+    let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+    let address = lines.find_map(|line| {
+        let (_, url) = line.split_once("metrics are at http://")?;
+        Some(url.split_once('/')?.0.to_owned())
+    });
+    address.unwrap()
 }
 
 #[test]
@@ -35,19 +47,7 @@ fn metrics_are_served_as_prometheus_text_while_a_run_is_under_way() {
         .call_with(&api, &["items", "5", "--metrics", "127.0.0.1:0"])
         .env("RUST_LOG", "hn_ingest=info")
         .start();
-    let stderr = running.child().stderr.take().unwrap();
-    let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
-    let line = lines
-        .find(|line| line.contains("metrics are at http://"))
-        .unwrap();
-    let address = line
-        .split("http://")
-        .nth(1)
-        .unwrap()
-        .split('/')
-        .next()
-        .unwrap()
-        .to_owned();
+    let address = address_of(&mut running);
 
     api.0.wait_in_flight(1);
     let answer = get(&address, "/metrics");
@@ -78,11 +78,51 @@ fn metrics_are_served_as_prometheus_text_while_a_run_is_under_way() {
             "{line}"
         );
     }
-    assert!(get(&address, "/").starts_with("HTTP/1.1 404"));
+    for path in ["/", "/healthz", "/health/", "/metrics/"] {
+        assert!(get(&address, path).starts_with("HTTP/1.1 404"), "{path}");
+    }
 
     gate.open();
     running.wait().exits(0);
     assert!(TcpStream::connect(&address).is_err(), "still served");
+}
+
+#[test]
+fn a_command_that_waits_for_the_api_is_healthy() {
+    let sandbox = Sandbox::new();
+    let api = Api::new();
+    let gate = Latch::new();
+    api.item(5, [Reply::json("null").held_by(&gate)]);
+    let mut running = sandbox
+        .call_with(&api, &["items", "5", "--metrics", "127.0.0.1:0"])
+        .env("RUST_LOG", "hn_ingest=info")
+        .start();
+    let address = address_of(&mut running);
+    api.0.wait_in_flight(1);
+
+    for head in [
+        "GET /health HTTP/1.1\r\nHost: elsewhere.test",
+        "GET /health?verbose HTTP/1.1\r\nHost: x",
+        "GET /health HTTP/1.0",
+    ] {
+        let answer = ask(&address, head);
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(" 200 OK\r\n"), "{head}");
+        assert!(head.contains("application/json"), "{head}");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["is_healthy"], true);
+    }
+    for path in ["/health", "/metrics"] {
+        let answer = ask(&address, &format!("HEAD {path} HTTP/1.1\r\nHost: x"));
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        assert_eq!(body, "");
+    }
+    let answer = ask(&address, "POST /health HTTP/1.1\r\nHost: x");
+    assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+
+    gate.open();
+    running.wait().exits(0);
 }
 
 #[test]

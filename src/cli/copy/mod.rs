@@ -214,7 +214,7 @@ fn display(mode: ProgressMode, progress: Arc<CopyProgress>) -> ProgressDisplay {
         }
         ProgressView {
             position: id,
-            length: last_id.max(1),
+            length: Some(last_id.max(1)),
             parts: vec![
                 what,
                 elapsed.to_string(),

@@ -246,7 +246,7 @@ impl Bench {
             let time = started.elapsed();
             ProgressView {
                 position: time.min(step_time).as_millis() as u64,
-                length: step_time.as_millis() as u64,
+                length: Some(step_time.as_millis() as u64),
                 parts: vec![
                     format!(
                         "{}: {} settled in {:.1} s",

@@ -35,6 +35,7 @@ use super::{
     options::{Options, ProgressMode, ReportFormat},
     terminal::{counted, print_message, write_stdout},
 };
+use crate::hn::follow::health::Health;
 
 pub(super) async fn run(options: &Options, args: TuneArgs) -> Result<ExitStatus, CommandError> {
     if args.live && options.config.rate == 0 {
@@ -45,7 +46,10 @@ pub(super) async fn run(options: &Options, args: TuneArgs) -> Result<ExitStatus,
     if !args.live && options.api_url.is_some() {
         print_message("INGEST_API_URL is not asked without --live; this is the embedded API");
     }
-    let _metrics_server = options.metrics.map(MetricsServer::start).transpose()?;
+    let _metrics_server = match options.metrics {
+        Some(address) => Some(MetricsServer::start(address, Health::default())?),
+        None => None,
+    };
     let counts = args.worker_counts.within_open_file_limit(!args.live)?;
     let api = TestedApi::new(options, &args);
     let most_workers = counts.last().copied().unwrap_or(1);

@@ -120,7 +120,7 @@ fn display(mode: ProgressMode, progress: Arc<CheckProgress>) -> ProgressDisplay 
         };
         ProgressView {
             position,
-            length: last_id,
+            length: Some(last_id),
             parts: vec![
                 what,
                 elapsed.to_string(),

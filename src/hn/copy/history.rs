@@ -36,6 +36,7 @@ pub(super) struct PastItem {
     url: Option<String>,
     text: Option<String>,
     score: Option<i64>,
+    descendants: Option<i64>,
     type_: Option<String>,
     deleted: Option<i32>,
     dead: Option<i32>,
@@ -59,7 +60,14 @@ const INSERTED_ROWS: usize = 500;
 
 const PAST_ITEM: Columns = Columns {
     texts: &["title", "url", "text", "type"],
-    numbers: &["id", "changed_at", "score", "deleted", "dead"],
+    numbers: &[
+        "id",
+        "changed_at",
+        "score",
+        "descendants",
+        "deleted",
+        "dead",
+    ],
     flags: &[],
 };
 
@@ -70,7 +78,8 @@ type Types = (
     BigInt,
     BigInt,
     (Field, Field, Field, Field),
-    (Nullable<BigInt>, Nullable<Integer>, Nullable<Integer>),
+    (Nullable<BigInt>, Nullable<BigInt>),
+    (Nullable<Integer>, Nullable<Integer>),
     Nullable<Text>,
 );
 
@@ -78,13 +87,14 @@ type Row = (
     i64,
     i64,
     (Bytes, Bytes, Bytes, Bytes),
-    (Option<i64>, Option<i32>, Option<i32>),
+    (Option<i64>, Option<i64>),
+    (Option<i32>, Option<i32>),
     Option<String>,
 );
 
 fn columns(conn: &AnyConnection) -> String {
     let misfit = PAST_ITEM.misfit_column(conn.dialect());
-    format!("id, changed_at, title, url, text, type, score, deleted, dead, {misfit}")
+    format!("id, changed_at, title, url, text, type, score, descendants, deleted, dead, {misfit}")
 }
 
 /// The sign before a `0` for a NUL.
@@ -119,7 +129,8 @@ fn is_escaped(conn: &AnyConnection) -> bool {
 }
 
 fn read_row(row: Row, is_escaped: bool) -> ReadRow<PastItem, Moment> {
-    let (id, changed_at, (title, url, body, type_), (score, deleted, dead), misfit) = row;
+    let (id, changed_at, texts, (score, descendants), (deleted, dead), misfit) = row;
+    let (title, url, body, type_) = texts;
     let lengths = [&title, &url, &body].map(|text| text.as_ref().map_or(0, Vec::len));
     let kept = |column, bytes| {
         let kept = text(column, bytes)?;
@@ -137,6 +148,7 @@ fn read_row(row: Row, is_escaped: bool) -> ReadRow<PastItem, Moment> {
             url: kept("url", url)?,
             text: kept("text", body)?,
             score,
+            descendants,
             type_: kept("type", type_)?,
             deleted,
             dead,

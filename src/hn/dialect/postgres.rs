@@ -24,8 +24,8 @@ pub(in crate::hn) static POSTGRES: Dialect = Dialect {
     // Diesel makes the table in the first schema of the search path.
     has_migrations_table: "EXISTS (SELECT FROM pg_catalog.pg_tables
         WHERE schemaname = current_schema() AND tablename = '__diesel_schema_migrations')",
-    #[cfg(feature = "cli")]
-    indexes_of_items: "SELECT indexname::text AS name FROM pg_catalog.pg_indexes
+    indexes_of_items:
+        "SELECT indexname::text AS name, indexdef AS definition FROM pg_catalog.pg_indexes
         WHERE schemaname = current_schema() AND tablename = 'items'",
     // A field that is not a list is a fault already, and would end the query.
     moved_kids: "SELECT c.id, p.id, c.parent

@@ -16,8 +16,8 @@ pub(in crate::hn) static SQLITE: Dialect = Dialect {
     checks_after_one_more: "absent.checks + 1",
     integrity_check: Some("SELECT integrity_check FROM pragma_integrity_check"),
     has_migrations_table: "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '__diesel_schema_migrations')",
-    #[cfg(feature = "cli")]
-    indexes_of_items: "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'items'",
+    indexes_of_items: "SELECT name, coalesce(sql, '') AS definition FROM sqlite_master
+        WHERE type = 'index' AND tbl_name = 'items'",
     now: "unixepoch()",
     #[cfg(feature = "cli")]
     now_ms: "CAST(unixepoch('subsec') * 1000 AS INTEGER)",

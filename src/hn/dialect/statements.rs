@@ -26,8 +26,7 @@ pub struct Dialect {
     pub(in crate::hn) integrity_check: Option<&'static str>,
     /// Whether there is a table of migrations, as a condition.
     pub(in crate::hn) has_migrations_table: &'static str,
-    #[cfg(feature = "cli")]
-    /// The names of the indexes of the table `items`, as `name`.
+    /// The indexes of the table `items`: `name`, and the statement that makes it as `definition`.
     pub(in crate::hn) indexes_of_items: &'static str,
     /// This moment in Unix seconds.
     pub(in crate::hn) now: &'static str,

@@ -95,7 +95,7 @@ pub(crate) fn answered_this_second(
 }
 
 /// The leases that count. Deletes the others.
-fn live_leases(
+pub(super) fn live_leases(
     conn: &mut impl HnConnection,
     run: i64,
     process: &Process,

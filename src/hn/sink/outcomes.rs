@@ -1,6 +1,9 @@
 //! The rows that a batch writes to `items`, `absent` and `failures`, and those that it deletes.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, Insertable, QueryDsl, QueryResult, RunQueryDsl,
@@ -21,11 +24,14 @@ use crate::{
 };
 
 /// Rows of one statement, well under SQLite's 32,766 bound values. A larger statement is no faster.
-const ROWS: usize = 500;
+pub(super) const ROWS: usize = 500;
+
+/// An absence that has lasted for a day is final.
+const LASTING_SECONDS: i64 = 24 * 3600;
 
 /// The stored items of a part of a batch, by id: two writers that wait for each other's rows would never end.
 #[derive(Default)]
-pub(super) struct StoredItems<'a>(Vec<Received<'a, Item>>);
+pub(super) struct StoredItems<'a>(pub(super) Vec<Received<'a, Item>>);
 
 impl<'a> StoredItems<'a> {
     pub(super) fn of(part: &'a [Settled<i64, Item>]) -> Self {
@@ -52,6 +58,17 @@ pub(super) struct Outcomes<'a> {
     stored: Vec<Received<'a, Item>>,
     absent: Vec<AbsentRow>,
     failed: Vec<FailureRow<'a>>,
+    /// Absent ids whose failure is newer, but was written first.
+    failed_later: HashSet<i64>,
+}
+
+/// What the table `absent` holds of the ids of a batch after it was written.
+#[derive(Default)]
+pub(super) struct AbsencesLeft {
+    /// Ids that were stored by an answer that is older than their absence.
+    pub(super) newer: HashSet<i64>,
+    /// Ids whose absence has lasted for a day.
+    pub(super) lasting: HashSet<i64>,
 }
 
 impl<'a> Outcomes<'a> {
@@ -81,7 +98,12 @@ impl<'a> Outcomes<'a> {
                 Outcome::Failed(failure) if !is_newer(&failed) => {
                     outcomes.failed.push(FailureRow::new(id, failure, at));
                 }
-                Outcome::Absent => outcomes.absent.push(AbsentRow::new(id, at)),
+                Outcome::Absent => {
+                    outcomes.absent.push(AbsentRow::new(id, at));
+                    if is_newer(&failed) {
+                        outcomes.failed_later.insert(id);
+                    }
+                }
                 _ => {}
             }
         }
@@ -100,14 +122,18 @@ impl<'a> Outcomes<'a> {
         self.failed.iter().map(|row| row.id)
     }
 
-    pub(super) fn write(&self, conn: &mut impl HnConnection) -> QueryResult<()> {
+    pub(super) fn is_failed_later(&self, id: i64) -> bool {
+        self.failed_later.contains(&id)
+    }
+
+    pub(super) fn write(&self, conn: &mut impl HnConnection) -> QueryResult<AbsencesLeft> {
         let stored: Vec<_> = self
             .stored
             .iter()
             .map(|row| (row.record.id, row.fetched_at))
             .collect();
         let absent = self.absent.iter().map(|row| (row.id, row.last_checked_at));
-        delete_older_absences(conn, &stored)?;
+        let newer = delete_older_absences(conn, &stored)?;
         let answered: Vec<_> = stored.into_iter().chain(absent).collect();
         delete_older_failures(conn, &answered)?;
         for rows in self.absent.chunks(ROWS) {
@@ -116,7 +142,11 @@ impl<'a> Outcomes<'a> {
         for rows in self.failed.chunks(ROWS) {
             save_failures(conn, rows)?;
         }
-        Ok(())
+        let absent: Vec<_> = self.absent_ids().chain(newer.iter().copied()).collect();
+        Ok(AbsencesLeft {
+            newer: newer.into_iter().collect(),
+            lasting: lasting_absences(conn, &absent)?,
+        })
     }
 }
 
@@ -150,29 +180,50 @@ times!(stored_times, items, fetched_at);
 times!(absent_times, absent, last_checked_at);
 times!(failed_times, failures, failed_at);
 
-/// Defines a function that deletes the rows of these ids, unless they are newer than the answer.
+/// Which of these ids have been absent for so long that it is final.
+fn lasting_absences(conn: &mut impl HnConnection, ids: &[i64]) -> QueryResult<HashSet<i64>> {
+    let mut lasting = HashSet::new();
+    for ids in ids.chunks(ROWS) {
+        let rows = absent::table.filter(absent::id.eq_any(ids)).select((
+            absent::id,
+            absent::first_checked_at,
+            absent::last_checked_at,
+        ));
+        let rows: Vec<(i64, i64, i64)> = on_backend!(conn, |conn| rows.load(conn))?;
+        let is_lasting = |(id, first, last): (i64, i64, i64)| {
+            (last.saturating_sub(first) >= LASTING_SECONDS).then_some(id)
+        };
+        lasting.extend(rows.into_iter().filter_map(is_lasting));
+    }
+    Ok(lasting)
+}
+
+/// Defines a function that deletes the rows of these ids, unless they are newer than the answer. It returns the ids of newer rows.
 macro_rules! delete_older {
     ($name:ident, $table:ident, $time:ident) => {
         pub(in crate::hn) fn $name(
             conn: &mut impl HnConnection,
             answers: &Answers,
-        ) -> QueryResult<()> {
+        ) -> QueryResult<Vec<i64>> {
             let ids = || answers.iter().map(|&(id, _)| id);
+            let mut newer = Vec::new();
             let (Some(lo), Some(hi)) = (ids().min(), ids().max()) else {
-                return Ok(());
+                return Ok(newer);
             };
             // Mostly there is nothing to delete. Then one look at the range of the ids is much cheaper than a look for each.
             let in_range = $table::table.filter($table::id.between(lo, hi));
             if !on_backend!(conn, |conn| select(exists(in_range)).get_result(conn))? {
-                return Ok(());
+                return Ok(newer);
             }
             let found = $table::table.filter($table::id.eq_any(ids()));
             let found: Vec<i64> = on_backend!(conn, |conn| found.select($table::id).load(conn))?;
             for (id, at) in answers.iter().filter(|(id, _)| found.contains(id)) {
                 let row = $table::table.filter($table::id.eq(id).and($table::$time.le(at)));
-                on_backend!(conn, |conn| diesel::delete(row).execute(conn))?;
+                if on_backend!(conn, |conn| diesel::delete(row).execute(conn))? == 0 {
+                    newer.push(*id);
+                }
             }
-            Ok(())
+            Ok(newer)
         }
     };
 }

@@ -14,6 +14,8 @@ use actix::Recipient;
 use futures_util::{Stream, stream};
 use tokio::sync::oneshot;
 
+#[cfg(feature = "cli")]
+use crate::ingest::stats::recorder::Recorder;
 use crate::ingest::{
     handle::control::RunControl,
     messages::{Cancel, PipelineStopped, RunId},
@@ -121,6 +123,12 @@ impl RunWatch {
     /// The counters at this moment.
     pub fn progress(&self) -> Progress {
         self.control.recorder.progress()
+    }
+
+    /// The counters of several runs together, at this moment.
+    #[cfg(feature = "cli")]
+    pub(crate) fn progress_of_all(runs: &[Self]) -> Progress {
+        Recorder::progress_of_all(runs.iter().map(|run| &run.control.recorder))
     }
 
     /// A stream of the counters: now, once per `every` (at least a millisecond), and at the end of the run, which ends the stream.

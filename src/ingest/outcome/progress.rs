@@ -107,6 +107,13 @@ impl LastMinute {
         self.per_second(self.records)
     }
 
+    /// Adds those of another run. The span is that of the older run.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.span = self.span.max(other.span);
+        self.settled += other.settled;
+        self.records += other.records;
+    }
+
     fn per_second(&self, count: u64) -> f64 {
         if self.span.is_zero() {
             return 0.0;

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -22,19 +22,32 @@ pub(crate) struct LatencyRecorder(OnceLock<Option<Mutex<Histogram<u32>>>>);
 
 impl LatencyRecorder {
     pub(crate) fn record(&self, time: Duration) {
+        if let Some(mut histogram) = self.histogram() {
+            let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+            histogram.saturating_record(micros);
+        }
+    }
+
+    /// Adds what another one has recorded.
+    pub(crate) fn add(&self, other: &Self) {
+        if other.0.get().is_none() {
+            return;
+        }
+        if let (Some(mut histogram), Some(other)) = (self.histogram(), other.histogram()) {
+            // Both have the same bounds.
+            let _ = histogram.add(&*other);
+        }
+    }
+
+    fn histogram(&self) -> Option<MutexGuard<'_, Histogram<u32>>> {
         // This returns `None` only if the bounds are invalid, which they are not.
         let new = || {
             Histogram::new_with_bounds(1, LONGEST, DIGITS)
                 .ok()
                 .map(Mutex::new)
         };
-        if let Some(histogram) = self.0.get_or_init(new) {
-            let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-            histogram
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .saturating_record(micros);
-        }
+        let histogram = self.0.get_or_init(new).as_ref()?;
+        Some(histogram.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn summary(&self) -> Latency {
@@ -74,6 +87,18 @@ mod tests {
             let off = measured.as_secs_f64() * 1000.0 / f64::from(right) - 1.0;
             assert!(off.abs() < 0.01, "{measured:?} should be {right} ms");
         }
+    }
+
+    #[test]
+    fn what_two_have_recorded_can_be_added() {
+        let [both, other] = [LatencyRecorder::default(), LatencyRecorder::default()];
+        both.add(&other);
+        assert_eq!(both.summary(), Latency::default());
+        both.record(Duration::from_millis(10));
+        other.record(Duration::from_millis(500));
+        both.add(&other);
+        let Latency { p50, max, .. } = both.summary();
+        assert_eq!((p50.as_millis(), max.as_millis() / 10), (10, 50));
     }
 
     #[test]

@@ -202,7 +202,7 @@ pub const METRICS: &[Metric] = &[
 ];
 
 impl Metric {
-    pub(super) fn describe(&self) {
+    pub(crate) fn describe(&self) {
         match self.kind {
             Kind::Counter => describe_counter!(self.name, self.meaning),
             Kind::Gauge => describe_gauge!(self.name, self.meaning),

@@ -189,6 +189,44 @@ impl Recorder {
         self.being_retried.hold(None)
     }
 
+    /// Adds the counters of another run.
+    fn add(&self, other: &Self) {
+        let pairs = [
+            (&self.counts[..], &other.counts[..]),
+            (&self.attempts_failed, &other.attempts_failed),
+            (&self.batches, &other.batches),
+        ];
+        for (sums, counts) in pairs {
+            for (sum, count) in sums.iter().zip(counts) {
+                sum.fetch_add(count.load(Acquire), Relaxed);
+            }
+        }
+        self.latency.add(&other.latency);
+    }
+
+    /// The counters of several runs together. Each peak is the highest of one run.
+    pub(crate) fn progress_of_all<'a>(recorders: impl Iterator<Item = &'a Self>) -> Progress {
+        let sum = Self::default();
+        let mut all = Progress::default();
+        for recorder in recorders {
+            sum.add(recorder);
+            let one = recorder.progress();
+            all.in_flight += one.in_flight;
+            all.being_retried += one.being_retried;
+            all.in_flight_peak = all.in_flight_peak.max(one.in_flight_peak);
+            all.unsaved_peak = all.unsaved_peak.max(one.unsaved_peak);
+            all.last_minute.add(one.last_minute);
+        }
+        Progress {
+            in_flight: all.in_flight,
+            being_retried: all.being_retried,
+            in_flight_peak: all.in_flight_peak,
+            unsaved_peak: all.unsaved_peak,
+            last_minute: all.last_minute,
+            ..sum.progress()
+        }
+    }
+
     /// All counters at this moment.
     pub(crate) fn progress(&self) -> Progress {
         let batches = |trigger: BatchTrigger| self.batches[trigger as usize].load(Relaxed);
@@ -291,6 +329,23 @@ mod tests {
     use std::thread;
 
     use super::*;
+
+    #[test]
+    fn the_counters_of_several_runs_add_up() {
+        let runs = [Recorder::default(), Recorder::default()];
+        for run in &runs {
+            run.record(Event::Requested, 3);
+            run.record_settled(1, 1, 1, 1);
+            run.record_attempt(1);
+            run.record_attempt(2);
+            run.record_failed_attempt(FailureKind::Timeout, Signal::Unreachable);
+        }
+        let all = Recorder::progress_of_all(runs.iter());
+        assert_eq!((all.requested, all.settled()), (6, 6));
+        assert_eq!((all.attempts, all.retries), (4, 2));
+        assert_eq!(all.attempts_failed(FailureKind::Timeout), 2);
+        assert_eq!(all.last_minute.settled, 6);
+    }
 
     #[test]
     fn no_thread_ever_sees_more_ids_settled_than_requested() {

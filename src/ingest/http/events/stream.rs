@@ -221,6 +221,12 @@ impl EventStream {
         }
     }
 
+    /// Closes the connection, if there is one. The next call of [`next`](Self::next) connects again, `wait` from now at the earliest. For
+    /// an event that says that the server will send no more, such as Firebase's `cancel`.
+    pub fn close_for(&mut self, wait: Duration) {
+        self.wait_for(wait);
+    }
+
     fn opening(&self) -> Opening {
         Opening {
             client: self.client.clone(),

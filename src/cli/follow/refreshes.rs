@@ -1,0 +1,176 @@
+//! Asks the database which items are due to be read again, and queues them.
+
+use std::time::Duration;
+
+use diesel::QueryResult;
+use tokio::time::Instant;
+
+use crate::{
+    cli::{database, exit::CommandError, follow_metrics},
+    hn::{
+        clock::{now, on_machine},
+        follow::{
+            id_queue::IdQueue,
+            intake::{AfterGap, DUE, Intake},
+        },
+        refresh::{self, Ladder},
+    },
+    store::{
+        any::{AnyConnection, AnyPool},
+        locks::while_locked,
+    },
+};
+
+/// The database is asked for more when fewer than this many ids wait.
+const WAITING_LEAST: usize = 100;
+/// How many ids one query gives at most.
+const PAGE: usize = 500;
+
+/// How often holes among the newest ids are looked for, and items on lists that are due. Each is due at most once a minute.
+const HOLES_INTERVAL: Duration = Duration::from_secs(10);
+const LISTED_INTERVAL: Duration = Duration::from_secs(20);
+/// How often the items that are due are counted, for people and metrics.
+const COUNT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// An item on a list is read again after this many seconds.
+const LISTED_AGE: i64 = 3600;
+
+pub(super) struct Refreshes {
+    pool: AnyPool,
+    ladder: Ladder,
+    holes_at: Instant,
+    listed_at: Instant,
+    counted_at: Instant,
+    due_count: u64,
+    /// What is read again after a gap in the streams, and the last of its ids that was queued.
+    after_gap: Option<(AfterGap, i64)>,
+}
+
+/// What the database is asked for.
+#[derive(Clone)]
+struct Question {
+    ladder: Ladder,
+    now: i64,
+    due: bool,
+    count: bool,
+    listed: bool,
+    /// The largest id, if holes are asked for.
+    holes_below: Option<i64>,
+    after_gap: Option<(AfterGap, i64)>,
+}
+
+#[derive(Default)]
+struct Answer {
+    due: Vec<i64>,
+    count: Option<u64>,
+    listed: Vec<i64>,
+    holes: Vec<i64>,
+    young: Vec<i64>,
+}
+
+impl Question {
+    fn ask(&self, conn: &mut AnyConnection) -> QueryResult<Answer> {
+        let mut answer = Answer::default();
+        if let Some(newest) = self.holes_below {
+            answer.holes = refresh::holes(conn, newest, self.now, PAGE)?;
+        }
+        if self.due {
+            answer.due = refresh::due(conn, &self.ladder, self.now, PAGE)?;
+        }
+        if self.count {
+            let count = refresh::count_due(conn, &self.ladder, self.now)?;
+            answer.count = Some(count);
+        }
+        if self.listed {
+            answer.listed = refresh::due_on_lists(conn, self.now - LISTED_AGE, PAGE)?;
+        }
+        if let Some((gap, after)) = self.after_gap {
+            answer.young = refresh::young(conn, gap.created_since, gap.read_before, after, PAGE)?;
+        }
+        Ok(answer)
+    }
+}
+
+impl Refreshes {
+    pub(super) fn new(pool: AnyPool, ladder: Ladder) -> Self {
+        let now = Instant::now();
+        Self {
+            pool,
+            ladder,
+            holes_at: now,
+            listed_at: now,
+            counted_at: now,
+            due_count: 0,
+            after_gap: None,
+        }
+    }
+
+    /// How many items were due when they were counted.
+    pub(super) fn due_count(&self) -> u64 {
+        self.due_count
+    }
+
+    /// Queues what is due now. To be called every second.
+    pub(super) async fn advance(&mut self, intake: &mut Intake) -> Result<(), CommandError> {
+        if self.after_gap.is_none() {
+            let gap = intake.begin_after_gap(std::time::Instant::now(), now());
+            self.after_gap = gap.map(|gap| (gap, 0));
+        }
+        let question = self.question(intake);
+        let asked_for = question.clone();
+        let answer = database::with_connection(&self.pool, move |conn| {
+            while_locked(|| question.ask(conn)).map_err(|error| {
+                CommandError(format!("the database does not tell what is due: {error}"))
+            })
+        });
+        let answer = answer.await?;
+        let items = &intake.items;
+        queue(items, &answer.holes);
+        queue(items, &answer.young);
+        queue(items, &answer.due);
+        queue(items, &answer.listed);
+        if let Some((_, last)) = &mut self.after_gap {
+            match answer.young.last() {
+                Some(id) => *last = *id,
+                None if asked_for.after_gap.is_some() => self.after_gap = None,
+                None => {}
+            }
+        }
+        if let Some(count) = answer.count {
+            self.due_count = count;
+            follow_metrics::set_refreshes_due(usize::try_from(count).unwrap_or(usize::MAX));
+        }
+        Ok(())
+    }
+
+    fn question(&mut self, intake: &Intake) -> Question {
+        let at = Instant::now();
+        let has_room = intake.items.waiting_at(DUE) < WAITING_LEAST;
+        Question {
+            ladder: self.ladder.clone(),
+            now: now(),
+            due: has_room,
+            count: is_time(&mut self.counted_at, at, COUNT_INTERVAL),
+            listed: has_room && is_time(&mut self.listed_at, at, LISTED_INTERVAL),
+            holes_below: is_time(&mut self.holes_at, at, HOLES_INTERVAL)
+                .then(|| intake.announced()),
+            after_gap: self.after_gap.filter(|_| has_room),
+        }
+    }
+}
+
+/// Whether it is time for something that is done every `interval`; if so, the next time is set.
+fn is_time(next: &mut Instant, now: Instant, interval: Duration) -> bool {
+    let is_time = *next <= now;
+    if is_time {
+        *next = now + on_machine(interval);
+    }
+    is_time
+}
+
+/// An id that is being read is not due any more.
+fn queue(items: &IdQueue<i64>, ids: &[i64]) {
+    for id in ids {
+        items.add_unless_being_read(DUE, *id);
+    }
+}

@@ -1,0 +1,230 @@
+//! The runs that read what was announced: new items first, then other items, then the gap to what was stored before, and profiles.
+
+use std::pin::Pin;
+
+use futures_util::Stream;
+use tokio::time::Instant;
+
+use crate::{
+    cli::{exit::CommandError, run::CLOSE_WAIT, session::Session},
+    hn::{
+        HnSink, UserSink, UserSource,
+        follow::{
+            id_queue::IdQueue,
+            intake::{BACKLOG, NAMED, NEW},
+        },
+    },
+    ingest::{
+        Builder, Config, FAILURES_LISTED, IdResult, Outcomes, Pipeline, PipelineStopped, Priority,
+        Progress, Report, Run, RunWatch, Start,
+    },
+    store::any::AnyConnection,
+};
+
+/// Ids that a run reads.
+pub(super) type Ids = Pin<Box<dyn Stream<Item = i64> + Send>>;
+
+pub(super) struct Runs {
+    items: Pipeline<i64>,
+    profiles: Pipeline<String>,
+    new: Reading<i64>,
+    others: Reading<i64>,
+    /// `None` once the gap is filled, or if there is none.
+    gap: Option<Reading<i64>>,
+    users: Reading<String>,
+    /// The reports of the runs that have ended.
+    ended: Vec<Report<i64>>,
+    watches: Vec<RunWatch>,
+    began: Instant,
+}
+
+/// A run, and what becomes of its ids.
+struct Reading<I> {
+    run: Run<I>,
+    outcomes: Outcomes<I>,
+}
+
+/// What has happened in one of the runs.
+pub(super) enum Happened {
+    /// New items were read.
+    New(Vec<IdResult<i64>>),
+    /// Other items were read.
+    Others(Vec<IdResult<i64>>),
+    /// Items of the gap were read.
+    Gap,
+    GapFilled,
+    Profiles(Vec<IdResult<String>>),
+    /// A run has ended by itself: it could not go on.
+    Over,
+}
+
+impl Runs {
+    pub(super) async fn start(
+        session: &Session<'_>,
+        sink: HnSink<AnyConnection>,
+        items: &IdQueue<i64>,
+        profiles: &IdQueue<String>,
+        gap: Option<Ids>,
+    ) -> Result<Self, CommandError> {
+        let workers = session.config.workers;
+        let item_config = Config {
+            // One of them is for profiles.
+            workers: workers.saturating_sub(1).max(1),
+            ..session.config.clone()
+        };
+        let profile_config = Config {
+            workers: 1,
+            ..session.config.clone()
+        };
+        let item_pipeline = Builder::new(session.source.clone(), sink)
+            .config(item_config)
+            .client(session.client.clone())
+            .pool(session.pool.clone())
+            .start()
+            .await
+            .map_err(CommandError::new)?;
+        let source = UserSource::new(session.source.clone());
+        let profile_pipeline = Builder::new(source, UserSink::new().over::<AnyConnection>())
+            .config(profile_config)
+            .client(session.client.clone())
+            .pool(session.pool.clone())
+            .name("profiles")
+            .start()
+            .await
+            .map_err(CommandError::new)?;
+        let new = Start::stream(items.stream(NEW..=NEW)).priority(Priority::High);
+        let others = Start::stream(items.stream(NAMED..=BACKLOG)).priority(Priority::Normal);
+        let gap = gap.map(|ids| Start::stream(ids).priority(Priority::Low));
+        let users = Start::stream(profiles.stream(0..=0)).priority(Priority::Low);
+        let mut runs = Self {
+            new: Reading::start(&item_pipeline, new),
+            others: Reading::start(&item_pipeline, others),
+            gap: gap.map(|gap| Reading::start(&item_pipeline, gap)),
+            users: Reading::start(&profile_pipeline, users),
+            items: item_pipeline,
+            profiles: profile_pipeline,
+            ended: Vec::new(),
+            watches: Vec::new(),
+            began: Instant::now(),
+        };
+        runs.watches = [
+            Some(runs.new.run.watch()),
+            Some(runs.others.run.watch()),
+            runs.gap.as_ref().map(|gap| gap.run.watch()),
+            Some(runs.users.run.watch()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        Ok(runs)
+    }
+
+    /// Reads the counters of all runs together.
+    pub(super) fn totals(&self) -> impl Fn() -> Progress + use<> {
+        let watches = self.watches.clone();
+        move || RunWatch::progress_of_all(&watches)
+    }
+
+    /// How many ids of the gap are not settled yet.
+    pub(super) fn left_in_gap(&self) -> u64 {
+        let progress = self.gap.as_ref().map(|gap| gap.run.progress());
+        progress.map_or(0, |progress| progress.requested - progress.settled())
+    }
+
+    /// Waits until something happens. If the future is dropped, nothing is lost.
+    pub(super) async fn next(&mut self) -> Happened {
+        tokio::select! {
+            biased;
+            batch = self.new.outcomes.next_batch() => batch.map_or(Happened::Over, Happened::New),
+            batch = self.others.outcomes.next_batch() => batch.map_or(Happened::Over, Happened::Others),
+            batch = self.users.outcomes.next_batch() => batch.map_or(Happened::Over, Happened::Profiles),
+            batch = next_of_gap(&mut self.gap) => match batch {
+                Some(_) => Happened::Gap,
+                None => Happened::GapFilled,
+            },
+        }
+    }
+
+    /// The run of the gap has ended. Returns whether it came to its end.
+    pub(super) async fn end_gap(&mut self) -> bool {
+        let Some(gap) = self.gap.take() else {
+            return true;
+        };
+        match gap.run.await {
+            Ok(report) => {
+                let is_filled = report.gave_up.is_none() && report.totals.not_attempted == 0;
+                self.ended.push(report);
+                is_filled
+            }
+            Err(PipelineStopped) => false,
+        }
+    }
+
+    /// Cancels all runs, and waits until they have ended. What becomes of items meanwhile goes to `read`, with whether they are new.
+    pub(super) async fn end(
+        self,
+        mut read: impl FnMut(&IdResult<i64>),
+    ) -> Result<Report<i64>, PipelineStopped> {
+        self.watches.iter().for_each(RunWatch::cancel);
+        let (new, others) = (self.new.drain(), self.others.drain());
+        let users = self.users.drain();
+        let gap = async {
+            match self.gap {
+                Some(gap) => Some(gap.drain().await),
+                None => None,
+            }
+        };
+        let (new, others, users, gap) = tokio::join!(new, others, users, gap);
+        let mut reports = self.ended;
+        for ended in [Some(new), Some(others), gap].into_iter().flatten() {
+            let (report, outcomes) = ended;
+            outcomes.iter().for_each(&mut read);
+            reports.push(report?);
+        }
+        let users = users.0?;
+        let _ = tokio::join!(
+            self.items.shutdown(CLOSE_WAIT),
+            self.profiles.shutdown(CLOSE_WAIT)
+        );
+        let mut failures = Vec::new();
+        for report in &mut reports {
+            failures.append(&mut report.failures);
+        }
+        failures.truncate(FAILURES_LISTED);
+        let gave_up = reports.iter_mut().find_map(|report| report.gave_up.take());
+        Ok(Report {
+            totals: RunWatch::progress_of_all(&self.watches),
+            elapsed: self.began.elapsed(),
+            interrupted: true,
+            gave_up: gave_up.or(users.gave_up),
+            list_failed: None,
+            failures,
+        })
+    }
+}
+
+impl<I: crate::ingest::Id> Reading<I> {
+    fn start(pipeline: &Pipeline<I>, start: Start<I>) -> Self {
+        let (start, outcomes) = start.with_outcomes();
+        Self {
+            run: pipeline.start(start),
+            outcomes,
+        }
+    }
+
+    /// Waits for the end of the run, and reads what becomes of its ids.
+    async fn drain(mut self) -> (Result<Report<I>, PipelineStopped>, Vec<IdResult<I>>) {
+        let mut ended = Vec::new();
+        while let Some(batch) = self.outcomes.next_batch().await {
+            ended.extend(batch);
+        }
+        (self.run.await, ended)
+    }
+}
+
+async fn next_of_gap(gap: &mut Option<Reading<i64>>) -> Option<Vec<IdResult<i64>>> {
+    match gap {
+        Some(gap) => gap.outcomes.next_batch().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,53 @@
+//! One process at a time follows with a database. Others stand by, and the first of them takes over when it ends or dies.
+
+use std::time::Duration;
+
+use actix_rt::time::sleep;
+
+use crate::{
+    cli::{
+        database, exit::CommandError, service_manager::ServiceManager, session::Session,
+        terminal::print_message,
+    },
+    hn::leases::{Turn, begin_turn},
+    store::locks::while_locked,
+};
+
+/// How often a process that stands by looks whether it is its turn.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Waits until no other process follows with this database. Returns the row of the run that begins, in the table `runs`.
+///
+/// A signal ends the process meanwhile.
+pub(super) async fn wait_for_turn(
+    session: &Session<'_>,
+    manager: &ServiceManager,
+) -> Result<i64, CommandError> {
+    let mut known_holder = None;
+    loop {
+        let (process, rate) = (session.process.clone(), session.config.rate);
+        let turn = database::with_connection(&session.pool, move |conn| {
+            while_locked(|| begin_turn(conn, super::COMMAND, &process, rate))
+                .map_err(|error| CommandError(format!("the database cannot be written: {error}")))
+        });
+        match turn.await? {
+            Turn::Ours(run) => return Ok(run),
+            Turn::Others { host, pid } => {
+                let holder = format!("process {pid} on {host}");
+                if known_holder.as_ref() != Some(&holder) {
+                    print_message(format_args!(
+                        "{holder} follows with this database; this one stands by and takes over when that one ends"
+                    ));
+                    session.health.stand_by();
+                    manager.ready();
+                    manager.status(&format!("stands by: {holder} follows"));
+                    known_holder = Some(holder);
+                }
+                if manager.watchdog_interval().is_some() {
+                    manager.watchdog();
+                }
+            }
+        }
+        sleep(LOOK_INTERVAL).await;
+    }
+}

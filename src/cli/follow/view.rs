@@ -1,0 +1,60 @@
+//! What the progress display and the service manager say while the command runs.
+
+use std::{cell::RefCell, rc::Rc};
+
+use super::{monitor::Monitor, runs::Runs};
+use crate::{
+    cli::{
+        numbers::grouped,
+        options::ProgressMode,
+        progress::{ProgressDisplay, ProgressView},
+        service_manager::ServiceManager,
+    },
+    hn::follow::intake::Intake,
+};
+
+/// Keeps the words that are shown.
+pub(super) struct View {
+    parts: Rc<RefCell<Vec<String>>>,
+    _display: ProgressDisplay,
+}
+
+impl View {
+    pub(super) fn new(mode: ProgressMode) -> Self {
+        let parts = Rc::new(RefCell::new(vec!["connecting".to_owned()]));
+        let shown = parts.clone();
+        let view = move || ProgressView {
+            position: 0,
+            length: None,
+            parts: shown.borrow().clone(),
+        };
+        Self {
+            parts,
+            _display: ProgressDisplay::start(mode, view),
+        }
+    }
+
+    pub(super) fn update(
+        &self,
+        intake: &Intake,
+        runs: &Runs,
+        due: u64,
+        monitor: &Monitor,
+        manager: &ServiceManager,
+    ) {
+        let totals = runs.totals()();
+        let waiting = intake.items.waiting() as u64 + intake.backlog() + runs.left_in_gap();
+        let newest = u64::try_from(intake.announced()).unwrap_or(0);
+        let per_second = totals.last_minute.settled_per_second();
+        let parts = vec![
+            format!("newest {}", grouped(newest)),
+            format!("{per_second:.1} read/s"),
+            format!("{} waiting", grouped(waiting)),
+            format!("{} refreshes due", grouped(due)),
+            monitor.summary(),
+            format!("{} failed", grouped(totals.failed)),
+        ];
+        manager.status(&parts.join(", "));
+        *self.parts.borrow_mut() = parts;
+    }
+}

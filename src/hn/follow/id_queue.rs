@@ -1,0 +1,229 @@
+//! Ids that wait to be read, the most urgent first. An id waits once, and is never read twice at the same time.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    hash::Hash,
+    ops::RangeInclusive,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Poll, Waker},
+};
+
+use futures_util::{Stream, stream};
+
+/// A queue with several levels, of which level 0 is the most urgent. Clones are the same queue.
+#[derive(Debug)]
+pub(crate) struct IdQueue<I>(Arc<Mutex<State<I>>>);
+
+#[derive(Debug)]
+struct State<I> {
+    levels: Vec<VecDeque<I>>,
+    /// The ids in `levels`.
+    waiting: HashSet<I>,
+    /// The ids that are being read, and the level at which each is to wait afterwards: what a request answers may be older than the
+    /// change that was announced meanwhile.
+    being_read: HashMap<I, Option<usize>>,
+    /// A level holds at most this many ids.
+    capacity: usize,
+    /// The streams that wait for ids.
+    readers: Vec<Waker>,
+}
+
+/// What became of an id that was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Added {
+    /// It waits now, or will be read once more.
+    Waits,
+    /// It waits already, or is being read.
+    WaitedAlready,
+    /// The level is full.
+    Refused,
+}
+
+impl<I> Clone for IdQueue<I> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<I: Clone + Eq + Hash + Send + 'static> IdQueue<I> {
+    pub(crate) fn new(levels: usize, capacity: usize) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            levels: (0..levels).map(|_| VecDeque::new()).collect(),
+            waiting: HashSet::new(),
+            being_read: HashMap::new(),
+            capacity,
+            readers: Vec::new(),
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<I>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an id, behind those of its level. If it is being read, it is read once more afterwards.
+    pub(crate) fn add(&self, level: usize, id: I) -> Added {
+        self.lock().add(level, id)
+    }
+
+    /// Adds an id as [`add`](Self::add) does, unless it is being read.
+    pub(crate) fn add_unless_being_read(&self, level: usize, id: I) -> Added {
+        let mut state = self.lock();
+        if state.being_read.contains_key(&id) {
+            return Added::WaitedAlready;
+        }
+        state.add(level, id)
+    }
+
+    /// The reading of an id has ended.
+    pub(crate) fn finish(&self, id: &I) {
+        let mut state = self.lock();
+        if let Some(Some(level)) = state.being_read.remove(id) {
+            state.add(level, id.clone());
+        }
+    }
+
+    /// How many ids wait at a level.
+    pub(crate) fn waiting_at(&self, level: usize) -> usize {
+        self.lock().levels.get(level).map_or(0, VecDeque::len)
+    }
+
+    /// How many ids wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
+    /// The ids of these levels, the most urgent first. It never ends.
+    pub(crate) fn stream(
+        &self,
+        levels: RangeInclusive<usize>,
+    ) -> impl Stream<Item = I> + Send + use<I> {
+        let queue = self.clone();
+        stream::poll_fn(move |cx| {
+            let mut state = queue.lock();
+            let mut next = levels.clone();
+            match next.find_map(|level| state.take(level)) {
+                Some(id) => Poll::Ready(Some(id)),
+                None => {
+                    if !state
+                        .readers
+                        .iter()
+                        .any(|reader| reader.will_wake(cx.waker()))
+                    {
+                        state.readers.push(cx.waker().clone());
+                    }
+                    Poll::Pending
+                }
+            }
+        })
+    }
+}
+
+impl<I: Clone + Eq + Hash> State<I> {
+    fn add(&mut self, level: usize, id: I) -> Added {
+        if let Some(again) = self.being_read.get_mut(&id) {
+            let urgent = again.map_or(level, |again| again.min(level));
+            *again = Some(urgent);
+            return Added::Waits;
+        }
+        if self.waiting.contains(&id) {
+            return Added::WaitedAlready;
+        }
+        let Some(ids) = self
+            .levels
+            .get_mut(level)
+            .filter(|ids| ids.len() < self.capacity)
+        else {
+            return Added::Refused;
+        };
+        ids.push_back(id.clone());
+        self.waiting.insert(id);
+        self.wake();
+        Added::Waits
+    }
+
+    fn take(&mut self, level: usize) -> Option<I> {
+        let id = self.levels.get_mut(level)?.pop_front()?;
+        self.waiting.remove(&id);
+        self.being_read.insert(id.clone(), None);
+        Some(id)
+    }
+
+    fn wake(&mut self) {
+        self.readers.drain(..).for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, StreamExt};
+
+    use super::*;
+
+    fn ready(ids: &mut (impl Stream<Item = i64> + Unpin)) -> Vec<i64> {
+        let mut ready = Vec::new();
+        while let Some(Some(id)) = ids.next().now_or_never() {
+            ready.push(id);
+        }
+        ready
+    }
+
+    #[test]
+    fn the_most_urgent_ids_come_first_and_each_once() {
+        let queue = IdQueue::new(3, 10);
+        for (level, id) in [(2, 1), (1, 2), (0, 3), (1, 4), (2, 2)] {
+            queue.add(level, id);
+        }
+        assert_eq!(queue.waiting(), 4);
+        let mut all = queue.stream(0..=2);
+        assert_eq!(ready(&mut all), [3, 2, 4, 1]);
+        assert_eq!(queue.waiting(), 0);
+    }
+
+    #[test]
+    fn a_stream_gives_only_the_ids_of_its_levels() {
+        let queue = IdQueue::new(2, 10);
+        queue.add(0, 1);
+        queue.add(1, 2);
+        assert_eq!(ready(&mut queue.stream(1..=1)), [2]);
+        assert_eq!(ready(&mut queue.stream(0..=0)), [1]);
+    }
+
+    #[test]
+    fn an_id_that_is_added_while_it_is_read_is_read_again_afterwards() {
+        let queue = IdQueue::new(2, 10);
+        let mut ids = queue.stream(0..=1);
+        queue.add(0, 7);
+        assert_eq!(ready(&mut ids), [7]);
+        assert_eq!(queue.add(1, 7), Added::Waits);
+        assert!(ready(&mut ids).is_empty());
+        queue.finish(&7);
+        assert_eq!(ready(&mut ids), [7]);
+        queue.finish(&7);
+        assert!(ready(&mut ids).is_empty());
+    }
+
+    #[test]
+    fn a_full_level_refuses_and_the_others_do_not() {
+        let queue = IdQueue::new(2, 2);
+        assert_eq!(
+            [1, 2, 3, 2].map(|id| queue.add(0, id)),
+            [
+                Added::Waits,
+                Added::Waits,
+                Added::Refused,
+                Added::WaitedAlready
+            ]
+        );
+        assert_eq!(queue.add(1, 3), Added::Waits);
+    }
+
+    #[actix_rt::test]
+    async fn a_waiting_stream_wakes_for_an_id() {
+        let queue = IdQueue::new(1, 10);
+        let mut ids = queue.stream(0..=0);
+        let reading = actix_rt::spawn(async move { ids.next().await });
+        tokio::task::yield_now().await;
+        queue.add(0, 5);
+        assert_eq!(reading.await.expect("no panic"), Some(5));
+    }
+}

@@ -1,0 +1,11 @@
+//! Following the API: what its streams announce, in which order that is read, where it begins, and whether all is well. The command
+//! `follow` does the reading.
+
+pub(crate) mod announcement;
+pub(crate) mod intake;
+pub(crate) mod id_queue;
+pub(crate) mod reread;
+pub(crate) mod watermark;
+pub(crate) mod start;
+pub(crate) mod stories;
+pub(crate) mod health;
