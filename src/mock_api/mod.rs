@@ -56,9 +56,10 @@ mod life;
 mod lists;
 mod changes;
 mod documents;
+mod mock_data;
 mod routes;
 mod event_stream;
-mod change_events;
+mod ways_to_tell;
 
 // What goes wrong:
 

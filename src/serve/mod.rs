@@ -50,11 +50,12 @@ mod errors;
 mod routes;
 mod hn_data;
 mod record_cache;
-mod monitoring;
+mod health;
 
 // What all of it shares:
 
 mod state;
+mod monitoring;
 
 pub use self::{
     changes::{Changes, Committed},

@@ -8,8 +8,8 @@ use actix_web::{
 
 use super::{
     errors::{error_page, page},
+    health,
     hn_data::Mirror,
-    monitoring,
     state::State,
 };
 use crate::hn_api::{answer, answer_with_stream, require_readable, wants_stream};
@@ -17,8 +17,8 @@ use crate::hn_api::{answer, answer_with_stream, require_readable, wants_stream};
 /// Adds all routes to an application whose data holds the [`State`].
 pub(super) fn configure(app: &mut ServiceConfig) {
     app.service(web::scope("/v0").default_service(web::to(hn_api)))
-        .route("/health", web::get().to(monitoring::health))
-        .route("/metrics", web::get().to(monitoring::metrics))
+        .route("/health", web::get().to(health::health))
+        .route("/metrics", web::get().to(health::metrics))
         .route("/", web::get().to(home))
         .default_service(web::to(nothing));
 }
