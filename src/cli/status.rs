@@ -1,5 +1,7 @@
 //! `status`: shows what the database holds.
 
+mod freshness;
+
 use std::{
     fs,
     io::{self, Write},
@@ -11,6 +13,7 @@ use bytesize::ByteSize;
 use clap::Command;
 use serde::Serialize;
 
+use self::freshness::write_freshness;
 use super::{
     database::{self, location::Location},
     exit::{CommandError, ExitStatus},
@@ -103,6 +106,7 @@ impl StatusReport {
             size(self.size.wal)
         )?;
         self.write_items(out)?;
+        write_freshness(&self.status.freshness, out)?;
         writeln!(out, "absent    {}", self.status.absent)?;
         writeln!(out, "users     {}", self.status.users)?;
         let versions = self.status.item_history;

@@ -111,6 +111,20 @@ pub(crate) fn first_start(conn: &mut impl HnConnection, command: &str) -> QueryR
         .first(conn))
 }
 
+/// Records up to which id all are settled when a run begins to follow the API.
+///
+/// # Errors
+/// Whatever Diesel says.
+pub(crate) fn set_settled_up_to(
+    conn: &mut impl HnConnection,
+    run: i64,
+    id: i64,
+) -> QueryResult<()> {
+    let row = diesel::update(runs::table.find(run)).set(runs::last_id.eq(id));
+    on_backend!(conn, |conn| row.execute(conn))?;
+    Ok(())
+}
+
 /// Where the last run of a command that follows the API has left off.
 #[derive(Clone, Copy, Debug, Queryable)]
 pub(crate) struct LeftOff {

@@ -1,5 +1,7 @@
 //! What the database holds, as the command `status` shows it. Needs no network.
 
+mod freshness;
+
 use diesel::{
     ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl, QueryResult,
     Queryable, RunQueryDsl, Selectable, SelectableHelper,
@@ -8,6 +10,7 @@ use diesel::{
 };
 use serde::Serialize;
 
+pub use self::freshness::{FollowRun, Freshness, NewestIds, Refreshes};
 use super::{
     connection::{HnConnection, on_backend},
     coverage::{self, Range, Ranges},
@@ -31,6 +34,8 @@ const HOLES: usize = 20;
 pub struct Status {
     /// The stored items.
     pub items: Items,
+    /// How fresh they are.
+    pub freshness: Freshness,
     /// Which ids are settled.
     pub coverage: CoverageStatus,
     /// Ids whose last fetch failed.
@@ -214,10 +219,14 @@ impl Status {
     pub fn read(conn: &mut impl HnConnection) -> QueryResult<Self> {
         conn.snapshot(|conn| {
             let live = live_runs::live(conn)?;
+            let items = Items::read(conn)?;
+            let newest = items.newest.map(|newest| (newest.id, newest.time));
+            let freshness = Freshness::read(conn, &live, newest)?;
             let coverage = CoverageStatus::read(conn, &live)?;
             let processes = WorkingProcess::read(conn, live)?;
             Ok(Self {
-                items: Items::read(conn)?,
+                items,
+                freshness,
                 estimate: Estimate::of(&processes, coverage.left, database_now(conn)?),
                 coverage,
                 processes,

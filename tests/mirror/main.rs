@@ -8,6 +8,7 @@ mod fixture;
 // Fetching.
 mod backfill;
 mod shared_work;
+mod follow;
 mod retry;
 mod history;
 mod refused;

@@ -51,6 +51,7 @@ use crate::{
         leases::{FOLLOWER, Search},
         plan::{Refetch, RemainingIds},
         refresh::{self, Ladder},
+        runs,
     },
     ingest::{IdOutcome, IdResult},
     store::locks::while_locked,
@@ -113,6 +114,8 @@ impl<'a, 's> Follower<'a, 's> {
         let ladder = session.options.refresh.clone();
         let found = prepare(session, row, ladder.clone()).await?;
         let first = args.from.or(found.first).unwrap_or(max_item + 1);
+        // Before anything is read: this process may be killed at any moment.
+        record_start(session, row, first - 1).await?;
         let known = max_item.max(first - 1);
         let range = Range {
             lo: first,
@@ -366,6 +369,15 @@ async fn prepare(session: &Session<'_>, row: i64, ladder: Ladder) -> Result<Star
     }
     database::with_connection(&session.pool, move |conn| {
         while_locked(|| Start::read(conn, COMMAND, row)).map_err(|error| failed(&error))
+    })
+    .await
+}
+
+/// Records behind which id this run begins.
+async fn record_start(session: &Session<'_>, row: i64, settled: i64) -> Result<(), CommandError> {
+    database::with_connection(&session.pool, move |conn| {
+        while_locked(|| runs::set_settled_up_to(conn, row, settled))
+            .map_err(|error| CommandError(format!("the database cannot be written: {error}")))
     })
     .await
 }

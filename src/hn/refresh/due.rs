@@ -12,7 +12,7 @@ use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query, sql_types::Bi
 
 use super::{
     index::{DELAYED_STEP, step_expression},
-    ladder::{DAY, DELAYED_WAIT, Ladder},
+    ladder::{DAY, DELAYED_MAX_AGE, DELAYED_WAIT, Ladder},
 };
 use crate::hn::connection::{HnConnection, on_backend};
 
@@ -61,7 +61,9 @@ fn due_condition(ladder: &Ladder, step: usize, now: i64) -> String {
     let is_due_since = |read_at: &str| {
         if is_delayed {
             let before = now.saturating_sub(DELAYED_WAIT);
-            format!("({read_at} <= {before} OR {read_at} < {last_passed})")
+            format!(
+                "({read_at} <= {before} AND {read_at} < \"time\" + {DELAYED_MAX_AGE} OR {read_at} < {last_passed})"
+            )
         } else {
             format!("{read_at} < {last_passed}")
         }
