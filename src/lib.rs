@@ -72,10 +72,11 @@ pub use diesel_migrations;
 pub use r2d2;
 
 pub use ingest::{
-    Builder, Client, Config, DecodeError, EventStream, EventStreamError, EventStreamItem, FailedId,
-    Failure, FailureKind, GaveUp, HttpProxy, Id, IdOutcome, IdResult, LastMinute, Latency, Outcome,
-    Outcomes, Pipeline, PipelineStopped, Priority, Progress, RefreshError, Report, Request,
-    Response, Run, RunWatch, ServerEvent, Settled, ShutdownReport, Sink, Source, Start, StartError,
+    Builder, Client, Config, DecodeError, EventProgress, EventStream, EventStreamError,
+    EventStreamItem, EventWatch, FailedId, Failure, FailureKind, GaveUp, HttpProxy, Id, IdOutcome,
+    IdResult, LastMinute, Latency, Outcome, Outcomes, Pipeline, PipelineStopped, Priority,
+    Progress, RefreshError, Report, Request, Response, Run, RunWatch, ServerEvent, Settled,
+    ShutdownReport, Sink, Source, Start, StartError,
 };
 
 /// The README's examples are compiled too.

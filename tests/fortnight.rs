@@ -1,5 +1,5 @@
-//! A simulated fortnight: `follow` keeps a mirror of a live API true, with every fault on, while it is killed, is away for a day, and
-//! its streams fall silent. The clocks of both run 40,000 times as fast as the machine's, so two weeks pass in half a minute.
+//! A simulated fortnight: `follow` keeps a mirror of a live API true, with every fault on, while it is killed, is away for a day,
+//! and its streams fall silent. The clocks of both run 40,000 times as fast as the machine's, so two weeks pass in half a minute.
 //!
 //! It is a target of its own, because it takes over a minute.
 #![cfg(feature = "cli")]
@@ -243,7 +243,8 @@ fn wait_until_nothing_is_due(world: &World) {
 fn check_cost(world: &World) {
     let requested = world.number("SELECT sum(requested) FROM runs WHERE command = 'follow'");
     let items = FIRST_MAX + NEW_ITEMS;
-    // Ten steps of the ladder and the first reading, fourteen changes that are announced and read twice at most, lists, and five starts.
+    // Ten steps of the ladder and the first reading, fourteen changes that are announced and read twice at most, lists, and five
+    // starts.
     let most = items * (11 + 28 + 20);
     assert!(
         requested < most,

@@ -34,8 +34,8 @@ fn memory_is_bounded_while_many_fetchers_get_large_bodies_at_once() {
     assert_eq!(report.totals.failed, 32);
     if let (Some(before), Some(after)) = (before, peak_memory()) {
         let growth = (after - before) / 1024;
-        // The backlog has room for two bodies of 8 MiB. Each takes twice its size while its buffer grows, and the server takes some
-        // memory, too. All 32 bodies at once would take 256 MiB.
+        // The backlog has room for two bodies of 8 MiB. Each takes twice its size while its buffer grows, and the server takes
+        // some memory, too. All 32 bodies at once would take 256 MiB.
         assert!(growth < 120, "the peak grew by {growth} MiB");
     }
 }

@@ -10,8 +10,8 @@ use super::{
 
 const SHELLS: [&str; 4] = ["bash", "zsh", "fish", "powershell"];
 
-/// How clap_complete spells a program's name with a hyphen at one place of the script for bash, and how at all others. Without mending
-/// it, no flag of a command is completed (GitHub: clap-rs/clap, issue 6421).
+/// How clap_complete spells a program's name with a hyphen at one place of the script for bash, and how at all others. Without
+/// mending it, no flag of a command is completed (GitHub: clap-rs/clap, issue 6421).
 const MISSPELT_NAME: &str = "hn__subcmd__ingest";
 const NAME: &str = "hn__ingest";
 

@@ -74,9 +74,10 @@ pub(super) const FRESHNESS_BUCKETS: [f64; 13] = [
     0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 60.0, 600.0, 3600.0,
 ];
 
-/// Registers the metrics that have no labels, so that they are served as zero before something happens.
+/// Registers the metrics that have no labels, so that they are served before something happens.
 pub(super) fn register() {
     FOLLOW_METRICS.iter().for_each(Metric::describe);
+    drop(histogram!(FRESHNESS.name));
     set_queue(0);
     set_refreshes_due(0);
     note_refreshed(0, 0);

@@ -10,6 +10,9 @@ use super::{
 };
 use crate::ingest::panic_message;
 
+/// A stream of `mock-api` that is cut on demand is an error for actix.
+const DEFAULT_FILTER: &str = "warn,actix_http::h1::dispatcher=off";
+
 /// Passes logs on to env_logger, so that neither the line of progress nor text from an API spoils them.
 struct TerminalLogger(env_logger::Logger);
 
@@ -48,7 +51,11 @@ impl Log for TerminalLogger {
 /// Sends logs to stderr. A panic becomes a line of log, because the engine catches panics and goes on.
 pub(super) fn install() {
     let filter = env::var("RUST_LOG").unwrap_or_default();
-    let filter = if filter.is_empty() { "warn" } else { &filter };
+    let filter = if filter.is_empty() {
+        DEFAULT_FILTER
+    } else {
+        &filter
+    };
     let mut builder = env_logger::Builder::new();
     builder.parse_filters(filter);
     if let Ok(style) = env::var("RUST_LOG_STYLE") {

@@ -54,9 +54,7 @@ mod terminal;
 mod status_line;
 mod progress;
 mod metrics_server;
-#[allow(dead_code)] // The command `follow` uses it.
 mod follow_metrics;
-#[allow(dead_code)] // The command `follow` uses it.
 mod service_manager;
 mod logger;
 

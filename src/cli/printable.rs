@@ -5,8 +5,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// Takes the place of what must not reach a terminal.
 const REPLACEMENT: char = '\u{fffd}';
 
-/// The characters of the categories Cf (format), Zl and Zp (separators) of Unicode 16. They show nothing, but can reorder, hide or
-/// break what is around them.
+/// The characters of the categories Cf (format), Zl and Zp (separators) of Unicode 16. They show nothing, but can reorder, hide
+/// or break what is around them.
 const INVISIBLE: [(char, char); 24] = [
     ('\u{ad}', '\u{ad}'),
     ('\u{600}', '\u{605}'),

@@ -1,7 +1,7 @@
 //! Tells a service manager how this process is: the protocol `sd_notify` of systemd, which others speak, too.
 //!
-//! A message is a datagram to the socket that the variable `NOTIFY_SOCKET` names. Nothing that goes wrong here disturbs the run. The
-//! variables stay in the environment, because this program starts no other one that could inherit them.
+//! A message is a datagram to the socket that the variable `NOTIFY_SOCKET` names. Nothing that goes wrong here disturbs the run.
+//! The variables stay in the environment, because this program starts no other one that could inherit them.
 
 use std::{
     env,
@@ -75,7 +75,8 @@ impl ServiceManager {
         self.tell("STOPPING=1");
     }
 
-    /// How often [`watchdog`](Self::watchdog) is to be called, if at all: twice in the time after which the process counts as hung.
+    /// How often [`watchdog`](Self::watchdog) is to be called, if at all: twice in the time after which the process counts as
+    /// hung.
     pub(super) fn watchdog_interval(&self) -> Option<Duration> {
         self.watchdog_interval
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{
-    database::{self, OpenedDatabase},
+    database::{self, OpenedDatabase, fresh_file::DeletedIfUnused},
     exit::CommandError,
     metrics_server::MetricsServer,
     open_file_limit,
@@ -35,6 +35,8 @@ pub(super) struct Session<'a> {
     /// Reads the list and fetches the items, so that both keep to one rate.
     pub(super) client: Client,
     pub(super) pool: AnyPool,
+    /// Dropped after the pool.
+    _fresh_file: Option<DeletedIfUnused>,
     /// Tells after a run whether the database that was opened is still there.
     pub(super) database: AnyIdentity,
     pub(super) process: Process,
@@ -72,8 +74,11 @@ impl<'a> Session<'a> {
             let api_url = options.remote_api_url();
             config.proxy.check_for(api_url).map_err(CommandError::new)?;
         }
-        let OpenedDatabase { pool, identity } =
-            database::open_or_create(options.database(), options.demo).await?;
+        let OpenedDatabase {
+            pool,
+            identity,
+            fresh_file,
+        } = database::open_or_create(options.database(), options.demo).await?;
         let demo_api = if options.demo {
             Some(start_demo_api(demo).await?)
         } else {
@@ -94,6 +99,7 @@ impl<'a> Session<'a> {
             process: Process::this(),
             health,
             pool,
+            _fresh_file: fresh_file,
             demo_api,
             _metrics_server: metrics_server,
         })

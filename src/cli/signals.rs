@@ -3,8 +3,8 @@
 //! As long as there is nothing to drain, the first signal ends the process. While a [`Drain`] is alive, the first signal is only
 //! noted, so that its owner can end in order, and the second one ends the process.
 //!
-//! A thread of its own receives them. It waits for nothing else and writes nothing, so that a signal acts even if all other threads
-//! wait: for a lock, for a name server, or for the reader of standard error.
+//! A thread of its own receives them. It waits for nothing else and writes nothing, so that a signal acts even if all other
+//! threads wait: for a lock, for a name server, or for the reader of standard error.
 
 use std::{
     fs, future,
@@ -24,8 +24,8 @@ use tokio::sync::watch;
 
 use super::exit::CommandError;
 
-/// If the same signal comes again within this time, it counts once: `timeout` sends its signal to the process and then to its group,
-/// and a shell passes the SIGHUP of its terminal on to programs that have got it already.
+/// If the same signal comes again within this time, it counts once: `timeout` sends its signal to the process and then to its
+/// group, and a shell passes the SIGHUP of its terminal on to programs that have got it already.
 const REPETITION: Duration = Duration::from_millis(100);
 
 /// How often the deletion of a folder is tried while other threads still make files in it.

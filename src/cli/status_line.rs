@@ -1,7 +1,8 @@
-//! The line of a terminal that shows progress. It is drawn over again and again, and it is erased before anything else is printed.
+//! The line of a terminal that shows progress. It is drawn over again and again, and it is erased before anything else is
+//! printed.
 //!
-//! After drawing, the cursor goes back to the line's beginning. So a terminal that becomes narrower and breaks the line in two keeps
-//! the cursor where it began, and erasing from there to the end of the screen leaves nothing of either part.
+//! After drawing, the cursor goes back to the line's beginning. So a terminal that becomes narrower and breaks the line in two
+//! keeps the cursor where it began, and erasing from there to the end of the screen leaves nothing of either part.
 
 use std::{
     env,
@@ -15,7 +16,8 @@ const ERASE: &str = "\r\x1b[J";
 /// Whether a line is on the screen.
 static IS_DRAWN: AtomicBool = AtomicBool::new(false);
 
-/// Whether stderr is a terminal that can draw over a line. A dumb terminal cannot, and no `TERM` means that nothing is known of it.
+/// Whether stderr is a terminal that can draw over a line. A dumb terminal cannot, and no `TERM` means that nothing is known of
+/// it.
 pub(super) fn can_draw() -> bool {
     let term = env::var_os("TERM").unwrap_or_default();
     io::stderr().is_terminal() && !term.is_empty() && term != "dumb"

@@ -1,7 +1,8 @@
 //! `items --tree`: items and everything below them, level by level, each id once.
 //!
-//! The sink sees every item before it is committed, and notes the ids below it. The stream of the run's ids hands out a level when
-//! every id of the level above is settled. The ids are in a temporary database of SQLite, so memory does not grow with the tree.
+//! The sink sees every item before it is committed, and notes the ids below it. The stream of the run's ids hands out a level
+//! when every id of the level above is settled. The ids are in a temporary database of SQLite, so memory does not grow with the
+//! tree.
 
 use std::{
     sync::{

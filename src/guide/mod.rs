@@ -12,6 +12,7 @@
 //! | stream | ids that come one by one, or from a queue | [streams], [`Pipeline::run_stream`](crate::Pipeline::run_stream) |
 //! | what became of each id | a stream of outcomes after their commit | [`Pipeline::run_with_outcomes`](crate::Pipeline::run_with_outcomes), [`Outcomes`](crate::Outcomes) |
 //! | event stream | what a server announces: [server-sent events](streams#event-streams) | [`Client::events`](crate::Client::events), [`EventStream`](crate::EventStream) |
+//! | announced ids | a run of the ids that [a source's event stream](streams#announced-ids) announces | [`Source::events`](crate::Source::events), [`Pipeline::run_events`](crate::Pipeline::run_events) |
 //! | failures | what is tried again, when, and what an outage is | [failures], [`Failure`](crate::Failure) |
 //! | metrics | what an operator watches | [`metrics`](crate::ingest::metrics) |
 //! | messages | what the handles send to the coordinator, for hosts that hold its address | [`messages`](crate::ingest::messages) |
@@ -51,15 +52,15 @@
 //!   reads settings from the environment only in [`Config::from_env`](crate::Config::from_env) and
 //!   [`HttpProxy::from_env`](crate::ingest::config::HttpProxy::from_env), and for https `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 //! - Opening, decoding, writing and closing happen on blocking threads. The arbiter passes messages and bytes.
-//! - When the last [`Pipeline`](crate::Pipeline) and [`Run`](crate::Run) of a pipeline are dropped, its actors stop, its requests are
-//!   dropped, and its connections and threads are freed. A [`RunWatch`](crate::RunWatch) or an address keeps nothing alive, so a run
-//!   that is to go on needs one of the handles.
-//! - A panic in a source costs the id that it was called for. A panic in a sink makes the batch be written row by row, and costs the
-//!   row that panics again. An id of which not even the failure can be written counts as not attempted. If nothing of a batch can
-//!   be written, the run ends. A list of ids that panics ends its run early, and the report says so.
+//! - When the last [`Pipeline`](crate::Pipeline) and [`Run`](crate::Run) of a pipeline are dropped, its actors stop, its requests
+//!   are dropped, and its connections and threads are freed. A [`RunWatch`](crate::RunWatch) or an address keeps nothing alive,
+//!   so a run that is to go on needs one of the handles.
+//! - A panic in a source costs the id that it was called for. A panic in a sink makes the batch be written row by row, and costs
+//!   the row that panics again. An id of which not even the failure can be written counts as not attempted. If nothing of a batch
+//!   can be written, the run ends. A list of ids that panics ends its run early, and the report says so.
 //! - Pipelines that are given the same [`Client`](crate::Client) share its connections and its throttle: rate, waits for
-//!   `Retry-After`, and adaptive limits. Deadlines, attempts and the largest body are each pipeline's own. If a pipeline's `rate` or
-//!   `adaptive` contradicts those of its client, it [does not start](crate::StartError::ClientDiffers).
+//!   `Retry-After`, and adaptive limits. Deadlines, attempts and the largest body are each pipeline's own. If a pipeline's `rate`
+//!   or `adaptive` contradicts those of its client, it [does not start](crate::StartError::ClientDiffers).
 //!
 //! # What it does not promise
 //!
@@ -68,8 +69,8 @@
 //!   still be committed. [`Pipeline::shutdown`](crate::Pipeline::shutdown) is a drain.
 //! - A write that has begun cannot be stopped. A shutdown that runs out of time counts its rows as undecided.
 //! - Runs know nothing of each other: an id that is in two lists is fetched twice.
-//! - A pipeline without [a thread of its own](crate::Builder::own_thread) does not outlive the arbiter that it was started on. actix-web's
-//!   server stops its workers on SIGINT and SIGTERM. [What a host does then](systems).
+//! - A pipeline without [a thread of its own](crate::Builder::own_thread) does not outlive the arbiter that it was started on.
+//!   actix-web's server stops its workers on SIGINT and SIGTERM. [What a host does then](systems).
 //! - A `Drop` of the host's ids that panics may end the pipeline. (One of a record or of a list of ids does no harm.)
 
 pub mod source_and_sink;

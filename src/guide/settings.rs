@@ -1,7 +1,7 @@
 //! The settings, in two sentences each: what it is, and when to change it.
 //!
-//! They are the fields of [`Config`]. [`SETTINGS`](crate::ingest::config::SETTINGS) has their ranges and their environment variables,
-//! which [`Config::from_env`] reads.
+//! They are the fields of [`Config`]. [`SETTINGS`](crate::ingest::config::SETTINGS) has their ranges and their environment
+//! variables, which [`Config::from_env`] reads.
 //!
 //! | setting | default | what it is, and when to change it |
 //! |---|---|---|
@@ -21,8 +21,8 @@
 //! | [`mailbox`](Config::mailbox) | 0 | How many ids are read ahead for each fetcher while all of them are busy. Raise it if the list of ids is slow and fetchers wait for it. |
 //! | [`proxy`](Config::proxy) | none | The HTTP proxy for all requests. Set it where the API can be reached through a proxy only. |
 //!
-//! A setting that is out of its range is an error of `start()`, and the error names the setting and what is allowed. [Tuning](super::tuning)
-//! says which number to look at before you change one.
+//! A setting that is out of its range is an error of `start()`, and the error names the setting and what is allowed.
+//! [Tuning](super::tuning) says which number to look at before you change one.
 
 #[cfg(doc)]
 use crate::Config;

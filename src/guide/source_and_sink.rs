@@ -38,15 +38,16 @@
 //! ```
 //!
 //! - An id may come from anywhere. Unless it is a number, escape it in `url`, as the crate `url` does here.
-//! - `url` and `headers` are called for each attempt, just before it starts. So a token that was renewed during a backoff is sent.
+//! - `url` and `headers` are called for each attempt, just before it starts. So a token that was renewed during a backoff is
+//!   sent.
 //! - `decode` sees whole bodies only: a body that was cut short is asked for again first. So if `decode` fails, its id fails.
 //! - `decode` runs on blocking threads, on several at once if a batch takes long.
 //! - A body that is another record than the one that was asked for is a failure. Only `decode` can see that.
 //!
 //! ## Other requests: GraphQL
 //!
-//! [`Source::request`](crate::Source::request) makes the whole [`Request`](crate::Request), with method and body. It replaces the GET of
-//! `url` with `headers`.
+//! [`Source::request`](crate::Source::request) makes the whole [`Request`](crate::Request), with method and body. It replaces the
+//! GET of `url` with `headers`.
 //!
 //! ```
 //! use hn_ingest::{DecodeError, Request, Source};
@@ -85,8 +86,9 @@
 //!
 //! - A request may be sent more than once, as every attempt is. A query may. If a repetition does harm, say
 //!   [`Request::once`](crate::Request::once).
-//! - Redirects are followed as RFC 9110 says: after 303, and after 301 or 302 for a POST, with a GET without body; after 307 and 308
-//!   with the same method and body. Another origin gets none of the source's headers but those that describe the body (`content-…`).
+//! - Redirects are followed as RFC 9110 says: after 303, and after 301 or 302 for a POST, with a GET without body; after 307 and
+//!   308 with the same method and body. Another origin gets none of the source's headers but those that describe the body
+//!   (`content-…`).
 //!
 //! ## Status and headers: conditional requests
 //!
@@ -192,16 +194,17 @@
 //!
 //! - There is one refresh for all ids that wait, and no attempt starts meanwhile. It may take as long as one attempt
 //!   ([`Config::timeout`](crate::Config::timeout)).
-//! - If it fails, the ids that wait fail with the kind `status`. The message names the status and the error. Like other refusals, such
-//!   failures end the run if they are many ([`Config::max_refusals`](crate::Config::max_refusals)), and their ids are left to the next
-//!   run. If it panics, the ids that wait fail with the kind `panic`.
-//! - It sends its requests by itself, so neither [`Config::rate`](crate::Config::rate) nor the retries of the pipeline count for it.
+//! - If it fails, the ids that wait fail with the kind `status`. The message names the status and the error. Like other refusals,
+//!   such failures end the run if they are many ([`Config::max_refusals`](crate::Config::max_refusals)), and their ids are left
+//!   to the next run. If it panics, the ids that wait fail with the kind `panic`.
+//! - It sends its requests by itself, so neither [`Config::rate`](crate::Config::rate) nor the retries of the pipeline count for
+//!   it.
 //!
 //! ## Pages
 //!
 //! An id may be a page of many records. [`Source::records_in`](crate::Source::records_in) says how many, for
-//! [`Progress::records`](crate::Progress::records); everything else counts ids. `examples/pages.rs` follows the pages of an API: each page
-//! is stored together with the path of the next one, and that is given to the run once the page is committed.
+//! [`Progress::records`](crate::Progress::records); everything else counts ids. `examples/pages.rs` follows the pages of an API:
+//! each page is stored together with the path of the next one, and that is given to the run once the page is committed.
 //!
 //! # The sink
 //!
@@ -244,12 +247,12 @@
 //!
 //! # Testing them
 //!
-//! The feature `test-util` brings the module `hn_ingest::test_util`: a server on a real socket that answers, hangs, breaks off and
-//! counts as its script says. Its documentation shows a source that is tested against it.
-//! `examples/other_api` is a source and a sink with migrations, in under a hundred lines.
+//! The feature `test-util` brings the module `hn_ingest::test_util`: a server on a real socket that answers, hangs, breaks off
+//! and counts as its script says. Its documentation shows a source that is tested against it. `examples/other_api` is a source
+//! and a sink with migrations, in under a hundred lines.
 //!
 //! # Another database
 //!
-//! A sink's connection need not be Diesel's. A type that implements [`StoreConnection`](crate::store::StoreConnection) says how a pool
-//! of it is opened, how a transaction begins and ends, and what its errors mean: another transaction is in the way, one row is at
-//! fault, or nothing more can be committed. `examples/json_lines.rs` does so for a file with one JSON object a line.
+//! A sink's connection need not be Diesel's. A type that implements [`StoreConnection`](crate::store::StoreConnection) says how a
+//! pool of it is opened, how a transaction begins and ends, and what its errors mean: another transaction is in the way, one row
+//! is at fault, or nothing more can be committed. `examples/json_lines.rs` does so for a file with one JSON object a line.

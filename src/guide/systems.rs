@@ -1,7 +1,7 @@
 //! Where a pipeline runs, what ends it, and in which order a host shuts down.
 //!
-//! actix puts actors on *arbiters*. An arbiter is a thread with an event loop. A *System* is a group of arbiters that stop together.
-//! A pipeline needs one arbiter, and there are two ways to give it one.
+//! actix puts actors on *arbiters*. An arbiter is a thread with an event loop. A *System* is a group of arbiters that stop
+//! together. A pipeline needs one arbiter, and there are two ways to give it one.
 //!
 //! | | [`own_thread()`](crate::Builder::own_thread) | without it |
 //! |---|---|---|
@@ -15,9 +15,9 @@
 //!
 //! # actix-web and its signals
 //!
-//! actix-web's server handles SIGINT and SIGTERM, unless `disable_signals` was called. When such a signal comes, the server stops, and then it
-//! stops the whole System with all arbiters. Only after that, `server.await` returns to the host. A pipeline on its own thread does
-//! not belong to that System. So the host can drain it then:
+//! actix-web's server handles SIGINT and SIGTERM, unless `disable_signals` was called. When such a signal comes, the server
+//! stops, and then it stops the whole System with all arbiters. Only after that, `server.await` returns to the host. A pipeline
+//! on its own thread does not belong to that System. So the host can drain it then:
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -39,19 +39,19 @@
 //! }
 //! ```
 //!
-//! On SIGTERM the server waits for open requests first, by default for up to 30 seconds. A stream of [events](crate::Run::events) is
-//! such a request, and it lasts as long as its run. `HttpServer::shutdown_timeout` shortens that wait.
+//! On SIGTERM the server waits for open requests first, by default for up to 30 seconds. A stream of [events](crate::Run::events)
+//! is such a request, and it lasts as long as its run. `HttpServer::shutdown_timeout` shortens that wait.
 //!
 //! # Without a thread of its own
 //!
-//! A pipeline that was started in `main` goes on for as long as `main` is awaited, also after the System has stopped, and `main` can
-//! [shut it down](crate::Pipeline::shutdown) then. It ends when the `block_on` of `main` returns.
+//! A pipeline that was started in `main` goes on for as long as `main` is awaited, also after the System has stopped, and `main`
+//! can [shut it down](crate::Pipeline::shutdown) then. It ends when the `block_on` of `main` returns.
 //!
 //! A pipeline that was started on an arbiter of its host, such as in a handler, ends with that arbiter: with that worker of the
 //! server, even if signals are disabled and the System goes on. Its runs then end without a report, and a shutdown returns
 //! [`PipelineStopped`](crate::PipelineStopped). Start it in `main`, or give it a thread of its own. A host that cannot do either
-//! calls `HttpServer::disable_signals`, waits for signals itself (for example with `actix_rt::signal::ctrl_c`), shuts the pipeline
-//! down first, and then stops the server with `server.handle().stop(true)`.
+//! calls `HttpServer::disable_signals`, waits for signals itself (for example with `actix_rt::signal::ctrl_c`), shuts the
+//! pipeline down first, and then stops the server with `server.handle().stop(true)`.
 //!
 //! # Plain tokio
 //!

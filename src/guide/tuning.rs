@@ -24,9 +24,9 @@
 //!
 //! # The host's event loop or a thread of its own
 //!
-//! An item costs the event loop about 20 µs of work, in much shorter slices. With 5,000 items per second on the host's event loop, that
-//! is a tenth of its time, and a handler there waits for a slice now and then. If handlers of the host become slow, give the pipeline
-//! [a thread of its own](crate::Builder::own_thread). The handlers then wait for nothing but the processor.
+//! An item costs the event loop about 20 µs of work, in much shorter slices. With 5,000 items per second on the host's event
+//! loop, that is a tenth of its time, and a handler there waits for a slice now and then. If handlers of the host become slow,
+//! give the pipeline [a thread of its own](crate::Builder::own_thread). The handlers then wait for nothing but the processor.
 //!
 //! # A stream of ids that stays open
 //!

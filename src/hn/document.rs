@@ -1,6 +1,7 @@
 //! What a body may be instead of plain JSON: JSON behind a byte order mark, or something compressed.
 
-/// The first bytes of formats that a server or a proxy may send without saying so in `Content-Encoding`. No JSON begins with them.
+/// The first bytes of formats that a server or a proxy may send without saying so in `Content-Encoding`. No JSON begins with
+/// them.
 const COMPRESSED: [(&[u8], &str); 8] = [
     (b"\x1f\x8b", "gzip"),
     (b"\x1f\x9d", "compress"),

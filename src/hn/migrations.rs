@@ -81,8 +81,8 @@ pub fn run(conn: &mut impl HnConnection) -> Result<(), MigrateError> {
     }
 }
 
-/// Whether any of this program's migrations was ever run here, even one of a development version. Another program that uses Diesel
-/// has a table of migrations too. Writes nothing.
+/// Whether any of this program's migrations was ever run here, even one of a development version. Another program that uses
+/// Diesel has a table of migrations too. Writes nothing.
 ///
 /// # Errors
 /// The database refuses.

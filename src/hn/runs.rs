@@ -16,8 +16,8 @@ use super::{
 };
 use crate::ingest::Progress;
 
-/// Records that a run of this process has begun, with its limit of requests per second, and with the largest id that a backfill goes
-/// to. Returns the run's id.
+/// Records that a run of this process has begun, with its limit of requests per second, and with the largest id that a backfill
+/// goes to. Returns the run's id.
 ///
 /// # Errors
 /// Whatever Diesel says.

@@ -16,8 +16,8 @@ columns! {
 
 /// One user.
 ///
-/// The fields are those of <https://github.com/HackerNews/API#users> under their own names. `None` means that the field was absent or
-/// is in `extra`; an empty text or list is not the same and stays empty.
+/// The fields are those of <https://github.com/HackerNews/API#users> under their own names. `None` means that the field was
+/// absent or is in `extra`; an empty text or list is not the same and stays empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// The user's name. Upper and lower case differ.
@@ -55,8 +55,8 @@ impl User {
         }))
     }
 
-    /// The JSON object that [`User::decode`] read: the same fields with the same values, numbers to the last digit. The order of the
-    /// fields, whitespace and the spelling of strings may differ.
+    /// The JSON object that [`User::decode`] read: the same fields with the same values, numbers to the last digit. The order of
+    /// the fields, whitespace and the spelling of strings may differ.
     #[must_use]
     pub fn encode(&self) -> String {
         let number = |n: Option<i64>| n.map(|n| n.to_string());

@@ -40,8 +40,8 @@ impl Source for UserSource {
     }
 }
 
-/// Writes users. Absences and failures are only in the run's report, because the tables for them hold ids of items. No user is ever
-/// deleted, and an older answer never overwrites a newer one.
+/// Writes users. Absences and failures are only in the run's report, because the tables for them hold ids of items. No user is
+/// ever deleted, and an older answer never overwrites a newer one.
 ///
 /// `C` is the connection of the database.
 #[derive(Clone, Debug)]

@@ -17,6 +17,7 @@ use crate::{
             fetcher::{Fetcher, FetcherResources},
             storage::{Storage, decoder::Decoder, writer::Writer},
         },
+        announcements::reader::read_events,
         config::{BadSetting, Config},
         handle::pipeline::Pipeline,
         http::{
@@ -385,6 +386,11 @@ where
             set_rate: Box::new(move |rate| for_rate.set_rate(rate)),
             allow_workers: Box::new(move |workers| for_workers.allow_workers(workers)),
         };
+        let (stream_source, stream_client) = (source.clone(), client.clone());
+        let read_events = Box::new(move |feed, control| {
+            let (source, client) = (stream_source.clone(), stream_client.clone());
+            actix_rt::spawn(read_events(source, client, feed, control));
+        });
         let shared = Rc::new(FetcherResources {
             refresher: Refresher::new(source.clone(), config.timeout),
             source,
@@ -413,6 +419,7 @@ where
             let parts = Parts {
                 start_fetcher,
                 client_limits,
+                read_events,
                 storage: StorageRecipients {
                     save: storage.clone().recipient(),
                     flush: storage.recipient(),

@@ -44,6 +44,7 @@
 //! - An actor that dies sends a message while it is dropped. So the coordinator knows that messages to it are lost.
 
 use std::{
+    hash::Hash,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -59,20 +60,23 @@ use tokio_util::sync::DropGuard;
 
 use crate::ingest::{
     actors::coordinator::id_stream::IdStream,
+    announcements::waiting_ids::{EventFeed, WaitingIds},
     backlog::{Backlog, RowPermit},
     handle::{
         control::RunControl,
+        event_watch::{EventWatch, event_watch},
         outcomes::{OutcomeSender, Outcomes, outcomes},
     },
     limits::breaker::StreakLength,
     outcome::{
-        answer::{AnsweredId, NotAnswered},
+        answer::{AnsweredId, AttemptsSoFar, NotAnswered},
         failure::Failure,
         progress::Progress,
         report::Report,
         shutdown_report::ShutdownReport,
     },
     priority::Priority,
+    source::Id,
 };
 
 /// Identifies a run among all runs of this process.
@@ -109,6 +113,24 @@ pub struct Start<I: Send + 'static> {
     pub(crate) outcomes: Option<OutcomeSender<I>>,
     /// When this is dropped, the run's handles learn that the run has ended, even if no actor reads this message.
     pub(crate) ended: DropGuard,
+    /// Where the events go that announce the ids, if that is how they come.
+    pub(crate) feed: Option<EventFeed<I>>,
+}
+
+impl<I: Id + Eq + Hash> Start<I> {
+    /// A run of the ids that the source's event stream announces. See [`Pipeline::run_events`](crate::Pipeline::run_events).
+    pub fn events() -> (Self, EventWatch) {
+        let waiting = Arc::new(WaitingIds::new());
+        let (recorder, watch) = event_watch();
+        let start = Self {
+            feed: Some(EventFeed {
+                waiting: waiting.clone(),
+                recorder,
+            }),
+            ..Self::new(IdStream::that_may_fail(waiting.read()))
+        };
+        (start, watch)
+    }
 }
 
 impl<I: Send + 'static> Start<I> {
@@ -135,6 +157,7 @@ impl<I: Send + 'static> Start<I> {
             outcomes: None,
             ended: control.end_guard(),
             control,
+            feed: None,
         }
     }
 
@@ -220,6 +243,8 @@ pub(crate) struct HandlesDropped;
 #[rtype(result = "()")]
 pub(crate) struct Fetch<I> {
     pub(crate) id: I,
+    /// What was done for the id before it gave way to another one.
+    pub(crate) so_far: AttemptsSoFar,
     pub(crate) control: Arc<RunControl>,
     /// The fetcher waits for room in it before it gives an answer to the coordinator.
     pub(crate) backlog: Backlog,

@@ -12,7 +12,8 @@
 //! - `source` (with `request` and `response`) and `sink`: the traits that an embedder implements. `config`: the settings.
 //! - [`messages`]: the messages between the actors. `actors`: the coordinator, the fetchers and Storage.
 //! - `http`: the client, and the attempts that it makes. `limits`: when the next request may start.
-//! - `backlog`: the bound on records that are fetched and not committed. `outcome`: how an id and a run end.
+//! - `backlog`: the bound on records that are fetched and not committed. `announcements`: ids that a server announces.
+//! - `outcome`: how an id and a run end.
 //! - `handle`: what a host holds. `stats`: counters, latency and metrics. `builder`: puts all of it together.
 
 mod source;
@@ -26,6 +27,7 @@ mod actors;
 mod http;
 mod limits;
 mod backlog;
+mod announcements;
 mod outcome;
 mod handle;
 mod stats;
@@ -38,6 +40,7 @@ pub use self::{
     builder::{Builder, StartError},
     config::{Config, HttpProxy},
     handle::{
+        event_watch::{EventProgress, EventWatch},
         outcomes::Outcomes,
         pipeline::Pipeline,
         run::{Run, RunWatch},

@@ -14,9 +14,9 @@ use bytes::Bytes;
 /// assert_eq!((&*request.method, request.body.len()), ("POST", 21));
 /// ```
 ///
-/// **A request may be sent more than once.** The pipeline repeats it after a timeout, a broken connection or an answer such as 503, and
-/// the server may have carried out the earlier one. That is right for requests that only read: a GET, a GraphQL query, a search by
-/// POST. If a repetition does harm, say so with [`once`](Self::once).
+/// **A request may be sent more than once.** The pipeline repeats it after a timeout, a broken connection or an answer such as
+/// 503, and the server may have carried out the earlier one. That is right for requests that only read: a GET, a GraphQL query, a
+/// search by POST. If a repetition does harm, say so with [`once`](Self::once).
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
@@ -85,8 +85,8 @@ impl Request {
     }
 
     /// The server must not get this request twice. It goes over a new connection, and its id fails without another attempt if the
-    /// server may have carried it out: after a broken connection, a timeout, or a 5xx status other than 503. What the server did not
-    /// carry out is tried again: no connection, 408, 425, 429, 503.
+    /// server may have carried it out: after a broken connection, a timeout, or a 5xx status other than 503. What the server did
+    /// not carry out is tried again: no connection, 408, 425, 429, 503.
     #[must_use]
     pub fn once(self) -> Self {
         Self {

@@ -35,8 +35,8 @@ impl<'a> Response<'a> {
             .map(|(_, value)| value.as_str())
     }
 
-    /// All headers, with names in lower case. A name may occur more than once. Bytes that are not UTF-8 are replaced. Empty unless
-    /// [`Source::wants_headers`](crate::Source::wants_headers) says `true`.
+    /// All headers, with names in lower case. A name may occur more than once. Bytes that are not UTF-8 are replaced. Empty
+    /// unless [`Source::wants_headers`](crate::Source::wants_headers) says `true`.
     #[must_use]
     pub fn headers(&self) -> &'a [(String, String)] {
         self.headers

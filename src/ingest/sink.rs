@@ -19,16 +19,16 @@ pub trait Sink: Send + Sync + 'static {
 
     /// Writes a batch, in the order in which its outcomes came.
     ///
-    /// It runs on a blocking thread inside the transaction that Storage has opened: all of it commits, or nothing. It may be called
-    /// again with a part of the same batch, or with a row whose outcome has become [`Outcome::Failed`]. An id may occur more than
-    /// once in a batch; then the later outcome counts.
+    /// It runs on a blocking thread inside the transaction that Storage has opened: all of it commits, or nothing. It may be
+    /// called again with a part of the same batch, or with a row whose outcome has become [`Outcome::Failed`]. An id may occur
+    /// more than once in a batch; then the later outcome counts.
     ///
     /// Two answers for one id may be committed in either order, by this pipeline or by another one. A table that keeps
     /// [`Settled::received_at`] can refuse the older answer.
     ///
     /// # Errors
-    /// The error of the database; with Diesel the result is a `QueryResult<()>`. After a violated constraint or a value that does not serialize, Storage writes row by row, so that only
-    /// one id fails. A full disk or an I/O error ends the run.
+    /// The error of the database; with Diesel the result is a `QueryResult<()>`. After a violated constraint or a value that does
+    /// not serialize, Storage writes row by row, so that only one id fails. A full disk or an I/O error ends the run.
     fn write(
         &self,
         conn: &mut Self::Connection,

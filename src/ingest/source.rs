@@ -8,7 +8,7 @@ use std::{
 
 use thiserror::Error as ThisError;
 
-use crate::ingest::{request::Request, response::Response};
+use crate::ingest::{http::events::parser::ServerEvent, request::Request, response::Response};
 
 /// An id of a record. It can be copied for another attempt, sent between threads, and printed in logs.
 ///
@@ -23,8 +23,8 @@ impl<T: Clone + Send + Sync + Unpin + fmt::Display + fmt::Debug + 'static> Id fo
 /// [`is_absent`](Self::is_absent). The other methods are for APIs that need more: another method or a body, conditional requests,
 /// tokens that expire, pages of records. The [guide](crate::guide::source_and_sink) has an example of each.
 ///
-/// `decode`, `decode_response` and `records_in` run on blocking threads. All other methods run on the fetchers' arbiter, so they must
-/// be quick. A panic in any of them fails only the id that it was called for (in `refresh`: the ids that wait for it).
+/// `decode`, `decode_response` and `records_in` run on blocking threads. All other methods run on the fetchers' arbiter, so they
+/// must be quick. A panic in any of them fails only the id that it was called for (in `refresh`: the ids that wait for it).
 pub trait Source: Send + Sync + 'static {
     /// The id of a record.
     type Id: Id;
@@ -51,8 +51,8 @@ pub trait Source: Send + Sync + 'static {
         false
     }
 
-    /// Whether an answer with this HTTP status is for [`decode_response`](Self::decode_response). By default, that is every success
-    /// (200 to 299). A source with conditional requests adds 304.
+    /// Whether an answer with this HTTP status is for [`decode_response`](Self::decode_response). By default, that is every
+    /// success (200 to 299). A source with conditional requests adds 304.
     ///
     /// This comes first: a status for which it is true is no redirect and no failure, and is not asked about elsewhere.
     fn is_answer(&self, status: u16) -> bool {
@@ -70,7 +70,8 @@ pub trait Source: Send + Sync + 'static {
     /// The body is not the record of `id`. The id fails without another attempt.
     fn decode(&self, id: &Self::Id, body: &[u8]) -> Result<Option<Self::Record>, DecodeError>;
 
-    /// Decodes a response that [is an answer](Self::is_answer). Unless this is overridden, [`decode`](Self::decode) gets the body.
+    /// Decodes a response that [is an answer](Self::is_answer). Unless this is overridden, [`decode`](Self::decode) gets the
+    /// body.
     ///
     /// Override it to see the status and, with [`wants_headers`](Self::wants_headers), the headers.
     ///
@@ -84,8 +85,24 @@ pub trait Source: Send + Sync + 'static {
         self.decode(id, response.body())
     }
 
-    /// How many records a [`Record`](Self::Record) counts for in [`Progress::records`](crate::Progress::records). A source whose ids
-    /// are pages says how many are on the page.
+    /// The request for the event stream that announces ids, if the API has one. It is for
+    /// [`Pipeline::run_events`](crate::Pipeline::run_events), and is made anew for each connect.
+    ///
+    /// A panic ends the run that reads the stream, in order.
+    fn events(&self) -> Option<Request> {
+        None
+    }
+
+    /// The ids that an event announces. There may be none: not every event is about records.
+    ///
+    /// # Errors
+    /// The event is not what it should be. An error or a panic costs this event only.
+    fn announced(&self, _event: &ServerEvent) -> Result<Vec<Self::Id>, DecodeError> {
+        Ok(Vec::new())
+    }
+
+    /// How many records a [`Record`](Self::Record) counts for in [`Progress::records`](crate::Progress::records). A source whose
+    /// ids are pages says how many are on the page.
     fn records_in(&self, _record: &Self::Record) -> u64 {
         1
     }
@@ -100,8 +117,8 @@ pub trait Source: Send + Sync + 'static {
 
     /// Renews what requests need, such as a token, for all ids at once.
     ///
-    /// At most one refresh is under way in a pipeline, and no attempt starts meanwhile. An answer to a request that is older than the
-    /// last refresh starts no other one. A run that is cancelled does not wait for a refresh, but the refresh goes on.
+    /// At most one refresh is under way in a pipeline, and no attempt starts meanwhile. An answer to a request that is older than
+    /// the last refresh starts no other one. A run that is cancelled does not wait for a refresh, but the refresh goes on.
     ///
     /// The future runs on the fetchers' arbiter, so it must not block. It may take as long as one attempt
     /// ([`Config::timeout`](crate::Config::timeout)).
@@ -113,7 +130,7 @@ pub trait Source: Send + Sync + 'static {
     }
 }
 
-/// Why a body is not the record of its id.
+/// Why a body is not the record of its id, or why an event announces no ids.
 #[derive(Debug, ThisError)]
 #[error("{0}")]
 pub struct DecodeError(#[source] Box<dyn Error + Send + Sync>);

@@ -28,8 +28,8 @@ impl Clock {
     /// The fastest speed: a day per second.
     pub const FASTEST: f64 = 86_400.0;
 
-    /// A clock that shows `start` now and then runs `speed` times as fast as the machine's. A speed that is negative or not a number
-    /// counts as 0, and one above [`Clock::FASTEST`] as that.
+    /// A clock that shows `start` now and then runs `speed` times as fast as the machine's. A speed that is negative or not a
+    /// number counts as 0, and one above [`Clock::FASTEST`] as that.
     #[must_use]
     pub fn running(start: SystemTime, speed: f64) -> Self {
         let speed = if speed.is_nan() { 0.0 } else { speed };

@@ -6,8 +6,8 @@ use super::rates::check_rates;
 
 /// How event streams behave. By default they are served, and nothing goes wrong.
 ///
-/// A rate is a share of the changes, from 0.0 to 1.0. A change has at most one fault. What concerns connections is in the machine's
-/// time, however fast the clock of the API is.
+/// A rate is a share of the changes, from 0.0 to 1.0. A change has at most one fault. What concerns connections is in the
+/// machine's time, however fast the clock of the API is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Streams {
     /// Whether there are streams. Without them a request for one gets plain JSON.

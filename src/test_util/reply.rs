@@ -97,8 +97,8 @@ impl Reply {
         }
     }
 
-    /// 200 with this body as `text/event-stream`, in chunks. What [`Reply::then_after`] and [`Reply::then_when`] add belongs to the
-    /// body. It ends after the last part, unless [`Reply::then_silence`] or its like says otherwise.
+    /// 200 with this body as `text/event-stream`, in chunks. What [`Reply::then_after`] and [`Reply::then_when`] add belongs to
+    /// the body. It ends after the last part, unless [`Reply::then_silence`] or its like says otherwise.
     #[must_use]
     pub fn event_stream(body: impl Into<Vec<u8>>) -> Self {
         let mut reply = Self::body(body).header("content-type", "text/event-stream");

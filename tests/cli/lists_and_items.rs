@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hn_ingest::test_util::Reply;
+use hn_ingest::test_util::{Latch, Reply};
 use serde_json::{Value, json};
 
 use crate::common::{Api, Sandbox, counts, story};
@@ -385,5 +385,33 @@ fn outcomes_follow_each_other_as_the_contract_has_it() {
     for (number, (_, code, items, absent, failures)) in steps.into_iter().enumerate() {
         sandbox.ingest(&api, &["items", "1"]).exits(code);
         assert_eq!(state(), (items, absent, failures), "after step {number}");
+    }
+}
+
+#[test]
+fn a_command_that_gets_no_list_leaves_no_file_unless_there_was_one_or_another_process_has_it_open()
+{
+    let api = Api::new();
+    let gate = Latch::new();
+    for path in ["/v0/topstories.json", "/v0/maxitem.json"] {
+        api.0.on(path, [Reply::status(403).held_by(&gate)]);
+    }
+    let sandbox = Sandbox::new();
+    let begun = sandbox.call_with(&api, &["top"]).start();
+    api.0.wait_in_flight(1);
+    let mut open = sandbox.db("hn.db");
+    assert_eq!(open.count("runs"), 0);
+    gate.open();
+    begun.wait().exits(2);
+    assert!(sandbox.files().contains(&"hn.db".to_owned()));
+    drop(open);
+
+    for command in ["top", "backfill", "follow"] {
+        // The file was there before.
+        sandbox.ingest(&api, &[command]).exits(2);
+        assert!(sandbox.files().contains(&"hn.db".to_owned()), "{command}");
+        let fresh = Sandbox::new();
+        fresh.ingest(&api, &[command]).exits(2);
+        assert_eq!(fresh.files(), [""; 0], "{command}");
     }
 }

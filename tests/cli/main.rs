@@ -31,5 +31,6 @@ mod flat_memory;
 
 // Other commands and servers.
 mod metrics;
+mod watched_services;
 mod mock_api;
 mod tune;

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::common::{Running, Sandbox, counts, words};
+use crate::common::{Call, Running, Sandbox, counts, words};
 
 /// A graceful shutdown waits for open requests for 30 s. An end within this time is not one, however busy the machine is.
 const NO_GRACEFUL_SHUTDOWN: Duration = Duration::from_secs(15);
@@ -16,7 +16,11 @@ const NO_GRACEFUL_SHUTDOWN: Duration = Duration::from_secs(15);
 /// A running mock API, and its base URL.
 fn mock_api(sandbox: &Sandbox, args: &[&str]) -> (Running, String) {
     let args = [&["mock-api", "--port", "0"], args].concat();
-    let mut running = sandbox.call(&args).start();
+    started(sandbox.call(&args))
+}
+
+fn started(call: Call) -> (Running, String) {
+    let mut running = call.start();
     let stdout = running.child().stdout.take().unwrap();
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line).unwrap();
@@ -127,16 +131,7 @@ fn a_live_mock_api_goes_on_and_ends_its_event_streams_at_a_signal() {
     let item: Value = serde_json::from_slice(&get(&url, "item/1000060")).unwrap();
     assert_eq!(item["time"], 1_769_860_801, "one second after the start");
 
-    let head = b"GET /v0/maxitem.json HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n";
-    let address = |url: &str| url.split('/').nth(2).unwrap().to_owned();
-    let mut asked = BufReader::new(TcpStream::connect(address(&url)).unwrap());
-    asked.get_mut().write_all(head).unwrap();
-    let mut lines = asked.lines().map(Result::unwrap);
-    assert!(lines.next().unwrap().contains("307"));
-    let place = lines.find_map(|line| line.strip_prefix("location: ").map(str::to_owned));
-    let mut stream = TcpStream::connect(address(&place.unwrap())).unwrap();
-    stream.write_all(head).unwrap();
-    let mut stream = BufReader::new(stream);
+    let mut stream = BufReader::new(max_item_stream(&url));
     let mut line = String::new();
     while !line.starts_with("event: put") {
         line.clear();
@@ -144,6 +139,36 @@ fn a_live_mock_api_goes_on_and_ends_its_event_streams_at_a_signal() {
     }
     running.signal("TERM");
     running.wait_within(NO_GRACEFUL_SHUTDOWN).exits(143);
+}
+
+/// The stream of the largest id, behind its redirect.
+fn max_item_stream(url: &str) -> TcpStream {
+    let head = b"GET /v0/maxitem.json HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n";
+    let address = |url: &str| url.split('/').nth(2).unwrap().to_owned();
+    let mut asked = BufReader::new(TcpStream::connect(address(url)).unwrap());
+    asked.get_mut().write_all(head).unwrap();
+    let mut lines = asked.lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().contains("307"));
+    let place = lines.find_map(|line| line.strip_prefix("location: ").map(str::to_owned));
+    let mut stream = TcpStream::connect(address(&place.unwrap())).unwrap();
+    stream.write_all(head).unwrap();
+    stream
+}
+
+#[test]
+fn a_stream_that_is_cut_on_demand_is_no_error_on_stderr_unless_logs_are_asked_for() {
+    for (filter, is_logged) in [("", false), ("error", true)] {
+        let sandbox = Sandbox::new();
+        let flags = words("mock-api --port 0 --live 60/s --speed 60 --stream-cut-rate 1");
+        let call = sandbox.call(&flags).env("RUST_LOG", filter);
+        let (running, url) = started(call);
+        let mut all = Vec::new();
+        // A cut breaks the connection.
+        let _ = max_item_stream(&url).read_to_end(&mut all);
+        running.signal("TERM");
+        let finished = running.wait_within(NO_GRACEFUL_SHUTDOWN).exits(143);
+        assert_eq!(!finished.stderr.is_empty(), is_logged, "{finished:?}");
+    }
 }
 
 #[test]

@@ -62,8 +62,8 @@ fn tunnel(client: TcpStream, server: SocketAddr, heads: &Mutex<Vec<String>>) -> 
     })
 }
 
-/// Serves stories over HTTPS as `api.test` and as 0.0.0.0, which is this machine but no loopback address. Returns the address, and
-/// saves the certificate to trust as `ours.pem`.
+/// Serves stories over HTTPS as `api.test` and as 0.0.0.0, which is this machine but no loopback address. Returns the address,
+/// and saves the certificate to trust as `ours.pem`.
 fn https_stories(sandbox: &Sandbox) -> SocketAddr {
     let authority = Authority::new();
     authority.save(sandbox, "ours.pem");

@@ -1,4 +1,5 @@
-//! What a connection is still good for after an odd answer: the rules of RFC 9112, tried on connections that the server keeps open.
+//! What a connection is still good for after an odd answer: the rules of RFC 9112, tried on connections that the server keeps
+//! open.
 
 use std::time::Duration;
 

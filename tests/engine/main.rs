@@ -36,4 +36,5 @@ mod backpressure_on_errors;
 mod adaptive_limits;
 mod shared_client;
 mod event_streams;
+mod announced_ids;
 mod outages;

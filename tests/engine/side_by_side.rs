@@ -18,7 +18,7 @@ use hn_ingest::{
 };
 
 use crate::{
-    fixture::{Fixture, NotesSink, NotesSource, pushed_ids, storage_lost},
+    fixture::{Fixture, NotesSink, NotesSource, failure, pushed_ids, storage_lost},
     support::{eventually, in_system},
 };
 
@@ -94,6 +94,98 @@ fn with_one_fetcher_an_id_of_a_higher_priority_is_the_next() {
 }
 
 #[test]
+fn an_id_that_waits_for_its_next_attempt_gives_its_fetcher_to_one_of_a_higher_priority() {
+    for (lower, higher) in [
+        (Priority::Low, Priority::High),
+        (Priority::Low, Priority::Normal),
+        (Priority::Normal, Priority::High),
+    ] {
+        let mut fixture = failing_backfill();
+        fixture.config.workers = 2;
+        fixture.config.backoff = Duration::from_secs(600);
+        fixture.config.backoff_max = Duration::from_secs(600);
+        let reports = in_system(async {
+            let pipeline = fixture.pipeline().await;
+            let backfill = pipeline.start(Start::list(1..=100).priority(lower));
+            eventually("both ids wait for their next attempts", || {
+                backfill.progress().being_retried == 2
+            })
+            .await;
+            let live = pipeline.start(Start::list(LIVE..LIVE + 10).priority(higher));
+            let live = live.await.unwrap();
+            assert_eq!(live.totals.stored, 10);
+            // They go on waiting, and no other id is begun in their place.
+            eventually("both ids are back", || {
+                backfill.progress().being_retried == 2
+            })
+            .await;
+            backfill.cancel();
+            [live, backfill.await.unwrap()]
+        });
+        fixture.check_reports(&reports);
+        assert_eq!(reports[1].totals.not_attempted, 100);
+        assert_eq!(
+            (fixture.hits(1), fixture.hits(2), fixture.hits(3)),
+            (1, 1, 0)
+        );
+    }
+}
+
+/// A server that answers ids below [`LIVE`] with 503.
+fn failing_backfill() -> Fixture {
+    let fixture = Fixture::new();
+    fixture.server.otherwise(|path| {
+        if is_live(path) {
+            Reply::json("{}")
+        } else {
+            Reply::status(503)
+        }
+    });
+    fixture
+}
+
+#[test]
+fn an_id_keeps_its_attempts_and_its_backoff_however_often_it_gives_way() {
+    let mut fixture = failing_backfill();
+    fixture.config.workers = 1;
+    fixture.config.attempts = 3;
+    fixture.config.backoff = Duration::from_millis(200);
+    let (report, live_runs) = in_system(async {
+        let pipeline = fixture.pipeline().await;
+        let backfill = pipeline.start(Start::list([1]).priority(Priority::Low));
+        let watch = backfill.watch();
+        let mut live_runs = 0;
+        while !watch.is_over() {
+            let live = pipeline.start(Start::list([LIVE]).priority(Priority::High));
+            assert_eq!(live.await.unwrap().totals.stored, 1);
+            live_runs += 1;
+        }
+        (backfill.await.unwrap(), live_runs)
+    });
+    assert_eq!(failure(&report, 1), ("status", 3));
+    assert_eq!((report.totals.attempts, report.totals.retries), (3, 2));
+    assert_eq!((fixture.hits(1), fixture.hits(LIVE)), (3, live_runs));
+}
+
+#[test]
+fn an_id_that_waits_for_the_rate_gives_its_fetcher_to_one_of_a_higher_priority() {
+    let mut fixture = Fixture::new();
+    fixture.config.workers = 1;
+    fixture.config.rate = 1;
+    in_system(async {
+        let pipeline = fixture.pipeline().await;
+        let backfill = pipeline.start(Start::list(1..=3).priority(Priority::Low));
+        eventually("the second id waits", || backfill.progress().stored == 1).await;
+        let live = pipeline.start(Start::list([LIVE]).priority(Priority::High));
+        assert_eq!(live.await.unwrap().totals.stored, 1);
+        backfill.cancel();
+        assert_eq!(backfill.await.unwrap().totals.requested, 3);
+    });
+    let requests = fixture.server.requests();
+    assert_eq!(requests[1].path, "/10000");
+}
+
+#[test]
 fn runs_of_equal_priority_take_turns() {
     let mut fixture = Fixture::new();
     fixture.config.workers = 1;
@@ -119,7 +211,8 @@ fn runs_of_equal_priority_take_turns() {
     }
 }
 
-/// A backfill at a low rate, and an id of a high priority. Returns how many requests came between the push of that id and its request.
+/// A backfill at a low rate, and an id of a high priority. Returns how many requests came between the push of that id and its
+/// request.
 async fn requests_before(
     fixture: &Fixture,
     backfill: &Pipeline<i64>,

@@ -120,8 +120,8 @@ impl Mirror {
         ids.load(&mut self.connect()).unwrap()
     }
 
-    /// Fills the database without the API. The ids 1 to 100 are settled and covered: 40 is absent, 50 has failed, and the others are
-    /// stored. 2 is a comment on the story 1.
+    /// Fills the database without the API. The ids 1 to 100 are settled and covered: 40 is absent, 50 has failed, and the others
+    /// are stored. 2 is a comment on the story 1.
     pub(crate) fn fill_database(&self) {
         let mut conn = self.connect();
         migrations::run(&mut conn).unwrap();

@@ -1,4 +1,5 @@
-//! A connection that is cut when a commit was sent and its answer is on the way: the batch is written again, and nothing counts twice.
+//! A connection that is cut when a commit was sent and its answer is on the way: the batch is written again, and nothing counts
+//! twice.
 
 use std::{
     io::{Read, Write},

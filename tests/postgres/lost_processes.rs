@@ -1,5 +1,5 @@
-//! Eight processes share a backfill. Some are killed, one is stopped, one is cut off, and the server restarts: no id is lost, and only
-//! what the lost ones held is asked for twice.
+//! Eight processes share a backfill. Some are killed, one is stopped, one is cut off, and the server restarts: no id is lost, and
+//! only what the lost ones held is asked for twice.
 
 use std::{
     thread,

@@ -2,10 +2,11 @@
 
 use std::{fs, process::Stdio};
 
+use hn_ingest::test_util::{Latch, Reply};
 use serde_json::json;
 
 use crate::{
-    common::{Api, Running, Sandbox, counts, wait_until},
+    common::{Api, Running, Sandbox, address_of, counts, get, wait_until},
     server::{DATABASE, Server},
 };
 
@@ -65,4 +66,33 @@ fn a_run_goes_on_after_its_server_was_restarted() {
 #[test]
 fn a_run_goes_on_after_its_server_was_killed() {
     a_run_survives(Server::kill);
+}
+
+#[test]
+fn a_run_is_unhealthy_while_its_server_is_away() {
+    let mut server = Server::with_settings("");
+    let (sandbox, api) = (Sandbox::new(), Api::new());
+    let gate = Latch::new();
+    api.item(1, [Reply::json("null").held_by(&gate)]);
+    let url = server.url(DATABASE);
+    let args = ["items", "1", "--timeout", "10m", "--metrics", "127.0.0.1:0"];
+    let call = sandbox.call_with(&api, &args).args(&["--database", &url]);
+    let mut run = call.env("RUST_LOG", "hn_ingest=info").start();
+    let address = address_of(&mut run);
+    api.0.wait_in_flight(1);
+    let becomes = |status: &str| {
+        wait_until(&format!("it is {status}"), || {
+            let answer = get(&address, "/health");
+            answer.starts_with(&format!("HTTP/1.1 {status} "))
+        });
+    };
+    becomes("200");
+    server.stop();
+    becomes("503");
+    let why = "the database has not answered for ";
+    assert!(get(&address, "/health").contains(why));
+    server.start_again();
+    becomes("200");
+    gate.open();
+    run.wait().exits(0);
 }

@@ -1,5 +1,5 @@
-//! A PostgreSQL server of a test's own, from the installed packages. It can be stopped, killed and started again, and is deleted at the
-//! end of the test.
+//! A PostgreSQL server of a test's own, from the installed packages. It can be stopped, killed and started again, and is deleted
+//! at the end of the test.
 
 use std::{
     env, fs,

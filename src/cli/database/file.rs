@@ -19,13 +19,18 @@ use crate::{
 pub(super) fn open_or_create(path: &Path, demo: bool) -> Result<OpenedDatabase, CommandError> {
     look(path)?;
     let fresh_file = FreshFile::make(path);
-    let opened = open_to_write(path, demo).map_err(|error| explained(path, error));
-    if opened.is_err()
-        && let Some(file) = fresh_file
-    {
-        file.delete_if_empty();
+    match open_to_write(path, demo) {
+        Ok(opened) => Ok(OpenedDatabase {
+            fresh_file: fresh_file.map(FreshFile::delete_if_unused),
+            ..opened
+        }),
+        Err(error) => {
+            if let Some(file) = fresh_file {
+                file.delete_if_empty();
+            }
+            Err(explained(path, error))
+        }
     }
-    opened
 }
 
 fn open_to_write(path: &Path, demo: bool) -> Result<OpenedDatabase, CommandError> {
@@ -35,7 +40,11 @@ fn open_to_write(path: &Path, demo: bool) -> Result<OpenedDatabase, CommandError
         .map_err(|CommandError(why)| CommandError(format!("{}: {why}", path.display())))?;
     let identity = conn.identify().map_err(CommandError::new)?;
     drop(conn);
-    Ok(OpenedDatabase { pool, identity })
+    Ok(OpenedDatabase {
+        pool,
+        identity,
+        fresh_file: None,
+    })
 }
 
 /// Refuses a database that does not exist, is empty, or belongs to another program.

@@ -91,8 +91,8 @@ fn owner_by_content(path: &Path) -> Result<Owner, CommandError> {
     if owner != Owner::Nobody || !has_log {
         return Ok(owner);
     }
-    // All of its tables are still in the log, which SQLite cannot read without writing. So it reads a copy; what others write to the
-    // log meanwhile has no valid checksum in it. The file itself is small, since it has no table.
+    // All of its tables are still in the log, which SQLite cannot read without writing. So it reads a copy; what others write to
+    // the log meanwhile has no valid checksum in it. The file itself is small, since it has no table.
     let copied = tempfile::tempdir().and_then(|folder| {
         let deleted_at_end = DeletedAtEnd::order(folder.path());
         let copy = folder.path().join("copy.db");

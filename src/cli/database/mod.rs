@@ -7,13 +7,13 @@ mod server;
 mod look;
 mod owner;
 mod mark;
-mod fresh_file;
+pub(super) mod fresh_file;
 pub(super) mod pair;
 pub(super) mod advice;
 
 use std::time::Duration;
 
-use self::{advice::with_next_step, location::Location};
+use self::{advice::with_next_step, fresh_file::DeletedIfUnused, location::Location};
 use super::{exit::CommandError, signals};
 use crate::store::{
     PooledConnection,
@@ -28,6 +28,8 @@ pub(super) type Connection = PooledConnection<AnyConnection>;
 pub(super) struct OpenedDatabase {
     pub(super) pool: AnyPool,
     pub(super) identity: AnyIdentity,
+    /// If this process has made the file. To be dropped after the pool.
+    pub(super) fresh_file: Option<DeletedIfUnused>,
 }
 
 /// Opens a database to fetch into. Creates the file or the tables if they do not exist.

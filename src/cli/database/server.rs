@@ -43,7 +43,11 @@ pub(super) fn open_or_create(url: &PgLocation, demo: bool) -> Result<OpenedDatab
     prepared.map_err(|why| unusable(url, why))?;
     let identity = conn.identify().map_err(CommandError::new)?;
     drop(conn);
-    Ok(OpenedDatabase { pool, identity })
+    Ok(OpenedDatabase {
+        pool,
+        identity,
+        fresh_file: None,
+    })
 }
 
 /// Opens a database to change what is in it. Never makes the tables.

@@ -1,7 +1,8 @@
 //! `follow`: keep the database true, until a signal comes.
 //!
-//! [`listener`] hears what the API announces. `hn::follow::intake` decides in which order that is read. [`runs`] reads it: new ids, then
-//! what changes and what is due ([`refreshes`]), then the gap to what was stored before. [`follower`] brings them together.
+//! [`listener`] hears what the API announces. `hn::follow::intake` decides in which order that is read. [`runs`] reads it: new
+//! ids, then what changes and what is due ([`refreshes`]), then the gap to what was stored before. [`follower`] brings them
+//! together.
 
 mod args;
 mod standby;

@@ -1,5 +1,5 @@
-//! Copies the claims of `coverage`: of each claimed id, only if the target holds an outcome of it. So a claim never goes beyond the rows, even if
-//! rows were refused, or changed at the source while others were copied.
+//! Copies the claims of `coverage`: of each claimed id, only if the target holds an outcome of it. So a claim never goes beyond
+//! the rows, even if rows were refused, or changed at the source while others were copied.
 
 use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, dsl::sql, sql_types::BigInt};
 

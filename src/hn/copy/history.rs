@@ -1,8 +1,8 @@
-//! Copies the history of items. Its rows have no key, and equal rows may be there twice. So for each item and moment, the target gets as many
-//! of a row as it lacks.
+//! Copies the history of items. Its rows have no key, and equal rows may be there twice. So for each item and moment, the target
+//! gets as many of a row as it lacks.
 //!
-//! The table has no `extra`. So on PostgreSQL, a NUL in a text is the noncharacter U+FFFF and a `0`, and U+FFFF itself is there twice. Both
-//! become what they were when they are copied back.
+//! The table has no `extra`. So on PostgreSQL, a NUL in a text is the noncharacter U+FFFF and a `0`, and U+FFFF itself is there
+//! twice. Both become what they were when they are copied back.
 
 use std::collections::HashMap;
 

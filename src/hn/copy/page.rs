@@ -1,7 +1,7 @@
 //! A page of rows: how many are in memory at once, and which rows cannot be copied.
 //!
-//! SQLite keeps any value in any column, such as bytes in a column of texts. A row with such a value is refused, because reading it as its
-//! column's type would change it.
+//! SQLite keeps any value in any column, such as bytes in a column of texts. A row with such a value is refused, because reading
+//! it as its column's type would change it.
 
 use diesel::QueryResult;
 use serde::Serialize;

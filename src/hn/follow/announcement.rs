@@ -1,7 +1,7 @@
 //! What the API's event streams say: `put` and `patch` events (Firebase's REST API, "Streaming"), as the change of a document.
 //!
-//! A change comes at the root of the document, at one of its fields, or at one place of a list. A list may come as an array, or as an
-//! object that is keyed by index, and may hold nulls. What does not fit is ignored.
+//! A change comes at the root of the document, at one of its fields, or at one place of a list. A list may come as an array, or
+//! as an object that is keyed by index, and may hold nulls. What does not fit is ignored.
 
 use std::collections::BTreeMap;
 

@@ -19,8 +19,8 @@ struct State<I> {
     levels: Vec<VecDeque<I>>,
     /// The ids in `levels`.
     waiting: HashSet<I>,
-    /// The ids that are being read, and the level at which each is to wait afterwards: what a request answers may be older than the
-    /// change that was announced meanwhile.
+    /// The ids that are being read, and the level at which each is to wait afterwards: what a request answers may be older than
+    /// the change that was announced meanwhile.
     being_read: HashMap<I, Option<usize>>,
     /// A level holds at most this many ids.
     capacity: usize,

@@ -42,8 +42,10 @@ const NAME_MAX: usize = 100;
 const GAP_MARGIN: i64 = 2 * 3600;
 /// A gap that began longer ago is left to the ladder, in seconds.
 const GAP_MAX: i64 = 3 * 86_400;
-/// Gaps that follow each other within this time are taken together.
-const BETWEEN_GAPS: Duration = Duration::from_secs(300);
+/// So many gaps within this time are each dealt with at once. More than that are taken together: a stream that breaks all the time
+/// should not cause requests without end.
+const GAPS_AT_ONCE: usize = 5;
+const GAPS_TIME: Duration = Duration::from_secs(300);
 
 /// What was announced and is not read yet.
 pub(crate) struct Intake {
@@ -59,7 +61,8 @@ pub(crate) struct Intake {
     announced_at: HashMap<i64, Instant>,
     /// Since when changes may have been missed that were not read again yet, in Unix seconds.
     missed_since: Option<i64>,
-    last_gap: Option<Instant>,
+    /// When the last gaps were dealt with.
+    last_gaps: VecDeque<Instant>,
     /// Names that were dropped because too many were waiting.
     dropped: u64,
 }
@@ -94,7 +97,7 @@ impl Intake {
             first_unfilled,
             announced_at: HashMap::new(),
             missed_since: None,
-            last_gap: None,
+            last_gaps: VecDeque::new(),
             dropped: 0,
         };
         intake.mark_backlog();
@@ -167,13 +170,14 @@ impl Intake {
     /// What to read again because of a gap in the streams, if it is time for it. What was named lately is read again as well.
     pub(crate) fn begin_after_gap(&mut self, now: Instant, time: i64) -> Option<AfterGap> {
         let since = self.missed_since?;
-        let is_soon =
-            |last: Instant| now.saturating_duration_since(last) < on_machine(BETWEEN_GAPS);
-        if self.last_gap.is_some_and(is_soon) {
+        let is_recent =
+            |last: &Instant| now.saturating_duration_since(*last) < on_machine(GAPS_TIME);
+        self.last_gaps.retain(is_recent);
+        if self.last_gaps.len() >= GAPS_AT_ONCE {
             return None;
         }
         self.missed_since = None;
-        self.last_gap = Some(now);
+        self.last_gaps.push_back(now);
         for id in self.named_items.named_lately() {
             self.items.add(NAMED, *id);
         }
@@ -346,9 +350,8 @@ mod tests {
     }
 
     #[test]
-    fn after_a_gap_what_is_young_is_read_again_and_the_next_gaps_are_taken_together() {
+    fn after_a_gap_what_is_young_and_what_was_named_lately_is_read_again() {
         let now = Instant::now();
-        let later = now + BETWEEN_GAPS;
         let mut intake = Intake::new(100, None);
         intake.updates(named(&[7]), now);
         assert_eq!(waiting(&intake), [7]);
@@ -362,13 +365,22 @@ mod tests {
         };
         assert_eq!(after, Some(expected));
         assert_eq!(waiting(&intake), [7]);
-        intake.missed(1_000_100);
-        intake.missed(1_000_050);
-        assert_eq!(intake.begin_after_gap(now, 1_000_200), None);
-        let after = intake.begin_after_gap(later, 1_000_300);
-        assert_eq!(
-            after.map(|after| after.created_since),
-            Some(1_000_050 - GAP_MARGIN)
-        );
+    }
+
+    #[test]
+    fn gaps_beyond_five_in_five_minutes_are_taken_together() {
+        let now = Instant::now();
+        let mut intake = Intake::new(100, None);
+        let mut begin = |since: i64, now| {
+            intake.missed(since);
+            let after = intake.begin_after_gap(now, 1_000_000);
+            after.map(|after| after.created_since + GAP_MARGIN)
+        };
+        for since in 999_001..=999_005 {
+            assert_eq!(begin(since, now), Some(since));
+        }
+        assert_eq!(begin(999_006, now), None);
+        assert_eq!(begin(999_007, now), None);
+        assert_eq!(begin(999_008, now + GAPS_TIME), Some(999_006));
     }
 }

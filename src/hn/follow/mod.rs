@@ -1,5 +1,5 @@
-//! Following the API: what its streams announce, in which order that is read, where it begins, and whether all is well. The command
-//! `follow` does the reading.
+//! Following the API: what its streams announce, in which order that is read, where it begins, and whether all is well. The
+//! command `follow` does the reading.
 
 pub(crate) mod announcement;
 pub(crate) mod intake;

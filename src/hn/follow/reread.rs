@@ -1,5 +1,5 @@
-//! When what `updates` names is read again. Each thing is named several times for one change, so it is read at once and then, if it is
-//! named again, once more after a while.
+//! When what `updates` names is read again. Each thing is named several times for one change, so it is read at once and then, if
+//! it is named again, once more after a while.
 
 use std::{
     collections::HashMap,

@@ -21,8 +21,8 @@ pub(crate) struct Start {
 impl Start {
     /// Reads it for the run in this row of the table `runs`, which is of `command`.
     ///
-    /// It begins behind the largest settled id, or behind the mark of the run before, if that is lower: a process that was killed leaves
-    /// holes above its mark.
+    /// It begins behind the largest settled id, or behind the mark of the run before, if that is lower: a process that was killed
+    /// leaves holes above its mark.
     ///
     /// # Errors
     /// Whatever Diesel says.

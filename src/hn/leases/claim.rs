@@ -31,8 +31,8 @@ pub(crate) enum Claim {
 
 /// Claims up to `count` ids for a run of this process, in a transaction of its own.
 ///
-/// Leases that have expired, and those of a process of this machine that has ended, are taken away from their runs first. So are those
-/// of this run that it does not `know`: a claim whose commit was not answered has left them.
+/// Leases that have expired, and those of a process of this machine that has ended, are taken away from their runs first. So are
+/// those of this run that it does not `know`: a claim whose commit was not answered has left them.
 ///
 /// # Errors
 /// Whatever Diesel says.
@@ -51,7 +51,8 @@ pub(crate) fn claim(
         conn.lock_claims()?;
         let time = database_now(conn)?;
         let held = live_leases(conn, run, process, known, time)?;
-        // An id that one of the runs under way has asked for is not asked for again by another one, even if its answer settles nothing.
+        // An id that one of the runs under way has asked for is not asked for again by another one, even if its answer settles
+        // nothing.
         let since = runs::first_start(conn, command)?.unwrap_or(i64::MAX);
         let ranges: Vec<Range> = held.iter().map(Lease::range).collect();
         let Some(ids) = found.next(conn, &ranges, found.work(since), count)? else {

@@ -33,8 +33,8 @@ impl Renewal {
     }
 }
 
-/// Renews the leases of a run, and returns those that it still holds. Others may have taken over some. Those whose ids were handed out
-/// and are settled are given up.
+/// Renews the leases of a run, and returns those that it still holds. Others may have taken over some. Those whose ids were
+/// handed out and are settled are given up.
 ///
 /// # Errors
 /// Whatever Diesel says.

@@ -1,8 +1,9 @@
 //! Leases: which ranges of ids a run works on. By them several processes share one backfill.
 //!
-//! A run claims a range with ids that are not settled ([`claim`]), renews its leases while it works, and gives each up when its ids
-//! are settled ([`hold`]). A process that is killed, stopped or cut off renews nothing: its leases expire, and others claim what it
-//! left. What it still commits later does no harm, because every write can be repeated. Times are those of the database's clock.
+//! A run claims a range with ids that are not settled ([`claim`]), renews its leases while it works, and gives each up when its
+//! ids are settled ([`hold`]). A process that is killed, stopped or cut off renews nothing: its leases expire, and others claim
+//! what it left. What it still commits later does no harm, because every write can be repeated. Times are those of the database's
+//! clock.
 //!
 //! The process that follows the API has a lease, too, so that there is only one ([`role`]).
 

@@ -9,7 +9,8 @@ use crate::hn::{
     plan::{Refetch, RemainingIds},
 };
 
-/// A lease spans at most this many ids, settled ones between the others included. So a claim takes milliseconds however the holes lie.
+/// A lease spans at most this many ids, settled ones between the others included. So a claim takes milliseconds however the holes
+/// lie.
 const SPAN: i64 = 20_000;
 
 /// Where a run looks for ids to claim. It goes on behind the last claim, and begins again at the end.

@@ -16,7 +16,8 @@ const NEIGHBOURS: i64 = 9;
 /// Ids and times grow together, but times that are near each other may be in another order.
 const MARGIN: i64 = 1000;
 
-/// An id below those of the items that were made at `since` or later, so far as ids and times grow together. `None` without any item.
+/// An id below those of the items that were made at `since` or later, so far as ids and times grow together. `None` without any
+/// item.
 ///
 /// Looks at about 30 places of the primary key.
 ///

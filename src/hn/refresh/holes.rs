@@ -6,8 +6,8 @@
 //! | older, not stored | absence | every hour, until its absence is settled |
 //! | of the last 15 days | failure | every hour |
 //!
-//! An absence is settled when it has lasted for a day, or when the id is far below the newest: [`crate::hn::HnSink`] then records it in
-//! `coverage`. Stored items with a newer absence or failure are read again by the ladder.
+//! An absence is settled when it has lasted for a day, or when the id is far below the newest: [`crate::hn::HnSink`] then records
+//! it in `coverage`. Stored items with a newer absence or failure are read again by the ladder.
 
 use diesel::{QueryResult, RunQueryDsl, sql_query};
 
@@ -23,7 +23,8 @@ const HOUR: i64 = 3600;
 /// Ids as old as the last step of the default ladder are left to the commands `retry` and `backfill`.
 const OLDEST: i64 = 15 * DAY;
 
-/// Up to `limit` ids without an item that should be asked for again now, from the newest down. `newest` is the largest id of the API.
+/// Up to `limit` ids without an item that should be asked for again now, from the newest down. `newest` is the largest id of the
+/// API.
 ///
 /// # Errors
 /// Whatever Diesel says.

@@ -13,7 +13,8 @@ const MAX_STEPS: usize = 64;
 
 const MAX_AGE: i64 = 3650 * DAY;
 
-/// Times up to the end of the year 9999 count, which no sum of a time and an age overflows. An item with another one is on no step.
+/// Times up to the end of the year 9999 count, which no sum of a time and an age overflows. An item with another one is on no
+/// step.
 pub(super) const MAX_TIME: i64 = 253_402_300_799;
 
 /// A text that is held back for some minutes.
@@ -51,8 +52,8 @@ pub struct Ladder(
 pub struct BadLadder(String);
 
 impl Ladder {
-    /// When an item of this time is due that was read last at `read_at`. `None` if the last step is past, or if the item's time is
-    /// before 1970 or after the year 9999.
+    /// When an item of this time is due that was read last at `read_at`. `None` if the last step is past, or if the item's time
+    /// is before 1970 or after the year 9999.
     #[must_use]
     pub fn next_due(&self, time: i64, read_at: i64) -> Option<i64> {
         if !(0..=MAX_TIME).contains(&time) {

@@ -10,8 +10,8 @@ pub(super) struct Id {
     pub(super) id: i64,
 }
 
-/// Up to `limit` ids of the table `lists` that were not read since `read_before`, the best rank first. An absence or a failure counts as a
-/// reading.
+/// Up to `limit` ids of the table `lists` that were not read since `read_before`, the best rank first. An absence or a failure
+/// counts as a reading.
 ///
 /// # Errors
 /// Whatever Diesel says.

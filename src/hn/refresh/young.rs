@@ -5,8 +5,8 @@ use diesel::{QueryResult, RunQueryDsl, sql_query};
 use super::{first_id::first_id_since, listed::Id};
 use crate::hn::connection::{HnConnection, on_backend};
 
-/// Up to `limit` items above `after_id`, by id, that were made at `created_since` or later and were not read since `read_before`. An
-/// absence or a failure counts as a reading.
+/// Up to `limit` items above `after_id`, by id, that were made at `created_since` or later and were not read since `read_before`.
+/// An absence or a failure counts as a reading.
 ///
 /// Walks the ids from about where those times begin, so it reads as many rows as were made since.
 ///

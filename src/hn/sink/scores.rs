@@ -96,8 +96,8 @@ impl ChangedScores {
     }
 }
 
-/// The stored rows of these ids, in their order. On PostgreSQL they are locked, so that they still hold these values when they are
-/// overwritten.
+/// The stored rows of these ids, in their order. On PostgreSQL they are locked, so that they still hold these values when they
+/// are overwritten.
 fn stored(conn: &mut impl HnConnection, ids: &[i64]) -> QueryResult<Vec<StoredScore>> {
     let rows = items::table
         .filter(items::id.eq_any(ids))

@@ -1,5 +1,5 @@
-//! The upsert of PostgreSQL. Each column is one bound array, so the same statement takes any number of rows, and a connection prepares it
-//! once.
+//! The upsert of PostgreSQL. Each column is one bound array, so the same statement takes any number of rows, and a connection
+//! prepares it once.
 
 use std::marker::PhantomData;
 

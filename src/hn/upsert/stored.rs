@@ -23,8 +23,8 @@ pub(in crate::hn) struct Received<'a, R> {
 /// A record that has a table.
 pub(in crate::hn) trait Stored: Clone + 'static {
     const TABLE: &'static str;
-    /// All columns but `fetched_at`, which a record does not have. In the table's order: any other makes SQLite copy each row once
-    /// more.
+    /// All columns but `fetched_at`, which a record does not have. In the table's order: any other makes SQLite copy each row
+    /// once more.
     const COLUMNS: &'static [&'static str];
 
     /// Binds the values of one row, each followed by a comma.

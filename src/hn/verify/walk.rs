@@ -88,8 +88,8 @@ const PARTS: [&str; 4] = [
     "SELECT id, 3, NULL, NULL, NULL, NULL FROM failures WHERE id",
 ];
 
-/// Cursors of PostgreSQL, whose rows are merged here: PostgreSQL itself would sort all of them first. An unfinished result would be
-/// read to its end when it is dropped; the rest of a cursor stays with the server.
+/// Cursors of PostgreSQL, whose rows are merged here: PostgreSQL itself would sort all of them first. An unfinished result would
+/// be read to its end when it is dropped; the rest of a cursor stays with the server.
 #[cfg(feature = "postgres")]
 struct Parts([VecDeque<Columns>; PARTS.len()]);
 

@@ -1,4 +1,5 @@
-//! The arbiter that a pipeline's actors run on: the one that starts the pipeline, or that of a System of its own on its own thread.
+//! The arbiter that a pipeline's actors run on: the one that starts the pipeline, or that of a System of its own on its own
+//! thread.
 
 use std::{
     io,
@@ -36,8 +37,8 @@ impl PipelineArbiter {
         Self { _own_thread: None }
     }
 
-    /// Starts a thread. There `prepare` runs, which may block, and then `build` inside a new System, because actors and clients cannot
-    /// move between threads. If the caller stops waiting, the result is dropped, which ends the thread.
+    /// Starts a thread. There `prepare` runs, which may block, and then `build` inside a new System, because actors and clients
+    /// cannot move between threads. If the caller stops waiting, the result is dropped, which ends the thread.
     ///
     /// The System is another one than the host's, because a System that stops takes all its arbiters with it.
     pub(crate) async fn build_on_its_own<P, T, E>(

@@ -15,7 +15,7 @@ use crate::ingest::{
     limits::breaker::StreakLength,
     messages::{Fetch, Fetched, FetcherGone},
     outcome::{
-        answer::{Answer, AnsweredId, NotAnswered},
+        answer::{Answer, AnsweredId, AttemptsSoFar, NotAnswered},
         panics::panic_message,
     },
     source::Source,
@@ -77,6 +77,7 @@ impl<S: Source> Handler<Fetch<S::Id>> for Fetcher<S> {
     fn handle(&mut self, fetch: Fetch<S::Id>, _: &mut Self::Context) -> Self::Result {
         let Fetch {
             id,
+            so_far,
             control,
             backlog,
         } = fetch;
@@ -84,7 +85,7 @@ impl<S: Source> Handler<Fetch<S::Id>> for Fetcher<S> {
         let shared = self.shared.clone();
         let answers = self.answers.clone();
         let work = async move {
-            let (result, streak) = fetch_answer(&shared, id, &control, &backlog).await;
+            let (result, streak) = fetch_answer(&shared, id, so_far, &control, &backlog).await;
             answers.do_send(Fetched {
                 slot,
                 result,
@@ -95,20 +96,22 @@ impl<S: Source> Handler<Fetch<S::Id>> for Fetcher<S> {
     }
 }
 
-/// Gets the answer for an id, and room for it in the backlog. A panic in the source's code becomes the answer `Failed`. Also returns how
-/// many attempts of the run had failed in a row after the last one for this id.
+/// Gets the answer for an id, and room for it in the backlog. A panic in the source's code becomes the answer `Failed`. Also
+/// returns how many attempts of the run had failed in a row after the last one for this id.
 async fn fetch_answer<S: Source>(
     shared: &FetcherResources<S>,
     id: S::Id,
+    so_far: AttemptsSoFar,
     control: &RunControl,
     backlog: &Backlog,
 ) -> (Result<AnsweredId<S::Id>, NotAnswered>, StreakLength) {
-    let attempts_begun = Cell::new(0);
+    let attempts_begun = Cell::new(so_far.begun);
     let fetched = {
         let fetching = pin!(async {
             let source = &shared.source;
             let request = FetchRequest {
                 id: &id,
+                next_at: so_far.next_at,
                 request: &|| source.request(&id),
                 is_answer: &|status| source.is_answer(status),
                 wants_headers: source.wants_headers(),

@@ -20,8 +20,8 @@ pub(super) const ALLOWED: &str =
 
 /// Which HTTP proxy requests go through: none, the same one for all, or those that the environment names.
 ///
-/// Requests to this machine (`localhost` and loopback addresses) never go through a proxy. Credentials in a proxy's URL are sent to
-/// that proxy only, and are never printed, not even by `Debug`.
+/// Requests to this machine (`localhost` and loopback addresses) never go through a proxy. Credentials in a proxy's URL are sent
+/// to that proxy only, and are never printed, not even by `Debug`.
 #[derive(Clone, Default)]
 pub struct HttpProxy {
     /// For http URLs.
@@ -81,9 +81,9 @@ impl HttpProxy {
         Self::default()
     }
 
-    /// The proxies that the environment names at this moment: `https_proxy` or `HTTPS_PROXY` for https, `http_proxy` (in lower case
-    /// only) for http, `all_proxy` or `ALL_PROXY` for both, except for the hosts in `no_proxy` or `NO_PROXY`. The variable in lower
-    /// case goes first. An empty variable counts as unset.
+    /// The proxies that the environment names at this moment: `https_proxy` or `HTTPS_PROXY` for https, `http_proxy` (in lower
+    /// case only) for http, `all_proxy` or `ALL_PROXY` for both, except for the hosts in `no_proxy` or `NO_PROXY`. The variable
+    /// in lower case goes first. An empty variable counts as unset.
     ///
     /// A variable with a value that cannot be used fails the requests that need it.
     #[must_use]
@@ -220,7 +220,8 @@ fn exceptions_from(variable: &impl Fn(&str) -> Option<String>) -> String {
     listed.unwrap_or_default()
 }
 
-/// Splits an entry of `NO_PROXY` into its host and its port. The host has neither the brackets of IPv6 nor a wildcard before a dot.
+/// Splits an entry of `NO_PROXY` into its host and its port. The host has neither the brackets of IPv6 nor a wildcard before a
+/// dot.
 fn split_port(entry: &str) -> (&str, Option<u16>) {
     let (host, port) = match entry.rsplit_once(':') {
         Some((host, port)) if host.ends_with(']') || !host.contains(':') => match port.parse() {

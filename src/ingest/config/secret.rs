@@ -1,8 +1,8 @@
 //! How a text that may hold a password is printed.
 
-/// The text without the password of a URL, and with control characters escaped. The text need not be a valid URL: everything up to the
-/// last `@` counts as user name and password, and everything from a parameter on that is named after a password counts as one. In an
-/// http URL a user name without a password is masked as well, since it is often a token.
+/// The text without the password of a URL, and with control characters escaped. The text need not be a valid URL: everything up
+/// to the last `@` counts as user name and password, and everything from a parameter on that is named after a password counts as
+/// one. In an http URL a user name without a password is masked as well, since it is often a token.
 pub(crate) fn presentable(text: &str) -> String {
     if let Some(at) = text.to_ascii_lowercase().find("password=") {
         return format!("{}password=***", presentable(&text[..at]));
@@ -30,7 +30,8 @@ pub(crate) fn presentable(text: &str) -> String {
     printed
 }
 
-/// The URL of a database without what follows its host, unless that begins with a port. It may be a password whose host is missing.
+/// The URL of a database without what follows its host, unless that begins with a port. It may be a password whose host is
+/// missing.
 fn without_port_that_is_none(text: &str) -> String {
     let (scheme, rest) = text.split_at(scheme_len(text));
     match rest.split_once(':') {

@@ -22,8 +22,8 @@ impl Config {
         })
     }
 
-    /// The default settings, changed by the `INGEST_…` environment variables that are set. Without `INGEST_PROXY`, the proxies are
-    /// those of [`HttpProxy::from_env`]. `NO_PROXY` also counts for the proxy that `INGEST_PROXY` names.
+    /// The default settings, changed by the `INGEST_…` environment variables that are set. Without `INGEST_PROXY`, the proxies
+    /// are those of [`HttpProxy::from_env`]. `NO_PROXY` also counts for the proxy that `INGEST_PROXY` names.
     ///
     /// # Errors
     /// The first variable whose value is not allowed.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::proxy::HttpProxy;
 
-/// The settings of a pipeline. [`Config::default`] has the defaults, [`SETTINGS`](super::SETTINGS) the ranges. A pipeline checks the
-/// ranges when it starts.
+/// The settings of a pipeline. [`Config::default`] has the defaults, [`SETTINGS`](super::SETTINGS) the ranges. A pipeline checks
+/// the ranges when it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The HTTP proxy that requests go through. By default there is none, and the environment is not read;
@@ -13,16 +13,18 @@ pub struct Config {
     pub proxy: HttpProxy,
     /// The number of fetchers, which is the most requests in flight.
     ///
-    /// Too low: the machine is idle while it waits for the API. Too high: the API refuses requests or slows down, and each fetcher
-    /// takes a connection.
+    /// Too low: the machine is idle while it waits for the API. Too high: the API refuses requests or slows down, and each
+    /// fetcher takes a connection.
     pub workers: usize,
     /// Ids that are read ahead for each fetcher while all are busy. They wait in one queue for the next idle fetcher.
     ///
-    /// Too low (0): with a list that is slow to give its ids, fetchers wait for it. Too high: memory holds ids that the list could keep.
+    /// Too low (0): with a list that is slow to give its ids, fetchers wait for it. Too high: memory holds ids that the list
+    /// could keep.
     pub mailbox: usize,
     /// The deadline of one attempt, from connecting to the last byte.
     ///
-    /// Too low: slow answers are thrown away and requested again. Too high: a request without an answer blocks its fetcher for long.
+    /// Too low: slow answers are thrown away and requested again. Too high: a request without an answer blocks its fetcher for
+    /// long.
     pub timeout: Duration,
     /// Attempts per id, the first included.
     ///
@@ -48,8 +50,8 @@ pub struct Config {
     ///
     /// Too low: more commits, which are slow. Too high: more memory, and one bad row makes more rows be written one by one.
     pub batch: usize,
-    /// How long a row may wait for its batch to fill. A batch is written when a hundred rows (or `batch`, if that is less) wait and no
-    /// other batch is being written, or when a row has waited this long.
+    /// How long a row may wait for its batch to fill. A batch is written when a hundred rows (or `batch`, if that is less) wait
+    /// and no other batch is being written, or when a row has waited this long.
     ///
     /// Too low: many small transactions. Too high: if ids come slowly, their records are committed late.
     pub linger: Duration,
@@ -67,8 +69,8 @@ pub struct Config {
     ///
     /// If the API asks for no requests for longer than this (and for more than ten seconds), the run ends at once.
     pub outage_patience: Duration,
-    /// The run ends when this many ids fail in a row, none stored or absent in between, while the API answers; 0 is never. Answers 404
-    /// and 410 do not count.
+    /// The run ends when this many ids fail in a row, none stored or absent in between, while the API answers; 0 is never.
+    /// Answers 404 and 410 do not count.
     ///
     /// These ids count as not attempted. Too low: a range of ids that the API refuses ends the run. Too high: many requests are
     /// wasted on an API that refuses them all, and memory holds so many failures.

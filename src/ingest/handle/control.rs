@@ -2,11 +2,14 @@
 
 use std::{
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use futures_util::FutureExt;
+use futures_util::{
+    FutureExt,
+    future::{Either, select},
+};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -33,8 +36,19 @@ pub(crate) struct RunControl {
     last_error: Mutex<String>,
     /// Wakes the coordinator when the breaker's state changed.
     breaker_changed: Notify,
+    /// Makes a fetcher of the run that waits to start an attempt give its id back.
+    give_way: Notify,
     /// Cancelled when the run has ended, with a report or with its pipeline.
     ended: CancellationToken,
+}
+
+/// Why a fetcher does not wait any longer to start an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoTurn {
+    /// The run is stopping.
+    Stopping,
+    /// An id of a higher priority needs the fetcher.
+    GivesWay,
 }
 
 impl Default for RunControl {
@@ -46,6 +60,7 @@ impl Default for RunControl {
             breaker: Mutex::new(Breaker::new(Instant::now())),
             last_error: Mutex::default(),
             breaker_changed: Notify::new(),
+            give_way: Notify::new(),
             ended: CancellationToken::new(),
         }
     }
@@ -79,21 +94,39 @@ impl RunControl {
         self.breaker_changed.notified().await;
     }
 
-    /// Waits for a permit to start a request, and records how long it waited. `None` as soon as the run is stopping.
+    /// Waits for a permit to start a request, and records how long it waited.
     pub(crate) async fn wait_for_permit<T>(
         &self,
         mut permit: Pin<&mut impl Future<Output = T>>,
-    ) -> Option<T> {
+    ) -> Result<T, NoTurn> {
         if self.stop.is_stopping() {
-            return None;
+            return Err(NoTurn::Stopping);
         }
         if let Some(at_once) = permit.as_mut().now_or_never() {
-            return Some(at_once);
+            return Ok(at_once);
         }
         let began = Instant::now();
-        let permit = self.stop.unless_stopping(permit).await?;
+        let permit = self.wait_to_start(permit).await?;
         self.recorder.record_wait(began.elapsed());
-        Some(permit)
+        Ok(permit)
+    }
+
+    /// Waits for something that an attempt needs to start.
+    pub(crate) async fn wait_to_start<T>(
+        &self,
+        wanted: impl Future<Output = T>,
+    ) -> Result<T, NoTurn> {
+        let wanted = pin!(self.stop.unless_stopping(wanted));
+        let give_way = pin!(self.give_way.notified());
+        match select(wanted, give_way).await {
+            Either::Left((ready, _)) => ready.ok_or(NoTurn::Stopping),
+            Either::Right(_) => Err(NoTurn::GivesWay),
+        }
+    }
+
+    /// Asks a fetcher of the run for its id: one that waits to start an attempt, or the next one that does.
+    pub(crate) fn ask_to_give_way(&self) {
+        self.give_way.notify_one();
     }
 
     /// Makes the guard whose drop marks the end of the run.

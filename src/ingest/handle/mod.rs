@@ -3,5 +3,6 @@
 pub(crate) mod pipeline;
 pub(crate) mod run;
 pub(crate) mod outcomes;
+pub(crate) mod event_watch;
 pub(crate) mod control;
 pub(crate) mod stop;

@@ -11,15 +11,16 @@ use tokio::sync::mpsc;
 
 use crate::ingest::outcome::id_outcome::IdResult;
 
-/// What became of the ids of a run: a stream of batches. Each id comes once for each time that it is in the list, after its commit.
+/// What became of the ids of a run: a stream of batches. Each id comes once for each time that it is in the list, after its
+/// commit.
 ///
-/// The run waits for its reader: while a batch is not read, no further ids are handed out. So read it until it ends, and await the
-/// [`Run`](crate::Run) beside or after that. If it is dropped, the run goes on without it.
+/// The run waits for its reader: while a batch is not read, no further ids are handed out. So read it until it ends, and await
+/// the [`Run`](crate::Run) beside or after that. If it is dropped, the run goes on without it.
 ///
-/// It ends after the run. Ids without an outcome come last, as [`NotAttempted`](crate::IdOutcome::NotAttempted). Of the unread ids,
-/// only those of a list that knows its length and need not be waited for are among them, so fewer ids may come than were requested.
-/// It ends early if the pipeline stops before the run is over. A pipeline on [its own thread](crate::Builder::own_thread) keeps the
-/// thread until all is read or this is dropped.
+/// It ends after the run. Ids without an outcome come last, as [`NotAttempted`](crate::IdOutcome::NotAttempted). Of the unread
+/// ids, only those of a list that knows its length and need not be waited for are among them, so fewer ids may come than were
+/// requested. It ends early if the pipeline stops before the run is over. A pipeline on [its own
+/// thread](crate::Builder::own_thread) keeps the thread until all is read or this is dropped.
 pub struct Outcomes<I>(mpsc::Receiver<Vec<IdResult<I>>>);
 
 pub(crate) type OutcomeSender<I> = mpsc::Sender<Vec<IdResult<I>>>;

@@ -1,6 +1,6 @@
 //! The handle of a pipeline.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, hash::Hash, sync::Arc, time::Duration};
 
 use actix::Addr;
 use futures_util::Stream;
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ingest::{
     actors::coordinator::Coordinator,
     handle::{
+        event_watch::EventWatch,
         outcomes::Outcomes,
         run::{Run, RunWatch},
     },
@@ -61,6 +62,16 @@ impl<I: Id> Pipeline<I> {
     /// [`mailbox`](crate::Config::mailbox) allows.
     pub fn run_stream(&self, ids: impl Stream<Item = I> + Send + 'static) -> Run<I> {
         self.start(Start::stream(ids))
+    }
+
+    /// Starts a run of the ids that the source's [event stream](crate::Source::events) announces. It goes on until it is cancelled, or
+    /// until the server has no such stream any more. See [announced ids](crate::guide::streams#announced-ids) in the guide.
+    pub fn run_events(&self) -> (Run<I>, EventWatch)
+    where
+        I: Eq + Hash,
+    {
+        let (start, events) = Start::events();
+        (self.start(start), events)
     }
 
     /// Starts a run with more choices, such as its priority:

@@ -131,8 +131,8 @@ impl RunWatch {
         Recorder::progress_of_all(runs.iter().map(|run| &run.control.recorder))
     }
 
-    /// A stream of the counters: now, once per `every` (at least a millisecond), and at the end of the run, which ends the stream.
-    /// Poll it inside an actix System or a tokio runtime with a timer.
+    /// A stream of the counters: now, once per `every` (at least a millisecond), and at the end of the run, which ends the
+    /// stream. Poll it inside an actix System or a tokio runtime with a timer.
     pub fn events(&self, every: Duration) -> impl Stream<Item = Progress> + Send + 'static + use<> {
         let every = every.max(Duration::from_millis(1));
         let first = Some((self.control.clone(), Duration::ZERO));
@@ -144,7 +144,8 @@ impl RunWatch {
         })
     }
 
-    /// Whether the run has ended, with a report or with its pipeline. It is true as soon as awaiting the [`Run`] has given a result.
+    /// Whether the run has ended, with a report or with its pipeline. It is true as soon as awaiting the [`Run`] has given a
+    /// result.
     pub fn is_over(&self) -> bool {
         self.control.has_ended()
     }

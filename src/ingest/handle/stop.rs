@@ -8,7 +8,6 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// Stops a run in two steps. The time between them is the drain.
@@ -46,11 +45,6 @@ impl StopSignal {
     /// How long ago the run was aborted; `None` if it was not.
     pub(crate) fn aborted_for(&self) -> Option<Duration> {
         self.aborted_at.get().map(Instant::elapsed)
-    }
-
-    /// Sleeps before a retry. `None` as soon as the run is stopping.
-    pub(crate) async fn sleep(&self, time: Duration) -> Option<()> {
-        self.stopping.run_until_cancelled(sleep(time)).await
     }
 
     /// Waits for something that an attempt needs to start. `None` as soon as the run is stopping.

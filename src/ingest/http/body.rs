@@ -7,8 +7,8 @@ use tokio::time::timeout;
 
 use crate::ingest::http::{error::AttemptError, pool::PooledConnection};
 
-/// The body of an error is read to its end, so that the connection can be used again. For more bytes than this, a new connection is
-/// cheaper.
+/// The body of an error is read to its end, so that the connection can be used again. For more bytes than this, a new connection
+/// is cheaper.
 const DISCARD_MAX: usize = 64 * 1024;
 
 /// If reading the body of an error takes longer than this, a new connection is cheaper.
@@ -16,8 +16,8 @@ const DISCARD_TIME: Duration = Duration::from_millis(100);
 
 /// A body that is being read.
 ///
-/// Its parts are copied into memory of its own. Each part that hyper returns keeps a whole read buffer alive, which is much larger
-/// than most records.
+/// Its parts are copied into memory of its own. Each part that hyper returns keeps a whole read buffer alive, which is much
+/// larger than most records.
 pub(super) struct Body {
     /// Where the rest of the body comes from. `None` once the body is whole: then the connection is back in the pool.
     connection: Option<PooledConnection>,
@@ -105,7 +105,8 @@ impl Body {
     }
 }
 
-/// Reads and drops the body of an error, and gives the connection back to the pool. What takes longer continues in the background.
+/// Reads and drops the body of an error, and gives the connection back to the pool. What takes longer continues in the
+/// background.
 pub(super) fn discard(connection: PooledConnection) {
     let mut reading = Box::pin(read_and_release(connection));
     if (&mut reading).now_or_never().is_none() {

@@ -18,7 +18,8 @@ const SMALL: usize = BLOCK / 16;
 pub(super) struct BodyArena(RefCell<BytesMut>);
 
 impl BodyArena {
-    /// Copies a small body into a shared block. Shrinks the memory of a large one to its length, because the backlog counts only that.
+    /// Copies a small body into a shared block. Shrinks the memory of a large one to its length, because the backlog counts only
+    /// that.
     pub(super) fn store(&self, body: Vec<u8>) -> Bytes {
         if body.len() > SMALL {
             return Bytes::from(body.into_boxed_slice());

@@ -10,13 +10,12 @@ use std::{
 
 use bytes::Bytes;
 use log::debug;
-#[cfg(feature = "cli")]
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::ingest::{
     backlog::Backlog,
     config::{Config, HttpProxy},
-    handle::control::RunControl,
+    handle::control::{NoTurn, RunControl},
     http::{
         attempt::{Exchange, attempt},
         body_arena::BodyArena,
@@ -33,7 +32,7 @@ use crate::ingest::{
         throttle::{AttemptEnd, Permit, RequestKind, Throttle},
     },
     outcome::{
-        answer::{Answer, NotAnswered},
+        answer::{Answer, AttemptsSoFar, NotAnswered},
         failure::{Failure, FailureKind},
         panics::DisplayId,
     },
@@ -96,6 +95,8 @@ pub(crate) struct SharedSettings {
 pub(crate) struct FetchRequest<'a, I> {
     /// The id, for logs.
     pub(crate) id: &'a I,
+    /// The first attempt does not start before this time.
+    pub(crate) next_at: Option<Instant>,
     /// Makes the request of one attempt.
     pub(crate) request: &'a dyn Fn() -> Request,
     /// Whether the source decodes answers with this HTTP status.
@@ -118,7 +119,8 @@ struct Start<'a> {
 
 /// Why an attempt does not start.
 enum NoStart {
-    NotAnswered(NotAnswered),
+    NoTurn(NoTurn),
+    AskedToWait(AskedToWait),
     /// The request cannot be sent.
     Unsendable(AttemptError),
 }
@@ -173,8 +175,8 @@ impl Client {
         self.0.throttle.cool_down_for(rest);
     }
 
-    /// Lets at least this many fetchers have a request in flight. There is no need to lower that: fewer fetchers make fewer requests,
-    /// and other pipelines may share the client.
+    /// Lets at least this many fetchers have a request in flight. There is no need to lower that: fewer fetchers make fewer
+    /// requests, and other pipelines may share the client.
     pub(crate) fn allow_workers(&self, workers: usize) {
         self.0.connections.raise_limit(workers);
         self.0.throttle.raise_ceiling(workers);
@@ -213,6 +215,7 @@ impl Client {
     pub async fn get(&self, url: &str, headers: &[(String, String)]) -> Result<Bytes, Failure> {
         let request = FetchRequest {
             id: &url,
+            next_at: None,
             request: &|| Request::get(url).headers(headers.iter().cloned()),
             is_answer: &|status| (200..300).contains(&status),
             wants_headers: false,
@@ -239,8 +242,8 @@ impl Client {
                 asked_to_wait: Some(asked.rest),
                 ..failed(FailureKind::Status, asked.to_string())
             },
-            // This cannot happen: no status means absent here, and this run is never stopped.
-            Ok(Answer::Absent) | Err(NotAnswered::Stopped) => {
+            // This cannot happen: no status means absent here, and this run never stops and never gives way.
+            Ok(Answer::Absent) | Err(NotAnswered::Stopped | NotAnswered::GaveWay(_)) => {
                 failed(FailureKind::Status, "no answer".to_owned())
             }
         })
@@ -248,7 +251,8 @@ impl Client {
 
     /// Makes attempts until there is an answer.
     ///
-    /// `attempts` counts the attempts that began. It belongs to the caller, so that the count survives a panic in the source's code.
+    /// `attempts` counts the attempts that began. It belongs to the caller, so that the count survives a panic in the source's
+    /// code.
     pub(crate) async fn fetch<I: Display>(
         &self,
         request: FetchRequest<'_, I>,
@@ -276,8 +280,23 @@ impl Client {
             is_answer: request.is_answer,
             wants_headers: request.wants_headers,
         };
+        let no_turn = |why, next_at| match why {
+            NoTurn::Stopping => NotAnswered::Stopped,
+            NoTurn::GivesWay => NotAnswered::GaveWay(AttemptsSoFar {
+                begun: attempts.get(),
+                next_at,
+            }),
+        };
+        let mut next_at = request.next_at;
         let mut being_retried = None;
         loop {
+            if attempts.get() > 0 {
+                being_retried.get_or_insert_with(|| recorder.hold_being_retried());
+            }
+            if let Some(at) = next_at {
+                let waited = control.wait_to_start(sleep_until(at)).await;
+                waited.map_err(|why| no_turn(why, next_at))?;
+            }
             let kind = match attempts.get() {
                 0 => RequestKind::Regular,
                 _ => RequestKind::Retry,
@@ -290,7 +309,8 @@ impl Client {
                 generation,
             } = match starting.await {
                 Ok(start) => start,
-                Err(NoStart::NotAnswered(why)) => return Err(why),
+                Err(NoStart::NoTurn(why)) => return Err(no_turn(why, next_at)),
+                Err(NoStart::AskedToWait(asked)) => return Err(NotAnswered::AskedToWait(asked)),
                 Err(NoStart::Unsendable(error)) => return Ok(failed(&error)),
             };
             let mut permit = Some(permit);
@@ -365,6 +385,7 @@ impl Client {
                     return Ok(failed_once(&error));
                 }
                 being_retried.get_or_insert_with(|| recorder.hold_being_retried());
+                next_at = None;
                 debug!(
                     "{}: attempt {number} failed: {error}; trying again after a refresh",
                     DisplayId(request.id)
@@ -393,17 +414,16 @@ impl Client {
             if is_unsendable || !settings.retry.tries_again_after(number, signal) {
                 return Ok(failed(&error));
             }
-            being_retried.get_or_insert_with(|| recorder.hold_being_retried());
             debug!(
                 "{}: attempt {number} failed: {error}; trying again in {backoff:.1?}",
                 DisplayId(request.id)
             );
-            let slept = control.stop.sleep(backoff).await;
-            slept.ok_or(NotAnswered::Stopped)?;
+            next_at = Some(Instant::now() + backoff);
         }
     }
 
-    /// Waits until an attempt may start, and makes its request then: what the request needs may have been renewed during the wait.
+    /// Waits until an attempt may start, and makes its request then: what the request needs may have been renewed during the
+    /// wait.
     async fn start_attempt<I>(
         &self,
         request: &FetchRequest<'_, I>,
@@ -411,7 +431,6 @@ impl Client {
         settings: &RequestSettings,
         control: &RunControl,
     ) -> Result<Start<'_>, NoStart> {
-        let stopped = || NoStart::NotAnswered(NotAnswered::Stopped);
         let under_way = || {
             request
                 .refresher
@@ -420,16 +439,17 @@ impl Client {
         loop {
             if let Some(refresher) = under_way() {
                 let waiting = refresher.wait_while_under_way();
-                let waited = control.stop.unless_stopping(waiting).await;
-                waited.ok_or_else(stopped)?;
+                let waited = control.wait_to_start(waiting).await;
+                waited.map_err(NoStart::NoTurn)?;
             }
             let throttle = &self.0.throttle;
             let acquiring = pin!(throttle.acquire(kind, control.priority, settings.patience));
             let acquired = control.wait_for_permit(acquiring).await;
             let permit = acquired
-                .ok_or_else(stopped)?
-                .map_err(|asked| NoStart::NotAnswered(NotAnswered::AskedToWait(asked)))?;
-            // A refresh may have begun meanwhile. Its own requests may need a permit of this client, so none is kept while waiting.
+                .map_err(NoStart::NoTurn)?
+                .map_err(NoStart::AskedToWait)?;
+            // A refresh may have begun meanwhile. Its own requests may need a permit of this client, so none is kept while
+            // waiting.
             if under_way().is_some() {
                 permit.give_back();
                 continue;

@@ -3,11 +3,13 @@
 //! hyper applies these rules of RFC 9112 and RFC 9110:
 //!
 //! - 9112, 6.3, rule 1: an answer with status 204 or 304 has no body, whatever lengths its head names.
-//! - 9112, 6.3, rule 3, and 6.1: Transfer-Encoding overrides Content-Length. In an HTTP/1.0 answer, Transfer-Encoding is an error.
+//! - 9112, 6.3, rule 3, and 6.1: Transfer-Encoding overrides Content-Length. In an HTTP/1.0 answer, Transfer-Encoding is an
+//!   error.
 //! - 9112, 6.3, rule 5: Content-Lengths that differ are an error. Equal ones count as one.
 //! - 9112, 6.3, rule 8: without a length, the body ends with the connection.
 //! - 9112, 9.3: HTTP/1.0 or `Connection: close` ends the connection after the answer. `Connection: Upgrade` does not.
-//! - 9110, 15.2: informational answers are skipped, whatever their heads say. 101 is returned as an answer, and ends the connection.
+//! - 9110, 15.2: informational answers are skipped, whatever their heads say. 101 is returned as an answer, and ends the
+//!   connection.
 //!
 //! hyper also closes a connection if bytes come that answer no request, such as bytes after the end of an answer.
 
@@ -163,9 +165,9 @@ impl HttpConnection {
         self.has_read.set(false);
         let (head, body) = match self.sender.send_request(request).await {
             Ok(response) => response.into_parts(),
-            // hyper had not begun to send the request, or the server had not begun to answer it. So it may be sent again (RFC 9112,
-            // 9.3.1). A request that must not be sent twice comes over a new connection. An answer that cannot be parsed is not
-            // stale: bytes of it were read.
+            // hyper had not begun to send the request, or the server had not begun to answer it. So it may be sent again (RFC
+            // 9112, 9.3.1). A request that must not be sent twice comes over a new connection. An answer that cannot be parsed is
+            // not stale: bytes of it were read.
             Err(error) if self.has_answered && (error.is_canceled() || !self.has_read.get()) => {
                 return Err(ConnectionError::Stale);
             }

@@ -76,8 +76,8 @@ impl AttemptError {
         }
     }
 
-    /// Whether the server may have carried out the request. A status below 500 says that it did not, and so does 503 (RFC 9110, 15.5
-    /// and 15.6.4).
+    /// Whether the server may have carried out the request. A status below 500 says that it did not, and so does 503 (RFC 9110,
+    /// 15.5 and 15.6.4).
     pub(crate) fn may_be_carried_out(&self) -> bool {
         match self {
             Self::Status { code, .. } => *code >= 500 && *code != 503,

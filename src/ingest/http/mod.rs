@@ -1,7 +1,7 @@
 //! HTTP: a client that requests a URL until there is an answer, and the attempts that it makes.
 //!
-//! hyper implements HTTP/1.1. This room adds the rest: connecting, deadlines, permits, a connection pool, bounds on bodies, redirects,
-//! and what an answer means for its id.
+//! hyper implements HTTP/1.1. This room adds the rest: connecting, deadlines, permits, a connection pool, bounds on bodies,
+//! redirects, and what an answer means for its id.
 
 pub(crate) mod client;
 mod attempt;

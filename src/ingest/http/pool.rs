@@ -110,8 +110,8 @@ impl ConnectionPool {
         self.open_apart(target, tally).await
     }
 
-    /// Opens a connection that takes no place in the pool and is not kept. Event streams use it: they stay open, and fetchers need the
-    /// places.
+    /// Opens a connection that takes no place in the pool and is not kept. Event streams use it: they stay open, and fetchers
+    /// need the places.
     pub(super) async fn open_apart(
         &self,
         target: &Target,

@@ -1,7 +1,7 @@
 //! The refresher of a pipeline: renews what requests need (a token) once for all ids that wait for it.
 //!
-//! Refreshes are counted. An attempt remembers how many had ended when its request was made. If the number has risen when the attempt
-//! is answered with 401, its token was old, and no other refresh is needed.
+//! Refreshes are counted. An attempt remembers how many had ended when its request was made. If the number has risen when the
+//! attempt is answered with 401, its token was old, and no other refresh is needed.
 
 use std::{
     cell::{Cell, RefCell},

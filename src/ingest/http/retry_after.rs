@@ -12,8 +12,8 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Reads `Retry-After` of a 429 or 503, which is a number of seconds or a date (RFC 9110, 10.2.3). A date in the past is zero.
 ///
-/// A date is compared with the `Date` of the same answer, because this machine's clock and the server's may differ. `now` is used if
-/// the answer has none.
+/// A date is compared with the `Date` of the same answer, because this machine's clock and the server's may differ. `now` is used
+/// if the answer has none.
 pub(super) fn retry_after(code: u16, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     if !matches!(code, 429 | 503) {
         return None;

@@ -153,7 +153,8 @@ impl Target {
 
     /// The target that the `Location` of an answer with status `code` names.
     ///
-    /// RFC 9110, 15.4: 303 leads to a GET, and so do 301 and 302 after a POST. A GET has no body. 307 and 308 keep method and body.
+    /// RFC 9110, 15.4: 303 leads to a GET, and so do 301 and 302 after a POST. A GET has no body. 307 and 308 keep method and
+    /// body.
     ///
     /// If the origin is another one, only the headers that describe the body are kept, because other headers may hold secrets.
     ///

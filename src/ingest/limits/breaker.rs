@@ -177,8 +177,8 @@ impl Clock {
         }
     }
 
-    /// An attempt failed. If that was after the cool-down, the API was out all the time: waiting as it asked did not help. Without
-    /// this, an API that always asks for more time would never count as out.
+    /// An attempt failed. If that was after the cool-down, the API was out all the time: waiting as it asked did not help.
+    /// Without this, an API that always asks for more time would never count as out.
     fn count_a_cool_down_that_did_not_help(&mut self, now: Instant) {
         if self.cool_down.ends_at(now).is_none() {
             self.elapsed += mem::take(&mut self.left_out);

@@ -46,8 +46,8 @@ impl CoolDown {
     }
 }
 
-/// The last cool-down of a throttle. The throttle sets it; the circuit breakers of all runs on that throttle read it, since time in
-/// which no request starts says nothing about the API.
+/// The last cool-down of a throttle. The throttle sets it; the circuit breakers of all runs on that throttle read it, since time
+/// in which no request starts says nothing about the API.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SharedCoolDown(Arc<Mutex<Option<CoolDown>>>);
 

@@ -1,7 +1,8 @@
 //! Decides when a client may start its next request. The throttle of the client decides it; the other files help.
 //!
 //! Every request takes a permit from the [throttle] first: first attempts, retries, redirects and resends. Requests wait for
-//! permits by the priority of their run, and first come, first served within one. The request that is next waits for all of these:
+//! permits by the priority of their run, and first come, first served within one. The request that is next waits for all of
+//! these:
 //!
 //! - The end of a **cool-down**. A cool-down begins when the API answers 429, or 503 with `Retry-After`. It lasts as long as the
 //!   API asked for; [ten minutes](backoff::RETRY_AFTER_MAX) is the longest time that is obeyed.

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 /// late. It is so small that no second has visibly more requests than the rate allows.
 const BURST_SECONDS: f64 = 0.05;
 
-/// A burst of one request cannot make up for a late timer. So a burst is at least two requests, unless two are more than this part
-/// of a second's requests.
+/// A burst of one request cannot make up for a late timer. So a burst is at least two requests, unless two are more than this
+/// part of a second's requests.
 const BURST_SECONDS_MAX: f64 = 0.1;
 
 /// A token bucket. It stores one time: when the bucket is full again (the generic cell rate algorithm, GCRA).
@@ -103,8 +103,8 @@ fn burst(rate: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Takes tokens for `time`, each as early as possible, like a queue of requests whose timers tick in milliseconds. Returns how
-    /// many it took.
+    /// Takes tokens for `time`, each as early as possible, like a queue of requests whose timers tick in milliseconds. Returns
+    /// how many it took.
     fn taken(limiter: &mut RateLimiter, start: Instant, time: Duration) -> u32 {
         let mut now = start;
         let mut taken = 0;

@@ -23,8 +23,8 @@ pub(crate) struct RetryBudget {
     attempts: VecDeque<EndedAttempt>,
     /// How many of them failed.
     failed: usize,
-    /// For each priority, the first time that no retry of it has reserved. `None` if none was ever spaced. Each priority has a budget of
-    /// its own, so that no retry waits for those of a lower one.
+    /// For each priority, the first time that no retry of it has reserved. `None` if none was ever spaced. Each priority has a
+    /// budget of its own, so that no retry waits for those of a lower one.
     next_retry: [Option<Instant>; Priority::ALL.len()],
 }
 

@@ -1,4 +1,5 @@
-//! What the end of one attempt says about the API. This is the only classification; the limits, the retries and the metrics read it.
+//! What the end of one attempt says about the API. This is the only classification; the limits, the retries and the metrics read
+//! it.
 
 use std::time::Duration;
 

@@ -45,7 +45,8 @@ pub(crate) struct AttemptEnd {
     pub(crate) attempt: u32,
     /// How long the attempt took, without waits of our own.
     pub(crate) took: Duration,
-    /// How long this id waits before its next attempt. If the API refused the request, all other requests may have to wait as long.
+    /// How long this id waits before its next attempt. If the API refused the request, all other requests may have to wait as
+    /// long.
     pub(crate) backoff: Duration,
 }
 
@@ -102,8 +103,8 @@ enum Wait {
 }
 
 impl Throttle {
-    /// `rate` is in requests per second; 0 is no limit. `adaptive_ceiling` is the highest in-flight limit; `None` if limits do not
-    /// adapt.
+    /// `rate` is in requests per second; 0 is no limit. `adaptive_ceiling` is the highest in-flight limit; `None` if limits do
+    /// not adapt.
     pub(crate) fn new(rate: u32, adaptive_ceiling: Option<usize>) -> Self {
         let now = Instant::now();
         Self {
@@ -540,8 +541,8 @@ mod tests {
         assert!(waited >= SECOND / 2 + 5 * SECOND, "{waited:?}");
     }
 
-    /// Puts requests of these priorities into the queues. Each writes its number to `order` when it gets its permit, and keeps the
-    /// permit for a second.
+    /// Puts requests of these priorities into the queues. Each writes its number to `order` when it gets its permit, and keeps
+    /// the permit for a second.
     async fn queue(
         throttle: &Rc<Throttle>,
         priorities: impl IntoIterator<Item = Priority>,

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::ingest::{
     backlog::{BytesPermit, RowPermit},
@@ -30,6 +31,16 @@ pub(crate) enum NotAnswered {
     Stopped,
     /// The API asked for no requests, for longer than the run waits.
     AskedToWait(AskedToWait),
+    /// It was waiting to start an attempt, and an id of a higher priority needs the fetcher.
+    GaveWay(AttemptsSoFar),
+}
+
+/// How far the attempts for an id have come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AttemptsSoFar {
+    pub(crate) begun: u32,
+    /// The next one does not start before this time.
+    pub(crate) next_at: Option<Instant>,
 }
 
 /// The result of all attempts for one id, before it is decoded.

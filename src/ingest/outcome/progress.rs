@@ -122,8 +122,8 @@ impl LastMinute {
     }
 }
 
-/// How long attempts took, to two significant digits. All values are zero if there was no attempt. Serialized, they are seconds with a
-/// fraction.
+/// How long attempts took, to two significant digits. All values are zero if there was no attempt. Serialized, they are seconds
+/// with a fraction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Latency {

@@ -28,7 +28,8 @@ pub struct Report<I> {
     pub interrupted: bool,
     /// Why the run could not go on; `None` unless that ended it.
     pub gave_up: Option<GaveUp>,
-    /// The message of a panic of the list of ids; `None` unless that ended the list. The rest of the list is not attempted.
+    /// Why the list of ids ended too early: the message of its panic, or what happened to the event stream that announced them.
+    /// `None` otherwise. The rest of the list is not attempted.
     pub list_failed: Option<String>,
     /// The first failures, at most [`FAILURES_LISTED`].
     pub failures: Vec<FailedId<I>>,

@@ -24,9 +24,9 @@
 //! | `ingest_runs_total` | counter | | Runs that ended with a report |
 //! | `ingest_fetchers_replaced_total` | counter | | Fetchers that died and were replaced |
 //!
-//! Each metric also has the label `pipeline`, which is [`Builder::name`](crate::Builder::name). If two pipelines have the same name,
-//! their counters are added up, and a gauge shows the last value of either. A pipeline uses the recorder that is installed when it
-//! starts. Documents that are fetched with [`Client::get`](crate::Client::get), such as lists of ids, are not counted.
+//! Each metric also has the label `pipeline`, which is [`Builder::name`](crate::Builder::name). If two pipelines have the same
+//! name, their counters are added up, and a gauge shows the last value of either. A pipeline uses the recorder that is installed
+//! when it starts. Documents that are fetched with [`Client::get`](crate::Client::get), such as lists of ids, are not counted.
 
 use std::array;
 

@@ -230,8 +230,8 @@ impl Recorder {
     /// All counters at this moment.
     pub(crate) fn progress(&self) -> Progress {
         let batches = |trigger: BatchTrigger| self.batches[trigger as usize].load(Relaxed);
-        // Ids are counted first as requested, then as settled. These counters are read in the opposite order, so that never more ids
-        // seem settled than requested.
+        // Ids are counted first as requested, then as settled. These counters are read in the opposite order, so that never more
+        // ids seem settled than requested.
         let settled = [
             Event::Stored,
             Event::Absent,

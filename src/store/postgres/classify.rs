@@ -1,15 +1,15 @@
 //! What PostgreSQL's errors mean for a run. Pure.
 //!
-//! Diesel tells the kind of few errors, and no SQLSTATE. So the others are told apart by the server's message. Sessions ask for English
-//! messages, which only a superuser gets if the server's default is another language. An unknown message is a row's fault: the rows are
-//! then written one by one, and if even a failure cannot be written, the run ends.
+//! Diesel tells the kind of few errors, and no SQLSTATE. So the others are told apart by the server's message. Sessions ask for
+//! English messages, which only a superuser gets if the server's default is another language. An unknown message is a row's
+//! fault: the rows are then written one by one, and if even a failure cannot be written, the run ends.
 
 use diesel::result::{DatabaseErrorKind, Error};
 
 use crate::store::ErrorClass;
 
-/// Beginnings of messages after which the same transaction may commit over the same connection: another one is in the way, or the server
-/// takes no connections at the moment. With their SQLSTATE.
+/// Beginnings of messages after which the same transaction may commit over the same connection: another one is in the way, or the
+/// server takes no connections at the moment. With their SQLSTATE.
 const WAIT: [&str; 9] = [
     "deadlock detected",                       // 40P01
     "could not serialize access",              // 40001
@@ -22,8 +22,8 @@ const WAIT: [&str; 9] = [
     "too many connections for",                // 53300
 ];
 
-/// Beginnings of messages about a connection that is lost. The same transaction may commit over another one. With their SQLSTATE, or of
-/// libpq.
+/// Beginnings of messages about a connection that is lost. The same transaction may commit over another one. With their SQLSTATE,
+/// or of libpq.
 const DISCONNECTED: [&str; 7] = [
     "terminating connection", // 57P01, 57P02, 57P05, 25P03
     "server closed the connection unexpectedly",
@@ -109,7 +109,8 @@ pub(super) fn classify_connecting(text: &str) -> ErrorClass {
     }
 }
 
-/// Whether an error's text is a message after which the same work may succeed, or ends with one as the text of an error around it does.
+/// Whether an error's text is a message after which the same work may succeed, or ends with one as the text of an error around it
+/// does.
 pub(in crate::store) fn is_about_wait(text: &str) -> bool {
     contains_message(&WAIT, text)
 }

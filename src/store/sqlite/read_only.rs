@@ -41,8 +41,8 @@ pub(crate) fn open_read_only(path: &Path) -> Result<SqliteConnection, StoreError
     }
 }
 
-/// Opens a file for reading as it is at this moment: without locks, without a look at its log, and without any other file. It must
-/// not change meanwhile.
+/// Opens a file for reading as it is at this moment: without locks, without a look at its log, and without any other file. It
+/// must not change meanwhile.
 ///
 /// # Errors
 /// The path is not UTF-8, the file cannot be opened, or it is not a database.

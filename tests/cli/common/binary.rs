@@ -125,7 +125,8 @@ impl Call {
     }
 
     pub(crate) fn start(mut self) -> Running {
-        // A copy of the binary is busy for as long as a process that another test starts at this moment has the copy open for writing.
+        // A copy of the binary is busy for as long as a process that another test starts at this moment has the copy open for
+        // writing.
         let child = loop {
             match self.0.spawn() {
                 Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {

@@ -4,10 +4,12 @@ mod binary;
 mod finished;
 mod api;
 mod database;
+mod served;
 
 pub(crate) use self::{
     api::{Api, id_of, item_path, story},
     binary::{Call, Running, Sandbox, wait_until, words},
     database::foreign_database,
     finished::{Finished, counts},
+    served::{address_of, ask, get},
 };

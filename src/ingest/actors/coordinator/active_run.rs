@@ -17,7 +17,7 @@ use crate::ingest::{
     limits::{breaker::StreakLength, signal::Blame},
     messages::{Flush, NumberedRow, Save},
     outcome::{
-        answer::{Answer, AnsweredId, NotAnswered},
+        answer::{Answer, AnsweredId, AttemptsSoFar, NotAnswered},
         report::GaveUp,
     },
     priority::Priority,
@@ -45,6 +45,8 @@ pub(super) struct ActiveRun<I: Id> {
 pub(super) enum Turn<I: Id> {
     /// Takes the next step with the list.
     List(Next<I>),
+    /// Gives this id to a fetcher, which goes on with its attempts.
+    GoOn(I, AttemptsSoFar),
     /// Waits until this time, because no probe may be made before.
     ProbeAt(Instant),
 }
@@ -77,7 +79,7 @@ impl<I: Id> ActiveRun<I> {
             return Turn::List(Next::Nothing);
         }
         if !self.is_probing() {
-            return Turn::List(self.ledger.next());
+            return self.next_without_probing();
         }
         // The next probe is handed out when the last one has come back.
         if self.busy > 0 {
@@ -87,11 +89,19 @@ impl<I: Id> ActiveRun<I> {
         if let Some(at) = self.outage.next_probe.filter(|at| *at > now) {
             return Turn::ProbeAt(at);
         }
-        let next = self.ledger.next();
-        if let Next::Give(_) = next {
+        let next = self.next_without_probing();
+        if let Turn::GoOn(..) | Turn::List(Next::Give(_)) = next {
             self.outage.schedule_next_probe(now);
         }
-        Turn::List(next)
+        next
+    }
+
+    /// An id that gave way comes first. So there are never more of them than fetchers.
+    fn next_without_probing(&mut self) -> Turn<I> {
+        match self.ledger.take_set_aside() {
+            Some((id, so_far)) => Turn::GoOn(id, so_far),
+            None => Turn::List(self.ledger.next()),
+        }
     }
 
     /// An id ended with a panic. Its failure waits in the ledger until the backlog has room for it.
@@ -118,13 +128,12 @@ impl<I: Id> ActiveRun<I> {
     ) {
         let row = match result {
             Ok(answered) => self.ledger.number(answered, Some(copy)),
-            Err(why) => {
+            Err(NotAnswered::GaveWay(so_far)) => return self.ledger.set_aside(copy, so_far),
+            Err(NotAnswered::Stopped) => return self.ledger.count_unanswered(copy),
+            Err(NotAnswered::AskedToWait(asked)) => {
                 self.ledger.count_unanswered(copy);
-                if let NotAnswered::AskedToWait(asked) = why {
-                    self.ledger
-                        .give_up(GaveUp::ApiAsksToWait { wait: asked.rest });
-                }
-                return;
+                let wait = asked.rest;
+                return self.ledger.give_up(GaveUp::ApiAsksToWait { wait });
             }
         };
         match row.answered.answer {

@@ -35,7 +35,7 @@ impl<I: Id> Coordinator<I> {
 impl<I: Id> Handler<StartRun<I>> for Coordinator<I> {
     type Result = ();
 
-    fn handle(&mut self, start_run: StartRun<I>, ctx: &mut Self::Context) {
+    fn handle(&mut self, mut start_run: StartRun<I>, ctx: &mut Self::Context) {
         if self.drain.is_some() {
             // This drops the sender of the report, so the caller gets the error `PipelineStopped`.
             return;
@@ -48,6 +48,9 @@ impl<I: Id> Handler<StartRun<I>> for Coordinator<I> {
             breaker.pause(Instant::now());
         }
         drop(breaker);
+        if let Some(feed) = start_run.start.feed.take() {
+            (self.read_events)(feed, control.clone());
+        }
         let mut ledger = RunLedger::new(start_run, self.config.max_refusals);
         if self.is_storage_gone {
             ledger.give_up(storage_died());

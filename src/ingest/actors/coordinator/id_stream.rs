@@ -14,7 +14,8 @@ use crate::ingest::outcome::panics::panic_message;
 
 /// The ids of a run. They are read one by one, only as fast as they are fetched.
 pub(crate) struct IdStream<I> {
-    ids: Pin<Box<dyn Stream<Item = I> + Send>>,
+    /// An error is the last item: why the list ended too early.
+    ids: Pin<Box<dyn Stream<Item = Result<I, String>> + Send>>,
     /// Whether they are a list, which never makes its reader wait.
     is_list: bool,
 }
@@ -27,12 +28,29 @@ pub(crate) enum Polled<I> {
     Pending,
     /// There are no more ids.
     End,
-    /// The stream panicked with this message. It must not be polled again.
-    Panicked(String),
+    /// The stream ended too early, or panicked, with this message. It must not be polled again.
+    Failed(String),
 }
 
-impl<I> IdStream<I> {
+impl<I> Polled<I> {
+    fn of(next: Option<Result<I, String>>) -> Self {
+        match next {
+            Some(Ok(id)) => Self::Id(id),
+            Some(Err(why)) => Self::Failed(why),
+            None => Self::End,
+        }
+    }
+}
+
+impl<I: 'static> IdStream<I> {
     pub(crate) fn new(ids: impl Stream<Item = I> + Send + 'static) -> Self {
+        Self::that_may_fail(ids.map(Ok))
+    }
+
+    /// A stream whose error says why there are no more ids.
+    pub(crate) fn that_may_fail(
+        ids: impl Stream<Item = Result<I, String>> + Send + 'static,
+    ) -> Self {
         Self {
             ids: Box::pin(ids.fuse()),
             is_list: false,
@@ -48,7 +66,9 @@ impl<I> IdStream<I> {
         list.is_list = true;
         list
     }
+}
 
+impl<I> IdStream<I> {
     /// Whether it is a list that knows that it has no more ids.
     pub(crate) fn is_empty_list(&self) -> bool {
         self.is_list && self.remaining() == Some(0)
@@ -57,19 +77,17 @@ impl<I> IdStream<I> {
     /// Polls the stream once, without waiting.
     pub(crate) fn poll_now(&mut self) -> Polled<I> {
         match catch_unwind(AssertUnwindSafe(|| self.ids.next().now_or_never())) {
-            Ok(Some(Some(id))) => Polled::Id(id),
-            Ok(Some(None)) => Polled::End,
+            Ok(Some(next)) => Polled::of(next),
             Ok(None) => Polled::Pending,
-            Err(panic) => Polled::Panicked(panic_message(&*panic)),
+            Err(panic) => Polled::Failed(panic_message(&*panic)),
         }
     }
 
     /// Waits for the next id. Takes the stream, and returns it with the result.
     pub(crate) async fn wait(mut self) -> (Self, Polled<I>) {
         let polled = match AssertUnwindSafe(self.ids.next()).catch_unwind().await {
-            Ok(Some(id)) => Polled::Id(id),
-            Ok(None) => Polled::End,
-            Err(panic) => Polled::Panicked(panic_message(&*panic)),
+            Ok(next) => Polled::of(next),
+            Err(panic) => Polled::Failed(panic_message(&*panic)),
         };
         (self, polled)
     }
@@ -122,9 +140,16 @@ mod tests {
     }
 
     #[test]
+    fn the_error_of_a_stream_that_may_fail_is_a_message_after_its_ids() {
+        let mut ids = IdStream::that_may_fail(stream::iter([Ok(1), Err("gone".to_owned())]));
+        let polled = [(); 2].map(|()| ids.poll_now());
+        assert_eq!(polled, [Polled::Id(1), Polled::Failed("gone".to_owned())]);
+    }
+
+    #[test]
     fn a_panic_of_the_stream_is_a_message() {
         let mut ids = IdStream::new(stream::iter((1..3).inspect(|id| assert!(*id < 2, "bad"))));
         assert_eq!(ids.poll_now(), Polled::Id(1));
-        assert_eq!(ids.poll_now(), Polled::Panicked("bad".to_owned()));
+        assert_eq!(ids.poll_now(), Polled::Failed("bad".to_owned()));
     }
 }

@@ -15,8 +15,8 @@ use crate::ingest::{
     outcome::{answer::Answer, failure::Failure},
 };
 
-/// When this many ids are kept for later, a further id that fails in an outage is settled as failed: memory stays bounded, and a long
-/// range of ids that always fail does not hide the ids behind it. Probes need hours to get so far.
+/// When this many ids are kept for later, a further id that fails in an outage is settled as failed: memory stays bounded, and a
+/// long range of ids that always fail does not hide the ids behind it. Probes need hours to get so far.
 const DEFERRED_MAX: usize = 2000;
 
 /// See the [module](self).
@@ -66,7 +66,8 @@ impl<I> KeptFailures<I> {
         self.is_streak_long
     }
 
-    /// The API is at fault for the failures without a usable answer. Their ids are tried again. Returns the numbers of their answers.
+    /// The API is at fault for the failures without a usable answer. Their ids are tried again. Returns the numbers of their
+    /// answers.
     pub(super) fn blame_outage(&mut self) -> Vec<u64> {
         self.is_streak_long = false;
         let mut numbers = Vec::with_capacity(self.out.len());

@@ -34,7 +34,9 @@ use self::{
 };
 use crate::ingest::{
     actors::arbiter::PipelineArbiter,
+    announcements::waiting_ids::EventFeed,
     config::Config,
+    handle::control::RunControl,
     limits::cool_down::SharedCoolDown,
     messages::{Committed, Fetch, Fetched, FetcherGone, RunId, StorageGone},
     outcome::report::GaveUp,
@@ -51,6 +53,9 @@ fn storage_died() -> GaveUp {
 pub(crate) type StartFetcher<I> =
     Box<dyn FnMut(usize, &Addr<Coordinator<I>>) -> Recipient<Fetch<I>>>;
 
+/// Starts a task that reads the source's event stream until the run stops.
+pub(crate) type ReadEvents<I> = Box<dyn Fn(EventFeed<I>, Arc<RunControl>)>;
+
 /// The actor behind a [`Pipeline`](crate::Pipeline). See [`messages`](crate::ingest::messages) for the messages that it handles.
 pub struct Coordinator<I: Id> {
     config: Config,
@@ -58,6 +63,8 @@ pub struct Coordinator<I: Id> {
     start_fetcher: StartFetcher<I>,
     /// Changes limits of the client.
     client_limits: ClientLimits,
+    /// Reads the source's event stream for a run.
+    read_events: ReadEvents<I>,
     /// Which id each fetcher works on.
     slots: Slots<I>,
     storage: StorageRecipients<I>,
@@ -91,6 +98,7 @@ pub(crate) struct ClientLimits {
 pub(crate) struct Parts<I: Id> {
     pub(crate) start_fetcher: StartFetcher<I>,
     pub(crate) client_limits: ClientLimits,
+    pub(crate) read_events: ReadEvents<I>,
     pub(crate) storage: StorageRecipients<I>,
     pub(crate) cool_down: SharedCoolDown,
     pub(crate) meters: Meters,
@@ -105,6 +113,7 @@ impl<I: Id> Coordinator<I> {
             config,
             start_fetcher: parts.start_fetcher,
             client_limits: parts.client_limits,
+            read_events: parts.read_events,
             slots: Slots::new(),
             storage: parts.storage,
             cool_down: parts.cool_down,

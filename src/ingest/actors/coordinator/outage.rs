@@ -1,8 +1,8 @@
-//! What happens to a run while the API may be out: ids are handed out only as probes, failed ids are kept for later, and the run ends
-//! at the outage timeout. Other runs go on.
+//! What happens to a run while the API may be out: ids are handed out only as probes, failed ids are kept for later, and the run
+//! ends at the outage timeout. Other runs go on.
 //!
-//! The circuit breaker of the run says whether the API is out. See [`decide_failures`](ActiveRun::decide_failures) for what becomes
-//! of ids that failed meanwhile.
+//! The circuit breaker of the run says whether the API is out. See [`decide_failures`](ActiveRun::decide_failures) for what
+//! becomes of ids that failed meanwhile.
 
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ use crate::ingest::{
 const KEPT_MAX: usize = 1000;
 
 impl<I: Id> Coordinator<I> {
-    /// Waits for changes of the run's circuit breaker. They must be noticed at once: while ids are tried again, no message comes from
-    /// the fetchers for a long time.
+    /// Waits for changes of the run's circuit breaker. They must be noticed at once: while ids are tried again, no message comes
+    /// from the fetchers for a long time.
     pub(super) fn watch_breaker(&mut self, id: RunId, ctx: &mut Context<Self>) {
         let Some(run) = self.runs.get_mut(&id) else {
             return;
@@ -90,8 +90,8 @@ impl<I: Id> Coordinator<I> {
 }
 
 impl<I: Id> ActiveRun<I> {
-    /// Starts the timer that ends the run when the outage has lasted for the outage timeout. Time in which no attempt could be made
-    /// does not count. The coordinator stops it for a pause.
+    /// Starts the timer that ends the run when the outage has lasted for the outage timeout. Time in which no attempt could be
+    /// made does not count. The coordinator stops it for a pause.
     pub(super) fn start_outage_timer(
         &mut self,
         outage_timeout: Duration,
@@ -168,18 +168,18 @@ impl<I: Id> ActiveRun<I> {
         }
     }
 
-    /// Decides who is at fault for the kept failures, as soon as that is known. `is_idle` says that no id of the run is at a fetcher or
-    /// about to be. Returns whether ids are to be tried again.
+    /// Decides who is at fault for the kept failures, as soon as that is known. `is_idle` says that no id of the run is at a
+    /// fetcher or about to be. Returns whether ids are to be tried again.
     ///
     /// Of failures without a usable answer:
     /// - The API is at fault if an outage began, or if a long streak of failed attempts ended. These ids are tried again.
     /// - It is not if a short streak ended.
     /// - If nothing is in flight whose end could decide it, the length of the streak decides.
-    /// - If no more ids are to be handed out, it is not, because a run does not wait for its last few ids. After a cancel it is if the
-    ///   streak was long: these ids are left to the next run.
+    /// - If no more ids are to be handed out, it is not, because a run does not wait for its last few ids. After a cancel it is
+    ///   if the streak was long: these ids are left to the next run.
     ///
-    /// If many ids are refused in a row, the run hands out no more ids until Storage has committed all answers, and then ends unless
-    /// one of them broke the row.
+    /// If many ids are refused in a row, the run hands out no more ids until Storage has committed all answers, and then ends
+    /// unless one of them broke the row.
     pub(super) fn decide_failures(
         &mut self,
         is_idle: bool,

@@ -100,8 +100,9 @@ impl<I: Send + 'static> OutcomeLog<I> {
         }
     }
 
-    /// Reports what was not attempted: the answered ids that are not settled, and what is left of the list without waiting for it. A task of its own sends
-    /// it, because the reader may be slow and the run is over. The pipeline's own thread lives as long as that task.
+    /// Reports what was not attempted: the answered ids that are not settled, and what is left of the list without waiting for
+    /// it. A task of its own sends it, because the reader may be slow and the run is over. The pipeline's own thread lives as
+    /// long as that task.
     pub(super) fn finish(mut self, mut unread: Option<IdStream<I>>, arbiter: PipelineArbiter) {
         let Some(sender) = self.sender.take() else {
             return;

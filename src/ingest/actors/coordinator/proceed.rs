@@ -1,4 +1,5 @@
-//! What the coordinator does when something has changed for a run: hands out ids, of this run or of others, and ends runs that are done.
+//! What the coordinator does when something has changed for a run: hands out ids, of this run or of others, and ends runs that
+//! are done.
 
 use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, fut::wrap_future};
 
@@ -11,6 +12,7 @@ use super::{
 };
 use crate::ingest::{
     messages::{Fetch, RunId},
+    outcome::answer::AttemptsSoFar,
     source::Id,
 };
 
@@ -40,7 +42,8 @@ impl<I: Id> Coordinator<I> {
             && let Some(run) = self.runs.get_mut(&id)
         {
             match run.next() {
-                Turn::List(Next::Give(next)) => self.give(id, next),
+                Turn::List(Next::Give(next)) => self.give(id, next, AttemptsSoFar::default()),
+                Turn::GoOn(next, so_far) => self.give(id, next, so_far),
                 Turn::List(Next::Await(ids)) => {
                     // Meanwhile the run may have ids to try again.
                     self.turns.enqueue(id, run.priority());
@@ -52,6 +55,31 @@ impl<I: Id> Coordinator<I> {
                     self.decide(id, ctx);
                 }
             }
+        }
+        self.make_way();
+    }
+
+    /// If an id of a higher priority is left without a fetcher, one that only waits to start an attempt gives its own id back.
+    fn make_way(&self) {
+        if self.runs.len() < 2 || self.is_paused {
+            return;
+        }
+        let lacks_a_fetcher = |(id, run): &(&RunId, &ActiveRun<I>)| {
+            self.turns.is_waiting(**id, run.priority())
+                && run.ledger.has_ids_at_hand()
+                && !run.is_held_back()
+                && !run.is_probing()
+        };
+        let waiting = self.runs.iter().filter(lacks_a_fetcher);
+        let Some(highest) = waiting.map(|(_, run)| run.priority()).max() else {
+            return;
+        };
+        let lower = self
+            .runs
+            .values()
+            .filter(|run| run.busy > 0 && run.priority() < highest);
+        if let Some(run) = lower.min_by_key(|run| run.priority()) {
+            run.ledger.control.ask_to_give_way();
         }
     }
 
@@ -76,7 +104,7 @@ impl<I: Id> Coordinator<I> {
     }
 
     /// Gives an id to an idle fetcher. Then it is the turn of the next run.
-    fn give(&mut self, id: RunId, next: I) {
+    fn give(&mut self, id: RunId, next: I, so_far: AttemptsSoFar) {
         let Some(run) = self.runs.get_mut(&id) else {
             return;
         };
@@ -84,6 +112,7 @@ impl<I: Id> Coordinator<I> {
         self.turns.enqueue(id, priority);
         let fetch = Fetch {
             id: next,
+            so_far,
             control: run.ledger.control.clone(),
             backlog: run.backlog.clone(),
         };
@@ -93,7 +122,11 @@ impl<I: Id> Coordinator<I> {
                 self.turns.begin_work(priority);
             }
             Err(CannotCopy { id, panic }) => {
-                run.save_panicked(id, format!("copying the id panicked: {panic}"), 0);
+                run.save_panicked(
+                    id,
+                    format!("copying the id panicked: {panic}"),
+                    so_far.begun,
+                );
             }
         }
     }

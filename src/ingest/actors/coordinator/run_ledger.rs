@@ -18,7 +18,7 @@ use crate::ingest::{
     handle::control::RunControl,
     messages::{Committed, FailedRow, NumberedRow, RunId, ServedRow, Start, StartRun},
     outcome::{
-        answer::AnsweredId,
+        answer::{AnsweredId, AttemptsSoFar},
         id_outcome::IdOutcome,
         panics::DisplayId,
         progress::Progress,
@@ -28,7 +28,7 @@ use crate::ingest::{
     stats::event::Event,
 };
 
-/// The ids of a run. Each is in one place at a time: unread, `ready`, at a fetcher, `kept`, in Storage, or counted as settled or not
+/// The ids of a run. Each is in one place at a time: unread, `ready`, at a fetcher, `set_aside`, `kept`, in Storage, or counted as settled or not
 /// attempted. Nothing is kept of an id that is counted, but for the first failures. So memory does not grow with the length of the run.
 pub(super) struct RunLedger<I: Id> {
     /// Identifies the run in messages.
@@ -43,6 +43,8 @@ pub(super) struct RunLedger<I: Id> {
     unread: UnreadIds<I>,
     /// Ids that were read and wait for a fetcher.
     ready: VecDeque<I>,
+    /// Ids that gave their fetcher to an id of a higher priority, with what was done for them.
+    set_aside: VecDeque<(I, AttemptsSoFar)>,
     /// Failures that are not passed to Storage yet, and ids that are tried again later.
     pub(super) kept: KeptFailures<I>,
     /// How many ids were answered.
@@ -73,6 +75,8 @@ impl<I: Id> RunLedger<I> {
             control,
             outcomes,
             ended,
+            // The coordinator has taken it.
+            feed: _,
         } = start;
         Self {
             run,
@@ -81,6 +85,7 @@ impl<I: Id> RunLedger<I> {
             unread: UnreadIds::new(ids, &control.recorder),
             control,
             ready: VecDeque::new(),
+            set_aside: VecDeque::new(),
             kept: KeptFailures::new(max_refusals),
             answers: 0,
             outcomes: OutcomeLog::new(outcomes),
@@ -131,14 +136,27 @@ impl<I: Id> RunLedger<I> {
         self.ready.extend(id);
     }
 
+    /// An id gave its fetcher to one of a higher priority.
+    pub(super) fn set_aside(&mut self, id: I, so_far: AttemptsSoFar) {
+        self.set_aside.push_back((id, so_far));
+    }
+
+    /// The next id that gave way.
+    pub(super) fn take_set_aside(&mut self) -> Option<(I, AttemptsSoFar)> {
+        if self.is_stopping() {
+            return None;
+        }
+        self.set_aside.pop_front()
+    }
+
     /// How many ids were read and wait for a fetcher.
     pub(super) fn waiting(&self) -> usize {
-        self.ready.len()
+        self.ready.len() + self.set_aside.len()
     }
 
     /// Whether ids of the list may still be handed out.
     pub(super) fn expects_more_ids(&self) -> bool {
-        (self.unread.may_have_ids() || !self.ready.is_empty()) && !self.is_stopping()
+        (self.unread.may_have_ids() || self.waiting() > 0) && !self.is_stopping()
     }
 
     /// Gives an answered id its number. `copy` is a copy of the id, if there is one.
@@ -291,7 +309,7 @@ impl<I: Id> RunLedger<I> {
 
     /// Whether there is an id to hand out now. There may be one later, even if there is none now.
     pub(super) fn has_ids_at_hand(&self) -> bool {
-        self.has_ids() && !self.unread.is_awaited()
+        self.has_ids() && (self.waiting() > 0 || !self.unread.is_awaited())
     }
 
     /// Whether no more ids are handed out, even if there are some.
@@ -301,8 +319,7 @@ impl<I: Id> RunLedger<I> {
 
     /// Whether there are ids to hand out.
     pub(super) fn has_ids(&self) -> bool {
-        let has_ids =
-            !self.ready.is_empty() || self.kept.deferred() > 0 || !self.unread.has_ended();
+        let has_ids = self.waiting() > 0 || self.kept.deferred() > 0 || !self.unread.has_ended();
         has_ids && !self.is_stopping()
     }
 
@@ -319,13 +336,14 @@ impl<I: Id> RunLedger<I> {
     /// Ends the run after [`stop_reading`](Self::stop_reading): counts the ids that were never handed out, and sends the report. Returns
     /// the totals. `arbiter` lives until the host has read what became of all ids.
     pub(super) fn finish(mut self, arbiter: PipelineArbiter) -> Progress {
-        let kept = self.ready.len() + self.kept.deferred();
+        let kept = self.waiting() + self.kept.deferred();
         self.count_not_attempted(self.unread.announced() + kept as u64);
         let deferred = iter::from_fn(|| self.kept.take_deferred());
-        for id in self.ready.drain(..).chain(deferred) {
+        let set_aside = self.set_aside.drain(..).map(|(id, _)| id);
+        for id in self.ready.drain(..).chain(set_aside).chain(deferred) {
             self.outcomes.report(id, IdOutcome::NotAttempted);
         }
-        let list_failed = self.unread.panic();
+        let list_failed = self.unread.failed();
         self.outcomes.finish(self.unread.into_rest(), arbiter);
         self.control.recorder.record_run_end();
         let report = Report {
@@ -346,6 +364,8 @@ impl<I: Id> RunLedger<I> {
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;
+
+    use futures_util::{StreamExt, stream};
 
     use super::*;
     use crate::ingest::{
@@ -422,10 +442,11 @@ mod tests {
             ..Committed::nothing(ledger.run)
         });
         assert!(ledger.read_ahead(2).is_none());
+        ledger.set_aside(7, AttemptsSoFar::default());
         ledger.kept.defer(5);
         ledger.keep_refused(refused(4, 6));
-        // Of the ten that were handed out, five are still at fetchers. They come back without an answer.
-        ledger.count_not_attempted(5);
+        // Of the ten that were handed out, four are still at fetchers. They come back without an answer.
+        ledger.count_not_attempted(4);
         ledger.lose_storage(GaveUp::StorageLost("the disk is full".to_owned()));
         ledger.stop_reading();
         let totals = ledger.finish(PipelineArbiter::current());
@@ -454,8 +475,9 @@ mod tests {
         assert_adds_up(&totals);
     }
     #[test]
-    fn many_settled_ids_leave_nothing_behind_but_the_first_failures() {
-        let (start, _outcomes) = Start::list(0..100_000).with_outcomes();
+    fn many_settled_ids_of_an_open_stream_leave_nothing_behind_but_the_first_failures() {
+        let open = stream::iter(0..200_000).chain(stream::pending());
+        let (start, _outcomes) = Start::stream(open).with_outcomes();
         let mut ledger = ledger(start);
         while let Next::Give(id) = ledger.next() {
             let row = ledger.number(refused(0, id).answered, Some(id));
@@ -483,6 +505,6 @@ mod tests {
         assert!(!ledger.kept.has_failures() && ledger.kept.deferred() == 0);
         assert_eq!(ledger.outcomes.answered(), 0);
         let totals = ledger.control.recorder.progress();
-        assert_eq!((totals.stored, totals.failed), (50_000, 50_000));
+        assert_eq!((totals.stored, totals.failed), (100_000, 100_000));
     }
 }

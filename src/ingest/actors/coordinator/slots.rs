@@ -115,7 +115,7 @@ mod tests {
     use actix_rt::System;
 
     use super::*;
-    use crate::ingest::backlog::Backlog;
+    use crate::ingest::{backlog::Backlog, outcome::answer::AttemptsSoFar};
 
     /// Takes ids and does nothing with them.
     struct Idle;
@@ -142,6 +142,7 @@ mod tests {
     fn fetch<I>(id: I) -> Fetch<I> {
         Fetch {
             id,
+            so_far: AttemptsSoFar::default(),
             control: Arc::default(),
             backlog: Backlog::new(1),
         }

@@ -209,6 +209,7 @@ impl TestPipeline {
                     set_rate: Box::new(|_| {}),
                     allow_workers: Box::new(|_| {}),
                 },
+                read_events: Box::new(|_, _| {}),
                 storage: StorageRecipients {
                     save: storage.clone().recipient(),
                     flush: storage.recipient(),

@@ -1,12 +1,14 @@
 //! Decides which run gives the next id to an idle fetcher. Pure.
 //!
 //! - The run with the highest priority comes first.
-//! - Of equal ones, the run with the fewest ids at fetchers comes first: a run whose requests hang does not take the place of others.
-//! - Of equal ones again, the run comes first that has waited longest. So runs whose requests take equally long take turns id by id.
+//! - Of equal ones, the run with the fewest ids at fetchers comes first: a run whose requests hang does not take the place of
+//!   others.
+//! - Of equal ones again, the run comes first that has waited longest. So runs whose requests take equally long take turns id by
+//!   id.
 //!
-//! Runs of a lower priority never have all fetchers while one of a higher priority is open: one fetcher is left for each higher priority
-//! with an open run, so that its next id does not wait for a request of the others. (With too few fetchers for that, the lower
-//! priorities may still have one.)
+//! Runs of a lower priority never have all fetchers while one of a higher priority is open: one fetcher is left for each higher
+//! priority with an open run, so that its next id does not wait for a request of the others. (With too few fetchers for that, the
+//! lower priorities may still have one.)
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -48,8 +50,8 @@ impl Turns {
         self.levels[priority.index()].waiting.contains(&run)
     }
 
-    /// Takes the run whose turn it is, if there are `workers` fetchers and one of them is idle. `busy` says how many ids of a run are at
-    /// fetchers.
+    /// Takes the run whose turn it is, if there are `workers` fetchers and one of them is idle. `busy` says how many ids of a run
+    /// are at fetchers.
     pub(super) fn next(&mut self, workers: usize, busy: impl Fn(RunId) -> usize) -> Option<RunId> {
         let highest_first = Priority::ALL.into_iter().rev();
         let mut waiting = highest_first.filter(|level| !self.level(*level).waiting.is_empty());

@@ -15,8 +15,8 @@ pub(super) struct UnreadIds<I> {
     announced: u64,
     /// What was left of the list when the run stopped reading it.
     rest: Option<IdStream<I>>,
-    /// The panic message of the list, if a panic ended it.
-    panic: Option<String>,
+    /// Why the list ended too early, if it did.
+    failed: Option<String>,
 }
 
 enum List<I> {
@@ -39,8 +39,8 @@ pub(super) enum Next<I> {
 }
 
 impl<I> UnreadIds<I> {
-    /// If the list knows its length, its ids count as requested from now on, and those that it does not have after all no longer do
-    /// at its end. Otherwise each counts when it is read.
+    /// If the list knows its length, its ids count as requested from now on, and those that it does not have after all no longer
+    /// do at its end. Otherwise each counts when it is read.
     pub(super) fn new(ids: IdStream<I>, recorder: &Recorder) -> Self {
         let announced = ids.remaining().unwrap_or(0);
         recorder.record(Event::Requested, announced);
@@ -48,7 +48,7 @@ impl<I> UnreadIds<I> {
             list: List::Here(ids),
             announced,
             rest: None,
-            panic: None,
+            failed: None,
         };
         unread.end_if_empty(recorder);
         unread
@@ -97,11 +97,11 @@ impl<I> UnreadIds<I> {
                 self.end_if_empty(recorder);
                 return Some(id);
             }
-            Polled::Panicked(why) => {
+            Polled::Failed(why) => {
                 warn!(
-                    "the list of ids panicked: {why}; the ids that it still holds are not attempted"
+                    "the list of ids failed: {why}; the ids that it still holds are not attempted"
                 );
-                self.panic = Some(why);
+                self.failed = Some(why);
                 self.list = List::Ended;
             }
             Polled::End | Polled::Pending => self.end(recorder),
@@ -157,13 +157,13 @@ impl<I> UnreadIds<I> {
         self.announced
     }
 
-    /// The panic message of the list, if a panic ended it.
-    pub(super) fn panic(&mut self) -> Option<String> {
-        self.panic.take()
+    /// Why the list ended too early, if it did.
+    pub(super) fn failed(&mut self) -> Option<String> {
+        self.failed.take()
     }
 
-    /// The unread ids that belong to the run, after [`stop`](Self::stop). A list that does not know its length may be endless. Its
-    /// unread ids do not belong to the run.
+    /// The unread ids that belong to the run, after [`stop`](Self::stop). A list that does not know its length may be endless.
+    /// Its unread ids do not belong to the run.
     pub(super) fn into_rest(self) -> Option<IdStream<I>> {
         self.rest.filter(|_| self.announced > 0)
     }

@@ -31,8 +31,8 @@ const ALONE_FOR: Duration = Duration::from_millis(5);
 /// While bodies are decoded quickly, the clock is looked at after this many of them.
 const ROWS_PER_LOOK_MAX: usize = 16;
 
-/// At least this many threads decode a batch that takes long. A decoder may also wait, for example for a lock, so this may be more than
-/// there are cores.
+/// At least this many threads decode a batch that takes long. A decoder may also wait, for example for a lock, so this may be
+/// more than there are cores.
 const THREADS_MIN: usize = 8;
 
 /// After an abort, bodies are still decoded for this long: they are here, and only slow ones would hold up the end of the run.
@@ -67,8 +67,8 @@ pub(crate) struct DecodedBatch<I, R> {
     pub(super) undecodable: Vec<NumberedRow<I>>,
     /// Answers that were dropped after an abort.
     pub(super) dropped: usize,
-    /// The room of the batch in the backlog. It is given back on the arbiter: on another thread, it would wake the arbiter once for
-    /// each fetcher that waits for room.
+    /// The room of the batch in the backlog. It is given back on the arbiter: on another thread, it would wake the arbiter once
+    /// for each fetcher that waits for room.
     pub(super) permit: BatchPermit,
 }
 
@@ -90,8 +90,8 @@ impl<S: Source> Decoder<S> {
         }
     }
 
-    /// Decodes a batch, on the blocking thread that calls this and, if it takes long, on others. Bodies that are not decoded within
-    /// [`AFTER_ABORT`] of an abort are dropped, but for those that are being decoded.
+    /// Decodes a batch, on the blocking thread that calls this and, if it takes long, on others. Bodies that are not decoded
+    /// within [`AFTER_ABORT`] of an abort are dropped, but for those that are being decoded.
     pub(super) fn decode(
         &self,
         control: &RunControl,
@@ -196,8 +196,8 @@ impl<S: Source> Decoder<S> {
                 Ok(Ok(Some(record))) => Outcome::Stored(record),
                 Ok(Ok(None)) => Outcome::Absent,
                 Ok(Err(message)) => {
-                    // The coordinator decides about it: the body may come from something else than the API, such as the login page
-                    // of a network.
+                    // The coordinator decides about it: the body may come from something else than the API, such as the login
+                    // page of a network.
                     let answer = Answer::Failed {
                         kind: FailureKind::Decode,
                         message,

@@ -37,7 +37,8 @@ struct FirstAddress {
     since: Instant,
 }
 
-/// What is remembered if a race ends without a connection, because its attempt ran out of time: the first address that had no turn.
+/// What is remembered if a race ends without a connection, because its attempt ran out of time: the first address that had no
+/// turn.
 struct Race<'a> {
     dialer: &'a Dialer,
     host: HostAndPort,
@@ -180,7 +181,8 @@ async fn look_up(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
-/// The order in which a host's addresses are tried: the remembered one first, or one of its family, and then the families in turn.
+/// The order in which a host's addresses are tried: the remembered one first, or one of its family, and then the families in
+/// turn.
 fn in_order(found: &[SocketAddr], remembered: Option<SocketAddr>) -> Vec<SocketAddr> {
     let first = remembered
         .filter(|address| found.contains(address))

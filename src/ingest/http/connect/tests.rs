@@ -141,8 +141,8 @@ async fn an_address_that_died_since_it_was_remembered_costs_nothing_but_a_moment
     assert_eq!(dial(&dialer).await, Ok(second_live));
 }
 
-/// Serves one TLS connection as `api.test` after `prologue`, and answers with one byte. Returns what was read before TLS, and what
-/// the client needs to trust the server.
+/// Serves one TLS connection as `api.test` after `prologue`, and answers with one byte. Returns what was read before TLS, and
+/// what the client needs to trust the server.
 struct TlsServer {
     addr: SocketAddr,
     tls: Tls,

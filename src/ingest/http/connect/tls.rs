@@ -21,8 +21,8 @@ use crate::ingest::{
     },
 };
 
-/// The TLS settings. They are made when the first https URL is requested, because reading the system's certificates takes time. If
-/// that fails, it is not tried again.
+/// The TLS settings. They are made when the first https URL is requested, because reading the system's certificates takes time.
+/// If that fails, it is not tried again.
 #[derive(Default)]
 pub(super) struct Tls(OnceCell<Result<TlsConnector, String>>);
 

@@ -185,8 +185,8 @@ async fn an_answer_is_framed_as_rfc_9112_requires() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// Makes two requests. After the first, the server sends `before` while the connection is idle, sends `after` as the second answer,
-/// and closes the connection. Returns the second answer, and whether the connection is known to be closed afterwards.
+/// Makes two requests. After the first, the server sends `before` while the connection is idle, sends `after` as the second
+/// answer, and closes the connection. Returns the second answer, and whether the connection is known to be closed afterwards.
 async fn second_answer(before: &str, after: &str) -> (String, bool) {
     let (mut connection, mut server) = connect().await;
     let serve = async {

@@ -85,8 +85,8 @@ impl From<AttemptError> for Refusal {
 impl Backoff {
     /// The wait after an attempt that ended with `signal`. `random` is from 0.0 to 1.0.
     ///
-    /// It is never less than half of the backoff, unlike that of a fetcher: a server that ends each stream after one event would be
-    /// asked again without a pause.
+    /// It is never less than half of the backoff, unlike that of a fetcher: a server that ends each stream after one event would
+    /// be asked again without a pause.
     pub(super) fn wait(&self, signal: Signal, random: f64) -> Duration {
         let attempt = self.attempt.max(1);
         let backoff = self.policy.wait(attempt, signal, 0.5 + random / 2.0);

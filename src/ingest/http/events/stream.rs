@@ -25,8 +25,8 @@ use crate::ingest::{
     request::Request,
 };
 
-/// A connection counts as dead after this long without a byte, unless [`EventStream::idle_timeout`] says otherwise. Servers commonly
-/// send something every 15 or 30 seconds.
+/// A connection counts as dead after this long without a byte, unless [`EventStream::idle_timeout`] says otherwise. Servers
+/// commonly send something every 15 or 30 seconds.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// An event stream (server-sent events) that connects again whenever it breaks. [`Client::events`] makes one.
@@ -34,7 +34,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 /// [Event streams](crate::guide::streams#event-streams) in the guide has an example and says what it does in detail.
 pub struct EventStream {
     client: Client,
-    request: Request,
+    /// Makes the request of each connect.
+    request: Box<dyn Fn() -> Request>,
     idle_timeout: Duration,
     priority: Priority,
     state: State,
@@ -57,8 +58,8 @@ enum State {
     Open(Box<EventConnection>),
 }
 
-/// Opens the stream in a task of its own. Otherwise a caller that is busy elsewhere could hold up other requests of the client, which
-/// wait behind this one for a permit.
+/// Opens the stream in a task of its own. Otherwise a caller that is busy elsewhere could hold up other requests of the client,
+/// which wait behind this one for a permit.
 struct Task(JoinHandle<Result<Box<HttpConnection>, NotOpened>>);
 
 impl Drop for Task {
@@ -91,8 +92,8 @@ pub enum EventStreamItem {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum EventStreamError {
-    /// The server answers this URL, but with no event stream: with another content type, or with a status such as 404 or 406. Poll the
-    /// URL instead.
+    /// The server answers this URL, but with no event stream: with another content type, or with a status such as 404 or 406.
+    /// Poll the URL instead.
     #[error("the server has no event stream here: {0}")]
     NoStreams(Failure),
     /// The request cannot be sent, or the server refuses it, with status 403 for example.
@@ -110,7 +111,8 @@ impl EventStreamError {
 }
 
 impl Client {
-    /// A stream of server-sent events. It connects at the first call of [`EventStream::next`], and again whenever the connection breaks.
+    /// A stream of server-sent events. It connects at the first call of [`EventStream::next`], and again whenever the connection
+    /// breaks.
     ///
     /// Each connect takes a permit of this client: it keeps to the rate and to waits that the API asked for. An open stream takes
     /// nothing from other requests: it counts neither as a request in flight nor among the connections of the pool.
@@ -132,9 +134,15 @@ impl Client {
     /// # }
     /// ```
     pub fn events(&self, url: &str, headers: &[(String, String)]) -> EventStream {
+        let request = Request::get(url).headers(headers.iter().cloned());
+        self.events_of(move || request.clone())
+    }
+
+    /// The event stream of a request, which is made anew for each connect.
+    pub(crate) fn events_of(&self, request: impl Fn() -> Request + 'static) -> EventStream {
         EventStream {
             client: self.clone(),
-            request: Request::get(url).headers(headers.iter().cloned()),
+            request: Box::new(request),
             idle_timeout: IDLE_TIMEOUT,
             priority: Priority::default(),
             state: State::Waiting { until: None },
@@ -164,7 +172,8 @@ impl EventStream {
 
     /// The next event or change of the connection. There is always a next one.
     ///
-    /// If the future is dropped, nothing is lost, so this can be a branch of `select!`. Dropping the stream closes its connection.
+    /// If the future is dropped, nothing is lost, so this can be a branch of `select!`. Dropping the stream closes its
+    /// connection.
     ///
     /// # Errors
     /// Connecting again would not help: there is no event stream here, or the server refuses the request.
@@ -221,8 +230,8 @@ impl EventStream {
         }
     }
 
-    /// Closes the connection, if there is one. The next call of [`next`](Self::next) connects again, `wait` from now at the earliest. For
-    /// an event that says that the server will send no more, such as Firebase's `cancel`.
+    /// Closes the connection, if there is one. The next call of [`next`](Self::next) connects again, `wait` from now at the
+    /// earliest. For an event that says that the server will send no more, such as Firebase's `cancel`.
     pub fn close_for(&mut self, wait: Duration) {
         self.wait_for(wait);
     }
@@ -230,7 +239,7 @@ impl EventStream {
     fn opening(&self) -> Opening {
         Opening {
             client: self.client.clone(),
-            request: self.request.clone(),
+            request: (self.request)(),
             last_id: self.last_id.clone(),
             kind: if self.is_retry {
                 RequestKind::Retry

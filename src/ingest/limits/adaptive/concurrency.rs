@@ -36,16 +36,16 @@ use crate::ingest::limits::signal::{Refusal, Signal};
 
 /// The first limit: the default number of fetchers. Trials raise it if there are more fetchers.
 ///
-/// On a healthy server, a start at the ceiling would save some tenths of a second. But if latency grows with load, 256 requests at
-/// once take so long that nothing is learned for many seconds. With 8, a large number of fetchers is reached too late. With 32, a
-/// server that is fastest with 8 loses 4 % more answers.
+/// On a healthy server, a start at the ceiling would save some tenths of a second. But if latency grows with load, 256 requests
+/// at once take so long that nothing is learned for many seconds. With 8, a large number of fetchers is reached too late. With
+/// 32, a server that is fastest with 8 loses 4 % more answers.
 const INITIAL_LIMIT: usize = 16;
 
 /// A window lasts at least this long.
 const WINDOW_TIME: Duration = Duration::from_millis(100);
 
-/// A window holds at least this many attempts. Fewer depend too much on chance (with 10, some servers lose a tenth of their answers
-/// or more), and a few failures must not slow down a short run.
+/// A window holds at least this many attempts. Fewer depend too much on chance (with 10, some servers lose a tenth of their
+/// answers or more), and a few failures must not slow down a short run.
 const WINDOW_ATTEMPTS: u32 = 20;
 
 /// Trials compare the answers per second of samples of this size. With 50, chance decides too often. With 200, slow servers wait
@@ -55,8 +55,8 @@ const SAMPLE_ANSWERS: u32 = 100;
 /// A sample that is older than this may contain a pause, or a server that has changed.
 const SAMPLE_STALE_AFTER: Duration = Duration::from_secs(10);
 
-/// A trial succeeds if its answers per second grow by more than this part. Values from 0.02 to 0.05 make no difference. With 0.08,
-/// the limit stays too far from the best one.
+/// A trial succeeds if its answers per second grow by more than this part. Values from 0.02 to 0.05 make no difference. With
+/// 0.08, the limit stays too far from the best one.
 const GAIN: f64 = 0.05;
 
 /// A trial that loses more than this is ended before its sample is full. Without this, a server whose latency grows with load
@@ -181,8 +181,8 @@ impl Window {
         }
     }
 
-    /// An attempt that began at `began` was served. It confirms the refusals if it began before the last of them. Otherwise the server
-    /// was out until then, and nothing before `began` counts.
+    /// An attempt that began at `began` was served. It confirms the refusals if it began before the last of them. Otherwise the
+    /// server was out until then, and nothing before `began` counts.
     fn confirm_refusals(&mut self, began: Duration) {
         if began <= self.last_refused {
             self.refused += std::mem::take(&mut self.unconfirmed);

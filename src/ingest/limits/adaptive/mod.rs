@@ -34,8 +34,8 @@ const PER_SECOND_FOR: Duration = Duration::from_secs(30);
 /// How long 503 is ignored. To test it again, both limits must be lowered, which costs answers. So it is tested rarely.
 const UNRELATED_FOR: Duration = Duration::from_secs(300);
 
-/// A verdict on the rate needs this long. The rate looks back one second, so after two seconds it sees only attempts at the lowered
-/// rate. An earlier verdict is often wrong, and then thousands of requests are refused.
+/// A verdict on the rate needs this long. The rate looks back one second, so after two seconds it sees only attempts at the
+/// lowered rate. An earlier verdict is often wrong, and then thousands of requests are refused.
 const RATE_SETTLES: Duration = Duration::from_secs(2);
 
 /// What a 503 is taken for.

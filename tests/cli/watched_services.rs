@@ -1,0 +1,137 @@
+//! How whoever runs `follow` as a service sees what it does: `sd_notify` and `/health`.
+
+use std::{
+    os::unix::net::UnixDatagram,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use hn_ingest::test_util::{Latch, Reply};
+
+use crate::common::{Api, Call, Running, Sandbox, address_of, get, wait_until};
+
+/// A service manager in this folder, whose watchdog expects a message every second.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn listen(sandbox: &Sandbox, name: &str) -> Self {
+        let socket = UnixDatagram::bind(sandbox.path(name)).unwrap();
+        let limit = Some(Duration::from_secs(30));
+        socket.set_read_timeout(limit).unwrap();
+        Self(socket)
+    }
+
+    /// Reads messages until one begins so.
+    fn wait_for(&self, begin: &str) -> String {
+        let mut buffer = [0; 4096];
+        loop {
+            let length = self.0.recv(&mut buffer).unwrap();
+            let message = str::from_utf8(&buffer[..length]).unwrap();
+            if message.starts_with(begin) {
+                return message.to_owned();
+            }
+        }
+    }
+}
+
+fn follow(sandbox: &Sandbox, socket: &str) -> Call {
+    sandbox
+        .call(&["follow", "--demo"])
+        .env("NOTIFY_SOCKET", sandbox.text(socket))
+        .env("WATCHDOG_USEC", "1000000")
+}
+
+fn end(running: Running, manager: &Manager) {
+    running.signal("TERM");
+    manager.wait_for("STOPPING=1");
+    running.wait().exits(143);
+}
+
+#[test]
+fn a_service_manager_hears_when_follow_begins_what_it_does_that_it_lives_and_when_it_ends() {
+    let sandbox = Sandbox::new();
+    let (first, second) = ("first.socket", "second.socket");
+    let managers = [first, second].map(|name| Manager::listen(&sandbox, name));
+    let follower = follow(&sandbox, first).start();
+    managers[0].wait_for("READY=1");
+    managers[0].wait_for("WATCHDOG=1");
+    let status = managers[0].wait_for("STATUS=newest ");
+    assert!(!status.contains('\n'), "{status}");
+
+    let standby = follow(&sandbox, second).start();
+    managers[1].wait_for("READY=1");
+    let status = managers[1].wait_for("STATUS=stands by");
+    let holder = format!("process {} ", follower.id());
+    assert!(status.contains(&holder), "{status}");
+    managers[1].wait_for("WATCHDOG=1");
+
+    end(follower, &managers[0]);
+    managers[1].wait_for("STATUS=newest ");
+    end(standby, &managers[1]);
+}
+
+#[test]
+fn follow_goes_on_although_its_service_manager_is_gone() {
+    let sandbox = Sandbox::new();
+    let mut running = follow(&sandbox, "no.socket")
+        .args(&["--metrics", "127.0.0.1:0"])
+        .env("RUST_LOG", "hn_ingest=info")
+        .start();
+    let address = address_of(&mut running);
+    wait_until("an item is stored", || {
+        let text = get(&address, "/metrics");
+        let freshness = "ingest_freshness_seconds_count ";
+        text.lines()
+            .any(|line| line.starts_with(freshness) && !line.ends_with(" 0"))
+    });
+    running.signal("TERM");
+    running.wait().exits(143);
+}
+
+#[test]
+fn a_minute_of_silence_is_unhealthy_until_something_is_heard() {
+    let sandbox = Sandbox::new();
+    let api = Api::of_stories();
+    let latch = Latch::new();
+    let silent = || Reply::event_stream("").then_silence();
+    for document in ["top", "new", "best", "ask", "show", "job"] {
+        let path = format!("/v0/{document}stories.json");
+        api.0.on(path, [silent()]);
+    }
+    api.0.on("/v0/updates.json", [silent()]);
+    let put = "event: put\ndata: {\"path\":\"/\",\"data\":5}\n\n";
+    let alive = "event: keep-alive\ndata: null\n\n";
+    api.0.on(
+        "/v0/maxitem.json",
+        [
+            Reply::json("5"),
+            Reply::event_stream(put).then_silence(),
+            Reply::event_stream("")
+                .then_when(&latch, alive)
+                .then_silence(),
+        ],
+    );
+    // A minute is a second.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let now = now.as_secs_f64();
+    let mut running = sandbox
+        .call_with(&api, &["follow", "--metrics", "127.0.0.1:0"])
+        .env("RUST_LOG", "hn_ingest=info")
+        .env("INGEST_TEST_CLOCK", format!("{now}/{now}*60"))
+        .start();
+    let address = address_of(&mut running);
+    wait_until("it is unhealthy", || {
+        let answer = get(&address, "/health");
+        let is_unhealthy = answer.starts_with("HTTP/1.1 503 ");
+        let why = "nothing was heard from the API for ";
+        assert_eq!(answer.contains(why), is_unhealthy, "{answer}");
+        is_unhealthy
+    });
+    let text = get(&address, "/metrics");
+    assert!(text.contains("ingest_freshness_seconds"), "{text}");
+    latch.open();
+    wait_until("it is healthy", || {
+        get(&address, "/health").starts_with("HTTP/1.1 200 ")
+    });
+    running.signal("TERM");
+    running.wait().exits(143);
+}
