@@ -28,6 +28,8 @@ pub(crate) mod leases;
 #[cfg(feature = "cli")]
 pub(crate) mod cool_down;
 #[cfg(feature = "cli")]
+pub(crate) mod follow;
+#[cfg(feature = "cli")]
 pub(crate) mod top_items;
 pub(crate) mod live_runs;
 #[cfg(feature = "serve")]

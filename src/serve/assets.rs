@@ -11,8 +11,14 @@ pub(super) struct Asset {
 }
 
 /// How the pages look.
-pub(super) static STYLE: LazyLock<Asset> =
-    LazyLock::new(|| Asset::new("style", "css", "text/css; charset=utf-8", include_str!("assets/style.css")));
+pub(super) static STYLE: LazyLock<Asset> = LazyLock::new(|| {
+    Asset::new(
+        "style",
+        "css",
+        "text/css; charset=utf-8",
+        include_str!("assets/style.css"),
+    )
+});
 
 /// What a page can do beyond being read.
 pub(super) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| {
@@ -28,7 +34,10 @@ pub(super) static ICON: LazyLock<Asset> = LazyLock::new(|| {
 
 impl Asset {
     fn new(name: &str, ending: &str, kind: &'static str, content: &'static str) -> Self {
-        let address = format!("/assets/{name}.{:016x}.{ending}", fnv_1a(content.as_bytes()));
+        let address = format!(
+            "/assets/{name}.{:016x}.{ending}",
+            fnv_1a(content.as_bytes())
+        );
         Self {
             address,
             kind,

@@ -1,4 +1,4 @@
-//! A web server over a mirror: the Hacker News API, read from the database.
+//! A web server over a mirror: the Hacker News API, and pages to read, from the database.
 //!
 //! It opens the database for reading only, and runs inside any actix System or tokio runtime:
 //!
@@ -18,6 +18,8 @@
 //! | address | answer |
 //! |---|---|
 //! | `/v0/…` | the [API of Hacker News](https://github.com/HackerNews/API), as Firebase serves it |
+//! | `/`, `/newest`, `/item?id=`, … | pages to read, at the addresses of news.ycombinator.com |
+//! | `/status` | a dashboard of the ingestion |
 //! | `/health` | whether the database can be read |
 //! | `/metrics` | what the host gives ([`Server::metrics`]) |
 //!
@@ -44,12 +46,16 @@ mod changes;
 mod guard;
 mod hosts;
 mod errors;
+mod layout;
+mod assets;
 
 // What is served:
 
 mod routes;
 mod hn_data;
 mod record_cache;
+mod pages;
+mod status;
 mod health;
 
 // What all of it shares:

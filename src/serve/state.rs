@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     changes::Changes, config::ServeConfig, hosts::AllowedHosts, monitoring::Monitoring,
-    record_cache::RecordCache,
+    record_cache::RecordCache, status::StatusBoard,
 };
 use crate::store::readers::Readers;
 
@@ -21,6 +21,7 @@ pub(super) struct State {
     pub(super) hosts: AllowedHosts,
     pub(super) longest_uri: usize,
     pub(super) monitoring: Monitoring,
+    pub(super) status: StatusBoard,
     /// One permit for each event stream that may be opened.
     streams: Arc<Semaphore>,
     in_flight: AtomicUsize,
@@ -34,6 +35,7 @@ impl State {
         monitoring: Monitoring,
     ) -> Self {
         Self {
+            status: StatusBoard::new(readers.clone()),
             readers,
             changes,
             cache: RecordCache::new(config.cache_bytes),

@@ -28,6 +28,7 @@ pub struct Version {
     pub url: Option<String>,
     pub text: Option<String>,
     pub score: Option<i64>,
+    pub descendants: Option<i64>,
     pub type_: Option<String>,
     pub deleted: Option<i32>,
     pub dead: Option<i32>,

@@ -105,7 +105,9 @@ impl Levels {
         let by_parent: HashSet<i64> = found.iter().map(|stored| stored.item.id).collect();
         named.retain(|id| !by_parent.contains(id));
         found.extend(items(conn, &named)?);
-        let of_level = level.iter().filter_map(|(parent, _)| self.replies.get(parent));
+        let of_level = level
+            .iter()
+            .filter_map(|(parent, _)| self.replies.get(parent));
         let named: HashSet<i64> = of_level.flatten().copied().collect();
         let mut next = Vec::with_capacity(found.len());
         for stored in found {

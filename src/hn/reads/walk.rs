@@ -1,8 +1,8 @@
 //! Walks down from the newest items to those of a kind, a bounded way.
 
 use diesel::{
-    ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable, RunQueryDsl, Selectable,
-    SelectableHelper,
+    ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable, RunQueryDsl,
+    Selectable, SelectableHelper,
 };
 
 use super::{
@@ -162,7 +162,12 @@ fn walk<C: HnConnection>(
             break;
         }
     }
-    let wanted: Vec<i64> = ids.iter().copied().skip(place.skip).take(place.count).collect();
+    let wanted: Vec<i64> = ids
+        .iter()
+        .copied()
+        .skip(place.skip)
+        .take(place.count)
+        .collect();
     Ok(Found {
         items: items(conn, &wanted)?,
         next: ids.get(place.skip + place.count).copied(),

@@ -15,7 +15,7 @@ use crate::hn::Item;
 #[derive(Template)]
 #[template(path = "comment_head.html")]
 pub(super) struct CommentHead {
-    pub(super) id: i64,
+    id: i64,
     by: Option<Named>,
     made: Option<String>,
     marks: Vec<&'static str>,

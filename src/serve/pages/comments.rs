@@ -39,10 +39,19 @@ struct CommentLine {
 pub(super) async fn new_comments(request: HttpRequest, state: Data<State>) -> Shown {
     let params = Params::of(&request);
     show(&state, move |conn, now| {
-        let found = reads::newest(conn, params.place(), |row| is_comment(row) && row.is_alive())?;
+        let found = reads::newest(conn, params.place(), |row| {
+            is_comment(row) && row.is_alive()
+        })?;
         let page = Page::new("New comments", "/newcomments");
         let page = page.live("/v0/maxitem.json".to_owned(), "item", None);
-        list_of(conn, page, "New comments".to_owned(), "/newcomments?", found, now)
+        list_of(
+            conn,
+            page,
+            "New comments".to_owned(),
+            "/newcomments?",
+            found,
+            now,
+        )
     })
     .await
 }

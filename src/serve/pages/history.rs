@@ -65,7 +65,10 @@ pub(super) async fn history(request: HttpRequest, state: Data<State>) -> Shown {
             newer = older;
         }
         Ok(HistoryTemplate {
-            page: Page::new(format!("Earlier versions of {title}"), &format!("/item?id={id}")),
+            page: Page::new(
+                format!("Earlier versions of {title}"),
+                &format!("/item?id={id}"),
+            ),
             id,
             title,
             as_of: Some(when(latest.fetched_at, now)),

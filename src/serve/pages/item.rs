@@ -74,7 +74,9 @@ pub(super) fn not_stored(
                 0..120 => counted(minutes, "minute"),
                 _ => counted(minutes / 60, "hour"),
             };
-            format!("Item {id} is not stored in this mirror: {ago} ago, Hacker News had no such item.")
+            format!(
+                "Item {id} is not stored in this mirror: {ago} ago, Hacker News had no such item."
+            )
         }
         None => format!("Item {id} is not stored in this mirror."),
     };
@@ -107,11 +109,7 @@ fn thread_of(
     let oldest = thread.oldest_fetched_at();
     Ok(ItemTemplate {
         page: page_of(item, on.as_ref()),
-        story: (!is_comment).then(|| StoryLine {
-            tag: "h1",
-            has_history,
-            ..StoryLine::new(item, now)
-        }),
+        story: (!is_comment).then(|| StoryLine::new(item, has_history, now).as_heading()),
         comment: is_comment.then(|| CommentHead::new(item, now, has_history)),
         on: on.as_ref().map(On::new),
         parent: item.parent.or(item.poll).filter(|_| is_comment),
@@ -139,7 +137,10 @@ fn page_of(item: &Item, on: Option<&StoredItem>) -> Page {
     let address = format!("/item?id={}", item.id);
     let kids = reads::ids_of(item.kids.as_deref()).len();
     let page = Page::new(title, &address);
-    match item.descendants.and_then(|count| usize::try_from(count).ok()) {
+    match item
+        .descendants
+        .and_then(|count| usize::try_from(count).ok())
+    {
         Some(count) => {
             let address = format!("/v0/item/{}/descendants.json", item.id);
             page.live(address, "comment", Some(count))

@@ -155,8 +155,5 @@ pub(super) fn story_line(
     changed: &HashSet<i64>,
     now: i64,
 ) -> StoryLine {
-    StoryLine {
-        has_history: changed.contains(&stored.item.id),
-        ..StoryLine::new(&stored.item, now)
-    }
+    StoryLine::new(&stored.item, changed.contains(&stored.item.id), now)
 }

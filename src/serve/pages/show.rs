@@ -18,13 +18,13 @@ pub(super) async fn show<T: Template>(
     state: &Data<State>,
     work: impl FnOnce(&mut AnyConnection, i64) -> Result<T, ShowError> + Send + 'static,
 ) -> Shown {
-    let rendered = state.readers.read(move |conn| {
-        match work(conn, clock::now()) {
+    let rendered = state
+        .readers
+        .read(move |conn| match work(conn, clock::now()) {
             Ok(template) => Ok(template.render().map_err(PageError::from)),
             Err(ShowError::Database(error)) => Err(error),
             Err(ShowError::Page(error)) => Ok(Err(error)),
-        }
-    });
+        });
     Ok(page(StatusCode::OK, rendered.await??))
 }
 

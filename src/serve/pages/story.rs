@@ -14,9 +14,9 @@ use crate::hn::{Item, reads::StoredItem};
 #[template(path = "story.html")]
 pub(super) struct StoryLine {
     /// The element of the title.
-    pub(super) tag: &'static str,
-    pub(super) id: i64,
-    pub(super) title: String,
+    tag: &'static str,
+    id: i64,
+    title: String,
     outside: Option<String>,
     site: Option<Named>,
     /// An address that is no link, because it is none of the web.
@@ -26,7 +26,7 @@ pub(super) struct StoryLine {
     by: Option<Named>,
     made: Option<String>,
     comments: Option<String>,
-    pub(super) has_history: bool,
+    has_history: bool,
 }
 
 /// A name, and how it is written in an address.
@@ -62,7 +62,7 @@ impl On {
 
 impl StoryLine {
     /// The story as it is seen at `now`.
-    pub(super) fn new(item: &Item, now: i64) -> Self {
+    pub(super) fn new(item: &Item, has_history: bool, now: i64) -> Self {
         let address = item.url.as_deref().filter(|url| !url.is_empty());
         let outside = address.and_then(linkable);
         let is_job = item.type_.as_deref() == Some("job");
@@ -79,8 +79,13 @@ impl StoryLine {
             by: author_of(item),
             made: item.time.map(|time| when(time, now)),
             comments: item.descendants.map(|count| counted(count, "comment")),
-            has_history: false,
+            has_history,
         }
+    }
+
+    /// As the head of its own page.
+    pub(super) fn as_heading(self) -> Self {
+        Self { tag: "h1", ..self }
     }
 }
 
@@ -96,7 +101,10 @@ pub(super) fn title_of(item: &Item) -> String {
 }
 
 pub(super) fn author_of(item: &Item) -> Option<Named> {
-    item.by.as_deref().filter(|by| !by.is_empty()).map(Named::new)
+    item.by
+        .as_deref()
+        .filter(|by| !by.is_empty())
+        .map(Named::new)
 }
 
 /// What sets an item apart from the usual.

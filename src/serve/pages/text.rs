@@ -96,7 +96,10 @@ mod tests {
     #[test]
     fn what_hacker_news_writes_stays_and_links_say_what_they_are() {
         for (html, safe) in [
-            ("A &lt; B &amp;&amp; C&#x27;s", "A &lt; B &amp;&amp; C&#x27;s"),
+            (
+                "A &lt; B &amp;&amp; C&#x27;s",
+                "A &lt; B &amp;&amp; C&#x27;s",
+            ),
             (
                 "One<p>two <i>three</i><p><pre><code>a &lt; b\n  c</code></pre>",
                 "One<p>two <i>three</i></p><p></p><pre><code>a &lt; b\n  c</code></pre>",
@@ -135,9 +138,28 @@ mod tests {
             let safe = safe_html(html);
             let lower = safe.to_lowercase();
             for part in [
-                "<script", "<img", "<svg", "<style", "<iframe", "<form", "<input", "<base",
-                "<meta", "<math", "<!--", "<plaintext", "<noscript", "</div", "</article",
-                "javascript:", "href=\"data", "href=\"/", " style=", " class=", " id=", " on",
+                "<script",
+                "<img",
+                "<svg",
+                "<style",
+                "<iframe",
+                "<form",
+                "<input",
+                "<base",
+                "<meta",
+                "<math",
+                "<!--",
+                "<plaintext",
+                "<noscript",
+                "</div",
+                "</article",
+                "javascript:",
+                "href=\"data",
+                "href=\"/",
+                " style=",
+                " class=",
+                " id=",
+                " on",
                 "\0",
             ] {
                 let is_text = part.starts_with(' ') && !lower.contains('<');
@@ -149,7 +171,10 @@ mod tests {
     #[test]
     fn only_addresses_of_the_web_are_linked() {
         for (address, link) in [
-            ("https://a.example/b?c=d&e", Some("https://a.example/b?c=d&e")),
+            (
+                "https://a.example/b?c=d&e",
+                Some("https://a.example/b?c=d&e"),
+            ),
             ("HTTP://A.example", Some("HTTP://A.example")),
             (" http://a.example/b c", Some("http://a.example/b%20c")),
             ("javascript:alert(1)", None),
@@ -169,7 +194,10 @@ mod tests {
 
     #[test]
     fn a_site_is_a_host_or_an_author_on_one() {
-        assert_eq!(site_of("https://www.a.example/b").as_deref(), Some("a.example"));
+        assert_eq!(
+            site_of("https://www.a.example/b").as_deref(),
+            Some("a.example")
+        );
         let author = "https://github.com/Rust-Lang/rust";
         assert_eq!(site_of(author).as_deref(), Some("github.com/rust-lang"));
         assert!(is_of_site(author, "github.com") && is_of_site(author, "github.com/rust-lang"));

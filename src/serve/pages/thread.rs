@@ -66,7 +66,10 @@ pub(super) fn rows(thread: &Thread, changed: &HashSet<i64>, now: i64) -> Vec<Row
         close(&mut open, &mut rows, level);
         match &row.node {
             ThreadNode::Stored(stored) => {
-                let is_followed = thread.rows.get(at + 1).is_some_and(|next| next.depth > row.depth);
+                let is_followed = thread
+                    .rows
+                    .get(at + 1)
+                    .is_some_and(|next| next.depth > row.depth);
                 let nests = is_followed && level < NESTED;
                 let comment = Comment {
                     nests,
@@ -78,7 +81,9 @@ pub(super) fn rows(thread: &Thread, changed: &HashSet<i64>, now: i64) -> Vec<Row
                 rows.push(Row::Open(Box::new(comment)));
                 open.push(nests);
             }
-            ThreadNode::Missing { parent, ids } => rows.push(Row::Missing(Missing::new(*parent, ids))),
+            ThreadNode::Missing { parent, ids } => {
+                rows.push(Row::Missing(Missing::new(*parent, ids)))
+            }
         }
     }
     close(&mut open, &mut rows, 0);
