@@ -189,10 +189,13 @@ fn read(matches: &ArgMatches) -> Result<Invocation, String> {
         after: own_matches,
     };
     let subcommand = read_subcommand(name, own_matches, &flags)?;
-    let scope = declared()
-        .into_iter()
-        .find(|declared| declared.command.get_name() == name)
-        .map_or(Scope::NOTHING, |declared| declared.scope);
+    let scope = match &subcommand {
+        Subcommand::Verify(args) => args.scope(),
+        _ => declared()
+            .into_iter()
+            .find(|declared| declared.command.get_name() == name)
+            .map_or(Scope::NOTHING, |declared| declared.scope),
+    };
     if let Subcommand::Completions(_) | Subcommand::Man(_) = subcommand {
         // A shell reads completions at its start, and must not fail on a variable that is meant for a service.
         refuse_meaningless(name, scope, &flags)?;
@@ -203,7 +206,12 @@ fn read(matches: &ArgMatches) -> Result<Invocation, String> {
     }
     let flag = |name: &str| flags.value(name).map(str::to_owned);
     let mut options = Options::read(flag).map_err(|error| error.to_string())?;
-    refuse_meaningless(name, scope, &flags)?;
+    refuse_meaningless(name, scope, &flags).map_err(|message| match &subcommand {
+        Subcommand::Verify(args) if !args.takes_sample() => {
+            format!("{message}, and what applies only with --sample")
+        }
+        _ => message,
+    })?;
     options.demo = flags.demo();
     if options.demo && options.api_url.is_some() && scope.fetches() {
         return Err(
@@ -256,7 +264,7 @@ fn read_subcommand(
         "backfill" => BackfillArgs::read(matches).map(Subcommand::Backfill),
         "follow" => FollowArgs::read(matches).map(Subcommand::Follow),
         "retry" => RetryArgs::read(matches).map(Subcommand::Retry),
-        "verify" => Ok(Subcommand::Verify(VerifyArgs::read(matches))),
+        "verify" => VerifyArgs::read(matches).map(Subcommand::Verify),
         "copy" => CopyArgs::read(matches).map(Subcommand::Copy),
         "status" => Ok(Subcommand::Status),
         "serve" => ServeArgs::read(matches).map(Subcommand::Serve),
@@ -278,7 +286,7 @@ fn declared() -> Vec<Declared> {
         declare(backfill::command(), Scope::FETCH),
         declare(follow::command(), Scope::FOLLOW),
         declare(retry::command(), Scope::FETCH),
-        declare(verify::command(), Scope::READ_ALL),
+        declare(verify::command(), Scope::FETCH),
         declare(copy::command(), Scope::READ_ALL),
         declare(status::command(), Scope::READ),
         declare(serve::command(), Scope::SERVE),

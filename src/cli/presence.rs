@@ -4,13 +4,14 @@
 use std::{cell::Cell, rc::Rc, time::Duration};
 
 use actix_rt::{task::JoinHandle, time};
+use diesel::QueryResult;
 use log::{debug, warn};
 use tokio::time::Instant;
 
 use super::{database, exit::CommandError, held_leases::HeldLeases, session::Session};
 use crate::{
     hn::{
-        cool_down,
+        HnConnection, cool_down,
         follow::health::Health,
         leases,
         live_runs::{self, LiveRun, SHARE_SECONDS},
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// How often a run looks at what the others say. A cool-down reaches all of them within twice this time.
-const LOOK_INTERVAL: Duration = Duration::from_millis(400);
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(400);
 
 /// How often a run says that it is under way.
 const BEAT_INTERVAL: Duration = Duration::from_secs(2);
@@ -68,12 +69,30 @@ impl Drop for KeptPresence {
     }
 }
 
-/// What the others say.
-struct View {
-    live: Vec<LiveRun>,
+/// What the runs under way say.
+pub(super) struct View {
+    pub(super) live: Vec<LiveRun>,
     /// The database's time.
     now: i64,
-    cool_down: Duration,
+    pub(super) cool_down: Duration,
+}
+
+impl View {
+    pub(super) fn read(conn: &mut impl HnConnection) -> QueryResult<Self> {
+        Ok(Self {
+            live: live_runs::live(conn)?,
+            now: live_runs::database_now(conn)?,
+            cool_down: cool_down::rest(conn)?,
+        })
+    }
+
+    /// The rate of all runs together, and how many share it. `onlooker` is the rate of a process that is not among them.
+    pub(super) fn share(&self, onlooker: Option<u32>) -> (u32, usize) {
+        let heard = self.live.iter();
+        let heard = heard.filter(|run| run.heartbeat_at > self.now - SHARE_SECONDS);
+        let rates = heard.map(|run| run.rate).chain(onlooker.map(i64::from));
+        share_of(&rates.collect::<Vec<_>>())
+    }
 }
 
 /// What a run says when it is under way.
@@ -89,19 +108,36 @@ impl Presence {
         row: i64,
         leases: Option<HeldLeases>,
     ) -> Self {
+        let (pool, client) = (session.pool.clone(), session.client.clone());
+        let share = (session.config.rate, 1);
         Self {
-            pool: session.pool.clone(),
-            client: session.client.clone(),
-            health: session.health.clone(),
+            leases,
+            ..Self::without_leases(pool, client, session.health.clone(), command, row, share)
+        }
+    }
+
+    /// The presence of a run that holds no leases. `share` is what its client has of the rate now.
+    pub(super) fn without_leases(
+        pool: AnyPool,
+        client: Client,
+        health: Health,
+        command: &'static str,
+        row: i64,
+        share: (u32, usize),
+    ) -> Self {
+        Self {
+            pool,
+            client,
+            health,
             command,
             row,
-            leases,
+            leases: None,
             settled_up_to: None,
             sight: Rc::new(Sight {
                 last_look: Cell::new(Instant::now()),
                 known_end: Cell::new(None),
             }),
-            share: (session.config.rate, 1),
+            share,
             has_warned: false,
         }
     }
@@ -121,12 +157,7 @@ impl Presence {
             if let Some(rest) = news {
                 cool_down::extend(conn, rest).map_err(CommandError::new)?;
             }
-            let view = View {
-                live: live_runs::live(conn).map_err(CommandError::new)?,
-                now: live_runs::database_now(conn).map_err(CommandError::new)?,
-                cool_down: cool_down::rest(conn).map_err(CommandError::new)?,
-            };
-            Ok(view)
+            View::read(conn).map_err(CommandError::new)
         });
         match looking.await {
             Ok(view) => {
@@ -153,7 +184,7 @@ impl Presence {
             self.sight.known_end.set(Some(end));
             self.client.cool_down_for(view.cool_down);
         }
-        let share = share_of(&view.live, view.now);
+        let share = view.share(None);
         if self.share != share {
             let (rate, of) = share;
             debug!("the rate is {rate}/s, shared by {of}");
@@ -248,12 +279,8 @@ async fn pause_while_alone(sight: Rc<Sight>, client: Client, health: Health) {
 }
 
 /// The rate of all runs together, which is the lowest that one of them was given (0 is none), and how many share it.
-fn share_of(live: &[LiveRun], now: i64) -> (u32, usize) {
-    let heard = || {
-        live.iter()
-            .filter(|run| run.heartbeat_at > now - SHARE_SECONDS)
-    };
-    let rates = heard().map(|run| run.rate).filter(|rate| *rate > 0);
-    let rate = rates.min().and_then(|rate| u32::try_from(rate).ok());
-    (rate.unwrap_or(0), heard().count().max(1))
+fn share_of(rates: &[i64]) -> (u32, usize) {
+    let rate = rates.iter().filter(|rate| **rate > 0).min();
+    let rate = rate.and_then(|rate| u32::try_from(*rate).ok());
+    (rate.unwrap_or(0), rates.len().max(1))
 }

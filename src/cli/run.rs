@@ -181,7 +181,12 @@ impl Session<'_> {
     }
 
     /// Records the run's totals. The report is printed even if this fails.
-    async fn record_end<I>(&self, row: i64, settled_up_to: Option<i64>, report: &Report<I>) {
+    pub(super) async fn record_end<I>(
+        &self,
+        row: i64,
+        settled_up_to: Option<i64>,
+        report: &Report<I>,
+    ) {
         let totals = report.totals.clone();
         // A database that was waited for in vain is not waited for once more.
         let is_lost = matches!(report.gave_up, Some(GaveUp::StorageLost(_)));
@@ -252,7 +257,8 @@ impl FinishedRun<i64> {
     }
 }
 
-fn exit_status<I>(report: &Report<I>, signal: Option<u8>) -> ExitStatus {
+/// The exit status of a run that has ended so. `signal` is the first one that came.
+pub(super) fn exit_status<I>(report: &Report<I>, signal: Option<u8>) -> ExitStatus {
     if let Some(signal) = signal
         && let Some(GaveUp::StorageLost(why)) = &report.gave_up
         && is_about_lock(why)

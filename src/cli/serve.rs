@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use log::warn;
 
 use super::{
-    database,
+    database, demo_mirror,
     exit::{CommandError, ExitStatus},
     metrics_server,
     options::Options,
@@ -62,13 +62,19 @@ impl ServeArgs {
 /// Serves until a signal comes.
 pub(super) async fn run(options: &Options, args: ServeArgs) -> Result<ExitStatus, CommandError> {
     let location = options.database();
-    let checked = location.clone();
-    database::blocking(move || database::read_existing(&checked, |_| Ok(()))).await?;
-    let recorder = metrics_server::install_recorder()
+    if options.demo {
+        database::open_or_create(location.clone(), true).await?;
+    } else {
+        let checked = location.clone();
+        database::blocking(move || database::read_existing(&checked, |_| Ok(()))).await?;
+    }
+    let recorder = metrics_server::recorder()
         .map_err(|error| CommandError(format!("metrics cannot be kept: {error}")))?;
-    let mut config = ServeConfig::default();
-    config.address = options.bind.0;
-    config.allowed_hosts = args.allowed_hosts;
+    let config = ServeConfig {
+        address: options.bind.0,
+        allowed_hosts: args.allowed_hosts,
+        ..ServeConfig::default()
+    };
     let server = Server::new(location.secret_text())
         .config(config)
         .metrics(move || recorder.render());
@@ -77,8 +83,15 @@ pub(super) async fn run(options: &Options, args: ServeArgs) -> Result<ExitStatus
     let server = server.start().await.map_err(explained)?;
     warn_if_exposed(server.address());
     print_message(format_args!("serving {location} at {}", server.url()));
+    let demo = options
+        .demo
+        .then(|| actix_rt::spawn(demo_mirror::fill(options.clone())));
     let signal = drain.first_signal().await;
     server.stop().await;
+    if let Some(demo) = demo {
+        // It ends with the signal, and closes the database.
+        let _ = demo.await;
+    }
     Ok(ExitStatus::Interrupted { signal })
 }
 

@@ -1,6 +1,9 @@
 //! What every fetching command works with: the database, the API and the client.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    future::Future,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use super::{
     database::{self, OpenedDatabase, fresh_file::DeletedIfUnused},
@@ -12,13 +15,16 @@ use super::{
 };
 use crate::{
     hn::{
-        HnSource, cool_down, follow::health::Health, lists::ListError, live_runs, process::Process,
+        HnConnection, HnSource, cool_down, follow::health::Health, lists::ListError, live_runs,
+        process::Process, sample::last_item,
     },
     ingest::{Client, Config, Failure, FailureKind},
     mock_api::{Clock, ItemRate, Live, MockApi, RunningMockApi},
     store::{
-        any::{AnyIdentity, AnyPool},
+        Pool, StoreConnection,
+        any::{AnyConnection, AnyPool},
         locks::while_locked,
+        read_only::ReadConnection,
     },
 };
 
@@ -27,18 +33,19 @@ const DEMO_START: Duration = Duration::from_secs(1_767_225_600);
 /// How many items it adds in a second.
 const DEMO_RATE: f64 = 2.0;
 
-pub(super) struct Session<'a> {
+/// `C` is the connection of the database.
+pub(super) struct Session<'a, C: StoreConnection = AnyConnection> {
     pub(super) options: &'a Options,
     /// The engine's settings, with no more workers than the limit of open files allows.
     pub(super) config: Config,
     pub(super) source: HnSource,
     /// Reads the list and fetches the items, so that both keep to one rate.
     pub(super) client: Client,
-    pub(super) pool: AnyPool,
+    pub(super) pool: Pool<C>,
     /// Dropped after the pool.
     _fresh_file: Option<DeletedIfUnused>,
     /// Tells after a run whether the database that was opened is still there.
-    pub(super) database: AnyIdentity,
+    pub(super) database: C::Identity,
     pub(super) process: Process,
     /// Served with the metrics.
     pub(super) health: Health,
@@ -48,18 +55,52 @@ pub(super) struct Session<'a> {
     _metrics_server: Option<MetricsServer>,
 }
 
+/// A database, and what the API of `--demo` is for it.
+type Opened<C> = (OpenedDatabase<C>, MockApi);
+
 impl<'a> Session<'a> {
     pub(super) async fn open(options: &'a Options) -> Result<Self, CommandError> {
-        Self::open_with(options, MockApi::default()).await
+        let opening = database::open_or_create(options.database(), options.demo);
+        let opening = async { Ok((opening.await?, MockApi::default())) };
+        Self::over_writable(options, opening).await
     }
 
     /// As [`open`](Self::open), where the API of `--demo` goes on as time passes.
     pub(super) async fn open_to_follow(options: &'a Options) -> Result<Self, CommandError> {
-        Self::open_with(options, live_demo()?).await
+        let opening = database::open_or_create(options.database(), options.demo);
+        let opening = async { Ok((opening.await?, live_demo()?)) };
+        Self::over_writable(options, opening).await
     }
 
-    /// `demo` is the API of `--demo`.
-    async fn open_with(options: &'a Options, demo: MockApi) -> Result<Self, CommandError> {
+    /// As [`open`](Self::open), where the API of `--demo` is the one that the items are from.
+    pub(super) async fn open_to_repair(options: &'a Options) -> Result<Self, CommandError> {
+        let opening = database::open_or_create(options.database(), options.demo);
+        Self::over_writable(options, with_its_demo(opening)).await
+    }
+
+    async fn over_writable(
+        options: &'a Options,
+        opening: impl Future<Output = Result<Opened<AnyConnection>, CommandError>>,
+    ) -> Result<Self, CommandError> {
+        let session = Self::over(options, opening).await?;
+        keep_to_shared_cool_down(&session.client, &session.pool).await?;
+        Ok(session)
+    }
+}
+
+impl<'a> Session<'a, ReadConnection> {
+    /// For a command that fetches and writes nothing. The API of `--demo` is the one that the items are from.
+    pub(super) async fn open_read_only(options: &'a Options) -> Result<Self, CommandError> {
+        let opening = database::open_read_only(options.database(), options.demo);
+        Self::over(options, with_its_demo(opening)).await
+    }
+}
+
+impl<'a, C: StoreConnection> Session<'a, C> {
+    async fn over(
+        options: &'a Options,
+        opening: impl Future<Output = Result<Opened<C>, CommandError>>,
+    ) -> Result<Self, CommandError> {
         let health = Health::default();
         // First, because the client and the pipeline take the metrics recorder that they find.
         let metrics_server = {
@@ -74,11 +115,12 @@ impl<'a> Session<'a> {
             let api_url = options.remote_api_url();
             config.proxy.check_for(api_url).map_err(CommandError::new)?;
         }
+        let (opened, demo) = opening.await?;
         let OpenedDatabase {
             pool,
             identity,
             fresh_file,
-        } = database::open_or_create(options.database(), options.demo).await?;
+        } = opened;
         let demo_api = if options.demo {
             Some(start_demo_api(demo).await?)
         } else {
@@ -89,7 +131,6 @@ impl<'a> Session<'a> {
             None => options.remote_api_url().to_owned(),
         };
         let client = Client::new(&config);
-        keep_to_shared_cool_down(&client, &pool).await?;
         Ok(Self {
             options,
             source: HnSource::new(&api_url).map_err(CommandError::new)?,
@@ -179,6 +220,19 @@ pub(super) fn time_after(wait: Duration) -> humantime::Rfc3339Timestamp {
 
 /// An API whose newest item was the millionth at one moment, and that has added two a second since. So each start shows the same world,
 /// some time later.
+/// The API of `--demo` that the items of a database are from: only the live one has more than a million.
+async fn with_its_demo<C: HnConnection>(
+    opening: impl Future<Output = Result<OpenedDatabase<C>, CommandError>>,
+) -> Result<Opened<C>, CommandError> {
+    let opened = opening.await?;
+    let reading = database::with_connection(&opened.pool, |conn| {
+        while_locked(|| last_item(conn)).map_err(CommandError::new)
+    });
+    let demo = MockApi::default();
+    let is_live = reading.await?.is_some_and(|last| last > demo.max_item);
+    Ok((opened, if is_live { live_demo()? } else { demo }))
+}
+
 fn live_demo() -> Result<MockApi, CommandError> {
     let rate = ItemRate::per_second(DEMO_RATE).map_err(CommandError::new)?;
     let start = UNIX_EPOCH + DEMO_START;

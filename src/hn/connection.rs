@@ -11,6 +11,8 @@ use diesel::{
 #[cfg(feature = "postgres")]
 use super::dialect::POSTGRES;
 use super::dialect::{Dialect, SQLITE};
+#[cfg(feature = "cli")]
+use crate::store::read_only::ReadConnection;
 use crate::store::{StoreConnection, any::AnyConnection};
 
 /// Runs a query on the connection of whichever database it is.
@@ -122,6 +124,17 @@ impl HnConnection for AnyConnection {
             #[cfg(feature = "postgres")]
             Self::Postgres(conn) => conn.dialect(),
         }
+    }
+}
+
+#[cfg(feature = "cli")]
+impl HnConnection for ReadConnection {
+    fn backend(&mut self) -> Backend<'_> {
+        self.0.backend()
+    }
+
+    fn dialect(&self) -> &'static Dialect {
+        self.0.dialect()
     }
 }
 

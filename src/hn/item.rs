@@ -107,10 +107,15 @@ impl Item {
     /// the fields, whitespace and the spelling of strings may differ.
     #[must_use]
     pub fn encode(&self) -> String {
+        encode(self.columns(), self.extra.as_deref())
+    }
+
+    /// The fields that are in a column, each with its JSON.
+    pub(super) fn columns(&self) -> [(&'static str, Option<String>); 15] {
         let text = |s: &Option<String>| s.as_deref().map(quoted);
         let number = |n: Option<i64>| n.map(|n| n.to_string());
         let flag = |b: Option<bool>| b.map(|b| b.to_string());
-        let columns = [
+        [
             ("id", number(Some(self.id))),
             ("type", text(&self.type_)),
             ("by", text(&self.by)),
@@ -126,8 +131,7 @@ impl Item {
             ("parts", self.parts.clone()),
             ("deleted", flag(self.deleted)),
             ("dead", flag(self.dead)),
-        ];
-        encode(columns, self.extra.as_deref())
+        ]
     }
 }
 

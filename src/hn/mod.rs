@@ -40,6 +40,8 @@ pub mod verify;
 pub(crate) mod indexes;
 #[cfg(feature = "cli")]
 pub(crate) mod copy;
+#[cfg(feature = "cli")]
+pub(crate) mod sample;
 
 pub use self::{
     connection::HnConnection,

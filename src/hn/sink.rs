@@ -110,7 +110,6 @@ impl<C: HnConnection> Sink for HnSink<C> {
     type Connection = C;
 
     fn write(&self, conn: &mut C, batch: &[Settled<i64, Item>]) -> QueryResult<()> {
-        let mut changes = CoverageChanges::default();
         // Where an id comes twice, its outcomes are applied one after the other.
         for part in without_repeats(batch) {
             let stored = StoredItems::of(part);
@@ -126,9 +125,9 @@ impl<C: HnConnection> Sink for HnSink<C> {
             }
             let outcomes = Outcomes::read(conn, part, stored)?;
             let left = outcomes.write(conn)?;
-            changes.add(&self.coverage, &outcomes, &left);
+            CoverageChanges::of(&self.coverage, &outcomes, &left).write(conn)?;
         }
-        changes.write(conn)
+        Ok(())
     }
 }
 
@@ -147,7 +146,7 @@ fn without_repeats(batch: &[Settled<i64, Item>]) -> impl Iterator<Item = &[Settl
     })
 }
 
-/// What a batch adds to the table `coverage`, and what it takes out.
+/// What outcomes add to the table `coverage`, and what they take out.
 #[derive(Default)]
 struct CoverageChanges {
     settled: Vec<i64>,
@@ -155,7 +154,8 @@ struct CoverageChanges {
 }
 
 impl CoverageChanges {
-    fn add(&mut self, mode: &CoverageMode, outcomes: &Outcomes<'_>, left: &AbsencesLeft) {
+    fn of(mode: &CoverageMode, outcomes: &Outcomes<'_>, left: &AbsencesLeft) -> Self {
+        let mut changes = Self::default();
         match mode {
             CoverageMode::Ignore => {}
             CoverageMode::Record { frontier } => {
@@ -163,24 +163,26 @@ impl CoverageChanges {
                 let may_appear = |id: i64| id > last_final && !left.lasting.contains(&id);
                 for id in outcomes.absent_ids() {
                     if may_appear(id) && !outcomes.is_failed_later(id) {
-                        self.unsettled.push(id);
+                        changes.unsettled.push(id);
                     } else {
-                        self.settled.push(id);
+                        changes.settled.push(id);
                     }
                 }
-                self.settled.extend(outcomes.failed_ids());
+                changes.settled.extend(outcomes.failed_ids());
                 // A newer absence counts, although it was written first.
                 let is_absent_later = |id: &i64| left.newer.contains(id) && may_appear(*id);
                 let stored = outcomes.stored_ids();
-                self.settled
+                changes
+                    .settled
                     .extend(stored.filter(|id| !is_absent_later(id)));
             }
             CoverageMode::Revoke => {
                 let absent = outcomes.absent_ids();
                 let last = absent.filter(|id| !outcomes.is_failed_later(*id));
-                self.unsettled.extend(last);
+                changes.unsettled.extend(last);
             }
         }
+        changes
     }
 
     fn write(self, conn: &mut impl HnConnection) -> QueryResult<()> {

@@ -30,26 +30,24 @@ const FETCHED_AT: HeaderName = HeaderName::from_static("x-fetched-at");
 const FIREBASE_ETAG: HeaderName = HeaderName::from_static("x-firebase-etag");
 
 /// The path of the document that a request wants to read. Other requests have their answer already.
-pub(crate) fn require_readable(request: &HttpRequest) -> Result<DocumentPath, HttpResponse> {
+pub(crate) fn require_readable(request: &HttpRequest) -> Result<DocumentPath, Box<HttpResponse>> {
     let path = request.uri().path().strip_prefix("/v0/");
     let Some(path) = path.and_then(|path| path.strip_suffix(".json")) else {
         let why = "append .json to your request URI to use the REST API";
-        return Err(refusal(request, StatusCode::NOT_FOUND, why));
+        return Err(refusal(request, StatusCode::NOT_FOUND, why).into());
     };
     match *request.method() {
         Method::GET => Ok(DocumentPath::parse(path)),
-        Method::OPTIONS => Err(with_cross_origin(request, options(request, METHODS))),
-        Method::POST | Method::PUT | Method::PATCH | Method::DELETE => Err(refusal(
-            request,
-            StatusCode::UNAUTHORIZED,
-            "Permission denied",
-        )),
+        Method::OPTIONS => Err(with_cross_origin(request, options(request, METHODS)).into()),
+        Method::POST | Method::PUT | Method::PATCH | Method::DELETE => {
+            Err(refusal(request, StatusCode::UNAUTHORIZED, "Permission denied").into())
+        }
         _ => {
             let why = "only GET and OPTIONS are served";
             let mut response = refusal(request, StatusCode::METHOD_NOT_ALLOWED, why);
             let allow = HeaderValue::from_static(METHODS);
             response.headers_mut().insert(header::ALLOW, allow);
-            Err(response)
+            Err(response.into())
         }
     }
 }

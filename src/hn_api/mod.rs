@@ -9,6 +9,11 @@ mod path;
 mod query;
 mod selection;
 
+// How a connection is read:
+
+mod lenient_stream;
+mod http_server;
+
 // Where the answer comes from:
 
 mod data;
@@ -28,11 +33,13 @@ pub(crate) use self::{
     cross_origin::with_cross_origin,
     data::{Document, Follow, HnData, Unavailable},
     event_stream::{answer_with_stream, wants_stream},
+    http_server::{ConnectionSettings, server},
     path::{DocumentPath, Record},
     tree::{to_json, value_at},
 };
 #[cfg(feature = "mock-api")]
 pub(crate) use self::{
     change_events::{Event, differences, index_keyed, is_container},
+    http_server::local_address,
     watch::{Seen, Watch},
 };

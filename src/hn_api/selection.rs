@@ -30,10 +30,22 @@ enum Order {
     Priority,
 }
 
+/// Whether a child is wanted whose place compares so to the value of a bound.
+type Allows = fn(Ordering) -> bool;
+
+/// The parameters that are bounds.
+const BOUNDS: [(&str, Allows); 5] = [
+    ("startAt", Ordering::is_ge),
+    ("startAfter", Ordering::is_gt),
+    ("endAt", Ordering::is_le),
+    ("endBefore", Ordering::is_lt),
+    ("equalTo", Ordering::is_eq),
+];
+
 /// How a child's place compares to a value.
 #[derive(Debug)]
 struct Bound {
-    allows: fn(Ordering) -> bool,
+    allows: Allows,
     value: Value,
 }
 
@@ -59,14 +71,7 @@ impl Selection {
             Ok(order) => Order::parse(&order)?,
             Err(_) => return Err("orderBy must be a valid JSON encoded path".to_owned()),
         };
-        let bounds: [(&str, fn(Ordering) -> bool); 5] = [
-            ("startAt", Ordering::is_ge),
-            ("startAfter", Ordering::is_gt),
-            ("endAt", Ordering::is_le),
-            ("endBefore", Ordering::is_lt),
-            ("equalTo", Ordering::is_eq),
-        ];
-        let given = bounds.map(|(name, _)| value(name).is_some());
+        let given = BOUNDS.map(|(name, _)| value(name).is_some());
         let [start_at, start_after, end_at, end_before, equal_to] = given;
         if equal_to && given[..4].contains(&true) {
             return Err(
@@ -80,7 +85,7 @@ impl Selection {
         if end_at && end_before {
             return Err("Only one of endAt and endBefore may be specified".to_owned());
         }
-        let bounds = bounds.into_iter().filter_map(|(name, allows)| {
+        let bounds = BOUNDS.into_iter().filter_map(|(name, allows)| {
             let value = order.bound_value(name, value(name)?);
             Some(value.map(|value| Bound { allows, value }))
         });

@@ -23,7 +23,9 @@ use super::{
     mock_data::MockData,
     streams::Streams,
 };
-use crate::hn_api::{DocumentPath, answer, require_readable, wants_stream, with_cross_origin};
+use crate::hn_api::{
+    DocumentPath, answer, local_address, require_readable, wants_stream, with_cross_origin,
+};
 
 /// Everything that a worker thread needs to answer.
 pub(super) struct Api {
@@ -93,7 +95,7 @@ pub(super) async fn handle(request: HttpRequest, api: web::Data<Api>) -> HttpRes
 async fn respond(request: &HttpRequest, api: &Api) -> HttpResponse {
     let path = match require_readable(request) {
         Ok(path) => path,
-        Err(answered) => return answered,
+        Err(answered) => return *answered,
     };
     let Some(live) = &api.live else {
         return answer(request, &path, &api.data).await;
@@ -110,8 +112,8 @@ async fn respond(request: &HttpRequest, api: &Api) -> HttpResponse {
 }
 
 fn is_shard(request: &HttpRequest, live: &LiveParts) -> bool {
-    live.shards
-        .contains(&request.app_config().local_addr().port())
+    let address = local_address(request);
+    address.is_some_and(|address| live.shards.contains(&address.port()))
 }
 
 fn asks_for_stream(request: &HttpRequest, live: &LiveParts) -> bool {

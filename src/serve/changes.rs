@@ -77,6 +77,14 @@ impl Changes {
         self.0.state.send_modify(|state| state.is_closing = true);
     }
 
+    /// Waits until the server ends.
+    pub(super) fn closed(&self) -> impl Future<Output = ()> + use<> {
+        let mut state = self.subscribe();
+        async move {
+            let _ = state.wait_for(|state| state.is_closing).await;
+        }
+    }
+
     pub(super) fn state(&self) -> State {
         *self.0.state.borrow()
     }

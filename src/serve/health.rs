@@ -11,7 +11,7 @@ use crate::hn::reads;
 
 /// Whether the database can be read and the host is well: 200 or 503, and a word in JSON.
 pub(super) async fn health(state: Data<State>) -> HttpResponse {
-    let read = state.readers.read(|conn| reads::data_version(conn)).await;
+    let read = state.readers.read(reads::data_version).await;
     let host = state
         .monitoring
         .health

@@ -62,6 +62,7 @@ mod health;
 
 mod state;
 mod monitoring;
+mod meters;
 
 pub use self::{
     changes::{Changes, Committed},

@@ -1,7 +1,7 @@
 //! Which address leads to which handler.
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder,
     http::StatusCode,
     web::{self, Data, ServiceConfig},
 };
@@ -12,17 +12,29 @@ use crate::hn_api::{answer, answer_with_stream, require_readable, wants_stream};
 /// Adds all routes to an application whose data holds the [`State`].
 pub(super) fn configure(app: &mut ServiceConfig) {
     app.service(web::scope("/v0").default_service(web::to(hn_api)))
-        .route("/health", web::get().to(health::health))
-        .route("/metrics", web::get().to(health::metrics))
+        .service(readable("/health", health::health))
+        .service(readable("/metrics", health::metrics))
         .configure(pages::configure)
         .default_service(web::to(nothing));
+}
+
+/// An address that GET and HEAD read. Other methods get a 405.
+fn readable<F, A>(path: &str, handler: F) -> Resource
+where
+    F: Handler<A>,
+    A: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    web::resource(path)
+        .route(web::get().to(handler.clone()))
+        .route(web::head().to(handler))
 }
 
 /// The API of Hacker News.
 async fn hn_api(request: HttpRequest, state: Data<State>) -> HttpResponse {
     let path = match require_readable(&request) {
         Ok(path) => path,
-        Err(answered) => return answered,
+        Err(answered) => return *answered,
     };
     if wants_stream(&request) {
         let place = state.stream_place();

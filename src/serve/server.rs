@@ -1,8 +1,15 @@
 //! Starting and stopping a server.
 
-use std::{ffi::OsString, fmt, net::SocketAddr, sync::Arc, thread, time::Duration};
+use std::{
+    ffi::OsString,
+    fmt,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
-use actix_web::{App, HttpServer, dev::ServerHandle, middleware::from_fn, web::Data};
+use actix_web::{App, dev::ServerHandle, middleware::from_fn, web::Data};
 use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::{Instant, sleep},
@@ -16,7 +23,10 @@ use super::{
     routes::configure,
     state::State,
 };
-use crate::store::{StoreError, readers::Readers};
+use crate::{
+    hn_api::{ConnectionSettings, server},
+    store::{StoreError, readers::Readers},
+};
 
 /// When the answers are out, connections that have no request are closed after this many seconds.
 const IDLE_SECONDS: u64 = 1;
@@ -89,27 +99,28 @@ impl Server {
             address: config.address,
             source,
         };
-        let shared = state.clone();
-        let threads = match config.threads {
-            0 => thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
+        let listener = TcpListener::bind(config.address).map_err(unusable)?;
+        let address = listener.local_addr().map_err(unusable)?;
+        let settings = ConnectionSettings {
+            threads: match config.threads {
+                0 => thread::available_parallelism().map_or(1, usize::from),
+                threads => threads,
+            },
+            most: config.connections,
+            keep_alive: config.keep_alive,
+            head_timeout: config.head_timeout,
+            stop_seconds: IDLE_SECONDS,
         };
-        let server = HttpServer::new(move || {
+        let shared = state.clone();
+        let application = move || {
             App::new()
                 .app_data(shared.clone())
                 .wrap(from_fn(guard))
                 .configure(configure)
-        })
-        .workers(threads)
-        .max_connections(config.connections)
-        .keep_alive(config.keep_alive)
-        .client_request_timeout(config.head_timeout)
-        .shutdown_timeout(IDLE_SECONDS)
-        .disable_signals()
-        .bind(config.address)
-        .map_err(unusable)?;
-        let address = server.addrs().first().copied().unwrap_or(config.address);
-        let server = server.run();
+        };
+        let closing = changes.clone();
+        let closing = move || closing.closed();
+        let server = server([listener], settings, closing, application).map_err(unusable)?;
         let handle = server.handle();
         runtime.spawn(server);
         let watch = changes.watch(readers, config.look_every);
@@ -153,7 +164,7 @@ impl RunningServer {
 
     /// Takes no more connections, ends event streams, and waits until the requests under way are answered, for as long as the settings
     /// allow.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         let until = Instant::now() + self.drain;
         self.handle.pause().await;
         self.state.changes.close();
@@ -161,6 +172,10 @@ impl RunningServer {
             sleep(Duration::from_millis(5)).await;
         }
         self.handle.stop(true).await;
+        self.watch.abort();
+        let _ = (&mut self.watch).await;
+        // SQLite removes its files beside the database with the last connection.
+        self.state.readers.close();
     }
 }
 

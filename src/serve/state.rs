@@ -8,8 +8,13 @@ use std::sync::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    changes::Changes, config::ServeConfig, hosts::AllowedHosts, monitoring::Monitoring,
-    record_cache::RecordCache, status::StatusBoard,
+    changes::Changes,
+    config::ServeConfig,
+    hosts::AllowedHosts,
+    meters::{Meters, OpenStream},
+    monitoring::Monitoring,
+    record_cache::RecordCache,
+    status::StatusBoard,
 };
 use crate::store::readers::Readers;
 
@@ -21,6 +26,7 @@ pub(super) struct State {
     pub(super) hosts: AllowedHosts,
     pub(super) longest_uri: usize,
     pub(super) monitoring: Monitoring,
+    pub(super) meters: Meters,
     pub(super) status: StatusBoard,
     /// One permit for each event stream that may be opened.
     streams: Arc<Semaphore>,
@@ -42,14 +48,16 @@ impl State {
             hosts: AllowedHosts::new(config.address.ip(), &config.allowed_hosts),
             longest_uri: config.longest_uri,
             monitoring,
+            meters: Meters::new(),
             streams: Arc::new(Semaphore::new(config.streams)),
             in_flight: AtomicUsize::new(0),
         }
     }
 
     /// A place for one more event stream, until it is dropped.
-    pub(super) fn stream_place(&self) -> Option<OwnedSemaphorePermit> {
-        self.streams.clone().try_acquire_owned().ok()
+    pub(super) fn stream_place(&self) -> Option<(OwnedSemaphorePermit, OpenStream)> {
+        let permit = self.streams.clone().try_acquire_owned().ok()?;
+        Some((permit, self.meters.open_stream()))
     }
 
     /// Counts a request until this is dropped.

@@ -10,6 +10,8 @@ pub mod postgres;
 pub mod any;
 #[cfg(feature = "serve")]
 pub mod readers;
+#[cfg(feature = "cli")]
+pub(crate) mod read_only;
 pub(crate) mod locks;
 
 use std::{

@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{StoreError, any::AnyConnection};
+use super::{ErrorClass, StoreConnection, StoreError, any::AnyConnection};
 
 /// How many reads of a database there may be, and how long they may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +103,9 @@ impl Readers {
         let _place: SemaphorePermit<'_> =
             shared.places.try_acquire().map_err(|_| ReadError::Busy)?;
         let turn = timeout_at(deadline, shared.turns.clone().acquire_owned());
-        let turn = turn.await.map_err(|_| ReadError::Busy)?;
+        let Ok(Ok(turn)) = turn.await else {
+            return Err(ReadError::Busy);
+        };
         let shared = shared.clone();
         let reading = spawn_blocking(move || {
             let done = shared.read_now(deadline, work);
@@ -127,6 +129,12 @@ impl Readers {
     /// The database cannot be opened.
     pub(crate) fn patient_connection(&self) -> Result<AnyConnection, StoreError> {
         AnyConnection::open_read_only(&self.0.location, PATIENCE)
+    }
+
+    /// Closes the connections, and gives no more.
+    pub(crate) fn close(&self) {
+        self.0.turns.close();
+        self.0.lock().clear();
     }
 
     /// A connection beside those for reads.
@@ -155,12 +163,18 @@ impl Shared {
                 AnyConnection::open_read_only(&self.location, self.limits.time).map_err(failed)?
             }
         };
-        let done = work(&mut conn);
+        let done = work(&mut conn).map_err(|error| match conn.classify(&error) {
+            ErrorClass::Busy => ReadError::Busy,
+            _ => failed(error),
+        });
         // A connection that failed or hung is not used again.
         if done.is_ok() && Instant::now() < deadline {
-            self.lock().push(conn);
+            let mut idle = self.lock();
+            if !self.turns.is_closed() {
+                idle.push(conn);
+            }
         }
-        done.map_err(failed)
+        done
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<AnyConnection>> {

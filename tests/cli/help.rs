@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use crate::common::{Api, Call, Sandbox};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "top",
     "new",
     "best",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 17] = [
     "verify",
     "copy",
     "status",
+    "serve",
     "tune",
     "mock-api",
     "completions",
@@ -95,13 +96,10 @@ fn help_shows_no_setting_that_means_nothing_to_the_command() {
         ("mock-api", &own[..]),
         ("status", &["help", "database", "demo", "format"]),
         (
-            "verify",
-            &["repair", "help", "database", "demo", "format", "progress"],
-        ),
-        (
             "copy",
             &["to", "help", "database", "demo", "format", "progress"],
         ),
+        ("serve", &["allow-host", "bind", "help", "database", "demo"]),
         ("completions", &none),
         ("man", &none),
     ] {
@@ -123,6 +121,12 @@ fn help_shows_no_setting_that_means_nothing_to_the_command() {
             );
         }
     }
+    // With `--sample`, it fetches.
+    let verify = help(&["verify", "--help"]);
+    for flag in ["repair", "sample", "max-stale", "seed", "rate", "api-url"] {
+        assert!(shown_flags(&verify).contains(&flag), "{flag}");
+    }
+    assert!(!shown_flags(&verify).contains(&"limit"));
     let tune = help(&["tune", "--help"]);
     for flag in ["workers", "adaptive", "database", "limit"] {
         assert!(!shown_flags(&tune).contains(&flag), "{flag}");
@@ -198,6 +202,8 @@ fn a_flag_that_means_nothing_to_a_command_is_refused_wherever_it_stands() {
         (&["retry", "--limit", "3"], "--limit"),
         (&["mock-api", "--database", "x.db"], "--database"),
         (&["--demo", "mock-api"], "--demo"),
+        (&["top", "--bind", "127.0.0.1:1"], "--bind"),
+        (&["serve", "--workers", "3"], "--workers"),
         (&["tune", "--database", "x.db"], "--database"),
         (&["tune", "--adaptive", "true"], "--adaptive"),
         (&["completions", "bash", "--format", "json"], "--format"),

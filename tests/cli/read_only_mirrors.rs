@@ -61,6 +61,28 @@ impl Drop for ReadOnlyMirror {
 }
 
 #[test]
+fn a_mirror_of_another_user_can_be_compared_with_the_api() {
+    let mirror = ReadOnlyMirror::new();
+    mirror.lock_up();
+    let api = Api::of_stories();
+    let url = api.url();
+    let sample = ["verify", "--sample", "5", "--api-url", &url];
+    let finished = mirror.run(&sample).exits(0);
+    assert_eq!(finished.stderr, "");
+    let equal = r#""population":2,"population_is_exact":true"#;
+    assert!(finished.stdout.contains(equal), "{}", finished.stdout);
+    assert!(
+        finished.stdout.contains(r#""equal":2"#),
+        "{}",
+        finished.stdout
+    );
+    let repair = [&sample[..], &["--repair"]].concat();
+    mirror
+        .run(&repair)
+        .refuses(&["theirs/hn.db", "this user may not write"]);
+}
+
+#[test]
 fn a_mirror_of_another_user_can_be_read() {
     let mirror = ReadOnlyMirror::new();
     mirror.lock_up();

@@ -171,6 +171,40 @@ fn a_stream_without_line_ends_is_given_up() {
 }
 
 #[test]
+fn an_event_may_be_no_longer_than_its_reader_wants() {
+    let long = format!("data: {}\n\n", "x".repeat(500));
+    let server = serving([
+        Reply::event_stream(long.as_str()).then_silence(),
+        one_event(),
+    ]);
+    in_system(async {
+        let mut events = events(&server).max_event(100);
+        opened(&mut events).await;
+        let (failure, _) = interrupted(&mut events).await;
+        assert!(failure.contains("100 bytes"), "{failure}");
+        opened(&mut events).await;
+        assert_eq!(event(&mut events).await, "message here");
+    });
+}
+
+#[test]
+fn a_reader_may_close_the_stream_and_connect_again_later() {
+    let server = serving([one_event(), one_event()]);
+    in_system(async {
+        let mut events = events(&server);
+        opened(&mut events).await;
+        assert_eq!(event(&mut events).await, "message here");
+        let closed_at = Instant::now();
+        let wait = Duration::from_millis(50);
+        events.close_for(wait);
+        opened(&mut events).await;
+        assert!(closed_at.elapsed() >= wait);
+        assert_eq!(event(&mut events).await, "message here");
+        assert_eq!(server.requests().len(), 2);
+    });
+}
+
+#[test]
 fn a_server_that_cannot_answer_is_asked_again() {
     for (broken, why) in [
         (Reply::status(500), "status: HTTP status 500"),

@@ -198,7 +198,7 @@ fn a_backfill_requests_no_id_beyond_the_largest_one_and_says_so() {
 fn the_indexes_are_made_once_a_backfill_leaves_at_most_a_twentieth() {
     let indexes = |mirror: &Mirror| -> Vec<String> {
         let names = diesel::dsl::sql::<diesel::sql_types::Text>(
-            "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'items' ORDER BY 1",
+            "SELECT name FROM sqlite_master WHERE type = 'index' AND name LIKE 'items_by%' ORDER BY 1",
         );
         names.load(&mut mirror.connect()).unwrap()
     };

@@ -34,7 +34,7 @@ const TABLES: [(&str, &str); 8] = [
     ("coverage", "lo, hi"),
     (
         "item_history",
-        "id, changed_at, title, url, text, score, type, deleted, dead",
+        "id, changed_at, title, url, text, score, descendants, type, deleted, dead",
     ),
     (
         "runs",
@@ -283,7 +283,7 @@ fn the_target_gets_the_mark_and_the_indexes_of_the_source() {
     );
     let indexes = rows(
         &to,
-        "sqlite_schema WHERE type = 'index' AND tbl_name = 'items'",
+        "sqlite_schema WHERE type = 'index' AND name LIKE 'items_by%'",
         "name",
     );
     assert_eq!(indexes, ["'items_by_time'"]);

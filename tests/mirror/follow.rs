@@ -445,7 +445,7 @@ fn a_service_manager_learns_that_it_is_ready_what_it_does_and_that_it_stops() {
         .env("NOTIFY_SOCKET", &path)
         .env("WATCHDOG_USEC", "2000000");
     let follow = Following(command.spawn().unwrap());
-    let mut wait_for = |begin: &str| {
+    let wait_for = |begin: &str| {
         let mut buffer = [0; 1024];
         loop {
             let length = socket.recv(&mut buffer).expect("a message");

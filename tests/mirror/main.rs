@@ -17,4 +17,5 @@ mod refused;
 mod status;
 mod verify;
 mod repair;
+mod sample;
 mod copy;

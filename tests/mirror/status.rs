@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection;
+use diesel::{RunQueryDsl, connection::SimpleConnection};
 use hn_ingest::{Sink, hn::HnSink};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fixture::{Mirror, comment, failed_outcome, row, stored_item};
 
@@ -88,4 +88,89 @@ fn status_and_verify_do_not_wait_for_a_writer() {
         assert_eq!(result.exit_code, 0, "{result:?}");
         assert!(began.elapsed() < Duration::from_secs(4), "{command}");
     }
+}
+
+#[test]
+fn status_shows_how_fresh_the_mirror_is() {
+    let mirror = Mirror::new(20_000);
+    mirror.fill_database();
+    let fresh = || mirror.run(&["status"]).report["freshness"].clone();
+    let text = || {
+        let mut command = mirror.command(&["status", "--format", "text"]);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let before = fresh();
+    assert_eq!(before["follow"], json!(null));
+    assert_eq!(before["lists_read_at"], json!(null));
+    assert_eq!(before["refreshes"]["due"], 0);
+    assert_eq!(before["refreshes"]["overdue"], json!(null));
+    let ids = json!({"first": 1, "newest": 100, "absent": 1, "failed": 1, "unknown": 0});
+    assert_eq!(before["newest_ids"], ids);
+    assert!(!text().contains("follow"), "{}", text());
+
+    // Two items are due, one of them for an hour. The ids behind the newest item are known, but not those between.
+    mirror.execute(
+        "INSERT INTO items (id, time, fetched_at) VALUES
+             (198, unixepoch() - 3660, unixepoch() - 3659), (199, unixepoch() - 100, unixepoch() - 99),
+             (200, unixepoch() - 30, unixepoch() - 29);
+         INSERT INTO absent VALUES (201, 1, 0, 0); INSERT INTO failures VALUES (202, 'timeout', '', 4, 0);
+         INSERT INTO lists VALUES ('top', 1, 199, unixepoch() - 20);
+         INSERT INTO runs (id, command, host, pid, machine, rate, started_at, heartbeat_at, finished_at)
+             VALUES (7, 'follow', 'h', 1, '', 0, 5, 6, 6), (8, 'follow', 'h', 1, '', 0, 5, unixepoch(), NULL),
+             (9, 'follow', 'h', 2, '', 0, 5, unixepoch(), NULL)",
+    );
+    let now = fresh();
+    let refreshes = &now["refreshes"];
+    assert_eq!(refreshes["ladder"], "1m,5m,15m,1h,3h,12h,1d,2d,7d,15d");
+    assert_eq!(
+        (&refreshes["due"], &refreshes["is_at_least"]),
+        (&json!(2), &json!(false))
+    );
+    let seconds = |value: &Value| value.as_i64().unwrap();
+    assert!((3600..3660).contains(&seconds(&refreshes["overdue"])));
+    assert!((30..90).contains(&seconds(&now["newest_age"])));
+    let listed = seconds(&now["read_at"]) - seconds(&now["lists_read_at"]);
+    assert!((20..80).contains(&listed));
+    let ids = json!({"first": 1, "newest": 200, "absent": 2, "failed": 2, "unknown": 97});
+    assert_eq!(now["newest_ids"], ids);
+    // The second one under way stands by.
+    assert_eq!(
+        (&now["follow"]["run"], &now["follow"]["under_way"]),
+        (&json!(8), &json!(true))
+    );
+    let shown = text();
+    for part in [
+        "the newest item is",
+        "a list was read",
+        "run 8 is under way",
+        "refreshes due: 2, one for 1h",
+        "97 never asked for",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+
+    mirror.execute("UPDATE runs SET heartbeat_at = 9 WHERE id > 7");
+    assert_eq!(fresh()["follow"]["under_way"], false);
+    assert!(
+        text().contains("run 9 is not under way; it died"),
+        "{}",
+        text()
+    );
+    mirror.execute("UPDATE runs SET finished_at = unixepoch() - 60 WHERE id = 9");
+    assert!(
+        text().contains("run 9 is not under way; it ended 1m"),
+        "{}",
+        text()
+    );
+    assert_eq!(fresh()["follow"]["run"], 9);
+
+    mirror.execute(&format!("DROP INDEX {}", index_of_refreshes(&mirror)));
+    assert_eq!(fresh()["refreshes"], json!(null));
+}
+
+fn index_of_refreshes(mirror: &Mirror) -> String {
+    let name = diesel::dsl::sql::<diesel::sql_types::Text>(
+        "SELECT name FROM sqlite_master WHERE name LIKE 'items_to_refresh_%'",
+    );
+    name.get_result(&mut mirror.connect()).unwrap()
 }

@@ -132,3 +132,55 @@ fn a_database_on_a_standby_can_be_read() {
     let refused = sandbox.ingest(&api, &["items", "3", "--database", &url]);
     refused.refuses(&["standby", &server.place(DATABASE)]);
 }
+
+#[test]
+fn a_sample_finds_and_repairs_what_is_stale() {
+    let server = Server::start();
+    let (sandbox, api) = (Sandbox::new(), Api::of_stories());
+    let url = server.url(DATABASE);
+    api.0.on("/v0/maxitem.json", [json_reply("40")]);
+    // PostgreSQL keeps such a text elsewhere.
+    api.item(7, [json_reply(r#"{"id":7,"text":"a\u0000b","n":1.50}"#)]);
+    api.item(8, [json_reply("null")]);
+    let ingest = |args: &[&str]| sandbox.ingest(&api, &[args, &["--database", &url]].concat());
+    ingest(&["backfill"]).exits(0);
+    ingest(&["items", "90", "70"]).exits(0);
+    let sample = |args: &[&str], code| {
+        let finished = ingest(&[&["verify", "--sample", "100"], args].concat()).exits(code);
+        let report: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+        report["sample"].clone()
+    };
+    let fresh = sample(&["--max-stale", "0%"], 0);
+    assert_eq!([&fresh["checked"], &fresh["equal"]], [41, 41], "{fresh}");
+    assert_eq!(
+        server.number("SELECT count(*) FROM runs WHERE command = 'verify'"),
+        0
+    );
+
+    // A role that may only read can compare, too, also while others are at work.
+    server.execute_in(
+        DATABASE,
+        "CREATE ROLE reader LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader;
+         UPDATE items SET score = 1, title = 'x' WHERE id < 4; DELETE FROM items WHERE id = 20;
+         INSERT INTO runs (command, host, pid, machine, rate, started_at, heartbeat_at)
+             SELECT 'backfill', 'far', 1, 'away', 500, 0, extract(epoch FROM clock_timestamp())::bigint + 100",
+    );
+    let args = [
+        "verify",
+        "--sample",
+        "100",
+        "--database",
+        &server.url_of("reader", DATABASE),
+    ];
+    let read = sandbox.ingest(&api, &args).exits(0);
+    assert!(read.stdout.contains(r#""stale":4"#), "{read:?}");
+
+    // Id 1 has this score anyway.
+    let stale = sample(&["--repair", "--max-stale", "1%"], 1);
+    assert_eq!(stale["fields"], json!({"score": 2, "title": 3}));
+    assert_eq!([&stale["stale"], &stale["missing"]], [4, 1], "{stale}");
+    assert_eq!(sample(&[], 0)["equal"], 41);
+    assert_eq!(server.number("SELECT count(*) FROM item_history"), 3);
+    let joined = "SELECT count(*) FROM runs WHERE command = 'verify' AND finished_at IS NOT NULL";
+    assert_eq!(server.number(joined), 2);
+}

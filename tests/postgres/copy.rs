@@ -23,7 +23,7 @@ const TABLES: [(&str, &str); 8] = [
     ("coverage", "lo, hi"),
     (
         "item_history",
-        "id, changed_at, title, url, text, score, type, deleted, dead",
+        "id, changed_at, title, url, text, score, descendants, type, deleted, dead",
     ),
     (
         "runs",

@@ -10,7 +10,10 @@ mod proxy;
 
 // A user's view.
 mod commands;
+mod serve;
 mod same_rows;
+mod refresh;
+mod history;
 mod copy;
 mod passwords;
 mod refused;

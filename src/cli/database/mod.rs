@@ -11,23 +11,26 @@ pub(super) mod fresh_file;
 pub(super) mod pair;
 pub(super) mod advice;
 
-use std::time::Duration;
+use std::{ffi::OsStr, time::Duration};
+
+use diesel::r2d2::{self, ManageConnection};
 
 use self::{advice::with_next_step, fresh_file::DeletedIfUnused, location::Location};
 use super::{exit::CommandError, signals};
 use crate::store::{
-    PooledConnection,
-    any::{AnyConnection, AnyIdentity, AnyPool},
+    Pool, PooledConnection, StoreConnection,
+    any::{AnyConnection, AnyPool},
     locks::{while_disconnected, while_locked},
+    read_only::ReadConnection,
 };
 
 /// A connection from the pool. It goes back to the pool when it is dropped.
 pub(super) type Connection = PooledConnection<AnyConnection>;
 
-/// A database that was opened to fetch into.
-pub(super) struct OpenedDatabase {
-    pub(super) pool: AnyPool,
-    pub(super) identity: AnyIdentity,
+/// A database that was opened for a run: to fetch into, or to compare with.
+pub(super) struct OpenedDatabase<C: StoreConnection = AnyConnection> {
+    pub(super) pool: Pool<C>,
+    pub(super) identity: C::Identity,
     /// If this process has made the file. To be dropped after the pool.
     pub(super) fresh_file: Option<DeletedIfUnused>,
 }
@@ -46,6 +49,47 @@ fn open_or_create_now(location: &Location, demo: bool) -> Result<OpenedDatabase,
         Location::File(path) => file::open_or_create(path, demo),
         #[cfg(feature = "postgres")]
         Location::Server(url) => server::open_or_create(url, demo),
+    }
+}
+
+/// Opens an existing database for a run that writes nothing. It need not be writable.
+pub(super) async fn open_read_only(
+    location: Location,
+    demo: bool,
+) -> Result<OpenedDatabase<ReadConnection>, CommandError> {
+    blocking(move || {
+        while_disconnected(may_wait, || {
+            require_existing(&location)?;
+            let pool = while_locked(|| ReadConnection::open(place(&location)))
+                .map_err(CommandError::new)?;
+            let mut conn = connection(&pool)?;
+            while_locked(|| owner::require_current_tables(&mut conn.0))
+                .and_then(|()| while_locked(|| owner::require_kind(&mut conn.0, demo)))
+                .map_err(|CommandError(why)| CommandError(format!("{location}: {why}")))?;
+            let identity = conn.identify().map_err(CommandError::new)?;
+            drop(conn);
+            Ok(OpenedDatabase {
+                pool,
+                identity,
+                fresh_file: None,
+            })
+        })
+    })
+    .await
+}
+
+/// Opens an existing database that another process works on, to write to it beside that. To be called where blocking is allowed.
+pub(super) fn join(location: &Location) -> Result<AnyPool, CommandError> {
+    require_existing(location)?;
+    AnyConnection::open(place(location)).map_err(CommandError::new)
+}
+
+/// The place as a pool takes it. It may hold a password.
+fn place(location: &Location) -> &OsStr {
+    match location {
+        Location::File(path) => path.as_os_str(),
+        #[cfg(feature = "postgres")]
+        Location::Server(url) => OsStr::new(url.secret_url()),
     }
 }
 
@@ -91,24 +135,26 @@ pub(super) fn read_existing<T>(
 }
 
 /// A connection of the pool. To be called where blocking is allowed: a new connection waits for locks.
-pub(super) fn connection(pool: &AnyPool) -> Result<Connection, CommandError> {
+pub(super) fn connection<M: ManageConnection>(
+    pool: &r2d2::Pool<M>,
+) -> Result<r2d2::PooledConnection<M>, CommandError> {
     while_locked(|| pool.get())
         .map_err(|error| CommandError(format!("the database gives no connection: {error}")))
 }
 
 /// Works with a connection of the pool on a blocking thread. If the connection is lost, the work is done again with another one.
-pub(super) async fn with_connection<T: Send + 'static>(
-    pool: &AnyPool,
-    work: impl FnMut(&mut AnyConnection) -> Result<T, CommandError> + Send + 'static,
+pub(super) async fn with_connection<M: ManageConnection, T: Send + 'static>(
+    pool: &r2d2::Pool<M>,
+    work: impl FnMut(&mut M::Connection) -> Result<T, CommandError> + Send + 'static,
 ) -> Result<T, CommandError> {
     with_connection_while(may_wait, pool, work).await
 }
 
 /// As [`with_connection`], where `waits_on` says whether to wait on for a database after a time.
-pub(super) async fn with_connection_while<T: Send + 'static>(
+pub(super) async fn with_connection_while<M: ManageConnection, T: Send + 'static>(
     waits_on: impl Fn(Duration) -> bool + Send + 'static,
-    pool: &AnyPool,
-    mut work: impl FnMut(&mut AnyConnection) -> Result<T, CommandError> + Send + 'static,
+    pool: &r2d2::Pool<M>,
+    mut work: impl FnMut(&mut M::Connection) -> Result<T, CommandError> + Send + 'static,
 ) -> Result<T, CommandError> {
     let pool = pool.clone();
     blocking(move || while_disconnected(waits_on, || work(&mut *connection(&pool)?))).await

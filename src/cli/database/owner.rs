@@ -92,6 +92,16 @@ pub(super) fn require_current_tables(conn: &mut AnyConnection) -> Result<(), Com
     }
 }
 
+/// Refuses a database whose items are not of the kind that is asked for: real ones, or a demo's.
+pub(super) fn require_kind(conn: &mut AnyConnection, demo: bool) -> Result<(), CommandError> {
+    let is_demo = Mark::read(conn).map_err(failed)? == Mark::Demo;
+    match (is_demo, demo) {
+        (true, false) => Err(CommandError::new(HOLDS_DEMO_ITEMS)),
+        (false, true) => Err(CommandError::new(HOLDS_REAL_ITEMS)),
+        _ => Ok(()),
+    }
+}
+
 /// Marks an empty database as one for real or for demo items. Refuses one that is marked as the other kind.
 fn mark(conn: &mut AnyConnection, demo: bool) -> Result<(), CommandError> {
     let wanted = if demo { Mark::Demo } else { Mark::Real };

@@ -32,6 +32,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 /// In a test whose clock runs fast, connections still need some time.
 const IDLE_TIMEOUT_LEAST: Duration = Duration::from_secs(1);
 
+/// A list of 500 ids takes 5 KiB. Without a bound, a faulty server could make eight streams take much memory.
+const EVENT_MAX: usize = 1024 * 1024;
+
 /// The first wait after the server has ended a stream by an event; it doubles each time that this happens soon again.
 const CANCELLED_WAIT: Duration = Duration::from_secs(1);
 const CANCELLED_WAIT_MAX: Duration = Duration::from_secs(300);
@@ -114,7 +117,8 @@ impl Listener {
             .client
             .events(&url, &[])
             .priority(Priority::High)
-            .idle_timeout(on_machine(IDLE_TIMEOUT).max(IDLE_TIMEOUT_LEAST));
+            .idle_timeout(on_machine(IDLE_TIMEOUT).max(IDLE_TIMEOUT_LEAST))
+            .max_event(EVENT_MAX);
         let (mut opened_at, mut wait) = (Instant::now(), CANCELLED_WAIT);
         while !self.heard.is_closed() {
             match events.next().await {

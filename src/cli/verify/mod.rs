@@ -1,6 +1,8 @@
-//! `verify`: checks whether the database holds what it claims, and repairs the claim on request.
+//! `verify`: checks whether the database holds what it claims, and repairs the claim on request. With `--sample` it checks instead how
+//! fresh the mirror is.
 
 mod report;
+mod sample;
 
 use std::{
     sync::Arc,
@@ -9,13 +11,14 @@ use std::{
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use self::report::VerifyReport;
+use self::{report::VerifyReport, sample::SampleArgs};
 use super::{
     database::{self, location::Location},
     exit::{CommandError, ExitStatus},
     numbers::grouped,
     options::{Options, ProgressMode},
     progress::{ProgressDisplay, ProgressView},
+    scope::Scope,
     terminal::print_report,
 };
 use crate::{
@@ -23,8 +26,13 @@ use crate::{
     store::{any::AnyConnection, locks::while_locked},
 };
 
-pub(super) struct VerifyArgs {
-    repair: bool,
+const COMMAND: &str = "verify";
+
+pub(super) enum VerifyArgs {
+    /// Check the database.
+    Check { repair: bool },
+    /// Compare a sample with the API.
+    Sample(SampleArgs),
 }
 
 pub(super) fn command() -> Command {
@@ -32,18 +40,42 @@ pub(super) fn command() -> Command {
         .long("repair")
         .action(ArgAction::SetTrue)
         .help("Rebuild the table `coverage` from what is sound")
-        .long_help("Rebuild the table `coverage` from what is there and sound; the next backfill fetches the rest. Not while a run is under way");
-    Command::new("verify")
+        .long_help("Rebuild the table `coverage` from what is there and sound; the next backfill fetches the rest. Not while a run is under way. With --sample: store what was read");
+    Command::new(COMMAND)
         .about("Check that the database holds what it claims")
-        .long_about("Check that the database holds what it claims. The exit code is 1 if there is a fault. Needs no network.")
+        .long_about(
+            "Check that the database holds what it claims. The exit code is 1 if there is a fault. Needs no network.\n\n\
+            With --sample it does not check the database, but compares a part of it with the API: differences are no faults, they show how stale the mirror is. Nothing is written without --repair. \
+            The settings of the API, of the pipeline, and of retries and rate apply only with --sample, and so does --metrics.",
+        )
         .arg(repair)
+        .args(sample::flags())
 }
 
 impl VerifyArgs {
-    pub(super) fn read(matches: &ArgMatches) -> Self {
-        Self {
-            repair: matches.get_flag("repair"),
+    pub(super) fn read(matches: &ArgMatches) -> Result<Self, String> {
+        let repair = matches.get_flag("repair");
+        let sample = SampleArgs::read(matches, repair)?;
+        Ok(sample.map_or(Self::Check { repair }, Self::Sample))
+    }
+
+    pub(super) fn takes_sample(&self) -> bool {
+        matches!(self, Self::Sample(_))
+    }
+
+    /// The settings that apply.
+    pub(super) fn scope(&self) -> Scope {
+        match self {
+            Self::Check { .. } => Scope::READ_ALL,
+            Self::Sample(_) => Scope::FETCH,
         }
+    }
+}
+
+pub(super) async fn run(options: &Options, args: VerifyArgs) -> Result<ExitStatus, CommandError> {
+    match args {
+        VerifyArgs::Check { repair } => check_database(options, repair).await,
+        VerifyArgs::Sample(args) => sample::run(options, args).await,
     }
 }
 
@@ -53,14 +85,14 @@ struct CheckResult {
     repaired: bool,
 }
 
-pub(super) async fn run(options: &Options, args: VerifyArgs) -> Result<ExitStatus, CommandError> {
+async fn check_database(options: &Options, repair: bool) -> Result<ExitStatus, CommandError> {
     let location = options.database();
     let name = location.to_string();
     let is_file = matches!(location, Location::File(_));
     let progress = Arc::new(CheckProgress::default());
     let display = display(options.progress, progress.clone());
     let checked = database::blocking(move || {
-        if args.repair {
+        if repair {
             database::change_existing(&location, |conn| check(conn, true, &progress))
         } else {
             database::read_existing(&location, |conn| check(conn, false, &progress))
@@ -70,7 +102,7 @@ pub(super) async fn run(options: &Options, args: VerifyArgs) -> Result<ExitStatu
     drop(display);
     let result = checked.or_else(damage_as_fault)?;
     let report = VerifyReport {
-        command: "verify",
+        command: COMMAND,
         database: name,
         is_file,
         sound: result.repaired || result.verified.faults.is_empty(),

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use diesel::{QueryResult, RunQueryDsl, dsl::sql, sql_types::BigInt, sql_types::Nullable};
 
+pub(in crate::hn) use self::records::{ItemRow, item_rows};
 use self::{
     claims::Claims,
     history::History,

@@ -164,9 +164,12 @@ fn as_read<R: Record>(record: R, moves_texts: bool) -> R {
 }
 
 /// Whether the database keeps some texts in `extra` that have a column.
-fn moves_texts(conn: &AnyConnection) -> bool {
-    !matches!(conn, AnyConnection::Sqlite(_))
+fn moves_texts(conn: &impl HnConnection) -> bool {
+    conn.dialect().has_typed_columns
 }
+
+/// Items of one query, well under SQLite's 32,766 bound values.
+const ITEM_IDS: usize = 500;
 
 pub(super) struct Items;
 
@@ -255,6 +258,50 @@ fn item_row(columns: ItemColumns, moves_texts: bool) -> ReadRow<Timed<Item>, i64
     }
 }
 
+fn read_items(
+    conn: &mut impl HnConnection,
+    ids: &[i64],
+) -> QueryResult<Vec<ReadRow<Timed<Item>, i64>>> {
+    let columns = sql::<ItemTypes>(&item_columns(conn));
+    let moves_texts = moves_texts(conn);
+    let rows = items::table.filter(items::id.eq_any(ids)).select(columns);
+    let rows: Vec<ItemColumns> = on_backend!(conn, |conn| rows.load(conn))?;
+    let rows = rows.into_iter().map(|row| item_row(row, moves_texts));
+    Ok(rows.collect())
+}
+
+/// A row of the table `items`.
+pub(in crate::hn) enum ItemRow {
+    /// The item as it was received.
+    Read { item: Item, fetched_at: i64 },
+    /// This column holds what none of its kind should hold.
+    Unreadable { column: String },
+}
+
+/// The rows of these ids. What PostgreSQL cannot hold in a column is in that column here.
+///
+/// # Errors
+/// Whatever Diesel says.
+pub(in crate::hn) fn item_rows(
+    conn: &mut impl HnConnection,
+    ids: &[i64],
+) -> QueryResult<HashMap<i64, ItemRow>> {
+    let mut rows = HashMap::with_capacity(ids.len());
+    for ids in ids.chunks(ITEM_IDS) {
+        for ReadRow { key, row, .. } in read_items(conn, ids)? {
+            let row = match row {
+                Ok(Timed { record, fetched_at }) => ItemRow::Read {
+                    item: record,
+                    fetched_at,
+                },
+                Err(Misfit { column, .. }) => ItemRow::Unreadable { column },
+            };
+            rows.insert(key, row);
+        }
+    }
+    Ok(rows)
+}
+
 impl Record for Item {
     type Id = i64;
 
@@ -263,11 +310,7 @@ impl Record for Item {
     }
 
     fn stored(conn: &mut AnyConnection, ids: &[i64]) -> QueryResult<Vec<StoredRow<Self>>> {
-        let columns = sql::<ItemTypes>(&item_columns(conn));
-        let moves_texts = moves_texts(conn);
-        let rows = items::table.filter(items::id.eq_any(ids)).select(columns);
-        let rows: Vec<ItemColumns> = on_backend!(conn, |conn| rows.load(conn))?;
-        let rows = rows.into_iter().map(|row| item_row(row, moves_texts));
+        let rows = read_items(conn, ids)?.into_iter();
         Ok(rows.map(|row| (row.key, row.row.ok())).collect())
     }
 

@@ -24,7 +24,7 @@ pub use self::{
     lists::{StoredList, list},
     newest::{Updates, largest_id, updates},
     thread::{Thread, ThreadNode, ThreadRow, thread},
-    users::{StoredUser, user},
+    users::{StoredUser, authors, user},
     version::data_version,
     walk::{Found, ItemRow, Place, newest, of_author},
 };

@@ -1,11 +1,11 @@
 //! Users by their names.
 
-use diesel::{OptionalExtension, QueryDsl, QueryResult, Queryable, RunQueryDsl};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable, RunQueryDsl};
 
 use crate::hn::{
     User,
     connection::{HnConnection, on_backend},
-    schema::users,
+    schema::{items, users},
 };
 
 /// A user, and when the API gave the profile.
@@ -52,4 +52,19 @@ pub fn user(conn: &mut impl HnConnection, name: &str) -> QueryResult<Option<Stor
         },
         fetched_at: row.fetched_at,
     }))
+}
+
+/// Names of authors of stored items, each once, up to `most`. Reads every item.
+///
+/// # Errors
+/// Whatever Diesel says.
+pub fn authors(conn: &mut impl HnConnection, most: usize) -> QueryResult<Vec<String>> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let names: Vec<Option<String>> = on_backend!(conn, |conn| items::table
+        .filter(items::by.is_not_null())
+        .select(items::by)
+        .distinct()
+        .limit(most)
+        .load(conn))?;
+    Ok(names.into_iter().flatten().collect())
 }

@@ -28,8 +28,9 @@ const OVERDUE_SHARE: usize = 4;
 /// No more due items are counted than this, which takes a tenth of a second or so.
 pub(crate) const MOST_COUNTED: u64 = 100_000;
 
+/// An item whose text is held back.
 #[derive(QueryableByName)]
-struct Row {
+struct DelayedItem {
     #[diesel(sql_type = BigInt)]
     id: i64,
     #[diesel(sql_type = BigInt)]
@@ -39,9 +40,11 @@ struct Row {
 }
 
 /// An item that is due.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, QueryableByName)]
 struct DueItem {
+    #[diesel(sql_type = BigInt)]
     id: i64,
+    #[diesel(sql_type = BigInt)]
     due_at: i64,
 }
 
@@ -118,23 +121,33 @@ fn due_at_step(
     now: i64,
     limit: usize,
 ) -> QueryResult<Vec<DueItem>> {
+    let condition = due_condition(ladder, step, now);
+    if step == DELAYED_STEP {
+        // These are not due in the order of their times. There are few.
+        let query = sql_query(format!(
+            "SELECT id, \"time\", fetched_at FROM items WHERE {condition}"
+        ));
+        let rows: Vec<DelayedItem> = on_backend!(conn, |conn| query.load(conn))?;
+        let due_items = rows.into_iter().filter_map(|row| {
+            let due_at = row.due_at(ladder)?;
+            Some(DueItem { id: row.id, due_at })
+        });
+        let mut due_items: Vec<_> = due_items.collect();
+        due_items.sort_unstable_by_key(|item| (item.due_at, item.id));
+        due_items.truncate(limit);
+        return Ok(due_items);
+    }
+    // Everything is in the index, so no row is read.
+    let age = ladder.steps()[step - 1];
     let query = sql_query(format!(
-        "SELECT id, \"time\", fetched_at FROM items WHERE {} ORDER BY \"time\" LIMIT {limit}",
-        due_condition(ladder, step, now)
+        "SELECT id, \"time\" + {age} AS due_at FROM items WHERE {condition} ORDER BY \"time\" LIMIT {limit}"
     ));
-    let rows: Vec<Row> = on_backend!(conn, |conn| query.load(conn))?;
-    let due_items = rows.into_iter().filter_map(|row| {
-        let due_at = due_time(ladder, step, &row)?;
-        Some(DueItem { id: row.id, due_at })
-    });
-    Ok(due_items.collect())
+    on_backend!(conn, |conn| query.load(conn))
 }
 
-fn due_time(ladder: &Ladder, step: usize, row: &Row) -> Option<i64> {
-    if step == DELAYED_STEP {
-        ladder.next_due_if_delayed(row.time, row.fetched_at)
-    } else {
-        ladder.next_due(row.time, row.fetched_at)
+impl DelayedItem {
+    fn due_at(&self, ladder: &Ladder) -> Option<i64> {
+        ladder.next_due_if_delayed(self.time, self.fetched_at)
     }
 }
 
@@ -154,7 +167,11 @@ pub(crate) fn due(
 ) -> QueryResult<Vec<i64>> {
     let mut youngest = Vec::new();
     for step in all_steps(ladder) {
-        youngest.extend(due_at_step(conn, ladder, step, now, limit)?);
+        // When younger ones fill the answer, only the longest overdue of a step can still be in it.
+        let wanted = limit
+            .saturating_sub(youngest.len())
+            .max(limit / OVERDUE_SHARE);
+        youngest.extend(due_at_step(conn, ladder, step, now, wanted)?);
     }
     let mut overdue = youngest.clone();
     overdue.sort_unstable_by_key(|item| (item.due_at, item.id));
@@ -232,20 +249,22 @@ pub(crate) fn next_due_at(
     conn: &mut impl HnConnection,
     ladder: &Ladder,
 ) -> QueryResult<Option<i64>> {
-    let mut earliest = None;
-    for step in all_steps(ladder) {
-        // Few texts are held back at once.
-        let limit = if step == DELAYED_STEP { "" } else { "LIMIT 1" };
+    let undisturbed = "NOT EXISTS (SELECT 1 FROM absent a WHERE a.id = items.id AND a.last_checked_at > fetched_at)
+         AND NOT EXISTS (SELECT 1 FROM failures f WHERE f.id = items.id AND f.failed_at > fetched_at)";
+    let expression = step_expression(ladder);
+    // Few texts are held back at once.
+    let query = sql_query(format!(
+        "SELECT id, \"time\", fetched_at FROM items WHERE {expression} = {DELAYED_STEP} AND {undisturbed}"
+    ));
+    let delayed: Vec<DelayedItem> = on_backend!(conn, |conn| query.load(conn))?;
+    let mut earliest = delayed.iter().filter_map(|item| item.due_at(ladder)).min();
+    for (step, age) in (1..).zip(ladder.steps()) {
         let query = sql_query(format!(
-            "SELECT id, \"time\", fetched_at FROM items WHERE {} = {step}
-             AND NOT EXISTS (SELECT 1 FROM absent a WHERE a.id = items.id AND a.last_checked_at > fetched_at)
-             AND NOT EXISTS (SELECT 1 FROM failures f WHERE f.id = items.id AND f.failed_at > fetched_at)
-             ORDER BY \"time\" {limit}",
-            step_expression(ladder)
+            "SELECT id, \"time\" + {age} AS due_at FROM items WHERE {expression} = {step} AND {undisturbed}
+             ORDER BY \"time\" LIMIT 1"
         ));
-        let rows: Vec<Row> = on_backend!(conn, |conn| query.load(conn))?;
-        let due_times = rows.iter().filter_map(|row| due_time(ladder, step, row));
-        earliest = due_times.chain(earliest).min();
+        let first: Vec<DueItem> = on_backend!(conn, |conn| query.load(conn))?;
+        earliest = first.iter().map(|item| item.due_at).chain(earliest).min();
     }
     Ok(earliest)
 }

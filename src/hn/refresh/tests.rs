@@ -124,7 +124,7 @@ fn ladder() -> impl Strategy<Value = Ladder> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
     #[test]
     fn the_database_says_what_the_ladder_says(
         ladder in ladder(),

@@ -184,17 +184,14 @@ impl FollowRun {
     fn read(conn: &mut impl HnConnection, live: &[LiveRun]) -> QueryResult<Option<Self>> {
         // A second one stands by, so the first one is at work.
         let at_work = live.iter().find(|run| run.command == FOLLOW);
-        let last = runs::table
+        let newest = at_work.map_or(i64::MAX, |run| run.id);
+        let row: Option<RunTimes> = on_backend!(conn, |conn| runs::table
             .filter(runs::command.eq(FOLLOW))
+            .filter(runs::id.le(newest))
             .order(runs::id.desc())
-            .select(RunTimes::as_select());
-        let row: Option<RunTimes> = match at_work {
-            Some(run) => {
-                let row = last.filter(runs::id.eq(run.id));
-                on_backend!(conn, |conn| row.first(conn)).optional()?
-            }
-            None => on_backend!(conn, |conn| last.first(conn)).optional()?,
-        };
+            .select(RunTimes::as_select())
+            .first(conn))
+        .optional()?;
         let Some(row) = row else {
             return Ok(None);
         };

@@ -53,7 +53,11 @@ pub(crate) fn connect(location: &PgLocation) -> Result<PgConnection, StoreError>
     Ok(conn)
 }
 
-fn establish(location: &PgLocation) -> Result<PgConnection, ConnectionError> {
+/// Connects, and sets the session up.
+///
+/// # Errors
+/// The server gives no connection.
+pub(crate) fn establish(location: &PgLocation) -> Result<PgConnection, ConnectionError> {
     let mut conn = PgConnection::establish(location.secret_url()).map_err(in_one_line)?;
     // A relative of PostgreSQL need not know these. If the connection is lost here, its first transaction finds out.
     for settings in [END_ABANDONED_SESSIONS, ENGLISH_MESSAGES] {

@@ -37,6 +37,8 @@ pub struct EventStream {
     /// Makes the request of each connect.
     request: Box<dyn Fn() -> Request>,
     idle_timeout: Duration,
+    /// The most bytes of a line or an event.
+    max_event: usize,
     priority: Priority,
     state: State,
     /// How often the stream was opened, or was to be, since the last event.
@@ -144,6 +146,7 @@ impl Client {
             client: self.clone(),
             request: Box::new(request),
             idle_timeout: IDLE_TIMEOUT,
+            max_event: self.settings().max_body,
             priority: Priority::default(),
             state: State::Waiting { until: None },
             attempt: 0,
@@ -162,6 +165,13 @@ impl EventStream {
             idle_timeout,
             ..self
         }
+    }
+
+    /// The most bytes of a line or an event. A longer one ends the connection. The default is
+    /// [`Config::max_body`](crate::Config::max_body).
+    #[must_use]
+    pub fn max_event(self, max_event: usize) -> Self {
+        Self { max_event, ..self }
     }
 
     /// The priority with which it waits for its permits. The default is [`Priority::Normal`].
@@ -204,8 +214,7 @@ impl EventStream {
                     self.is_retry = opened.is_err();
                     return match opened {
                         Ok(http) => {
-                            let max_event = self.client.settings().max_body;
-                            let parser = EventParser::new(max_event, self.last_id.clone());
+                            let parser = EventParser::new(self.max_event, self.last_id.clone());
                             let connection = EventConnection::new(http, parser);
                             self.state = State::Open(Box::new(connection));
                             Ok(EventStreamItem::Opened)
