@@ -72,12 +72,20 @@ impl Browser {
 
     /// The value of a script's `return`.
     pub(crate) fn script(&self, script: &str) -> Value {
-        self.command("POST", "/execute/sync", &json!({"script": script, "args": []}))
+        self.command(
+            "POST",
+            "/execute/sync",
+            &json!({"script": script, "args": []}),
+        )
     }
 
     /// What a script gives to its last argument, a function.
     pub(crate) fn script_with_callback(&self, script: &str) -> Value {
-        self.command("POST", "/execute/async", &json!({"script": script, "args": []}))
+        self.command(
+            "POST",
+            "/execute/async",
+            &json!({"script": script, "args": []}),
+        )
     }
 
     /// Waits until a script returns true.
@@ -85,7 +93,10 @@ impl Browser {
     pub(crate) fn wait_for(&self, script: &str) {
         let began = Instant::now();
         while self.script(script) != json!(true) {
-            assert!(began.elapsed() < HANG_LIMIT, "not within {HANG_LIMIT:?}: {script}");
+            assert!(
+                began.elapsed() < HANG_LIMIT,
+                "not within {HANG_LIMIT:?}: {script}"
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -94,7 +105,10 @@ impl Browser {
     pub(crate) fn press(&self, keys: &str) {
         let presses = keys.chars().flat_map(|key| {
             let key = key.to_string();
-            [json!({"type": "keyDown", "value": key}), json!({"type": "keyUp", "value": key})]
+            [
+                json!({"type": "keyDown", "value": key}),
+                json!({"type": "keyUp", "value": key}),
+            ]
         });
         let presses: Vec<Value> = presses.collect();
         let actions = json!({"actions": [{"type": "key", "id": "keys", "actions": presses}]});
@@ -117,7 +131,11 @@ impl Browser {
     }
 
     fn chromium(&self, command: &str, parameters: Value) -> Value {
-        self.command("POST", "/goog/cdp/execute", &json!({"cmd": command, "params": parameters}))
+        self.command(
+            "POST",
+            "/goog/cdp/execute",
+            &json!({"cmd": command, "params": parameters}),
+        )
     }
 
     fn command(&self, method: &str, path: &str, body: &Value) -> Value {
@@ -190,7 +208,9 @@ fn from_base64(text: &str) -> Vec<u8> {
     };
     let text = text.trim_end_matches('=').as_bytes();
     let groups = text.chunks(4).flat_map(|group| {
-        let bits = group.iter().fold(0_u32, |bits, c| bits << 6 | u32::from(value(*c)));
+        let bits = group
+            .iter()
+            .fold(0_u32, |bits, c| bits << 6 | u32::from(value(*c)));
         let bits = bits << (6 * (4 - group.len()));
         bits.to_be_bytes()[1..group.len()].to_vec()
     });

@@ -14,8 +14,20 @@ use mirror::{Served, ago, made_up};
 const WIDTHS: [u32; 3] = [360, 768, 1280];
 
 const PAGES: [&str; 14] = [
-    "/", "/newest", "/ask", "/jobs", "/item?id=1000", "/item?id=1106", "/item?id=1200", "/user?id=harbourmaster",
-    "/submitted?id=harbourmaster", "/threads?id=harbourmaster", "/history?id=1004", "/search?q=notes", "/newcomments", "/status",
+    "/",
+    "/newest",
+    "/ask",
+    "/jobs",
+    "/item?id=1000",
+    "/item?id=1106",
+    "/item?id=1200",
+    "/user?id=harbourmaster",
+    "/submitted?id=harbourmaster",
+    "/threads?id=harbourmaster",
+    "/history?id=1004",
+    "/search?q=notes",
+    "/newcomments",
+    "/status",
 ];
 
 fn open(served: &Served, browser: &Browser, path: &str) {
@@ -34,7 +46,10 @@ fn too_wide(browser: &Browser) -> Value {
 
 /// What axe finds that keeps people from using a page.
 fn serious_findings(browser: &Browser) -> Value {
-    browser.script(&format!("{}; window.axe = axe;", include_str!("axe/axe.min.js")));
+    browser.script(&format!(
+        "{}; window.axe = axe;",
+        include_str!("axe/axe.min.js")
+    ));
     browser.script_with_callback(
         "const done = arguments[arguments.length - 1];
          axe.run().then((found) => done(found.violations
@@ -49,7 +64,12 @@ fn every_page_is_accessible_and_fits_at_every_width_in_both_schemes_without_comp
     let browser = Browser::open(1280);
     let mut faults = Vec::new();
     for path in PAGES {
-        for (width, scheme) in [(1280, "light"), (360, "light"), (360, "dark"), (768, "dark")] {
+        for (width, scheme) in [
+            (1280, "light"),
+            (360, "light"),
+            (360, "dark"),
+            (768, "dark"),
+        ] {
             browser.resize(width);
             browser.prefer(scheme);
             open(&served, &browser, path);
@@ -64,7 +84,12 @@ fn every_page_is_accessible_and_fits_at_every_width_in_both_schemes_without_comp
                     faults.push(format!("{path} at {width}, {scheme}: {findings}"));
                 }
             }
-            faults.extend(browser.complaints().into_iter().map(|line| format!("{path}: {line}")));
+            faults.extend(
+                browser
+                    .complaints()
+                    .into_iter()
+                    .map(|line| format!("{path}: {line}")),
+            );
         }
     }
     assert!(faults.is_empty(), "{faults:#?}");
@@ -76,12 +101,22 @@ fn the_front_page_shows_the_list_in_its_order_with_its_age() {
     let browser = Browser::open(1280);
     open(&served, &browser, "/");
     let titles = browser.script("return [...document.querySelectorAll('.stories li')].map((li) => li.querySelector('a').textContent)");
-    assert_eq!(titles[3], "Ask HN: How do you keep notes that you still read a year later?");
+    assert_eq!(
+        titles[3],
+        "Ask HN: How do you keep notes that you still read a year later?"
+    );
     assert_eq!(titles[9], "Original of 9999");
     let age = browser.script("return document.querySelector('.as-of').textContent");
     assert_eq!(age, "As of moments ago");
-    let link = browser.script("const a = document.querySelector('.stories a'); return [a.href, a.rel]");
-    assert_eq!(link, json!(["https://tidewater.example/one-file", "noopener nofollow ugc"]));
+    let link =
+        browser.script("const a = document.querySelector('.stories a'); return [a.href, a.rel]");
+    assert_eq!(
+        link,
+        json!([
+            "https://tidewater.example/one-file",
+            "noopener nofollow ugc"
+        ])
+    );
 }
 
 #[test]
@@ -93,20 +128,33 @@ fn a_thread_folds_by_mouse_and_by_keys_and_dead_comments_are_folded() {
         let text = format!("const text = document.getElementById('{id}').querySelector('.text');");
         browser.script(&format!("{text} return text.checkVisibility()"))
     };
-    assert_eq!((is_shown(1102), is_shown(1107)), (json!(true), json!(false)));
+    assert_eq!(
+        (is_shown(1102), is_shown(1107)),
+        (json!(true), json!(false))
+    );
     browser.script("document.getElementById('1100').querySelector('summary').click()");
-    assert_eq!((is_shown(1102), is_shown(1105)), (json!(false), json!(true)));
-    let folded = browser.script("return document.getElementById('1100').querySelector('.folded').checkVisibility()");
+    assert_eq!(
+        (is_shown(1102), is_shown(1105)),
+        (json!(false), json!(true))
+    );
+    let folded = browser.script(
+        "return document.getElementById('1100').querySelector('.folded').checkVisibility()",
+    );
     assert_eq!(folded, true);
     // The return key unfolds it again.
     browser.script("document.getElementById('1100').querySelector('summary').focus()");
     browser.press("\u{e007}");
     assert_eq!(is_shown(1102), true);
     browser.script("document.getElementById('fold-all').click()");
-    assert_eq!((is_shown(1102), is_shown(1105)), (json!(false), json!(false)));
+    assert_eq!(
+        (is_shown(1102), is_shown(1105)),
+        (json!(false), json!(false))
+    );
     // A link to a comment shows it.
     browser.script("location.hash = '#1102'");
-    browser.wait_for("return document.getElementById('1102').querySelector('.text').checkVisibility()");
+    browser.wait_for(
+        "return document.getElementById('1102').querySelector('.text').checkVisibility()",
+    );
     let missing = browser.script("return document.querySelectorAll('#thread .missing').length");
     assert_eq!(missing, 2);
 }
@@ -130,7 +178,8 @@ fn the_earlier_versions_show_what_changed() {
     let served = made_up().serve();
     let browser = Browser::open(1280);
     open(&served, &browser, "/history?id=1004");
-    let added = browser.script("return [...document.querySelectorAll('ins')].map((e) => e.textContent.trim())");
+    let added = browser
+        .script("return [...document.querySelectorAll('ins')].map((e) => e.textContent.trim())");
     // The sentence that explains the marks has one, too.
     assert_eq!(added, json!(["underlined", "(2019)"]));
 }
@@ -142,8 +191,16 @@ fn dark_pages_are_dark_and_light_pages_are_light() {
     for (scheme, is_dark) in [("light", false), ("dark", true)] {
         browser.prefer(scheme);
         open(&served, &browser, "/");
-        let back = browser.script("return getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)");
-        let sum: i64 = back.as_array().unwrap().iter().take(3).filter_map(Value::as_i64).sum();
+        let back = browser.script(
+            "return getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)",
+        );
+        let sum: i64 = back
+            .as_array()
+            .unwrap()
+            .iter()
+            .take(3)
+            .filter_map(Value::as_i64)
+            .sum();
         assert_eq!(sum < 150, is_dark, "{scheme}: {back}");
     }
 }
@@ -156,7 +213,8 @@ fn new_items_are_announced_and_the_dashboard_stays_current() {
     // The stream must have told the first number before the next one comes.
     browser.wait_for("return performance.getEntriesByType('resource').length > 0 && document.readyState === 'complete'");
     std::thread::sleep(std::time::Duration::from_millis(500));
-    let new = |id: i64| json!({"id": id, "type": "story", "by": "tern", "time": ago(0), "title": "New"});
+    let new =
+        |id: i64| json!({"id": id, "type": "story", "by": "tern", "time": ago(0), "title": "New"});
     served.mirror.store([new(1500), new(1501)]);
     browser.wait_for("return !document.getElementById('news').hidden");
     let news = browser.script("return document.getElementById('news').textContent");
@@ -184,14 +242,27 @@ fn nothing_that_a_field_holds_runs_or_leaves_its_place() {
     let browser = Browser::open(768);
     let query: String = evil.bytes().map(|b| format!("%{b:02x}")).collect();
     for path in [
-        "/best", "/newest", "/newcomments", "/item?id=2000", "/item?id=2001", "/history?id=2000",
-        &format!("/user?id={query}"), &format!("/threads?id={query}"), &format!("/submitted?id={query}"),
-        &format!("/search?q={query}"), &format!("/from?site={query}"), &format!("/{query}"), "/status",
+        "/best",
+        "/newest",
+        "/newcomments",
+        "/item?id=2000",
+        "/item?id=2001",
+        "/history?id=2000",
+        &format!("/user?id={query}"),
+        &format!("/threads?id={query}"),
+        &format!("/submitted?id={query}"),
+        &format!("/search?q={query}"),
+        &format!("/from?site={query}"),
+        &format!("/{query}"),
+        "/status",
     ] {
         open(&served, &browser, path);
         browser.script("document.querySelectorAll('main a:not([href])').forEach((a) => a.click())");
         let title = browser.script("return document.title");
-        assert!(title.as_str().unwrap().ends_with("| Hacker News mirror"), "{path}: {title}");
+        assert!(
+            title.as_str().unwrap().ends_with("| Hacker News mirror"),
+            "{path}: {title}"
+        );
         let strange = browser.script(
             "return [...document.querySelectorAll('main img, main script, main iframe, [onclick], [onerror], [onload], [style], \
              a[href^=\"javascript\"]')].map((e) => e.outerHTML)",
@@ -211,12 +282,23 @@ fn screenshots() {
     let folder = std::env::var("SCREENSHOTS").unwrap_or("docs/screenshots".to_owned());
     std::fs::create_dir_all(&folder).unwrap();
     let all = std::env::var("SCREENSHOTS").is_ok();
-    for (name, path) in [("front", "/"), ("thread", "/item?id=1000"), ("status", "/status"), ("history", "/history?id=1004"),
-        ("user", "/user?id=harbourmaster"), ("poll", "/item?id=1200"), ("search", "/search?q=notes"), ("lost", "/item?id=9999")] {
+    for (name, path) in [
+        ("front", "/"),
+        ("thread", "/item?id=1000"),
+        ("status", "/status"),
+        ("history", "/history?id=1004"),
+        ("user", "/user?id=harbourmaster"),
+        ("poll", "/item?id=1200"),
+        ("search", "/search?q=notes"),
+        ("lost", "/item?id=9999"),
+    ] {
         for width in WIDTHS {
             for scheme in ["light", "dark"] {
                 // For the README: a wide light thread, a dark dashboard, and a front page on a phone.
-                let is_for_readme = matches!((name, width, scheme), ("thread", 768, "light") | ("status", 768, "dark") | ("front", 360, "light"));
+                let is_for_readme = matches!(
+                    (name, width, scheme),
+                    ("thread", 768, "light") | ("status", 768, "dark") | ("front", 360, "light")
+                );
                 if !all && !is_for_readme {
                     continue;
                 }

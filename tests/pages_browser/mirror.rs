@@ -64,7 +64,9 @@ impl Mirror {
 
     pub(crate) fn store_user(&self, body: Value) {
         let name = body["id"].as_str().unwrap().to_owned();
-        let user = User::decode(&name, body.to_string().as_bytes()).unwrap().unwrap();
+        let user = User::decode(&name, body.to_string().as_bytes())
+            .unwrap()
+            .unwrap();
         let row = Settled::new(name, Outcome::Stored(user), SystemTime::now());
         UserSink::new().write(&mut self.connect(), &[row]).unwrap();
     }
@@ -110,7 +112,9 @@ impl Served {
     /// The whole answer to a request of this method: status line, headers and body.
     pub(crate) fn ask(&self, method: &str, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
@@ -144,17 +148,72 @@ pub(crate) fn ago(minutes: u64) -> u64 {
 pub(crate) fn made_up() -> Mirror {
     let mirror = Mirror::empty();
     let titles = [
-        ("A small database that fits in one file, and why that is enough", "https://tidewater.example/one-file", 412, 9),
-        ("Show HN: I built a lighthouse tracker for sailors without internet", "https://github.com/mariner/lighthouse", 287, 3),
-        ("The long tail of a slow query", "https://www.lanternpost.example/slow-query", 198, 1),
-        ("Ask HN: How do you keep notes that you still read a year later?", "", 176, 2),
-        ("What a bus timetable taught me about distributed systems", "https://notes.harbour.example/timetable", 154, 0),
-        ("Rust actors at a hundred thousand messages per second", "https://quietcode.example/actors", 143, 0),
-        ("A field guide to error messages", "https://plainwords.example/errors", 121, 0),
-        ("Mapping every public drinking fountain in one weekend", "https://fountains.example/", 98, 0),
-        ("Back-pressure is a conversation", "https://quietcode.example/back-pressure", 87, 0),
-        ("The compiler that explains itself", "https://compilers.example/explain", 64, 0),
-        ("Letters from a 1970s machine room", "https://archive.example/letters", 41, 0),
+        (
+            "A small database that fits in one file, and why that is enough",
+            "https://tidewater.example/one-file",
+            412,
+            9,
+        ),
+        (
+            "Show HN: I built a lighthouse tracker for sailors without internet",
+            "https://github.com/mariner/lighthouse",
+            287,
+            3,
+        ),
+        (
+            "The long tail of a slow query",
+            "https://www.lanternpost.example/slow-query",
+            198,
+            1,
+        ),
+        (
+            "Ask HN: How do you keep notes that you still read a year later?",
+            "",
+            176,
+            2,
+        ),
+        (
+            "What a bus timetable taught me about distributed systems",
+            "https://notes.harbour.example/timetable",
+            154,
+            0,
+        ),
+        (
+            "Rust actors at a hundred thousand messages per second",
+            "https://quietcode.example/actors",
+            143,
+            0,
+        ),
+        (
+            "A field guide to error messages",
+            "https://plainwords.example/errors",
+            121,
+            0,
+        ),
+        (
+            "Mapping every public drinking fountain in one weekend",
+            "https://fountains.example/",
+            98,
+            0,
+        ),
+        (
+            "Back-pressure is a conversation",
+            "https://quietcode.example/back-pressure",
+            87,
+            0,
+        ),
+        (
+            "The compiler that explains itself",
+            "https://compilers.example/explain",
+            64,
+            0,
+        ),
+        (
+            "Letters from a 1970s machine room",
+            "https://archive.example/letters",
+            41,
+            0,
+        ),
     ];
     let items = titles.iter().zip(1000..).map(|((title, url, score, comments), id)| {
         let mut item = json!({"id": id, "type": "story", "by": "harbourmaster", "time": ago(30 + 40 * (id - 1000)),
@@ -204,7 +263,12 @@ pub(crate) fn made_up() -> Mirror {
     mirror.store_received(Duration::from_secs(180), items);
     mirror.store([json!({"id": 1004, "type": "story", "by": "harbourmaster", "time": ago(190), "score": 160, "descendants": 0,
         "title": "What a bus timetable taught me about distributed systems (2019)", "url": "https://notes.harbour.example/timetable"})]);
-    mirror.store_list(List::Top, &[1000, 1001, 1002, 1003, 1004, 1005, 1006, 1200, 1007, 9999, 1008, 1009, 1010, 1300]);
+    mirror.store_list(
+        List::Top,
+        &[
+            1000, 1001, 1002, 1003, 1004, 1005, 1006, 1200, 1007, 9999, 1008, 1009, 1010, 1300,
+        ],
+    );
     mirror.store_list(List::Ask, &[1003]);
     mirror.store_list(List::Job, &[1300]);
     mirror.store_user(json!({"id": "harbourmaster", "created": 1_300_000_000, "karma": 10_482,
