@@ -70,6 +70,12 @@ impl Scope {
         ..Self::NOTHING
     };
 
+    /// `search` shows a part of the database, and builds its index, which takes long.
+    pub(super) const SEARCH: Self = Self {
+        also: &["database", DEMO, "format", "progress", "limit"],
+        ..Self::NOTHING
+    };
+
     /// Commands with no settings at all.
     pub(super) const NOTHING: Self = Self {
         headings: &[],

@@ -19,6 +19,7 @@
 //! |---|---|
 //! | `/v0/…` | the [API of Hacker News](https://github.com/HackerNews/API), as Firebase serves it |
 //! | `/`, `/newest`, `/item?id=`, … | pages to read, at the addresses of news.ycombinator.com |
+//! | `/api/v1/…` | the [search API](https://hn.algolia.com/api) of hn.algolia.com |
 //! | `/status` | a dashboard of the ingestion |
 //! | `/health` | whether the database can be read |
 //! | `/metrics` | what the host gives ([`Server::metrics`]) |
@@ -53,6 +54,7 @@ mod assets;
 
 mod routes;
 mod hn_data;
+mod search_api;
 mod record_cache;
 mod pages;
 mod status;

@@ -6,12 +6,13 @@ use actix_web::{
     web::{self, Data, ServiceConfig},
 };
 
-use super::{errors::error_page, health, hn_data::Mirror, pages, state::State};
+use super::{errors::error_page, health, hn_data::Mirror, pages, search_api, state::State};
 use crate::hn_api::{answer, answer_with_stream, require_readable, wants_stream};
 
 /// Adds all routes to an application whose data holds the [`State`].
 pub(super) fn configure(app: &mut ServiceConfig) {
     app.service(web::scope("/v0").default_service(web::to(hn_api)))
+        .configure(search_api::configure)
         .service(readable("/health", health::health))
         .service(readable("/metrics", health::metrics))
         .configure(pages::configure)

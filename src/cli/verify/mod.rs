@@ -22,7 +22,10 @@ use super::{
     terminal::print_report,
 };
 use crate::{
-    hn::verify::{self, CheckProgress, CheckStep, Fault, Verified},
+    hn::{
+        search::index,
+        verify::{self, CheckProgress, CheckStep, Fault, Verified},
+    },
     store::{any::AnyConnection, locks::while_locked},
 };
 
@@ -127,6 +130,11 @@ fn check(
     let verified = while_locked(|| verify::verify(conn, progress)).map_err(failed)?;
     let repaired = repair && verified.is_repairable();
     if repaired {
+        let of_index = |fault: &Fault| matches!(fault, Fault::SearchIndex { .. });
+        if verified.faults.iter().any(of_index) {
+            // First, because the repair changes items, and a damaged index would not take that.
+            while_locked(|| index::drop_index(conn)).map_err(failed)?;
+        }
         while_locked(|| verify::repair(conn)).map_err(failed)?;
     }
     Ok(CheckResult { verified, repaired })
