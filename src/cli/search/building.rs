@@ -162,7 +162,7 @@ pub(in crate::cli) fn display(mode: ProgressMode, progress: Arc<BuildProgress>) 
         let seconds = Duration::from_secs(started.elapsed().as_secs());
         ProgressView {
             position: id.min(last_id),
-            length: last_id.max(1),
+            length: Some(last_id.max(1)),
             parts: vec![
                 format!(
                     "search index: id {} of {} done",

@@ -12,12 +12,10 @@ mod version;
 mod kids;
 mod indexed;
 mod thread;
-mod above;
 mod walk;
 mod history;
 
 pub use self::{
-    above::stories_of,
     history::{Version, changed_items, versions},
     items::{StoredItem, absent_at, item, items},
     kids::ids_of,

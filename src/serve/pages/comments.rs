@@ -14,6 +14,7 @@ use crate::{
     hn::{
         HnConnection,
         reads::{self, Found, ItemRow},
+        search::stories::stories,
     },
     serve::{layout::Page, state::State},
 };
@@ -87,13 +88,13 @@ fn list_of(
 ) -> Result<CommentsTemplate, ShowError> {
     let ids: Vec<i64> = found.items.iter().map(|stored| stored.item.id).collect();
     let changed = reads::changed_items(conn, &ids)?;
-    let stories = reads::stories_of(conn, found.items.iter().map(|stored| &stored.item))?;
+    let stories_of = stories(conn, &ids)?;
     let lines = found.items.iter().map(|stored| {
         let item = &stored.item;
         CommentLine {
             head: CommentHead::new(item, now, changed.contains(&item.id)),
             parent: item.parent,
-            on: stories.get(&item.id).map(On::new),
+            on: stories_of.get(&item.id).map(On::new),
             text: text_of(item).into_owned(),
         }
     });

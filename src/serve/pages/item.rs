@@ -16,6 +16,7 @@ use crate::{
     hn::{
         HnConnection, Item,
         reads::{self, StoredItem},
+        search::stories::stories,
     },
     serve::{
         layout::{ORIGINAL, Page},
@@ -103,7 +104,7 @@ fn thread_of(
     let comments = i64::try_from(ids.len() - 1).unwrap_or(i64::MAX);
     let is_comment = is_comment(item);
     let on = match is_comment {
-        true => reads::stories_of(conn, [item])?.remove(&item.id),
+        true => stories(conn, &[item.id])?.remove(&item.id),
         false => None,
     };
     let oldest = thread.oldest_fetched_at();

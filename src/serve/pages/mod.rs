@@ -14,6 +14,7 @@ mod story;
 mod comment;
 mod thread;
 mod changes;
+mod excerpt;
 
 // The pages:
 
