@@ -23,9 +23,10 @@ const ALLOW_HOST: &str = "allow-host";
 
 pub(super) fn command() -> Command {
     Command::new("serve")
-        .about("Serve the database as the API of Hacker News")
+        .about("Serve the database as pages, and as the API of Hacker News")
         .long_about(
-            "Serve the database over HTTP: the API of Hacker News at /v0, /health and /metrics. The database is only read. \
+            "Serve the database over HTTP: pages to read, a dashboard at /status, the API of Hacker News at /v0, /health and /metrics. The \
+             database is only read. \
              With --demo it is first filled with made-up items.",
         )
         .arg(

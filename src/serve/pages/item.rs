@@ -103,9 +103,10 @@ fn thread_of(
     let has_history = changed.contains(&item.id);
     let comments = i64::try_from(ids.len() - 1).unwrap_or(i64::MAX);
     let is_comment = is_comment(item);
-    let on = match is_comment {
-        true => stories(conn, &[item.id])?.remove(&item.id),
-        false => None,
+    let on = if is_comment {
+        stories(conn, &[item.id])?.remove(&item.id)
+    } else {
+        None
     };
     let oldest = thread.oldest_fetched_at();
     Ok(ItemTemplate {

@@ -58,9 +58,10 @@ pub(super) async fn search(request: HttpRequest, state: Data<State>) -> Shown {
     show(&state, move |conn, now| {
         let address = format!("/search?q={}", query_value(&query));
         let dated = format!("{address}&sort=date");
-        let (this_order, other_order) = match by_date {
-            true => (dated, address),
-            false => (address, dated),
+        let (this_order, other_order) = if by_date {
+            (dated, address)
+        } else {
+            (address, dated)
         };
         let mut template = SearchTemplate {
             page: Page::new("Search", ""),
@@ -119,12 +120,11 @@ pub(super) async fn search(request: HttpRequest, state: Data<State>) -> Shown {
 fn summary(found: &Found) -> String {
     let count = i64::try_from(found.total.count).unwrap_or(i64::MAX);
     let more = if found.total.is_exact { "" } else { " or more" };
-    let words = match found.is_corrected {
-        true => format!(
-            " for {}, because nothing has the words as typed",
-            found.query.typed()
-        ),
-        false => String::new(),
+    let words = if found.is_corrected {
+        let typed = found.query.typed();
+        format!(" for {typed}, because nothing has the words as typed")
+    } else {
+        String::new()
     };
     format!("{}{more}{words}.", counted(count, "result"))
 }
@@ -143,9 +143,10 @@ fn results(
         let is_comment = is_comment(item);
         SearchResult {
             id: item.id,
-            title: match is_comment {
-                true => "Comment".to_owned(),
-                false => title_of(item),
+            title: if is_comment {
+                "Comment".to_owned()
+            } else {
+                title_of(item)
             },
             on: stories.get(&item.id).filter(|_| is_comment).map(On::new),
             head: CommentHead::new(item, now, changed.contains(&item.id)),

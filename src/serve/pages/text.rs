@@ -62,9 +62,10 @@ pub(super) fn linkable(address: &str) -> Option<String> {
     }
     // Browsers leave out what does not belong there, and so does this.
     let is_plain = !address.contains(|c: char| c.is_whitespace() || c.is_control());
-    Some(match is_plain {
-        true => address.to_owned(),
-        false => url.into(),
+    Some(if is_plain {
+        address.to_owned()
+    } else {
+        url.into()
     })
 }
 
