@@ -6,6 +6,7 @@
 //! An item keeps its `fetched_at` when the API has nothing for it or its fetch fails. So a newer absence counts as a reading,
 //! and a newer failure holds the item back for a while.
 
+#[cfg(feature = "cli")]
 use std::collections::HashSet;
 
 use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query, sql_types::BigInt};
@@ -23,6 +24,7 @@ const FAILURE_WAIT: i64 = 600;
 const FAILURE_PATIENCE: i64 = DAY;
 
 /// One of this many ids is the one that has been overdue for longest.
+#[cfg(feature = "cli")]
 const OVERDUE_SHARE: usize = 4;
 
 /// No more due items are counted than this, which takes a tenth of a second or so.
