@@ -81,7 +81,7 @@ fn setting_flag<T>(setting: &Setting<T>, defaults: &T, scope: Scope) -> (Heading
         .allow_hyphen_values(true)
         .value_name(value_name(setting.name))
         .help_heading(setting.heading.title())
-        .hide(!scope.holds(setting.name, setting.heading))
+        .hide(!scope.holds(&name, setting.heading))
         .hide_short_help(short.is_none())
         .help(short.map_or(meaning, |(_, text)| text))
         .long_help(long);

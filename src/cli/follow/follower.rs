@@ -12,12 +12,13 @@ use actix_rt::task::JoinHandle;
 use log::warn;
 use tokio::{
     sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
 use super::{
     args::{COMMAND, FollowArgs},
     feed::Feed,
+    largest,
     listener::{Heard, Listener},
     lists::Lists,
     monitor::Monitor,
@@ -47,7 +48,7 @@ use crate::{
         follow::{
             announcement::ListDocument,
             counting_sink::{CountingSink, Counts},
-            intake::{Intake, MaxItem},
+            intake::{Intake, MaxItem, Read},
             start::Start,
         },
         leases::{FOLLOWER, Search},
@@ -63,6 +64,9 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 /// …in a test whose clock runs fast, too.
 const TICK_LEAST: Duration = Duration::from_millis(50);
+
+/// How long the API has for confirming a jump of its largest id. It is asked again when it says so again.
+const CONFIRMATION: Duration = Duration::from_secs(10);
 
 /// What was heard and is not taken in yet.
 const HEARD_MAX: usize = 64;
@@ -87,6 +91,8 @@ pub(super) struct Follower<'a, 's> {
     view: View,
     heard: mpsc::Receiver<Heard>,
     listeners: Vec<JoinHandle<()>>,
+    /// A largest id that is to be confirmed.
+    unconfirmed: Option<i64>,
     /// What was read again…
     refreshed: Arc<Counts>,
     /// …and what of that is in the metrics.
@@ -119,7 +125,15 @@ impl<'a, 's> Follower<'a, 's> {
         let drain = Drain::begin();
         let ladder = session.options.refresh.clone();
         let found = prepare(session, row, ladder.clone()).await?;
-        let first = args.from.or(found.first).unwrap_or(max_item + 1);
+        largest::check(session, max_item, found.first).await?;
+        let newest = max_item.saturating_add(1);
+        let first = args.from.or(found.first).unwrap_or(newest);
+        if first > newest {
+            warn!(
+                "the API's largest id is {max_item}, and the database holds ids up to {}; nothing is new until the API passes that",
+                first - 1
+            );
+        }
         // Before anything is read: this process may be killed at any moment.
         record_start(session, row, first - 1).await?;
         let known = max_item.max(first - 1);
@@ -191,6 +205,7 @@ impl<'a, 's> Follower<'a, 's> {
             view: View::new(session.options.progress),
             heard,
             listeners,
+            unconfirmed: None,
             refreshed,
             published: (0, 0),
             settled_up_to,
@@ -231,12 +246,7 @@ impl<'a, 's> Follower<'a, 's> {
             Heard::MaxItem(id) => match self.intake.max_item(id, now) {
                 MaxItem::New => self.frontier.raise(id),
                 MaxItem::Known => {}
-                MaxItem::Unbelievable => {
-                    let known = self.intake.announced();
-                    self.report(format_args!(
-                        "the API says that its largest id is {id}, far beyond {known}; that is ignored"
-                    ));
-                }
+                MaxItem::Unconfirmed => self.unconfirmed = Some(id),
             },
             Heard::Updates(updates) => self.intake.updates(updates, now),
             Heard::List(list, ids) => self.lists.change(list, ids),
@@ -291,7 +301,26 @@ impl<'a, 's> Follower<'a, 's> {
         true
     }
 
+    /// A largest id that jumped counts once the API has an item there.
+    async fn confirm_jump(&mut self) {
+        let Some(id) = self.unconfirmed.take() else {
+            return;
+        };
+        let confirming = largest::is_confirmed(&self.session.client, &self.session.source, id);
+        if timeout(CONFIRMATION, confirming).await == Ok(true) {
+            self.intake
+                .confirmed_max_item(id, std::time::Instant::now());
+            self.frontier.raise(id);
+        } else {
+            let known = self.intake.announced();
+            self.report(format_args!(
+                "the API says that its largest id is {id}, far beyond {known}, and has no item there; that is ignored"
+            ));
+        }
+    }
+
     async fn tick(&mut self) {
+        self.confirm_jump().await;
         let dropped = self.intake.advance(std::time::Instant::now());
         if dropped > 0 {
             self.report(format_args!(
@@ -362,9 +391,15 @@ impl<'a, 's> Follower<'a, 's> {
     }
 }
 
-/// Returns when the item was announced, if it is a new one and settled now.
+/// Returns when the item was announced, if it is a new one and stored now.
 fn note_read(intake: &mut Intake, read: &IdResult<i64>) -> Option<std::time::Instant> {
-    intake.is_read(read.id, read.outcome != IdOutcome::NotAttempted)
+    let what = match read.outcome {
+        IdOutcome::Stored => Read::Stored,
+        IdOutcome::Absent => Read::Absent,
+        IdOutcome::Failed(_) => Read::Failed,
+        IdOutcome::NotAttempted => Read::NotAttempted,
+    };
+    intake.is_read(read.id, what, std::time::Instant::now())
 }
 
 /// Makes sure that there is an index of the items that are due, and reads where to begin.

@@ -6,7 +6,7 @@ use log::{debug, info};
 use serde_json::Value;
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{feed::Feed, monitor::Monitor};
@@ -19,8 +19,11 @@ use crate::{
     ingest::{Client, EventStreamItem, Priority},
 };
 
-/// How long to poll before looking for a stream again.
-const POLLING: Duration = Duration::from_secs(3600);
+/// How long to poll before looking for a stream again; it doubles each time that there is none.
+const POLLING: Duration = Duration::from_secs(60);
+const POLLING_MAX: Duration = Duration::from_secs(3600);
+/// A stream that says nothing for so long after it was to be opened may never do so: a proxy may hold it back. So it is polled beside.
+const MUTE: Duration = Duration::from_secs(5);
 
 /// Streams send something every 30 seconds, so this much silence means that the connection is dead.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
@@ -30,9 +33,9 @@ const IDLE_TIMEOUT_LEAST: Duration = Duration::from_secs(1);
 /// A list of 500 ids takes 5 KiB. Without a bound, a faulty server could make eight streams take much memory.
 const EVENT_MAX: usize = 1024 * 1024;
 
-/// The first wait after the server has ended a stream by an event; it doubles each time that this happens soon again.
-const CANCELLED_WAIT: Duration = Duration::from_secs(1);
-const CANCELLED_WAIT_MAX: Duration = Duration::from_secs(300);
+/// The first wait after a stream has ended; it doubles each time that this happens soon again.
+const ENDED_WAIT: Duration = Duration::from_secs(1);
+const ENDED_WAIT_MAX: Duration = Duration::from_secs(300);
 /// A stream that lasted for this long was not ended soon.
 const LASTED: Duration = Duration::from_secs(60);
 
@@ -67,14 +70,18 @@ pub(super) struct Listener {
 impl Listener {
     /// Listens until it is dropped, or nobody wants to hear more.
     pub(super) async fn listen(mut self) {
+        let mut polling = POLLING;
         while !self.heard.is_closed() {
-            self.read_stream().await;
-            self.poll().await;
+            if self.read_stream().await {
+                polling = POLLING;
+            }
+            self.poll(polling).await;
+            polling = (polling * 2).min(POLLING_MAX);
         }
     }
 
-    /// Returns when the server turns out to have no stream.
-    async fn read_stream(&mut self) {
+    /// Returns when the server turns out to have no stream: whether it had one before.
+    async fn read_stream(&mut self) -> bool {
         let url = self.source.document(self.feed.document());
         let mut events = self
             .client
@@ -82,62 +89,84 @@ impl Listener {
             .priority(Priority::High)
             .idle_timeout(on_machine(IDLE_TIMEOUT).max(IDLE_TIMEOUT_LEAST))
             .max_event(EVENT_MAX);
-        let (mut opened_at, mut wait) = (Instant::now(), CANCELLED_WAIT);
+        let (mut opened_at, mut wait, mut had_one) = (Instant::now(), ENDED_WAIT, false);
+        let mut next_poll = Instant::now() + on_machine(MUTE);
         while !self.heard.is_closed() {
-            match events.next().await {
+            let next = tokio::select! {
+                next = events.next() => next,
+                () = sleep_until(next_poll) => {
+                    self.poll_once(&url).await;
+                    next_poll = Instant::now() + self.feed.poll_interval();
+                    continue;
+                }
+            };
+            match next {
                 Ok(EventStreamItem::Opened) => {
                     opened_at = Instant::now();
                     self.monitor.is_streaming(self.feed);
                     self.note_gap().await;
                 }
                 Ok(EventStreamItem::Event(event)) => {
+                    had_one = true;
                     self.note_heard();
-                    if matches!(event.name.as_str(), "cancel" | "auth_revoked") {
-                        if opened_at.elapsed() > LASTED {
-                            wait = CANCELLED_WAIT;
-                        }
-                        let jittered = wait.mul_f64(0.5 + fastrand::f64() / 2.0);
-                        debug!("{url}: the server ended the stream by {}", event.name);
-                        self.monitor.is_interrupted(self.feed);
-                        events.close_for(jittered);
-                        wait = (wait * 2).min(CANCELLED_WAIT_MAX);
-                    } else {
+                    if !matches!(event.name.as_str(), "cancel" | "auth_revoked") {
+                        next_poll = far_future();
                         self.take(puts(&event.name, &event.data)).await;
+                        continue;
                     }
-                }
-                Ok(EventStreamItem::Interrupted { failure, wait, .. }) => {
-                    debug!("{url}: {failure}; connecting again in {wait:.1?}");
+                    debug!("{url}: the server ended the stream by {}", event.name);
                     self.monitor.is_interrupted(self.feed);
+                    events.close_for(jittered(wait));
+                    wait = next_wait(opened_at, wait);
+                    next_poll = Instant::now() + on_machine(MUTE);
+                }
+                Ok(EventStreamItem::Interrupted {
+                    failure,
+                    wait: own_wait,
+                    ..
+                }) => {
+                    debug!("{url}: {failure}");
+                    if self.monitor.is_interrupted(self.feed) {
+                        // It was open. The event at the beginning of each connection says nothing of how long one lasts.
+                        events.close_for(own_wait.max(jittered(wait)));
+                        wait = next_wait(opened_at, wait);
+                        next_poll = Instant::now() + on_machine(MUTE);
+                    }
                 }
                 Err(error) => {
                     info!("{url} is polled: {error}");
-                    return;
+                    break;
                 }
             }
         }
+        had_one
     }
 
     /// Polls for a while.
-    async fn poll(&mut self) {
+    async fn poll(&mut self, time: Duration) {
         self.monitor.is_polling(self.feed);
         let url = self.source.document(self.feed.document());
-        let until = Instant::now() + on_machine(POLLING);
+        let until = Instant::now() + on_machine(time);
         while Instant::now() < until && !self.heard.is_closed() {
-            match self.client.get(&url, &[]).await {
-                Ok(body) => {
-                    let gap = self.last_heard.map_or(0, |last| now() - last);
-                    if gap > POLL_GAP.as_secs() as i64 {
-                        self.note_gap().await;
-                    }
-                    self.note_heard();
-                    match serde_json::from_slice::<Value>(&body) {
-                        Ok(value) => self.take(vec![Put::whole(value)]).await,
-                        Err(error) => debug!("{url} is not JSON: {error}"),
-                    }
-                }
-                Err(failure) => debug!("{url}: {failure}"),
-            }
+            self.poll_once(&url).await;
             sleep(self.feed.poll_interval()).await;
+        }
+    }
+
+    async fn poll_once(&mut self, url: &str) {
+        match self.client.get(url, &[]).await {
+            Ok(body) => {
+                let gap = self.last_heard.map_or(0, |last| now() - last);
+                if gap > POLL_GAP.as_secs() as i64 {
+                    self.note_gap().await;
+                }
+                self.note_heard();
+                match serde_json::from_slice::<Value>(&body) {
+                    Ok(value) => self.take(vec![Put::whole(value)]).await,
+                    Err(error) => debug!("{url} is not JSON: {error}"),
+                }
+            }
+            Err(failure) => debug!("{url}: {failure}"),
         }
     }
 
@@ -178,4 +207,23 @@ impl Listener {
         // It fails only when nobody listens any more.
         let _ = self.heard.send(heard).await;
     }
+}
+
+/// The wait after the next end of a stream, where `wait` is the one after this end.
+fn next_wait(opened_at: Instant, wait: Duration) -> Duration {
+    if opened_at.elapsed() > on_machine(LASTED) {
+        ENDED_WAIT
+    } else {
+        (wait * 2).min(ENDED_WAIT_MAX)
+    }
+}
+
+/// Between half of it and all of it, in the machine's time.
+fn jittered(wait: Duration) -> Duration {
+    on_machine(wait).mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+/// While the stream speaks, nothing is polled.
+fn far_future() -> Instant {
+    Instant::now() + Duration::from_secs(86_400 * 365)
 }

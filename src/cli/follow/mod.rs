@@ -8,6 +8,7 @@ mod args;
 mod standby;
 mod feed;
 mod monitor;
+mod largest;
 mod listener;
 mod refreshes;
 mod lists;
@@ -28,7 +29,6 @@ use super::{
     session::Session,
     terminal::print_message,
 };
-use crate::hn::lists::max_item;
 
 /// A month, which is the longest patience that the engine has.
 const OUTAGE_PATIENCE: Duration = Duration::from_secs(30 * 86_400);
@@ -40,11 +40,18 @@ pub(super) async fn run(options: &Options, args: FollowArgs) -> Result<ExitStatu
     options.config.outage_patience = OUTAGE_PATIENCE;
     let session = Session::open_to_follow(&options).await?;
     follow_metrics::register();
+    let mut max_item = largest::read(&session).await?;
+    if let Some(from) = args.from.filter(|from| *from > max_item) {
+        return Err(CommandError(format!(
+            "--from is {from}, beyond the API's largest id, which is {max_item}; leave it out to begin with what is new"
+        )));
+    }
     loop {
-        let read = max_item(&session.client, &session.source).await;
-        let newest = read.map_err(|error| session.explain(error))?;
-        let row = standby::wait_for_turn(&session, &manager).await?;
-        let follower = Follower::begin(&session, &args, &manager, row, newest).await?;
+        let turn = standby::wait_for_turn(&session, &manager).await?;
+        if turn.has_waited {
+            max_item = largest::read_patiently(&session).await;
+        }
+        let follower = Follower::begin(&session, &args, &manager, turn.row, max_item).await?;
         match follower.follow().await? {
             Ended::Finished(status) => return Ok(status),
             Ended::Replaced => print_message(

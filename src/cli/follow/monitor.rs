@@ -48,9 +48,10 @@ impl Monitor {
         follow_metrics::set_listener_up(feed.document(), true);
     }
 
-    pub(super) fn is_interrupted(&self, feed: Feed) {
-        self.set(feed, Listening::Interrupted);
+    /// Returns whether its stream was open.
+    pub(super) fn is_interrupted(&self, feed: Feed) -> bool {
         follow_metrics::set_listener_up(feed.document(), false);
+        self.set(feed, Listening::Interrupted) == Some(Listening::Stream)
     }
 
     pub(super) fn is_polling(&self, feed: Feed) {

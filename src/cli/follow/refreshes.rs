@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use actix_rt::task::JoinHandle;
 use diesel::QueryResult;
 use tokio::time::Instant;
 
@@ -44,6 +45,8 @@ pub(super) struct Refreshes {
     due_count: u64,
     /// What is read again after a gap in the streams, and the last of its ids that was queued.
     after_gap: Option<(AfterGap, i64)>,
+    /// What the database is being asked.
+    asking: Option<JoinHandle<Result<(Question, Answer), CommandError>>>,
 }
 
 /// What the database is asked for.
@@ -102,6 +105,7 @@ impl Refreshes {
             counted_at: now,
             due_count: 0,
             after_gap: None,
+            asking: None,
         }
     }
 
@@ -110,20 +114,41 @@ impl Refreshes {
         self.due_count
     }
 
-    /// Queues what is due now. To be called every second.
+    /// Queues what is due now. To be called every second. It does not wait for the database: an answer that takes longer comes with a
+    /// later call.
     pub(super) async fn advance(&mut self, intake: &mut Intake) -> Result<(), CommandError> {
+        if self
+            .asking
+            .as_ref()
+            .is_some_and(|asking| !asking.is_finished())
+        {
+            return Ok(());
+        }
+        let answered = match self.asking.take() {
+            Some(asking) => asking.await.map_err(CommandError::new)?.map(Some),
+            None => Ok(None),
+        };
+        if let Ok(Some((question, answer))) = &answered {
+            self.take_in(question, answer, intake);
+        }
         if self.after_gap.is_none() {
             let gap = intake.begin_after_gap(std::time::Instant::now(), now());
             self.after_gap = gap.map(|gap| (gap, 0));
         }
-        let question = self.question(intake);
-        let asked_for = question.clone();
-        let answer = database::with_connection(&self.pool, move |conn| {
-            while_locked(|| question.ask(conn)).map_err(|error| {
-                CommandError(format!("the database does not tell what is due: {error}"))
-            })
-        });
-        let answer = answer.await?;
+        let (question, pool) = (self.question(intake), self.pool.clone());
+        self.asking = Some(actix_rt::spawn(async move {
+            let asked = question.clone();
+            let answer = database::with_connection(&pool, move |conn| {
+                while_locked(|| asked.ask(conn)).map_err(|error| {
+                    CommandError(format!("the database does not tell what is due: {error}"))
+                })
+            });
+            Ok((question, answer.await?))
+        }));
+        answered.map(drop)
+    }
+
+    fn take_in(&mut self, asked_for: &Question, answer: &Answer, intake: &Intake) {
         let items = &intake.items;
         queue(items, &answer.holes);
         queue(items, &answer.young);
@@ -140,7 +165,6 @@ impl Refreshes {
             self.due_count = count;
             follow_metrics::set_refreshes_due(usize::try_from(count).unwrap_or(usize::MAX));
         }
-        Ok(())
     }
 
     fn question(&mut self, intake: &Intake) -> Question {

@@ -193,11 +193,12 @@ impl Runs {
         }
         failures.truncate(FAILURES_LISTED);
         let gave_up = reports.iter_mut().find_map(|report| report.gave_up.take());
+        let gave_up = gave_up.or(users.gave_up);
         Ok(Report {
             totals: RunWatch::progress_of_all(&self.watches),
             elapsed: self.began.elapsed(),
-            interrupted: true,
-            gave_up: gave_up.or(users.gave_up),
+            interrupted: gave_up.is_none(),
+            gave_up,
             list_failed: None,
             failures,
         })

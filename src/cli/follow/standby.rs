@@ -16,13 +16,21 @@ use crate::{
 /// How often a process that stands by looks whether it is its turn.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Waits until no other process follows with this database. Returns the row of the run that begins, in the table `runs`.
+/// It is this process's turn.
+pub(super) struct OwnTurn {
+    /// The run that begins, in the table `runs`.
+    pub(super) row: i64,
+    /// Whether another process followed meanwhile.
+    pub(super) has_waited: bool,
+}
+
+/// Waits until no other process follows with this database, and begins a run.
 ///
 /// A signal ends the process meanwhile.
 pub(super) async fn wait_for_turn(
     session: &Session<'_>,
     manager: &ServiceManager,
-) -> Result<i64, CommandError> {
+) -> Result<OwnTurn, CommandError> {
     let mut known_holder = None;
     loop {
         let (process, rate) = (session.process.clone(), session.config.rate);
@@ -31,7 +39,12 @@ pub(super) async fn wait_for_turn(
                 .map_err(|error| CommandError(format!("the database cannot be written: {error}")))
         });
         match turn.await? {
-            Turn::Ours(run) => return Ok(run),
+            Turn::Ours(row) => {
+                return Ok(OwnTurn {
+                    row,
+                    has_waited: known_holder.is_some(),
+                });
+            }
             Turn::Others { host, pid } => {
                 let holder = format!("process {pid} on {host}");
                 if known_holder.as_ref() != Some(&holder) {

@@ -29,8 +29,17 @@ const WAITING_MAX: usize = 20_000;
 const NEW_AT_ONCE: i64 = 500;
 /// The backlog is moved to the queue in pieces of this size.
 const BACKLOG_PIECE: usize = 200;
-/// `maxitem` has never grown by as much at once, so it is an error of the API.
-const JUMP_MAX: i64 = 1_000_000;
+/// A largest id that is larger by more than this may be an error of the API, so it is to be confirmed. It is most of a day's ids.
+const JUMP_MAX: i64 = 10_000;
+/// A new id that the API has nothing for is asked for again after these times. After that it is a hole.
+const NULL_WAITS: [Duration; 4] = [
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+];
+/// So many new ids are remembered with the time of their announcement.
+const ANNOUNCED_MAX: usize = 50_000;
 
 /// `updates` names the same change for about a minute.
 const NAMED_AGAIN: Duration = Duration::from_secs(60);
@@ -57,8 +66,10 @@ pub(crate) struct Intake {
     backlog: VecDeque<Range>,
     /// The first id that is read by the run that fills the gap to what was stored before.
     first_unfilled: Option<i64>,
-    /// When the new ids that are not read yet were announced.
+    /// When the new ids that are not stored yet were announced.
     announced_at: HashMap<i64, Instant>,
+    /// New ids that the API had nothing for, how often it was asked, and when it is asked again.
+    nulls: HashMap<i64, (usize, Instant)>,
     /// Since when changes may have been missed that were not read again yet, in Unix seconds.
     missed_since: Option<i64>,
     /// When the last gaps were dealt with.
@@ -80,8 +91,8 @@ pub(crate) enum MaxItem {
     /// Nothing new.
     Known,
     New,
-    /// It is much too large.
-    Unbelievable,
+    /// It is so much larger that it is to be confirmed.
+    Unconfirmed,
 }
 
 impl Intake {
@@ -96,6 +107,7 @@ impl Intake {
             backlog: VecDeque::new(),
             first_unfilled,
             announced_at: HashMap::new(),
+            nulls: HashMap::new(),
             missed_since: None,
             last_gaps: VecDeque::new(),
             dropped: 0,
@@ -110,9 +122,16 @@ impl Intake {
         if id <= known {
             return MaxItem::Known;
         }
-        if id - known > JUMP_MAX {
-            return MaxItem::Unbelievable;
+        if id.saturating_sub(known) > JUMP_MAX {
+            return MaxItem::Unconfirmed;
         }
+        self.confirmed_max_item(id, now);
+        MaxItem::New
+    }
+
+    /// The API's largest id, which is known to be right.
+    pub(crate) fn confirmed_max_item(&mut self, id: i64, now: Instant) {
+        let known = self.watermark.announced();
         self.watermark.announce(id);
         let first_new = (known + 1).max(id - NEW_AT_ONCE + 1);
         if first_new > known + 1 {
@@ -127,10 +146,11 @@ impl Intake {
                 break;
             }
             self.watermark.read(new);
-            self.announced_at.insert(new, now);
+            if self.announced_at.len() < ANNOUNCED_MAX {
+                self.announced_at.insert(new, now);
+            }
         }
         self.mark_backlog();
-        MaxItem::New
     }
 
     /// The largest id that was announced.
@@ -190,14 +210,32 @@ impl Intake {
         })
     }
 
-    /// An item was read, and this is settled unless the run was interrupted. Returns when it was announced, if it is a new one.
-    pub(crate) fn is_read(&mut self, id: i64, is_settled: bool) -> Option<Instant> {
+    /// An id was read. Returns when it was announced, if it is a new one that is stored now.
+    pub(crate) fn is_read(&mut self, id: i64, read: Read, now: Instant) -> Option<Instant> {
         self.items.finish(&id);
-        if !is_settled {
+        if read == Read::NotAttempted {
             return None;
         }
         self.watermark.settle(id);
-        self.announced_at.remove(&id)
+        match read {
+            Read::Stored => {
+                self.nulls.remove(&id);
+                self.announced_at.remove(&id)
+            }
+            Read::Absent if self.announced_at.contains_key(&id) => {
+                let (asked, _) = self.nulls.get(&id).copied().unwrap_or((0, now));
+                match NULL_WAITS.get(asked) {
+                    Some(wait) => {
+                        self.nulls.insert(id, (asked + 1, now + on_machine(*wait)));
+                    }
+                    None => {
+                        self.nulls.remove(&id);
+                    }
+                }
+                None
+            }
+            _ => None,
+        }
     }
 
     pub(crate) fn profile_is_read(&self, name: &String) {
@@ -212,6 +250,11 @@ impl Intake {
 
     /// Queues what has become ready. To be called every second. Returns how many names were dropped since the last call.
     pub(crate) fn advance(&mut self, now: Instant) -> u64 {
+        for (id, (_, at)) in &self.nulls {
+            if *at <= now {
+                self.items.add_unless_being_read(NEW, *id);
+            }
+        }
         for id in self.named_items.due(now) {
             self.items.add(NAMED, id);
         }
@@ -243,6 +286,15 @@ impl Intake {
         let first = backlog.chain(self.first_unfilled).min();
         self.watermark.set_backlog(first);
     }
+}
+
+/// What became of an id that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    Stored,
+    Absent,
+    Failed,
+    NotAttempted,
 }
 
 /// Whether a text may be the name of a user. It becomes a part of a URL.
@@ -290,7 +342,7 @@ mod tests {
         assert_eq!(intake.settled_up_to(), 100);
         intake.advance(now);
         for id in waiting(&intake) {
-            let announced = intake.is_read(id, true);
+            let announced = intake.is_read(id, Read::Stored, now);
             assert_eq!(announced.is_some(), id > 200, "{id}");
         }
         assert_eq!(intake.settled_up_to(), 700);
@@ -301,9 +353,28 @@ mod tests {
         let now = Instant::now();
         let mut intake = Intake::new(100, None);
         intake.max_item(102, now);
-        intake.is_read(101, false);
-        intake.is_read(102, true);
+        intake.is_read(101, Read::NotAttempted, now);
+        intake.is_read(102, Read::Stored, now);
         assert_eq!(intake.settled_up_to(), 100);
+    }
+
+    #[test]
+    fn a_new_id_that_is_null_is_asked_for_again_soon_and_is_fresh_only_when_it_is_stored() {
+        let start = Instant::now();
+        let mut intake = Intake::new(100, None);
+        intake.max_item(101, start);
+        let mut asked = Vec::new();
+        for second in 0..100 {
+            let now = start + Duration::from_secs(second);
+            intake.advance(now);
+            for id in waiting(&intake) {
+                asked.push(second);
+                assert_eq!(intake.is_read(id, Read::Absent, now), None);
+            }
+        }
+        assert_eq!(asked, [0, 1, 4, 14, 44]);
+        assert_eq!(intake.settled_up_to(), 101);
+        assert_eq!(intake.is_read(101, Read::Stored, start), Some(start));
     }
 
     #[test]
@@ -315,13 +386,16 @@ mod tests {
     }
 
     #[test]
-    fn a_largest_id_that_goes_back_or_jumps_beyond_belief_changes_nothing() {
+    fn a_largest_id_that_goes_back_changes_nothing_and_one_that_jumps_is_to_be_confirmed() {
         let now = Instant::now();
         let mut intake = Intake::new(100, None);
         assert_eq!(intake.max_item(99, now), MaxItem::Known);
         assert_eq!(intake.max_item(100, now), MaxItem::Known);
-        assert_eq!(intake.max_item(i64::MAX, now), MaxItem::Unbelievable);
+        assert_eq!(intake.max_item(i64::MAX, now), MaxItem::Unconfirmed);
+        assert_eq!(intake.max_item(20_000, now), MaxItem::Unconfirmed);
         assert_eq!(intake.announced(), 100);
+        intake.confirmed_max_item(20_000, now);
+        assert_eq!(intake.announced(), 20_000);
     }
 
     #[test]
@@ -355,7 +429,7 @@ mod tests {
         let mut intake = Intake::new(100, None);
         intake.updates(named(&[7]), now);
         assert_eq!(waiting(&intake), [7]);
-        intake.is_read(7, true);
+        intake.is_read(7, Read::Stored, now);
         assert_eq!(intake.begin_after_gap(now, 1_000_000), None);
         intake.missed(999_000);
         let after = intake.begin_after_gap(now, 1_000_000);

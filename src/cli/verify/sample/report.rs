@@ -116,7 +116,7 @@ impl SampleResult {
         } else {
             u64::MAX
         });
-        let is_whole = population_is_exact && tally.checked >= population;
+        let is_whole = population_is_exact && population > 0 && tally.checked >= population;
         let share = tally.stale as f64 / tally.checked.max(1) as f64;
         let at_most = if is_whole {
             share
