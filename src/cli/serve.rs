@@ -28,10 +28,11 @@ const FOLLOW: &str = "follow";
 
 pub(super) fn command() -> Command {
     Command::new("serve")
-        .about("Serve the database as the API of Hacker News")
+        .about("Serve the database as pages, and as the API of Hacker News")
         .long_about(
-            "Serve the database over HTTP: the API of Hacker News at /v0, /health and /metrics. The database is only read. \
-             With --follow it is kept true meanwhile. With --demo it is filled with made-up items, which go on as time passes.",
+            "Serve the database over HTTP: pages to read, a dashboard at /status, the API of Hacker News at /v0, the search API at \
+             /api/v1, /health and /metrics. The database is only read. With --follow it is kept true meanwhile. With --demo it is \
+             filled with made-up items, which go on as time passes.",
         )
         .arg(
             Arg::new(ALLOW_HOST)
