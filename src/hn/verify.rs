@@ -68,14 +68,15 @@ fn check_search_index(
     messages: Vec<String>,
     verified: &mut Verified,
 ) -> QueryResult<()> {
-    let mut ids = Listed::default();
-    // Without the feature, this program neither builds nor reads one.
     #[cfg(feature = "serve")]
-    if messages.is_empty() {
-        ids = super::search::index::differences(conn)?;
-    }
+    let ids = if messages.is_empty() {
+        super::search::index::differences(conn)?
+    } else {
+        Listed::default()
+    };
+    // Without the feature, this program neither builds nor reads one.
     #[cfg(not(feature = "serve"))]
-    let _ = conn;
+    let (ids, _) = (Listed::default(), conn);
     if ids.count > 0 || !messages.is_empty() {
         verified.faults.push(Fault::SearchIndex { ids, messages });
     }
