@@ -48,21 +48,21 @@ fn levels(conn: &mut impl HnConnection, root: Item) -> QueryResult<Vec<Vec<Item>
 fn nested(levels: Vec<Vec<Item>>, story_id: Option<i64>) -> Option<Value> {
     // The JSON of each item's children, from the lowest level up.
     let mut below: HashMap<i64, Vec<Value>> = HashMap::new();
-    let mut root = None;
-    for level in levels.into_iter().rev() {
+    for (depth, level) in levels.into_iter().enumerate().rev() {
         let mut above: HashMap<i64, Vec<Value>> = HashMap::new();
         for item in level {
             let children = below.remove(&item.id).unwrap_or_default();
-            let parent = item.parent.or(item.poll);
             let json = json_of(&item, story_id, children);
-            if let Some(parent) = parent {
-                above.entry(parent).or_default().push(json.clone());
+            if depth == 0 {
+                return Some(json);
             }
-            root = Some(json);
+            if let Some(parent) = item.parent.or(item.poll) {
+                above.entry(parent).or_default().push(json);
+            }
         }
         below = above;
     }
-    root
+    None
 }
 
 fn json_of(item: &Item, story_id: Option<i64>, below: Vec<Value>) -> Value {
