@@ -218,10 +218,10 @@ fn new_items_are_announced_and_the_dashboard_stays_current() {
     served.mirror.store([new(1500), new(1501)]);
     browser.wait_for("return !document.getElementById('news').hidden");
     let news = browser.script("return document.getElementById('news').textContent");
-    assert_eq!(news, "101 new items");
+    assert_eq!(news, "201 new items");
     open(&served, &browser, "/status");
     served.mirror.store([new(1502)]);
-    browser.wait_for("return document.querySelector('.totals dd').textContent === '27'");
+    browser.wait_for("return document.querySelector('.totals dd').textContent === '28'");
     assert_eq!(browser.complaints(), [""; 0]);
 }
 
