@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     common::{Api, Sandbox, counts, item_path},
-    server::{DATABASE, Server},
+    server::{DATABASE, PASSWORD, Server},
 };
 
 #[test]
@@ -160,10 +160,10 @@ fn a_sample_finds_and_repairs_what_is_stale() {
     // A role that may only read can compare, too, also while others are at work.
     server.execute_in(
         DATABASE,
-        "CREATE ROLE reader LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader;
+        &format!("CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader;
          UPDATE items SET score = 1, title = 'x' WHERE id < 4; DELETE FROM items WHERE id = 20;
          INSERT INTO runs (command, host, pid, machine, rate, started_at, heartbeat_at)
-             SELECT 'backfill', 'far', 1, 'away', 500, 0, extract(epoch FROM clock_timestamp())::bigint + 100",
+             SELECT 'backfill', 'far', 1, 'away', 500, 0, extract(epoch FROM clock_timestamp())::bigint + 100"),
     );
     let args = [
         "verify",
