@@ -40,11 +40,11 @@
 //! # Reading order
 //!
 //! [`ingest`] (the engine, with a reading order of its own), [`hn`] (a source and a sink), [`store`] (databases), then the binary
-//! (`cli`), and `mock_api` and `test_util` for tests without a network.
+//! (`cli`), `serve` (a web server over a mirror), and `mock_api` and `test_util` for tests without a network.
 //!
 //! # Features
 //!
-//! `cli` (default) is the binary with its argument parser, logger and progress bar. `mock-api` is an HN-compatible API that makes
+//! `cli` (default) is the binary with its argument parser, logger and progress bar. `serve` is a web server over a mirror. `mock-api` is an HN-compatible API that makes
 //! up its items from a seed. `test-util` adds a scripted HTTP server. Without features, the engine and Hacker News remain.
 
 pub mod ingest;
@@ -55,8 +55,14 @@ pub mod store;
 #[cfg(feature = "cli")]
 pub mod cli;
 
+#[cfg(feature = "serve")]
+pub mod serve;
+
 #[cfg(feature = "mock-api")]
 pub mod mock_api;
+
+#[cfg(any(feature = "serve", feature = "mock-api"))]
+mod hn_api;
 
 #[cfg(feature = "test-util")]
 pub mod test_util;

@@ -4,7 +4,7 @@ use std::{fmt::Display, net::SocketAddr, time::Duration};
 
 use actix_web::{App, HttpResponse, HttpServer, Responder, dev::ServerHandle, web};
 use log::info;
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::time::Instant;
 
 use super::{
@@ -36,11 +36,8 @@ impl MetricsServer {
                 "metrics cannot be served on {address}: {error}; name another address with --metrics"
             ))
         };
-        let recorder = install_recorder().map_err(|error| cannot_serve(&error))?;
-        let served = Served {
-            recorder: recorder.clone(),
-            health,
-        };
+        let recorder = recorder().map_err(|error| cannot_serve(&error))?;
+        let served = Served { recorder, health };
         let server = HttpServer::new(move || {
             let served = served.clone();
             App::new().configure(|app| served.configure(app))
@@ -56,12 +53,6 @@ impl MetricsServer {
         let server = server.run();
         let handle = server.handle();
         actix_rt::spawn(server);
-        actix_rt::spawn(async move {
-            loop {
-                actix_rt::time::sleep(UPKEEP_INTERVAL).await;
-                recorder.run_upkeep();
-            }
-        });
         Ok(Self(handle))
     }
 }
@@ -97,12 +88,21 @@ impl Served {
     }
 }
 
-fn install_recorder() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildError> {
-    PrometheusBuilder::new()
+/// Installs the recorder that metrics go to, and keeps it in order.
+pub(super) fn recorder() -> Result<PrometheusHandle, BuildError> {
+    let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_rows".to_owned()), &ROWS)?
         .set_buckets_for_metric(Matcher::Full(FRESHNESS.name.to_owned()), &FRESHNESS_BUCKETS)?
-        .install_recorder()
+        .install_recorder()?;
+    let upkeep = recorder.clone();
+    actix_rt::spawn(async move {
+        loop {
+            actix_rt::time::sleep(UPKEEP_INTERVAL).await;
+            upkeep.run_upkeep();
+        }
+    });
+    Ok(recorder)
 }
 
 async fn render(recorder: web::Data<PrometheusHandle>) -> impl Responder {

@@ -24,6 +24,8 @@ mod retry;
 mod verify;
 mod copy;
 mod status;
+mod serve;
+mod demo_mirror;
 mod tune;
 mod mock_api;
 mod completions;
@@ -135,6 +137,7 @@ async fn run_command(invocation: Invocation) -> ExitStatus {
         Subcommand::Verify(args) => verify::run(&options, args).await,
         Subcommand::Copy(args) => copy::run(&options, args).await,
         Subcommand::Status => status::run(&options).await,
+        Subcommand::Serve(args) => serve::run(&options, args).await,
         Subcommand::Tune(args) => tune::run(&options, args).await,
         Subcommand::MockApi(args) => mock_api::run(args).await,
         Subcommand::Completions(shell) => completions::run(shell, args::described()),

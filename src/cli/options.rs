@@ -1,6 +1,9 @@
 //! The settings that only the binary has. The engine's own are in [`SETTINGS`].
 
-use std::{env, net::SocketAddr};
+use std::{
+    env,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use super::{
     database::location::{self, Location},
@@ -32,6 +35,18 @@ pub(super) struct Options {
     pub(super) progress: ProgressMode,
     /// The address to serve metrics on; `None` serves none.
     pub(super) metrics: Option<SocketAddr>,
+    /// The address that `serve` listens at.
+    pub(super) bind: BindAddress,
+}
+
+/// The address that a server listens at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BindAddress(pub(super) SocketAddr);
+
+impl Default for BindAddress {
+    fn default() -> Self {
+        Self(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))
+    }
 }
 
 /// How many ids of a list are fetched; 0 is all.
@@ -161,6 +176,15 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
             };
             put(&mut options.metrics, address)
         },
+    },
+    Setting {
+        name: "bind",
+        variable: "INGEST_BIND",
+        heading: Heading::Command,
+        allowed: "an address and a port such as 127.0.0.1:8080; port 0 takes a free one",
+        meaning: "Address to serve at; port 0 takes a free one",
+        show: |options| options.bind.0.to_string(),
+        set: |options, text| put(&mut options.bind, text.parse().ok().map(BindAddress)),
     },
 ];
 

@@ -58,6 +58,12 @@ impl Scope {
         ..Self::NOTHING
     };
 
+    /// `serve` reads the database for others.
+    pub(super) const SERVE: Self = Self {
+        also: &["database", DEMO, "bind"],
+        ..Self::NOTHING
+    };
+
     /// Commands that read the whole database, which takes long.
     pub(super) const READ_ALL: Self = Self {
         also: &["database", DEMO, "format", "progress"],

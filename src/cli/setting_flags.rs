@@ -10,7 +10,7 @@ use crate::ingest::config::{Config, Heading, SETTINGS, Setting};
 
 /// The flags that most users need, with a text that fits a line of 80 columns. The short help (`-h`) shows no others, so that it
 /// fits a screen.
-const COMMON: [(&str, &str); 8] = [
+const COMMON: [(&str, &str); 9] = [
     ("database", "SQLite file [default: hn.db]"),
     (
         "api-url",
@@ -26,6 +26,7 @@ const COMMON: [(&str, &str); 8] = [
         "Most requests per second; 0 is no limit [default: 0]",
     ),
     ("adaptive", "Follow what the API accepts [default: false]"),
+    ("bind", "Address to serve at [default: 127.0.0.1:8080]"),
     ("format", "Report on stdout: text or json [default: text]"),
     ("progress", "Progress on stderr: auto, always or never"),
 ];
@@ -92,7 +93,7 @@ fn value_name(setting: &str) -> &'static str {
     match setting {
         "database" => "FILE",
         "api_url" | "proxy" => "URL",
-        "metrics" => "ADDRESS",
+        "metrics" | "bind" => "ADDRESS",
         "timeout" | "backoff" | "backoff_max" | "linger" | "drain" | "outage_patience" => "TIME",
         "max_body" => "SIZE",
         "adaptive" => "BOOL",

@@ -16,7 +16,7 @@ use crate::ingest::{Client, Failure};
 const ROWS: usize = 1000;
 
 /// The lists of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum List {
     /// `topstories.json`: up to 500 ids, jobs included.
     Top,

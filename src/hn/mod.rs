@@ -31,6 +31,8 @@ pub(crate) mod follow;
 #[cfg(feature = "cli")]
 pub(crate) mod top_items;
 pub(crate) mod live_runs;
+#[cfg(feature = "serve")]
+pub mod reads;
 pub mod status;
 pub mod verify;
 #[cfg(feature = "cli")]

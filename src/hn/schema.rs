@@ -127,4 +127,4 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(absent, failures, items);
+diesel::allow_tables_to_appear_in_same_query!(absent, failures, items, lists);

@@ -1,9 +1,8 @@
-//! The tree of JSON below `/v0`. As in Firebase, every path into it works, and a path to nothing is `null`.
+//! All records, at any moment.
 
 use std::{cell::RefCell, rc::Rc};
 
 use bytes::Bytes;
-use serde_json::Value;
 
 use super::{
     changes::{TICK, updates_at},
@@ -12,6 +11,7 @@ use super::{
     lists::{Lists, Updates, User},
     timeline::Timeline,
 };
+use crate::hn_api::{DocumentPath, Record, to_json, value_at};
 
 /// All documents, at any moment.
 pub(super) struct Documents {
@@ -36,30 +36,19 @@ impl Documents {
 
     /// The JSON at `path` (below `/v0/`, without `.json`) at the moment `now`, which means nothing to an API that stands still.
     pub(super) fn json(&self, path: &str, now: i64) -> Bytes {
-        let mut keys = path.split('/');
-        let first = keys.next().unwrap_or_default();
-        let root = match (first, keys.next()) {
-            ("item", Some(id)) => self.items_at(now).body(parse_id(id)),
-            ("user", Some(name)) => to_json(&User::new(&self.items_at(now), name)),
-            // A list or another single record has no id, so the next key leads into it.
-            (_, key) => {
-                return value_at(self.named_record(first, now), key.into_iter().chain(keys));
-            }
-        };
-        value_at(root, keys)
+        let DocumentPath { record, keys } = DocumentPath::parse(path);
+        value_at(self.record(&record, now), &keys)
     }
 
-    fn named_record(&self, name: &str, now: i64) -> Bytes {
-        match name {
-            "maxitem" => to_json(&self.items_at(now).max_item()),
-            "updates" => self.updates(now),
-            "topstories" => to_json(&self.lists(now).top),
-            "newstories" => to_json(&self.lists(now).new),
-            "beststories" => to_json(&self.lists(now).best),
-            "askstories" => to_json(&self.lists(now).ask),
-            "showstories" => to_json(&self.lists(now).show),
-            "jobstories" => to_json(&self.lists(now).job),
-            _ => Bytes::from_static(b"null"),
+    /// The JSON of a record at the moment `now`.
+    pub(super) fn record(&self, record: &Record, now: i64) -> Bytes {
+        match record {
+            Record::Item(id) => self.items_at(now).body(*id),
+            Record::User(name) => to_json(&User::new(&self.items_at(now), name)),
+            Record::List(list) => to_json(&self.lists(now).of(*list)),
+            Record::MaxItem => to_json(&self.items_at(now).max_item()),
+            Record::Updates => self.updates(now),
+            Record::Nothing => Bytes::from_static(b"null"),
         }
     }
 
@@ -104,29 +93,4 @@ impl Documents {
             None => 0,
         }
     }
-}
-
-/// The id that a path names. It is 0, which no item has, if the key is not a plain number.
-fn parse_id(key: &str) -> i64 {
-    let plain = key.bytes().all(|b| b.is_ascii_digit()) && !key.starts_with('0');
-    key.parse().ok().filter(|_| plain).unwrap_or_default()
-}
-
-pub(super) fn to_json(value: &impl serde::Serialize) -> Bytes {
-    // It cannot fail: records have only numbers, strings and lists of them.
-    serde_json::to_vec(value).map_or(Bytes::from_static(b"null"), Bytes::from)
-}
-
-/// The value inside `root` to which the keys lead. A number leads into a list.
-fn value_at<'a>(root: Bytes, keys: impl Iterator<Item = &'a str>) -> Bytes {
-    let mut keys = keys.peekable();
-    if keys.peek().is_none() {
-        return root;
-    }
-    let root: Value = serde_json::from_slice(&root).unwrap_or_default();
-    let found = keys.try_fold(&root, |at, key| match at {
-        Value::Array(list) => list.get(key.parse::<usize>().ok()?),
-        at => at.get(key),
-    });
-    to_json(&found)
 }

@@ -1,41 +1,34 @@
-//! A stream of events about one document: its value at first, and then what changes.
+//! A stream of events about one document, which tells changes in many ways and has faults on demand.
 
 use std::{
     collections::VecDeque,
     future::pending,
     io::{Error, ErrorKind},
-    mem,
     pin::pin,
-    rc::Rc,
     time::Duration,
 };
 
 use bytes::Bytes;
 use futures_util::{
-    future::select,
+    future::{Either, select},
     stream::{self, Stream},
 };
 use serde_json::Value;
 use tokio::{
     sync::watch,
     task::yield_now,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until},
 };
 
 use super::{
-    change_events::{Event, events},
-    changes::{REACH, TICK},
-    clock::{Clock, micros},
-    documents::Documents,
+    mock_data::{FollowClock, MockData},
     streams::{ChangeFault, StreamEnd, Streams},
+    ways_to_tell::events,
 };
+use crate::hn_api::{DocumentPath, Event, HnData, Seen, Watch};
 
-/// How often a stream looks at a clock that runs.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Every such event goes out in two parts, so that a client sees events that are cut in two.
 const SPLIT_EVERY: usize = 3;
-/// How many updates a stream catches up with at most after its clock was moved.
-const UPDATES_AT_ONCE: i64 = 2_000;
 
 /// Orders to all open streams.
 #[derive(Clone, Debug, Default)]
@@ -64,20 +57,12 @@ impl Orders {
 
 /// An open stream.
 pub(super) struct EventStream {
-    documents: Rc<Documents>,
-    path: String,
-    clock: Clock,
+    watch: Watch<FollowClock>,
     settings: Streams,
-    clock_moves: watch::Receiver<Duration>,
     orders: watch::Receiver<Order>,
     /// The number of the order before the stream.
     last_order: u64,
     line_end: &'static str,
-    /// The value that the client knows if no event was lost, as it was served and parsed.
-    json: Bytes,
-    value: Value,
-    /// The moment of that value.
-    seen: i64,
     /// How many changes there were, for the way to tell the next one.
     changes: usize,
     events: usize,
@@ -85,7 +70,6 @@ pub(super) struct EventStream {
     queue: VecDeque<Bytes>,
     /// What happens when the queue is empty.
     ending: Option<Ending>,
-    keep_alive_at: Instant,
     stall_at: Option<Instant>,
 }
 
@@ -98,40 +82,27 @@ enum Ending {
 
 impl EventStream {
     pub(super) fn new(
-        documents: Rc<Documents>,
-        path: &str,
-        clock: Clock,
+        data: &MockData,
+        path: DocumentPath,
         settings: Streams,
         orders: &Orders,
         line_end: &'static str,
     ) -> Self {
-        let now = Instant::now();
         let orders = orders.0.subscribe();
         let last_order = orders.borrow().number;
-        let clock_moves = clock.moves();
-        let seen = micros(clock.now());
-        let json = documents.json(path, seen);
-        let mut stream = EventStream {
-            documents,
-            path: path.to_owned(),
-            clock,
+        let stall_after: Option<Duration> = settings.stall_after;
+        EventStream {
+            watch: Watch::new(data.follow(&path.record), path.keys, settings.keep_alive),
             settings,
-            clock_moves,
             orders,
             last_order,
             line_end,
-            value: parse(&json),
-            json,
-            seen,
             changes: 0,
             events: 0,
             queue: VecDeque::new(),
             ending: None,
-            keep_alive_at: now + settings.keep_alive,
-            stall_at: settings.stall_after.map(|after| now + after),
-        };
-        stream.send(&Event::put("/", &stream.value.clone()));
-        stream
+            stall_at: stall_after.map(|after| Instant::now() + after),
+        }
     }
 
     /// The bytes on the wire.
@@ -150,7 +121,7 @@ impl EventStream {
                 return Some(Ok(chunk));
             }
             match self.ending {
-                None => self.wait_and_look().await,
+                None => self.wait_and_tell().await,
                 Some(Ending::Close) => return None,
                 Some(Ending::Cut) => {
                     return Some(Err(Error::new(ErrorKind::ConnectionAborted, "cut")));
@@ -160,63 +131,47 @@ impl EventStream {
         }
     }
 
-    /// Waits until there may be something to send, and queues it.
-    async fn wait_and_look(&mut self) {
-        let next_look = self.clock.is_running().then(|| Instant::now() + LOOK_EVERY);
-        let mut wake_at = self.keep_alive_at;
-        for at in [next_look, self.stall_at].into_iter().flatten() {
-            wake_at = wake_at.min(at);
-        }
-        {
-            let moved = pin!(self.clock_moves.changed());
-            let ordered = pin!(self.orders.changed());
-            // What it was that ended the wait is seen below.
-            let _ = timeout_at(wake_at, select(moved, ordered)).await;
-        }
-        let now = Instant::now();
-        if self.stall_at.is_some_and(|at| at <= now) {
-            return self.end(StreamEnd::Stall);
-        }
-        let order = *self.orders.borrow();
-        if let Some(how) = order.end.filter(|_| order.number > self.last_order) {
-            return self.end(how);
-        }
-        self.look();
-        if self.keep_alive_at <= now && self.ending.is_none() {
-            self.keep_alive_at = now + self.settings.keep_alive;
-            self.send(&Event::of_the_stream("keep-alive", Value::Null));
-        }
-    }
-
-    /// Queues what has changed.
-    fn look(&mut self) {
-        let now = micros(self.clock.now());
-        if self.path == "updates" {
-            // They name the changes of a minute only. So a clock that goes fast or is moved far must not leave any out.
-            let passed = now - self.seen;
-            let step = if passed > 10 * REACH { REACH } else { TICK };
-            for steps_left in (1..=(passed / step).min(UPDATES_AT_ONCE)).rev() {
-                self.look_at(now - steps_left * step);
+    /// Waits until there is something to send or a reason to end, and queues it.
+    async fn wait_and_tell(&mut self) {
+        // The first event is always sent.
+        let stall_at = self.stall_at.filter(|_| self.events > 0);
+        let stall = async {
+            match stall_at {
+                Some(at) => sleep_until(at).await,
+                None => pending().await,
             }
+        };
+        let seen = {
+            let last_order = self.last_order;
+            let ordered = pin!(self.orders.wait_for(|order| order.number > last_order));
+            let stall = pin!(stall);
+            let next = pin!(self.watch.next());
+            // An end comes before what changed at the same time.
+            match select(select(stall, ordered), next).await {
+                Either::Left((Either::Left(_), _)) => Err(Some(StreamEnd::Stall)),
+                Either::Left((Either::Right((order, _)), _)) => {
+                    Err(order.ok().and_then(|order| order.end))
+                }
+                Either::Right((seen, _)) => Ok(seen),
+            }
+        };
+        match seen {
+            Ok(Ok(Seen::First)) => self.send(&Event::put("/", self.watch.value())),
+            Ok(Ok(Seen::Changed { old })) => self.tell_change(&old),
+            Ok(Ok(Seen::Quiet)) => self.send(&Event::keep_alive()),
+            // The data of the mock API is never unavailable.
+            Ok(Err(_)) => self.ending = Some(Ending::Close),
+            Err(how) => self.end(how.unwrap_or(StreamEnd::Cut)),
         }
-        self.look_at(now);
-        self.seen = now;
     }
 
-    fn look_at(&mut self, moment: i64) {
-        let json = self.documents.json(&self.path, moment);
-        if json == self.json || self.ending.is_some() {
-            return;
-        }
-        let new = parse(&json);
-        let old = mem::replace(&mut self.value, new);
-        self.json = json;
+    fn tell_change(&mut self, old: &Value) {
         match self.settings.fault_for(fastrand::f64()) {
             Some(ChangeFault::Lost) => return,
             Some(ChangeFault::Ended(how)) => return self.end(how),
             None => {}
         }
-        for event in events(&old, &self.value, self.changes) {
+        for event in events(old, self.watch.value(), self.changes) {
             self.send(&event);
         }
         self.changes += 1;
@@ -243,7 +198,7 @@ impl EventStream {
                 Ending::Close
             }
             StreamEnd::Cut => {
-                let whole = Event::put("/", &self.value).encode(self.line_end);
+                let whole = Event::put("/", self.watch.value()).encode(self.line_end);
                 let mut half = Bytes::from(whole);
                 half.truncate(half.len() / 2);
                 self.queue.push_back(half);
@@ -253,8 +208,4 @@ impl EventStream {
         };
         self.ending = Some(ending);
     }
-}
-
-fn parse(json: &[u8]) -> Value {
-    serde_json::from_slice(json).unwrap_or_default()
 }

@@ -12,6 +12,7 @@ use super::{
     timeline::FIRST_TIME,
     words,
 };
+use crate::hn::List;
 
 /// How many blocks the lists are made from. They have 500 stories, and about as many jobs, Ask HNs and Show HNs as the real
 /// lists.
@@ -61,6 +62,17 @@ impl Lists {
             ask: take(&ranked, 200, |c| is_story(c, StoryKind::Ask)),
             show: take(&ranked, 200, |c| is_story(c, StoryKind::Show)),
             job: take(&newest_first, 200, |c| c.kind == SlotKind::Job),
+        }
+    }
+
+    pub(super) fn of(&self, list: List) -> &[i64] {
+        match list {
+            List::Top => &self.top,
+            List::New => &self.new,
+            List::Best => &self.best,
+            List::Ask => &self.ask,
+            List::Show => &self.show,
+            List::Job => &self.job,
         }
     }
 }

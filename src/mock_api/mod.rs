@@ -29,12 +29,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use actix_web::{App, HttpServer, dev::ServerHandle, web};
+use actix_web::{App, dev::ServerHandle, web};
 
 use clock::micros;
 use documents::Documents;
 use event_stream::Orders;
 use routes::{Api, LiveParts, handle};
+
+use crate::hn_api::{ConnectionSettings, server};
 
 // What an item is:
 
@@ -56,9 +58,10 @@ mod life;
 mod lists;
 mod changes;
 mod documents;
+mod mock_data;
 mod routes;
 mod event_stream;
-mod change_events;
+mod ways_to_tell;
 
 // What goes wrong:
 
@@ -85,6 +88,15 @@ pub use item_rate::ItemRate;
 pub use latency_range::LatencyRange;
 pub use live::Live;
 pub use streams::{StreamEnd, Streams};
+
+const CONNECTIONS: ConnectionSettings = ConnectionSettings {
+    threads: 1,
+    most: 25_600,
+    // Long, so that the server does not close a pooled connection while its client sends the next request.
+    keep_alive: Duration::from_secs(75),
+    head_timeout: Duration::from_secs(5),
+    stop_seconds: 30,
+};
 
 /// What to serve. The default is seed 1, a million items, no faults, and any free port.
 #[derive(Clone, Debug, PartialEq)]
@@ -173,25 +185,21 @@ impl MockApi {
                 shards: [open_shard()?, open_shard()?],
             });
         }
-        let server = HttpServer::new(move || {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        let address = listener.local_addr()?;
+        let listeners = std::iter::once(listener).chain(shards);
+        let application = move || {
             let api = Api::new(self.documents(), self.faults, live_parts.clone());
             App::new()
                 .app_data(web::Data::new(api))
                 .default_service(web::to(handle))
-        })
-        .workers(1)
-        .disable_signals()
-        // Long, so that the server does not close a pooled connection while its client sends the next request.
-        .keep_alive(Duration::from_secs(75))
-        // When a client gives up a hung request and closes, its connection ends.
-        .h1_allow_half_closed(false)
-        .bind((Ipv4Addr::LOCALHOST, port))?;
-        let address = server.addrs().first().copied();
-        let address = address.ok_or_else(|| Error::other("the mock API has no address"))?;
-        let server = shards
-            .into_iter()
-            .try_fold(server, HttpServer::listen)?
-            .run();
+        };
+        let server = server(
+            listeners,
+            CONNECTIONS,
+            std::future::pending::<()>,
+            application,
+        )?;
         let handle = server.handle();
         runtime.spawn(server);
         Ok(RunningMockApi {

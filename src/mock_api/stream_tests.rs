@@ -8,8 +8,8 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    change_events::tests::{apply, plain},
     tests::{body, connect, exchange, on_a_system, parsed, served},
+    ways_to_tell::tests::{apply, plain},
     *,
 };
 

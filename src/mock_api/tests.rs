@@ -421,12 +421,18 @@ fn a_path_to_nothing_is_null_and_a_path_that_is_not_json_is_404() {
                     "{path}"
                 );
             }
-            for method in ["HEAD", "POST", "PUT", "DELETE"] {
-                let response = exchange(a, &format!("{method} /v0/item/1.json HTTP/1.1"));
+            let answer = |method| exchange(a, &format!("{method} /v0/item/1.json HTTP/1.1"));
+            for method in ["HEAD", "TRACE", "BREW"] {
+                let response = answer(method);
                 assert!(
                     response.starts_with("HTTP/1.1 405") && response.contains("allow: GET"),
                     "{response}"
                 );
+            }
+            for method in ["POST", "PUT", "PATCH", "DELETE"] {
+                let response = answer(method);
+                assert!(response.starts_with("HTTP/1.1 401"), "{response}");
+                assert_eq!(body(&response), r#"{"error":"Permission denied"}"#);
             }
         },
     );

@@ -32,6 +32,30 @@ pub enum AnyConnection {
 }
 
 impl AnyConnection {
+    /// Opens a database to read it, and never creates anything. Reads of a server end after `time`. To be called where blocking is
+    /// allowed.
+    ///
+    /// # Errors
+    /// The database cannot be opened or read.
+    #[cfg(feature = "serve")]
+    pub(crate) fn open_read_only(location: &OsStr, time: Duration) -> Result<Self, StoreError> {
+        #[cfg(feature = "postgres")]
+        if PgLocation::is_meant_by(&location.to_string_lossy()) {
+            use diesel::connection::SimpleConnection;
+            let location = PgLocation::parse(&location.to_string_lossy())?;
+            let mut conn = postgres::connect(&location)?;
+            let settings = format!(
+                "SET default_transaction_read_only = on; SET statement_timeout = {}",
+                time.as_millis().max(1)
+            );
+            conn.batch_execute(&settings)
+                .map_err(|error| StoreError::NoConnection(error.to_string()))?;
+            return Ok(Self::Postgres(conn));
+        }
+        let _ = time;
+        super::sqlite::open_read_only(Path::new(location)).map(Self::Sqlite)
+    }
+
     /// How many bytes the database takes on its server, if it is on one that says so.
     #[cfg(feature = "cli")]
     pub(crate) fn size_on_server(&mut self) -> Option<u64> {

@@ -8,6 +8,8 @@ pub mod sqlite;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod any;
+#[cfg(feature = "serve")]
+pub mod readers;
 #[cfg(feature = "cli")]
 pub(crate) mod read_only;
 pub(crate) mod locks;

@@ -15,8 +15,10 @@ use diesel::{
 };
 
 use self::classify::{classify, classify_connecting};
+#[cfg(any(feature = "cli", feature = "serve"))]
+pub(crate) use self::manager::connect;
 #[cfg(feature = "cli")]
-pub(crate) use self::manager::{connect, establish};
+pub(crate) use self::manager::establish;
 pub use self::{
     location::{BadPgUrl, PgLocation},
     manager::PgManager,

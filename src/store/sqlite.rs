@@ -3,7 +3,7 @@
 pub(super) mod classify;
 mod file_name;
 mod file_identity;
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "serve"))]
 mod read_only;
 
 use std::{ffi::OsStr, path::Path, time::Duration};
@@ -16,11 +16,13 @@ use diesel::{
 };
 
 pub use self::file_identity::FileIdentity;
+#[cfg(any(feature = "cli", feature = "serve"))]
+pub(crate) use self::read_only::open_read_only;
 #[cfg(feature = "cli")]
 pub(crate) use self::{
     classify::is_about_lock,
     file_name::{LOG_SUFFIX, beside},
-    read_only::{open_read_only, open_unlocked},
+    read_only::open_unlocked,
 };
 use self::{
     classify::{classify, unusable},

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use crate::common::{Api, Call, Sandbox};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "top",
     "new",
     "best",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 17] = [
     "verify",
     "copy",
     "status",
+    "serve",
     "tune",
     "mock-api",
     "completions",
@@ -98,6 +99,7 @@ fn help_shows_no_setting_that_means_nothing_to_the_command() {
             "copy",
             &["to", "help", "database", "demo", "format", "progress"],
         ),
+        ("serve", &["allow-host", "bind", "help", "database", "demo"]),
         ("completions", &none),
         ("man", &none),
     ] {
@@ -200,6 +202,8 @@ fn a_flag_that_means_nothing_to_a_command_is_refused_wherever_it_stands() {
         (&["retry", "--limit", "3"], "--limit"),
         (&["mock-api", "--database", "x.db"], "--database"),
         (&["--demo", "mock-api"], "--demo"),
+        (&["top", "--bind", "127.0.0.1:1"], "--bind"),
+        (&["serve", "--workers", "3"], "--workers"),
         (&["tune", "--database", "x.db"], "--database"),
         (&["tune", "--adaptive", "true"], "--adaptive"),
         (&["completions", "bash", "--format", "json"], "--format"),

@@ -33,4 +33,5 @@ mod flat_memory;
 mod metrics;
 mod watched_services;
 mod mock_api;
+mod serve;
 mod tune;

@@ -10,6 +10,7 @@ mod proxy;
 
 // A user's view.
 mod commands;
+mod serve;
 mod same_rows;
 mod refresh;
 mod history;

@@ -1,6 +1,6 @@
 //! Where the database is: the text of `--database` as a file or a server.
 
-use std::{fmt, path::PathBuf};
+use std::{ffi::OsString, fmt, path::PathBuf};
 
 use crate::ingest::config::presentable;
 #[cfg(feature = "postgres")]
@@ -33,6 +33,17 @@ pub(in crate::cli) enum Location {
     /// A database on a PostgreSQL server.
     #[cfg(feature = "postgres")]
     Server(PgLocation),
+}
+
+impl Location {
+    /// The path, or the URL with its password. Not to be shown.
+    pub(in crate::cli) fn secret_text(&self) -> OsString {
+        match self {
+            Self::File(path) => path.clone().into_os_string(),
+            #[cfg(feature = "postgres")]
+            Self::Server(url) => url.secret_url().into(),
+        }
+    }
 }
 
 impl fmt::Display for Location {

@@ -5,6 +5,9 @@ use super::statements::Dialect;
 pub(in crate::hn) static POSTGRES: Dialect = Dialect {
     #[cfg(feature = "cli")]
     has_typed_columns: true,
+    // Also changes with what other databases of the server commit.
+    #[cfg(feature = "serve")]
+    data_version: "txid_current_snapshot()::text",
     begin_snapshot: "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
     lock_ledger: "SELECT FROM hn_ingest WHERE name = 'ledger' FOR UPDATE",
     #[cfg(feature = "cli")]

@@ -5,6 +5,8 @@ use super::statements::Dialect;
 pub(in crate::hn) static SQLITE: Dialect = Dialect {
     #[cfg(feature = "cli")]
     has_typed_columns: false,
+    #[cfg(feature = "serve")]
+    data_version: "(SELECT CAST(data_version AS TEXT) FROM pragma_data_version)",
     begin_snapshot: "BEGIN",
     lock_ledger: "",
     #[cfg(feature = "cli")]

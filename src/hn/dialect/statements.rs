@@ -4,6 +4,9 @@
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Dialect {
+    /// A text that differs, on the same connection, after another connection has committed a change.
+    #[cfg(feature = "serve")]
+    pub(in crate::hn) data_version: &'static str,
     /// Begins a transaction that reads one state of the database.
     pub(in crate::hn) begin_snapshot: &'static str,
     /// Lets one transaction at a time settle ids. Empty if the database has only one writer anyway.

@@ -1,57 +1,8 @@
-//! The events that tell how a value changed. Firebase has many ways to say the same, and a client must know all of them.
+//! The ways to tell how a value changed. Firebase has many ways to say the same, and a client must know all of them.
 
 use serde_json::{Map, Value};
 
-/// An event of a stream.
-#[derive(Debug, PartialEq)]
-pub(super) struct Event {
-    pub(super) name: &'static str,
-    /// Where in the value something changed. Only puts and patches have it.
-    path: Option<String>,
-    data: Value,
-}
-
-impl Event {
-    /// The value at `path` is now `data`.
-    pub(super) fn put(path: &str, data: &Value) -> Self {
-        Event {
-            name: "put",
-            path: Some(path.to_owned()),
-            data: data.clone(),
-        }
-    }
-
-    /// The children of the value at `path` that `data` names are now as it says.
-    fn patch(path: &str, data: Map<String, Value>) -> Self {
-        Event {
-            name: "patch",
-            path: Some(path.to_owned()),
-            data: Value::Object(data),
-        }
-    }
-
-    /// An event that is not about the value.
-    pub(super) fn of_the_stream(name: &'static str, data: Value) -> Self {
-        Event {
-            name,
-            path: None,
-            data,
-        }
-    }
-
-    /// The bytes on the wire.
-    pub(super) fn encode(&self, line_end: &str) -> String {
-        let Event { name, path, data } = self;
-        let data = match path {
-            Some(path) => format!(
-                "{{\"path\":{},\"data\":{data}}}",
-                Value::from(path.as_str())
-            ),
-            None => data.to_string(),
-        };
-        format!("event: {name}{line_end}data: {data}{line_end}{line_end}")
-    }
-}
+use crate::hn_api::{Event, differences, index_keyed, is_container};
 
 /// How many ways there are to tell a change.
 pub(super) const WAYS: usize = 7;
@@ -62,26 +13,26 @@ const SINGLE_PUTS: usize = 8;
 /// The events that turn `old` into `new`, told in one of the ways.
 pub(super) fn events(old: &Value, new: &Value, way: usize) -> Vec<Event> {
     let whole = || vec![Event::put("/", new)];
-    let differences = differences(old, new);
-    if !is_container(old, new) || differences.is_empty() {
+    let changed = differences(old, new);
+    if !is_container(old, new) || changed.is_empty() {
         return whole();
     }
     match way % WAYS {
-        0 => vec![Event::patch("/", differences)],
+        0 => vec![Event::patch("/", changed)],
         1 => whole(),
-        2 if differences.len() <= SINGLE_PUTS => differences
+        2 if changed.len() <= SINGLE_PUTS => changed
             .iter()
             .map(|(key, value)| Event::put(&format!("/{key}"), value))
             .collect(),
-        3 => inside(old, differences, |path, old, new| {
-            vec![Event::patch(path, self::differences(old, new))]
+        3 => inside(old, changed, |path, old, new| {
+            vec![Event::patch(path, differences(old, new))]
         }),
         4 if new.is_array() => vec![Event::put("/", &index_keyed(new))],
-        4 => inside(old, differences, |path, _, new| {
+        4 => inside(old, changed, |path, _, new| {
             vec![Event::put(path, &index_keyed(new))]
         }),
-        5 => inside(old, differences, |path, old, new| {
-            let places = self::differences(old, new);
+        5 => inside(old, changed, |path, old, new| {
+            let places = differences(old, new);
             if places.len() > SINGLE_PUTS {
                 return vec![Event::patch(path, places)];
             }
@@ -89,13 +40,13 @@ pub(super) fn events(old: &Value, new: &Value, way: usize) -> Vec<Event> {
                 |(place, value): (&String, &Value)| Event::put(&format!("{path}/{place}"), value);
             places.iter().map(put).collect()
         }),
-        6 => inside(old, differences, |path, _, new| {
+        6 => inside(old, changed, |path, _, new| {
             // Firebase sends a list whose first index is not 0 with nulls.
             let mut shifted = vec![Value::Null];
             shifted.extend(new.as_array().into_iter().flatten().cloned());
             vec![Event::put(path, &Value::Array(shifted))]
         }),
-        _ => vec![Event::patch("/", differences)],
+        _ => vec![Event::patch("/", changed)],
     }
 }
 
@@ -116,43 +67,6 @@ fn inside(
         }
     };
     differences.iter().flat_map(tell).collect()
-}
-
-/// Whether both are objects, or both are lists. Firebase knows no empty ones.
-fn is_container(old: &Value, new: &Value) -> bool {
-    let filled = |value: &Value| match value {
-        Value::Array(list) => !list.is_empty(),
-        Value::Object(fields) => !fields.is_empty(),
-        _ => false,
-    };
-    filled(old) && filled(new) && old.is_array() == new.is_array()
-}
-
-/// The children of `new` that differ from those of `old`. One that is gone is null.
-fn differences(old: &Value, new: &Value) -> Map<String, Value> {
-    let (old, new) = (index_keyed(old), index_keyed(new));
-    let (Value::Object(old), Value::Object(new)) = (old, new) else {
-        return Map::new();
-    };
-    let gone = old.keys().filter(|key| !new.contains_key(*key));
-    let gone = gone.map(|key| (key.clone(), Value::Null));
-    let changed = new
-        .iter()
-        .filter(|(key, value)| old.get(*key) != Some(*value));
-    let changed = changed.map(|(key, value)| (key.clone(), value.clone()));
-    changed.chain(gone).collect()
-}
-
-/// A list as an object whose keys are the indexes. Other values stay as they are.
-fn index_keyed(value: &Value) -> Value {
-    match value {
-        Value::Array(list) => {
-            let fields = list.iter().enumerate();
-            let fields = fields.map(|(index, value)| (index.to_string(), value.clone()));
-            Value::Object(fields.collect())
-        }
-        other => other.clone(),
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,136 @@
+//! Telling that the database has changed: to caches, to event streams, and to whoever else wants to know.
+
+use std::{sync::Arc, time::Duration};
+
+use log::debug;
+use tokio::{
+    sync::{broadcast, watch},
+    task::{JoinHandle, spawn_blocking},
+    time::sleep,
+};
+
+use crate::{hn::reads, store::readers::Readers};
+
+/// A receiver that is slower than this many commits misses some.
+const COMMITS_KEPT: usize = 1024;
+
+/// After an error the database is left alone for this long.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// What a commit stored. A pipeline in the same process tells it with [`Changes::publish`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Ids of items.
+    pub items: Vec<i64>,
+    /// Names of users.
+    pub users: Vec<String>,
+}
+
+/// Where changes of the database are told. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Changes(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: watch::Sender<State>,
+    commits: broadcast::Sender<Arc<Committed>>,
+}
+
+/// What is known of the database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct State {
+    /// Another number after each change.
+    pub(super) version: u64,
+    /// The server ends, and nothing more is told.
+    pub(super) is_closing: bool,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self(Arc::new(Shared {
+            state: watch::Sender::default(),
+            commits: broadcast::Sender::new(COMMITS_KEPT),
+        }))
+    }
+}
+
+impl Changes {
+    /// Tells what was committed, so that it is seen at once. Changes that are not told are seen a little later.
+    pub fn publish(&self, committed: Committed) {
+        self.note_change();
+        // Nobody may be interested.
+        let _ = self.0.commits.send(Arc::new(committed));
+    }
+
+    /// What is told from now on with [`publish`](Self::publish).
+    #[must_use]
+    pub fn commits(&self) -> broadcast::Receiver<Arc<Committed>> {
+        self.0.commits.subscribe()
+    }
+
+    pub(super) fn note_change(&self) {
+        self.0.state.send_modify(|state| state.version += 1);
+    }
+
+    /// Ends whatever follows the changes.
+    pub(super) fn close(&self) {
+        self.0.state.send_modify(|state| state.is_closing = true);
+    }
+
+    /// Waits until the server ends.
+    pub(super) fn closed(&self) -> impl Future<Output = ()> + use<> {
+        let mut state = self.subscribe();
+        async move {
+            let _ = state.wait_for(|state| state.is_closing).await;
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        *self.0.state.borrow()
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<State> {
+        self.0.state.subscribe()
+    }
+
+    /// Looks now and then whether the database has changed, until the task is aborted.
+    pub(super) fn watch(&self, readers: Readers, look_every: Duration) -> JoinHandle<()> {
+        let changes = self.clone();
+        tokio::spawn(async move {
+            loop {
+                let why = changes.watch_one_connection(&readers, look_every).await;
+                debug!("changes of the database are not seen for a while: {why}");
+                // Whatever happened meanwhile is a change.
+                changes.note_change();
+                sleep(PAUSE).await;
+            }
+        })
+    }
+
+    /// The version means something on one connection only. Ends with an error.
+    async fn watch_one_connection(&self, readers: &Readers, look_every: Duration) -> String {
+        let readers = readers.clone();
+        let mut seen = None;
+        let mut conn = match spawn_blocking(move || readers.another_connection()).await {
+            Ok(Ok(conn)) => conn,
+            Ok(Err(error)) => return error.to_string(),
+            Err(panic) => return panic.to_string(),
+        };
+        loop {
+            let look = spawn_blocking(move || (reads::data_version(&mut conn), conn));
+            let version = match look.await {
+                Ok((Ok(version), connection)) => {
+                    conn = connection;
+                    version
+                }
+                Ok((Err(error), _)) => return error.to_string(),
+                Err(panic) => return panic.to_string(),
+            };
+            let before = seen.replace(version);
+            if before.is_some() && before != seen {
+                self.note_change();
+            }
+            sleep(look_every).await;
+        }
+    }
+}

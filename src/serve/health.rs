@@ -1,0 +1,45 @@
+//! `/health` and `/metrics`.
+
+use actix_web::{
+    HttpResponse,
+    http::{StatusCode, header},
+    web::Data,
+};
+
+use super::{errors::error_page, state::State};
+use crate::hn::reads;
+
+/// Whether the database can be read and the host is well: 200 or 503, and a word in JSON.
+pub(super) async fn health(state: Data<State>) -> HttpResponse {
+    let read = state.readers.read(reads::data_version).await;
+    let host = state
+        .monitoring
+        .health
+        .as_ref()
+        .map_or(Ok(()), |health| health());
+    let why = match (read, host) {
+        (Ok(_), Ok(())) => {
+            return HttpResponse::Ok()
+                .insert_header((header::CONTENT_TYPE, "application/json"))
+                .insert_header((header::CACHE_CONTROL, "no-store"))
+                .body("{\"status\":\"ok\"}");
+        }
+        (Err(why), _) => why.to_string(),
+        (_, Err(why)) => why,
+    };
+    let body = serde_json::json!({"status": "failing", "reason": why});
+    HttpResponse::ServiceUnavailable()
+        .insert_header((header::CONTENT_TYPE, "application/json"))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(body.to_string())
+}
+
+/// The host's metrics.
+pub(super) async fn metrics(state: Data<State>) -> HttpResponse {
+    match &state.monitoring.metrics {
+        Some(metrics) => HttpResponse::Ok()
+            .insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4"))
+            .body(metrics()),
+        None => error_page(StatusCode::NOT_FOUND, "There are no metrics here."),
+    }
+}
