@@ -50,6 +50,7 @@ use crate::{
             intake::{Intake, MaxItem},
             start::Start,
         },
+        indexes::Building,
         leases::{FOLLOWER, Search},
         plan::{Refetch, RemainingIds},
         refresh::{self, Ladder},
@@ -63,6 +64,9 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 /// …in a test whose clock runs fast, too.
 const TICK_LEAST: Duration = Duration::from_millis(50);
+
+/// How often to look whether another process has ended building an index.
+const OTHER_BUILD_WAIT: Duration = Duration::from_secs(1);
 
 /// What was heard and is not taken in yet.
 const HEARD_MAX: usize = 64;
@@ -116,9 +120,10 @@ impl<'a, 's> Follower<'a, 's> {
         row: i64,
         max_item: i64,
     ) -> Result<Self, CommandError> {
-        let drain = Drain::begin();
         let ladder = session.options.refresh.clone();
+        // This may take long, so a signal ends the process.
         let found = prepare(session, row, ladder.clone()).await?;
+        let drain = Drain::begin();
         let first = args.from.or(found.first).unwrap_or(max_item + 1);
         // Before anything is read: this process may be killed at any moment.
         record_start(session, row, first - 1).await?;
@@ -374,16 +379,27 @@ async fn prepare(session: &Session<'_>, row: i64, ladder: Ladder) -> Result<Star
             "the database cannot be prepared for following: {error}"
         ))
     };
-    let sought = ladder.clone();
-    let has_index = database::with_connection(&session.pool, move |conn| {
-        while_locked(|| refresh::has_index(conn, &sought)).map_err(|error| failed(&error))
-    });
-    if !has_index.await? {
+    loop {
+        let sought = ladder.clone();
+        let has_index = database::with_connection(&session.pool, move |conn| {
+            while_locked(|| refresh::has_index(conn, &sought)).map_err(|error| failed(&error))
+        });
+        if has_index.await? {
+            break;
+        }
         session.print_note("building the index of what is to be read again");
-        database::with_connection(&session.pool, move |conn| {
-            while_locked(|| refresh::build_index(conn, &ladder)).map_err(|error| failed(&error))
-        })
-        .await?;
+        let (pool, ladder) = (session.pool.clone(), ladder.clone());
+        // However long it takes.
+        let building = database::blocking(move || {
+            database::while_connecting(&pool, |conn| {
+                while_locked(|| refresh::build_index(conn, &ladder)).map_err(|error| failed(&error))
+            })
+        });
+        if building.await? == Building::Done {
+            break;
+        }
+        session.print_note("another process is building an index");
+        actix_rt::time::sleep(OTHER_BUILD_WAIT).await;
     }
     database::with_connection(&session.pool, move |conn| {
         while_locked(|| Start::read(conn, COMMAND, row)).map_err(|error| failed(&error))
