@@ -30,8 +30,8 @@ pub(crate) struct Quote {
     price_cents: i64,
 }
 
-struct QuoteSource {
-    base: String,
+pub(crate) struct QuoteSource {
+    pub(crate) base: String,
 }
 
 impl Source for QuoteSource {

@@ -13,7 +13,7 @@ use diesel::QueryResult;
 use log::warn;
 
 use super::{
-    database,
+    database::{self, advice::indexes_are_owners},
     exit::{CommandError, ExitStatus},
     held_leases::HeldLeases,
     id_stream_error::IdStreamError,
@@ -29,7 +29,7 @@ use crate::{
     hn::{
         HnSink,
         coverage::{Range, frontier},
-        indexes::{self, Index},
+        indexes::{self, Building, Index},
         leases::{Search, answered_this_second},
         lists,
         plan::{Refetch, RemainingIds},
@@ -229,19 +229,34 @@ async fn build_indexes(session: &Session<'_>, max_item: i64) {
     if missing.is_empty() {
         return;
     }
+    let owner = database::with_connection(&session.pool, |conn| {
+        while_locked(|| indexes::owner_to_ask(conn)).map_err(CommandError::new)
+    });
+    if let Ok(Some(owner)) = owner.await {
+        warn!("{}", indexes_are_owners(&owner));
+        return;
+    }
     session.print_note("building the indexes by parent, author, time, type and score; Ctrl-C leaves that to the next backfill");
     let begun = Arc::new(AtomicUsize::new(0));
     let display = display_building(session.options.progress, missing.clone(), begun.clone());
-    let built = database::with_connection(&session.pool, move |conn| {
-        let begin = |_: &Index| {
-            begun.fetch_add(1, Ordering::Relaxed);
-        };
-        while_locked(|| indexes::build(conn, &missing, begin)).map_err(CommandError::new)
+    let pool = session.pool.clone();
+    // However long it takes.
+    let built = database::blocking(move || {
+        database::while_connecting(&pool, |conn| {
+            let begin = |_: &Index| {
+                begun.fetch_add(1, Ordering::Relaxed);
+            };
+            while_locked(|| indexes::build(conn, &missing, begin)).map_err(CommandError::new)
+        })
     });
     let built = built.await;
     drop(display);
-    if let Err(error) = built {
-        warn!("the indexes cannot be built: {error}; the next backfill tries again");
+    match built {
+        Ok(Building::Done) => {}
+        Ok(Building::Elsewhere) => session.print_note("another process is building the indexes"),
+        Err(error) => {
+            warn!("the indexes cannot be built: {error}; the next backfill tries again");
+        }
     }
 }
 

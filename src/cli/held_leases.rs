@@ -24,6 +24,8 @@ struct State {
     leases: Vec<HeldLease>,
     /// When the leases were renewed last.
     renewed_at: Instant,
+    /// Whether all ids that are left are held by others.
+    waits_for_others: bool,
 }
 
 #[derive(Debug)]
@@ -50,6 +52,7 @@ impl HeldLeases {
             search,
             leases: Vec::new(),
             renewed_at: Instant::now(),
+            waits_for_others: false,
         })))
     }
 
@@ -63,6 +66,15 @@ impl HeldLeases {
             range,
             is_handed_out: false,
         });
+    }
+
+    pub(super) fn set_waits_for_others(&self, waits: bool) {
+        self.lock().waits_for_others = waits;
+    }
+
+    /// Whether the run can do no more than wait for what others do.
+    pub(super) fn waits_for_others(&self) -> bool {
+        self.lock().waits_for_others
     }
 
     /// All leases that the run knows of.

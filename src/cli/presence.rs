@@ -32,6 +32,9 @@ const ALONE_AFTER: Duration = Duration::from_secs(SHARE_SECONDS as u64 - 2);
 /// …for at least this long.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// A look or a sign of life that takes longer is given up, and the next one gets another connection.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
 /// A cool-down that ends this little later than the one that all know is the same one.
 const SAME_COOL_DOWN: Duration = Duration::from_millis(100);
 
@@ -153,7 +156,7 @@ impl Presence {
     /// Looks at what the others say, and keeps to it. Tells them of a cool-down that they do not know.
     pub(super) async fn look(&mut self) {
         let news = self.new_cool_down();
-        let looking = database::with_connection(&self.pool, move |conn| {
+        let looking = database::with_connection_while(waits_on, &self.pool, move |conn| {
             if let Some(rest) = news {
                 cool_down::extend(conn, rest).map_err(CommandError::new)?;
             }
@@ -198,7 +201,7 @@ impl Presence {
         let (row, command) = (self.row, self.command);
         let leases = self.leases.clone();
         let settled_up_to = self.settled_up_to.as_ref().map(|id| id.get());
-        let beating = database::with_connection(&self.pool, move |conn| {
+        let beating = database::with_connection_while(waits_on, &self.pool, move |conn| {
             let renewal = leases.as_ref().map(HeldLeases::begin_renewal);
             let held = conn
                 .write_transaction(|conn| {
@@ -276,6 +279,10 @@ async fn pause_while_alone(sight: Rc<Sight>, client: Client, health: Health) {
             sight.known_end.set(known_end.max(Some(end)));
         }
     }
+}
+
+fn waits_on(waited: Duration) -> bool {
+    waited < WAIT_MAX && database::may_wait(waited)
 }
 
 /// The rate of all runs together, which is the lowest that one of them was given (0 is none), and how many share it.

@@ -94,15 +94,23 @@ pub(super) struct ProgressDisplay {
 }
 
 impl ProgressDisplay {
-    /// Shows the progress of a run.
-    pub(super) fn of_run(mode: ProgressMode, watch: RunWatch) -> Self {
+    /// Shows the progress of a run. `note` is what to say beside the counts, if there is anything.
+    pub(super) fn of_run(
+        mode: ProgressMode,
+        watch: RunWatch,
+        note: impl Fn() -> Option<&'static str> + 'static,
+    ) -> Self {
         let mut throughput = Throughput::new();
         let view = move || {
             let progress = watch.progress();
+            let mut parts = throughput.parts(&progress);
+            if let Some(note) = note() {
+                parts.insert(1, note.to_owned());
+            }
             ProgressView {
                 position: progress.settled(),
                 length: Some(progress.requested),
-                parts: throughput.parts(&progress),
+                parts,
             }
         };
         // The run does not know yet how many ids it has, so the first line is left to the task.

@@ -29,12 +29,17 @@ use crate::{
         StoreConnection,
         any::AnyConnection,
         locks::{while_locked, while_locked_and},
-        sqlite::is_about_lock,
     },
 };
 
 /// How long the storage may take to close its connections after a run. Usually it takes no time.
 pub(super) const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// What the progress of a backfill says that has no ids of its own any more.
+const WAITS_FOR_OTHERS: &str = "waiting for ids that other processes hold";
+
+/// How long a database is waited for once more that the run has waited for in vain.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// A run that is over.
 pub(super) struct FinishedRun<I> {
@@ -89,8 +94,7 @@ impl Session<'_> {
         S: Source,
         K: Sink<Id = S::Id, Record = S::Record, Connection = AnyConnection>,
     {
-        let mut drain = Drain::begin();
-        let mut presence = Presence::new(self, command, row, leases);
+        let mut presence = Presence::new(self, command, row, leases.clone());
         presence.look().await;
         let pipeline = Builder::new(source, sink)
             .config(self.config.clone())
@@ -99,10 +103,11 @@ impl Session<'_> {
             .start()
             .await
             .map_err(CommandError::new)?;
+        let mut drain = Drain::begin();
         let run = pipeline.run_stream(ids);
         let watch = run.watch();
         let presence = presence.keep(move || watch.progress());
-        let ended = self.drive(run, &mut drain).await;
+        let ended = self.drive(run, &mut drain, leases).await;
         drop(presence);
         // Otherwise the process could end while the database is being closed, and leave its log behind.
         let _ = pipeline.shutdown(CLOSE_WAIT).await;
@@ -171,8 +176,13 @@ impl Session<'_> {
         &self,
         mut run: Run<I>,
         drain: &mut Drain,
+        leases: Option<HeldLeases>,
     ) -> Result<Report<I>, PipelineStopped> {
-        let _display = ProgressDisplay::of_run(self.options.progress, run.watch());
+        let note = move || {
+            let waits = leases.as_ref().is_some_and(HeldLeases::waits_for_others);
+            waits.then_some(WAITS_FOR_OTHERS)
+        };
+        let _display = ProgressDisplay::of_run(self.options.progress, run.watch(), note);
         tokio::select! {
             report = &mut run => return report,
             _ = drain.first_signal() => run.cancel(),
@@ -188,9 +198,7 @@ impl Session<'_> {
         report: &Report<I>,
     ) {
         let totals = report.totals.clone();
-        // A database that was waited for in vain is not waited for once more.
-        let is_lost = matches!(report.gave_up, Some(GaveUp::StorageLost(_)));
-        let may_wait = move |waited| !is_lost && database::may_wait(waited);
+        let may_wait = may_wait_after(report);
         let recorded = database::with_connection_while(may_wait, &self.pool, move |conn| {
             while_locked_and(may_wait, || {
                 conn.write_transaction(|conn| {
@@ -211,10 +219,11 @@ impl Session<'_> {
     }
 
     /// The best of these items that the run stored.
-    async fn top_items(&self, row: i64, ids: &[i64]) -> Vec<TopItem> {
+    async fn top_items(&self, row: i64, ids: &[i64], report: &Report<i64>) -> Vec<TopItem> {
         let ids = ids.to_vec();
-        let read = database::with_connection(&self.pool, move |conn| {
-            while_locked_and(database::may_wait, || top_items::read(conn, row, &ids))
+        let may_wait = may_wait_after(report);
+        let read = database::with_connection_while(may_wait, &self.pool, move |conn| {
+            while_locked_and(may_wait, || top_items::read(conn, row, &ids))
                 .map_err(CommandError::new)
         });
         read.await.unwrap_or_else(|error| {
@@ -252,18 +261,29 @@ impl<I: Serialize + Display> FinishedRun<I> {
 impl FinishedRun<i64> {
     /// Prints the report, with the best items of the list that was fetched.
     pub(super) async fn print_with_top(self, session: &Session<'_>, list: &[i64]) -> ExitStatus {
-        let top = session.top_items(self.row, list).await;
+        let top = match &self.report {
+            Some(report) => session.top_items(self.row, list, report).await,
+            None => Vec::new(),
+        };
         self.print_report(session, Some(top))
     }
+}
+
+/// How long the database is waited for after a run. If it was waited for in vain already, it has only a moment.
+fn may_wait_after<I>(report: &Report<I>) -> impl Fn(Duration) -> bool + Copy + Send + 'static {
+    let was_in_vain = matches!(
+        report.gave_up,
+        Some(GaveUp::StorageLost(_) | GaveUp::StorageBusy(_))
+    );
+    move |waited| (!was_in_vain || waited < LAST_WAIT) && database::may_wait(waited)
 }
 
 /// The exit status of a run that has ended so. `signal` is the first one that came.
 pub(super) fn exit_status<I>(report: &Report<I>, signal: Option<u8>) -> ExitStatus {
     if let Some(signal) = signal
-        && let Some(GaveUp::StorageLost(why)) = &report.gave_up
-        && is_about_lock(why)
+        && let Some(GaveUp::StorageBusy(_)) = &report.gave_up
     {
-        // The lock would have been waited for.
+        // The database would have been waited for.
         return ExitStatus::Interrupted { signal };
     }
     if report.gave_up.is_some() {
@@ -297,6 +317,10 @@ fn next_step(why: &GaveUp, proxy: Option<&str>) -> String {
             format!(
                 "what the report calls stored is safe, so run the rest again from {back} on, or let a run wait with a longer --outage-patience"
             )
+        }
+        GaveUp::StorageBusy(_) => {
+            "what is not known to be committed counts as not attempted, so run the rest again"
+                .to_owned()
         }
         GaveUp::StorageLost(why) => match next_step_after(why) {
             Some(step) => format!("{step}; {MEND_AND_RUN_AGAIN}"),

@@ -10,14 +10,14 @@ use std::{
     time::Duration,
 };
 
-use actix_rt::{
-    task::{JoinHandle, spawn_blocking},
+use futures_util::{Stream, stream};
+use tokio::{
+    task::{JoinHandle, spawn},
     time::sleep,
 };
-use futures_util::{Stream, stream};
 
 use super::{
-    database::while_connecting,
+    database::{may_wait, server, unless_silent, while_connecting},
     exit::CommandError,
     held_leases::{HeldLeases, Hold},
     id_stream_error::IdStreamError,
@@ -55,15 +55,16 @@ pub(super) struct Claimer {
 }
 
 impl Claimer {
-    /// Claims up to `count` ids on a blocking thread, and comes back with them.
-    fn start(mut self, count: usize) -> JoinHandle<Claimed> {
-        spawn_blocking(move || {
-            let claim = self.claim(count as u64);
-            Claimed {
+    /// Claims up to `count` ids on another thread, and comes back with them.
+    fn start(mut self, count: usize) -> JoinHandle<Result<Claimed, CommandError>> {
+        let claim = move || {
+            let claim = self.claim(count as u64)?;
+            Ok(Claimed {
                 claimer: self,
                 claim,
-            }
-        })
+            })
+        };
+        spawn(unless_silent(server(), may_wait, claim))
     }
 
     fn claim(&mut self, count: u64) -> Result<Claim, CommandError> {
@@ -84,7 +85,7 @@ impl Claimer {
 /// The end of a claim.
 struct Claimed {
     claimer: Claimer,
-    claim: Result<Claim, CommandError>,
+    claim: Claim,
 }
 
 /// The ids that a run claims.
@@ -148,7 +149,7 @@ enum Next {
     /// Nothing is being claimed.
     Idle(Claimer),
     /// It is being claimed while ids of the current one are handed out, so that no fetcher waits for it.
-    Started(JoinHandle<Claimed>),
+    Started(JoinHandle<Result<Claimed, CommandError>>),
     /// A claim failed.
     Over,
 }
@@ -173,7 +174,10 @@ impl HandingOut {
                 }
                 continue;
             }
-            match self.claim().await {
+            let claim = self.claim().await;
+            let is_held = matches!(claim, Ok(Claim::HeldByOthers));
+            self.leases.set_waits_for_others(is_held);
+            match claim {
                 Ok(Claim::Ids { lease, ids }) => {
                     self.current = Some(Current { lease, ids });
                     self.claim_ahead();
@@ -223,8 +227,8 @@ impl HandingOut {
         let Next::Started(claiming) = std::mem::replace(&mut self.next, Next::Over) else {
             return Ok(Claim::Nothing);
         };
-        let Claimed { claimer, claim } = claiming.await.map_err(CommandError::new)?;
+        let Claimed { claimer, claim } = claiming.await.map_err(CommandError::new)??;
         self.next = Next::Idle(claimer);
-        claim
+        Ok(claim)
     }
 }

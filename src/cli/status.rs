@@ -53,6 +53,9 @@ struct DiskSize {
     database: u64,
     /// The write-ahead log beside the database.
     wal: u64,
+    /// Whether the database is on a server.
+    #[serde(skip)]
+    is_on_server: bool,
 }
 
 pub(super) async fn run(options: &Options) -> Result<ExitStatus, CommandError> {
@@ -87,6 +90,7 @@ impl DiskSize {
         Self {
             database: on_server.unwrap_or(database),
             wal,
+            is_on_server: !matches!(location, Location::File(_)),
         }
     }
 }
@@ -98,13 +102,12 @@ fn size_of_file(path: &Path) -> u64 {
 impl StatusReport {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let size = |bytes| ByteSize(bytes).display().iec();
-        writeln!(
-            out,
-            "{}: {} and {} of log",
-            printable(&self.database),
-            size(self.size.database),
-            size(self.size.wal)
-        )?;
+        let (name, bytes) = (printable(&self.database), size(self.size.database));
+        if self.size.is_on_server {
+            writeln!(out, "{name}: {bytes}")?;
+        } else {
+            writeln!(out, "{name}: {bytes} and {} of log", size(self.size.wal))?;
+        }
         self.write_items(out)?;
         write_freshness(&self.status.freshness, out)?;
         writeln!(out, "absent    {}", self.status.absent)?;

@@ -10,7 +10,7 @@ use std::sync::{
 };
 
 #[cfg(feature = "postgres")]
-use diesel::OptionalExtension;
+use diesel::{CombineDsl, OptionalExtension};
 use diesel::{ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, upsert::excluded};
 
 pub use self::range::{Range, Ranges};
@@ -21,6 +21,9 @@ use super::{
 
 /// An id this close to the largest may be absent only because it is new, so it is fetched again.
 const NEWEST: i64 = 10_000;
+
+/// New ranges this near each other are looked up together.
+const NEAR: i64 = 1000;
 
 /// The last id whose absence is final, where `max_item` is the largest id.
 pub fn frontier(max_item: i64) -> i64 {
@@ -62,37 +65,63 @@ impl Frontier {
 pub fn record(conn: &mut impl HnConnection, mut ids: Vec<i64>) -> QueryResult<()> {
     ids.sort_unstable();
     let ranges: Ranges = ids.into_iter().collect();
-    for range in ranges.into_vec() {
-        record_range(conn, range)?;
+    let ranges = ranges.into_vec();
+    // One look finds what is stored near all of them.
+    let are_near = |one: &Range, next: &Range| next.lo <= one.hi.saturating_add(NEAR);
+    for near in ranges.chunk_by(are_near) {
+        record_ranges(conn, near)?;
     }
     Ok(())
 }
 
-/// Adds a range, and joins it with those that it overlaps or touches.
-fn record_range(conn: &mut impl HnConnection, range: Range) -> QueryResult<()> {
-    let Range { mut lo, mut hi } = range;
-    // From the top down. Below a stored range that begins before the new one, no other can touch it.
-    while let Some(found) = last_from(conn, hi.saturating_add(1))?
-        && found.hi >= lo.saturating_sub(1)
-    {
-        if found.lo <= lo && found.hi >= hi {
-            return Ok(());
-        }
-        hi = hi.max(found.hi);
-        if found.lo <= lo {
-            lo = found.lo;
-            break;
-        }
-        on_backend!(conn, |conn| diesel::delete(coverage::table.find(found.lo))
+/// Adds ranges, which are apart and in ascending order, and joins them with those that they overlap or touch.
+fn record_ranges(conn: &mut impl HnConnection, new: &[Range]) -> QueryResult<()> {
+    let (Some(first), Some(last)) = (new.first(), new.last()) else {
+        return Ok(());
+    };
+    let stored = touching(conn, first.lo, last.hi)?;
+    let mut all: Vec<Range> = stored.iter().chain(new).copied().collect();
+    all.sort_unstable_by_key(|range| range.lo);
+    let joined = Ranges::from_iter(all).into_vec();
+    let gone = stored.iter().map(|range| range.lo);
+    let gone: Vec<i64> = gone
+        .filter(|lo| joined.binary_search_by_key(lo, |range| range.lo).is_err())
+        .collect();
+    if !gone.is_empty() {
+        let rows = coverage::table.filter(coverage::lo.eq_any(gone));
+        on_backend!(conn, |conn| diesel::delete(rows).execute(conn))?;
+    }
+    for range in joined.iter().filter(|range| !stored.contains(range)) {
+        on_backend!(conn, |conn| diesel::insert_into(coverage::table)
+            .values(range)
+            .on_conflict(coverage::lo)
+            .do_update()
+            .set(coverage::hi.eq(excluded(coverage::hi)))
             .execute(conn))?;
     }
-    on_backend!(conn, |conn| diesel::insert_into(coverage::table)
-        .values(Range { lo, hi })
-        .on_conflict(coverage::lo)
-        .do_update()
-        .set(coverage::hi.eq(excluded(coverage::hi)))
-        .execute(conn))?;
     Ok(())
+}
+
+/// The stored ranges that overlap or touch the ids from `lo` to `hi`, in any order.
+fn touching(conn: &mut impl HnConnection, lo: i64, hi: i64) -> QueryResult<Vec<Range>> {
+    let later = coverage::table
+        .filter(coverage::lo.gt(lo))
+        .filter(coverage::lo.le(hi.saturating_add(1)));
+    let mut found: Vec<Range> = match conn.backend() {
+        Backend::Sqlite(conn) => {
+            let mut found: Vec<Range> = later.load(conn)?;
+            found.extend(last_from(conn, lo)?);
+            found
+        }
+        #[cfg(feature = "postgres")]
+        Backend::Postgres(conn) => {
+            let ranges = coverage::table.filter(coverage::lo.le(lo));
+            let last = ranges.order(coverage::lo.desc()).limit(1);
+            last.union_all(later).load(conn)?
+        }
+    };
+    found.retain(|range| range.hi >= lo.saturating_sub(1));
+    Ok(found)
 }
 
 /// Takes an id out, so that the next backfill fetches it.

@@ -3,12 +3,15 @@
 //! They are built when a backfill is complete. An insert into a table with four indexes costs several times an insert without,
 //! while each index that is built at the end costs one sort.
 
+#[cfg(feature = "postgres")]
+mod postgres;
+
 use diesel::{
     QueryResult, QueryableByName, RunQueryDsl, connection::SimpleConnection, sql_query,
     sql_types::Text,
 };
 
-use super::connection::{HnConnection, on_backend};
+use super::connection::{Backend, HnConnection, on_backend};
 
 const INDEXES: [Index; 4] = [
     Index::new("items_by_parent", "(parent)"),
@@ -35,7 +38,7 @@ impl Index {
     }
 }
 
-/// The indexes that are not built yet.
+/// The indexes that are not built yet, or not to their end.
 ///
 /// # Errors
 /// Whatever Diesel says.
@@ -54,8 +57,15 @@ pub(crate) fn missing(conn: &mut impl HnConnection) -> QueryResult<Vec<Index>> {
         .collect())
 }
 
-/// Builds indexes, each in a transaction of its own. Nothing else can write meanwhile: seconds for a million items. `begin` is called
-/// with each before it is built.
+/// What became of building indexes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Building {
+    Done,
+    /// Another process is building indexes.
+    Elsewhere,
+}
+
+/// Builds indexes. On SQLite nothing else can write meanwhile: seconds for a million items. `begin` is called with each before it is built.
 ///
 /// # Errors
 /// Whatever Diesel says. The indexes before the one that failed are built.
@@ -63,18 +73,45 @@ pub(crate) fn build(
     conn: &mut impl HnConnection,
     indexes: &[Index],
     mut begin: impl FnMut(&Index),
-) -> QueryResult<()> {
-    for index in indexes {
-        begin(index);
-        let Index { name, columns } = index;
-        let statement = format!("CREATE INDEX IF NOT EXISTS {name} ON items {columns}");
-        conn.write_transaction(|conn| {
-            // Two programs may build the same index at once.
-            let lock = conn.dialect().lock_indexes;
-            on_backend!(conn, |conn| conn
-                .batch_execute(lock)
-                .and_then(|()| conn.batch_execute(&statement)))
-        })?;
+) -> QueryResult<Building> {
+    let named: Vec<_> = indexes.iter().map(|of| (of.name, of.columns)).collect();
+    build_named(conn, &named, |place| begin(&indexes[place]))
+}
+
+/// As [`build`], for any indexes of items: their names, and what stands behind the table.
+///
+/// # Errors
+/// Whatever Diesel says.
+pub(crate) fn build_named(
+    conn: &mut impl HnConnection,
+    indexes: &[(&str, &str)],
+    mut begin: impl FnMut(usize),
+) -> QueryResult<Building> {
+    #[cfg(feature = "postgres")]
+    if let Backend::Postgres(conn) = conn.backend() {
+        let is_done = postgres::build(conn, indexes, begin)?;
+        return Ok(if is_done {
+            Building::Done
+        } else {
+            Building::Elsewhere
+        });
     }
-    Ok(())
+    for (place, (name, columns)) in indexes.iter().enumerate() {
+        begin(place);
+        let statement = format!("CREATE INDEX IF NOT EXISTS {name} ON items {columns}");
+        conn.write_transaction(|conn| on_backend!(conn, |conn| conn.batch_execute(&statement)))?;
+    }
+    Ok(Building::Done)
+}
+
+/// The role whose rights it takes to build indexes, if this connection's role lacks them.
+///
+/// # Errors
+/// Whatever Diesel says.
+pub(crate) fn owner_to_ask(conn: &mut impl HnConnection) -> QueryResult<Option<String>> {
+    match conn.backend() {
+        Backend::Sqlite(_) => Ok(None),
+        #[cfg(feature = "postgres")]
+        Backend::Postgres(conn) => postgres::owner_to_ask(conn),
+    }
 }

@@ -343,6 +343,7 @@ impl<S, K: Sink> Plan<S, K> {
             pool,
             identity,
             sink: Arc::new(self.sink),
+            closed: closed.clone(),
             _closed: closed.clone().drop_guard(),
         };
         Ok(Wiring {
@@ -361,7 +362,7 @@ struct Wiring<S, K: Sink> {
     source: Arc<S>,
     writer: Writer<K>,
     meters: Meters,
-    /// Cancelled when the writer has closed the pool.
+    /// Cancelled when the writer has closed the pool, or cannot.
     closed: CancellationToken,
 }
 

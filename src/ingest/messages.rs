@@ -72,7 +72,7 @@ use crate::ingest::{
         answer::{AnsweredId, AttemptsSoFar, NotAnswered},
         failure::Failure,
         progress::Progress,
-        report::Report,
+        report::{GaveUp, Report},
         shutdown_report::ShutdownReport,
     },
     priority::Priority,
@@ -321,7 +321,7 @@ pub(crate) struct Committed<I> {
     /// Ids without an outcome: their bodies were not decoded before the run was aborted, or even their failure could not be committed.
     pub(crate) not_attempted: usize,
     /// Why nothing more can be committed. Rows that were dropped for that reason count as not attempted here.
-    pub(crate) lost: Option<String>,
+    pub(crate) lost: Option<GaveUp>,
 }
 
 /// A row that is committed as stored or absent.

@@ -99,9 +99,9 @@ pub enum AnyManager {
 pub enum AnyIdentity {
     /// Of an SQLite file. `None` for a database that is in no file.
     Sqlite(Option<FileIdentity>),
-    /// Of a database on a PostgreSQL server.
+    /// Of a database on a PostgreSQL server: its URL without the password.
     #[cfg(feature = "postgres")]
-    Postgres,
+    Postgres(String),
 }
 
 impl StoreConnection for AnyConnection {
@@ -126,7 +126,7 @@ impl StoreConnection for AnyConnection {
         match self {
             Self::Sqlite(conn) => conn.identify().map(AnyIdentity::Sqlite),
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) => Ok(AnyIdentity::Postgres),
+            Self::Postgres(conn) => conn.identify().map(AnyIdentity::Postgres),
         }
     }
 
@@ -134,7 +134,7 @@ impl StoreConnection for AnyConnection {
         match identity {
             AnyIdentity::Sqlite(file) => SqliteConnection::check(file),
             #[cfg(feature = "postgres")]
-            AnyIdentity::Postgres => PgConnection::check(&()),
+            AnyIdentity::Postgres(place) => PgConnection::check(place),
         }
     }
 
@@ -142,7 +142,23 @@ impl StoreConnection for AnyConnection {
         match identity {
             AnyIdentity::Sqlite(file) => SqliteConnection::busy_wait_max(file),
             #[cfg(feature = "postgres")]
-            AnyIdentity::Postgres => PgConnection::busy_wait_max(&()),
+            AnyIdentity::Postgres(place) => PgConnection::busy_wait_max(place),
+        }
+    }
+
+    fn silence_max(identity: &AnyIdentity) -> Option<Duration> {
+        match identity {
+            AnyIdentity::Sqlite(file) => SqliteConnection::silence_max(file),
+            #[cfg(feature = "postgres")]
+            AnyIdentity::Postgres(place) => PgConnection::silence_max(place),
+        }
+    }
+
+    fn name(identity: &AnyIdentity) -> String {
+        match identity {
+            AnyIdentity::Sqlite(file) => SqliteConnection::name(file),
+            #[cfg(feature = "postgres")]
+            AnyIdentity::Postgres(place) => PgConnection::name(place),
         }
     }
 
@@ -182,7 +198,7 @@ impl StoreConnection for AnyConnection {
         match identity {
             AnyIdentity::Sqlite(file) => SqliteConnection::classify_checkout(file, error),
             #[cfg(feature = "postgres")]
-            AnyIdentity::Postgres => PgConnection::classify_checkout(&(), error),
+            AnyIdentity::Postgres(place) => PgConnection::classify_checkout(place, error),
         }
     }
 }

@@ -6,11 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use log::warn;
-
 #[cfg(feature = "postgres")]
 use super::postgres::classify::{is_about_lost_connection, is_about_wait};
-use super::{BUSY_WAIT_MAX, sqlite::classify::ends_with_lock_message};
+use super::{
+    BUSY_WAIT_MAX,
+    message::in_one_line,
+    silence::{SILENT_WAIT, is_abandoned, note_answer, tell},
+    sqlite::classify::ends_with_lock_message,
+};
 
 /// How long to wait before a locked statement is tried again.
 const LOCK_WAIT: Duration = Duration::from_millis(20);
@@ -18,9 +21,6 @@ const LOCK_WAIT: Duration = Duration::from_millis(20);
 /// A server takes this long to start after a crash, or to be replaced by another.
 #[cfg(feature = "cli")]
 const DISCONNECTED_WAIT_MAX: Duration = Duration::from_secs(5 * 60);
-
-/// After this time the user is told what is waited for.
-const SILENT_WAIT: Duration = Duration::from_secs(4);
 
 /// Tries `work` again while the database is busy, for up to a minute. Blocks the thread meanwhile.
 ///
@@ -40,13 +40,13 @@ pub(crate) fn while_locked_and<T, E: Display>(
     waits_on: impl Fn(Duration) -> bool,
     mut work: impl FnMut() -> Result<T, E>,
 ) -> Result<T, E> {
-    let what = "another program has locked the database";
+    let what = |_: &str| "another program has locked the database".to_owned();
     wait_while(what, is_busy, waits_on, BUSY_WAIT_MAX, &mut work)
 }
 
 /// Tries `work` again while its error `may_pass`.
 fn wait_while<T, E: Display>(
-    what: &str,
+    what: impl Fn(&str) -> String,
     may_pass: impl Fn(&str) -> bool,
     waits_on: impl Fn(Duration) -> bool,
     wait_max: Duration,
@@ -59,11 +59,15 @@ fn wait_while<T, E: Display>(
             Err(error)
                 if began.elapsed() < wait_max
                     && waits_on(began.elapsed())
-                    && may_pass(&error.to_string()) =>
+                    && may_pass(&error.to_string())
+                    && !is_abandoned() =>
             {
+                note_answer();
                 if !has_warned && began.elapsed() >= SILENT_WAIT {
                     has_warned = true;
-                    warn!("{what}; waiting for it for up to {} s", wait_max.as_secs());
+                    let what = what(&in_one_line(&error.to_string()));
+                    let seconds = wait_max.as_secs();
+                    tell(&format!("{what}; waiting for it for up to {seconds} s"));
                 }
                 thread::sleep(LOCK_WAIT);
             }
@@ -91,9 +95,8 @@ pub(crate) fn while_disconnected<T, E: Display>(
     waits_on: impl Fn(Duration) -> bool,
     mut work: impl FnMut() -> Result<T, E>,
 ) -> Result<T, E> {
-    let what = "the database gives no connection";
     wait_while(
-        what,
+        str::to_owned,
         is_disconnection,
         waits_on,
         DISCONNECTED_WAIT_MAX,

@@ -8,6 +8,8 @@ pub mod sqlite;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod any;
+pub(crate) mod silence;
+pub(crate) mod message;
 #[cfg(feature = "serve")]
 pub mod readers;
 #[cfg(feature = "cli")]
@@ -73,6 +75,17 @@ pub trait StoreConnection: Sized + Send + 'static {
     /// How long Storage waits for a database that is [busy](ErrorClass::Busy) before it takes it for lost. A minute by default.
     fn busy_wait_max(_identity: &Self::Identity) -> Duration {
         BUSY_WAIT_MAX
+    }
+
+    /// How long Storage waits for a call that does not return. Then it abandons the call and takes the database for lost. `None`, the
+    /// default, waits for as long as it takes. A server may accept connections and never answer, while calls for a file return.
+    fn silence_max(_identity: &Self::Identity) -> Option<Duration> {
+        None
+    }
+
+    /// What messages call the database.
+    fn name(_identity: &Self::Identity) -> String {
+        "the database".to_owned()
     }
 
     /// Begins a transaction that may write from its first statement on.

@@ -19,12 +19,13 @@ use self::classify::{classify, classify_connecting};
 pub(crate) use self::manager::connect;
 #[cfg(feature = "cli")]
 pub(crate) use self::manager::establish;
+use self::manager::place;
 pub use self::{
     location::{BadPgUrl, PgLocation},
     manager::PgManager,
     server::OLDEST_VERSION,
 };
-use super::{ErrorClass, Pool, StoreConnection, StoreError, pool};
+use super::{ErrorClass, Pool, StoreConnection, StoreError, pool, silence::is_abandoned};
 
 /// A pool of PostgreSQL connections.
 pub type PgPool = Pool<PgConnection>;
@@ -39,8 +40,8 @@ const BUSY_WAIT_MAX: Duration = Duration::from_secs(5 * 60);
 impl StoreConnection for PgConnection {
     type Manager = PgManager;
     type Error = Error;
-    /// The URL says which database it is, and a connection stays with it.
-    type Identity = ();
+    /// The URL without its password, for messages. A connection stays with its database.
+    type Identity = String;
 
     /// `location` is a `postgres://` or `postgresql://` URL as libpq takes it.
     fn open(location: &OsStr) -> Result<PgPool, StoreError> {
@@ -50,17 +51,26 @@ impl StoreConnection for PgConnection {
             .map_err(|error| StoreError::NoConnection(error.to_string()))
     }
 
-    fn identify(&mut self) -> Result<(), StoreError> {
-        Ok(())
+    fn identify(&mut self) -> Result<String, StoreError> {
+        let place = place(self).map_err(|error| StoreError::NoConnection(error.to_string()))?;
+        Ok(place.unwrap_or_else(|| "the PostgreSQL database".to_owned()))
     }
 
-    fn check((): &()) -> Result<(), String> {
+    fn check(_: &String) -> Result<(), String> {
         Ok(())
     }
 
     /// Five minutes: a server that restarts, or is replaced, is waited for.
-    fn busy_wait_max((): &()) -> Duration {
+    fn busy_wait_max(_: &String) -> Duration {
         BUSY_WAIT_MAX
+    }
+
+    fn silence_max(_: &String) -> Option<Duration> {
+        Some(BUSY_WAIT_MAX)
+    }
+
+    fn name(place: &String) -> String {
+        place.clone()
     }
 
     fn begin_write(&mut self) -> QueryResult<()> {
@@ -70,6 +80,10 @@ impl StoreConnection for PgConnection {
     }
 
     fn commit(&mut self) -> QueryResult<()> {
+        if is_abandoned() {
+            self.roll_back()?;
+            return Err(Error::RollbackTransaction);
+        }
         AnsiTransactionManager::commit_transaction(self)
     }
 
@@ -81,7 +95,7 @@ impl StoreConnection for PgConnection {
         classify(error)
     }
 
-    fn classify_checkout((): &(), error: &PoolError) -> ErrorClass {
+    fn classify_checkout(_: &String, error: &PoolError) -> ErrorClass {
         classify_connecting(&error.to_string())
     }
 }

@@ -14,6 +14,7 @@ use super::postgres::{self, PgLocation};
 use super::{
     ErrorClass, Pool, StoreConnection, StoreError,
     any::{AnyConnection, AnyIdentity},
+    silence::is_abandoned,
     sqlite::{open_read_only, pool_builder},
 };
 
@@ -60,6 +61,14 @@ impl StoreConnection for ReadConnection {
 
     fn busy_wait_max(identity: &AnyIdentity) -> Duration {
         AnyConnection::busy_wait_max(identity)
+    }
+
+    fn silence_max(identity: &AnyIdentity) -> Option<Duration> {
+        AnyConnection::silence_max(identity)
+    }
+
+    fn name(identity: &AnyIdentity) -> String {
+        AnyConnection::name(identity)
     }
 
     /// Begins a transaction that reads one state of the database.
@@ -124,7 +133,7 @@ impl ManageConnection for ReadManager {
             #[cfg(feature = "postgres")]
             AnyConnection::Postgres(conn) => conn.is_broken(),
         };
-        thread::panicking() || is_broken
+        thread::panicking() || is_abandoned() || is_broken
     }
 }
 

@@ -272,7 +272,7 @@ pub(crate) fn out_for(report: &Report<i64>) -> Option<Duration> {
 /// Why nothing more could be stored, if that ended the run.
 pub(crate) fn storage_lost(report: &Report<i64>) -> Option<&str> {
     match &report.gave_up {
-        Some(GaveUp::StorageLost(why)) => Some(why),
+        Some(GaveUp::StorageLost(why) | GaveUp::StorageBusy(why)) => Some(why),
         _ => None,
     }
 }

@@ -21,6 +21,7 @@ mod panicking_ids;
 // What a run and its handle promise:
 
 mod cancel_and_shutdown;
+mod silent_store;
 mod side_by_side;
 mod handle;
 mod own_thread;

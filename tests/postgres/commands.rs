@@ -62,6 +62,9 @@ fn every_command_works_on_a_server() {
     assert_eq!(status["users"], 1);
     assert_eq!(status["absent"], 1);
     assert!(status["size"]["database"].as_u64().unwrap() > 1_000_000);
+    let status = sandbox.run(&["status", "--database", &url]).exits(0);
+    let first_line = status.stdout.lines().next().unwrap();
+    assert!(first_line.starts_with(&server.place(DATABASE)) && !first_line.contains("log"));
     let verified = sandbox.run(&["verify", "--database", &url]).exits(0);
     assert!(verified.stdout.contains("no fault"), "{verified:?}");
 }

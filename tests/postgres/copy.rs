@@ -27,7 +27,7 @@ const TABLES: [(&str, &str); 8] = [
     ),
     (
         "runs",
-        "id, command, host, pid, machine, rate, started_at, heartbeat_at, ids_per_second, finished_at, requested, stored, absent,
+        "id, command, host, pid, machine, rate, started_at, heartbeat_at, ids_per_second, finished_at, last_id, requested, stored, absent,
          failed, not_attempted, attempts, bytes",
     ),
 ];

@@ -4,8 +4,10 @@
 #[allow(dead_code)]
 mod example;
 
+use diesel::{PgConnection, QueryResult};
 use hn_ingest::{
-    Report,
+    Builder, Report, Settled, Sink,
+    store::postgres,
     test_util::{Reply, ScriptedServer},
 };
 
@@ -86,6 +88,58 @@ fn a_transaction_that_another_one_was_in_the_way_of_is_tried_again() {
         assert_eq!(report.totals.stored, SYMBOLS as u64, "{state}: {report:?}");
         assert!(server.number("SELECT last_value FROM tries") > SYMBOLS as i64);
     }
+}
+
+/// Writes as the example does, and panics inside the transaction if one of the rows is this one.
+struct PanickingSink;
+
+const PANICS: &str = "S17";
+
+impl Sink for PanickingSink {
+    type Id = String;
+    type Record = example::Quote;
+    type Connection = PgConnection;
+
+    fn write(
+        &self,
+        conn: &mut PgConnection,
+        batch: &[Settled<String, example::Quote>],
+    ) -> QueryResult<()> {
+        example::QuoteSink.write(conn, batch)?;
+        let panics = |row: &&Settled<_, _>| row.id == PANICS;
+        assert!(batch.iter().find(panics).is_none(), "this row panics");
+        Ok(())
+    }
+}
+
+#[test]
+fn a_row_whose_sink_panics_fails_alone_and_leaves_no_transaction_open() {
+    let server = Server::start();
+    ingest(&server, |_| 1);
+    server.execute("TRUNCATE quotes");
+    let api = ScriptedServer::start();
+    api.otherwise(|_| Reply::json(r#"{"price_cents":2}"#));
+    let symbols: Vec<_> = (0..SYMBOLS).map(|number| format!("S{number}")).collect();
+    let report = actix_rt::System::new().block_on(async {
+        let source = example::QuoteSource { base: api.url() };
+        let pool = postgres::open(&server.url(DATABASE)).unwrap();
+        let builder = Builder::new(source, PanickingSink).pool(pool);
+        let pipeline = builder.start().await.unwrap();
+        let report = pipeline.run(symbols).await.unwrap();
+        let open = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'";
+        assert_eq!(server.number(open), 0);
+        report
+    });
+    let totals = &report.totals;
+    // The failure of that row cannot be written either.
+    assert_eq!(totals.stored, SYMBOLS as u64 - 1);
+    assert_eq!(totals.failed + totals.not_attempted, 1);
+    let stored = "SELECT count(*) FROM quotes WHERE price_cents = 2 AND symbol <> 'S17'";
+    assert_eq!(server.number(stored), SYMBOLS as i64 - 1);
+    assert_eq!(
+        server.number("SELECT count(*) FROM quotes"),
+        SYMBOLS as i64 - 1
+    );
 }
 
 #[test]

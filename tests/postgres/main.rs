@@ -25,6 +25,8 @@ mod cut_connections;
 mod several_writers;
 mod lost_processes;
 mod disk_full;
+mod silent;
+mod indexes;
 
 // An embedder's view.
 mod embedder;

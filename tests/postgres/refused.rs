@@ -97,14 +97,26 @@ fn a_role_without_rights_is_told_which_it_needs() {
     refused.refuses(&[
         "guest@127.0.0.1",
         "may not make tables in the schema public",
+        "GRANT CREATE ON SCHEMA public TO guest",
     ]);
     sandbox
         .ingest(&api, &["items", "1", "--database", &server.url(DATABASE)])
         .exits(0);
+    for command in ["status", "verify", "retry"] {
+        let refused = sandbox.run(&[command, "--database", &guest]);
+        refused.refuses(&[
+            "guest@127.0.0.1",
+            "may not read the tables",
+            "GRANT SELECT ON __diesel_schema_migrations, absent, cool_down",
+            "users TO guest",
+        ]);
+    }
+    server.execute("REVOKE USAGE ON SCHEMA public FROM public");
     let refused = sandbox.run(&["status", "--database", &guest]);
-    refused.refuses(&["guest@127.0.0.1", "permission denied for table"]);
-    server.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO guest");
+    refused.refuses(&["GRANT USAGE ON SCHEMA public TO guest"]);
+    server.execute("GRANT USAGE ON SCHEMA public TO guest; GRANT SELECT ON ALL TABLES IN SCHEMA public TO guest");
     sandbox.run(&["status", "--database", &guest]).exits(0);
+    sandbox.run(&["verify", "--database", &guest]).exits(0);
     let refused = sandbox.ingest(&api, &["items", "1", "--database", &guest]);
     refused.refuses(&[
         "guest@127.0.0.1",

@@ -75,3 +75,31 @@ fn backfills_that_run_at_once_cover_every_id_once() {
     let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'hn-ingest'";
     wait_until("all sessions end", || server.number(sessions) == 0);
 }
+
+#[test]
+fn a_backfill_says_that_it_waits_for_ids_that_another_process_holds() {
+    let server = Server::start();
+    let (sandbox, api) = (Sandbox::new(), Api::of_stories());
+    let url = server.url(DATABASE);
+    api.0.on(
+        "/v0/maxitem.json",
+        [hn_ingest::test_util::Reply::json("50")],
+    );
+    sandbox
+        .ingest(&api, &["items", "1", "--database", &url])
+        .exits(0);
+    server.execute(
+        "INSERT INTO runs (id, command, host, pid, machine, rate, started_at, heartbeat_at) VALUES (99, 'backfill', 'h', 1, 'm', 0, 1, 1);
+         INSERT INTO leases (lo, hi, owner, expires_at) VALUES (20, 50, 99, 9999999999)",
+    );
+    let args = ["backfill", "--progress", "always", "--database", &url];
+    let stderr = std::fs::File::create(sandbox.path("stderr")).unwrap();
+    let run = sandbox.call_with(&api, &args).stderr(stderr).start();
+    wait_until("it says so", || {
+        let said = std::fs::read_to_string(sandbox.path("stderr")).unwrap();
+        said.contains("done, waiting for ids that other processes hold")
+    });
+    server.execute("DELETE FROM leases WHERE owner = 99");
+    run.wait().exits(0);
+    assert_eq!(server.number("SELECT count(*) FROM items"), 50);
+}

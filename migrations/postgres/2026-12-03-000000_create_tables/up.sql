@@ -171,7 +171,7 @@ FROM items
 WHERE type IN ('story', 'job', 'poll');
 
 -- Rows that transactions lock, because a row that is not there yet cannot be locked: `ledger` while ids are settled, `claims` while ids
--- are claimed, `indexes` while one is built. The value of `ledger` says whose items the tables hold: real or demo.
+-- are claimed. The value of `ledger` says whose items the tables hold: real or demo; that of `indexes` which session builds indexes.
 CREATE TABLE hn_ingest (
     name  TEXT PRIMARY KEY,
     value TEXT

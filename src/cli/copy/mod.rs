@@ -8,11 +8,13 @@ use std::{
 };
 
 use clap::{Arg, ArgMatches, Command};
+use log::warn;
 
 use self::report::{Copied, CopyReport};
 use super::{
     database::{
         self,
+        advice::indexes_are_owners,
         location::{self, Location},
         may_wait,
         pair::Pair,
@@ -30,7 +32,10 @@ use crate::{
         indexes::{self, Index},
     },
     ingest::config::{BadSetting, presentable},
-    store::locks::{while_disconnected, while_locked},
+    store::{
+        locks::{while_disconnected, while_locked},
+        silence::note_answer,
+    },
 };
 
 const COMMAND: &str = "copy";
@@ -108,30 +113,41 @@ impl CopyJob {
     }
 
     /// Copies until nothing is left or a signal was noted.
-    fn copy_all(&mut self) -> Result<(), CommandError> {
+    fn copy_all(mut self) -> Result<Self, CommandError> {
         let mut has_more = true;
         while has_more && signals::noted().is_none() {
+            note_answer();
             has_more = self.with_connections(|copy, pair| {
                 pair.check_target()?;
                 copy.copy_page(&mut pair.from, &mut pair.to)
                     .map_err(|error| CommandError(format!("{}: {error}", copy.table())))
             })?;
         }
-        Ok(())
+        Ok(self)
     }
 
     /// Builds the indexes that the source has.
-    fn build_indexes(&mut self) -> Result<(), CommandError> {
+    fn build_indexes(mut self) -> Result<Self, CommandError> {
         self.with_connections(|_, Pair { from, to, .. }| {
             let missing_there =
                 while_locked(|| indexes::missing(from)).map_err(CommandError::new)?;
-            let mut missing =
-                while_locked(|| indexes::missing(&mut **to)).map_err(CommandError::new)?;
+            let to = &mut **to;
+            let mut missing = while_locked(|| indexes::missing(to)).map_err(CommandError::new)?;
             missing.retain(|index| !missing_there.contains(index));
+            if missing.is_empty() {
+                return Ok(());
+            }
+            let owner = while_locked(|| indexes::owner_to_ask(to)).map_err(CommandError::new)?;
+            if let Some(owner) = owner {
+                warn!("{}", indexes_are_owners(&owner));
+                return Ok(());
+            }
             let begin = |_: &Index| {};
-            while_locked(|| indexes::build(&mut **to, &missing, begin))
+            while_locked(|| indexes::build(to, &missing, begin))
+                .map(drop)
                 .map_err(|error| CommandError(format!("the indexes: {error}")))
-        })
+        })?;
+        Ok(self)
     }
 }
 
@@ -144,26 +160,30 @@ pub(super) async fn run(options: &Options, args: CopyArgs) -> Result<ExitStatus,
     let began = Instant::now();
     let from = options.database();
     let (from_name, to_name) = (from.to_string(), args.to.to_string());
+    let servers = Location::servers(&[&from, &args.to]);
     let progress = Arc::new(CopyProgress::default());
     let job = {
         let progress = progress.clone();
         database::blocking(move || CopyJob::open(from, args.to, progress)).await?
     };
     let drain = Drain::begin();
-    let display = display(options.progress, progress);
-    let (mut job, mut ended) = in_background(job, CopyJob::copy_all).await?;
+    let display = display(options.progress, progress.clone());
+    let mut ended = database::unless_silent(servers.as_deref(), may_wait, || job.copy_all()).await;
     drop(display);
     let signal = signals::noted();
     drop(drain);
-    if ended.is_ok() && signal.is_none() {
-        (job, ended) = in_background(job, CopyJob::build_indexes).await?;
+    if signal.is_none()
+        && let Ok(job) = ended
+    {
+        ended = database::blocking(|| job.build_indexes()).await;
     }
+    let copied = progress.copied();
     let report = CopyReport {
         command: COMMAND,
         from: from_name,
         to: to_name,
-        tables: job.copy.counts().iter().map(Copied::from_count).collect(),
-        refused: job.copy.refused().clone(),
+        tables: copied.tables.iter().map(Copied::from_count).collect(),
+        refused: copied.refused,
         elapsed_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         interrupted: signal.is_some(),
     };
@@ -184,18 +204,6 @@ pub(super) async fn run(options: &Options, args: CopyArgs) -> Result<ExitStatus,
 
 /// How to go on.
 const GOES_ON: &str = "what was copied stays, and the same command goes on behind it";
-
-/// Does a part of the job where blocking is allowed, and gives the job back whatever became of it.
-async fn in_background(
-    mut job: CopyJob,
-    work: fn(&mut CopyJob) -> Result<(), CommandError>,
-) -> Result<(CopyJob, Result<(), CommandError>), CommandError> {
-    database::blocking(move || {
-        let done = work(&mut job).map_err(database::advice::with_next_step);
-        Ok((job, done))
-    })
-    .await
-}
 
 fn display(mode: ProgressMode, progress: Arc<CopyProgress>) -> ProgressDisplay {
     let started = Instant::now();

@@ -8,7 +8,10 @@ use std::{
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::{cli::exit::CommandError, store::sqlite::is_about_lock};
+use crate::{
+    cli::exit::CommandError,
+    store::{message::in_one_line, sqlite::is_about_lock},
+};
 
 /// SQLite's messages about a file that cannot be written, and about one that cannot be made.
 const NOT_WRITABLE: [&str; 3] = [
@@ -48,6 +51,7 @@ pub(super) fn explained(path: &Path, CommandError(message): CommandError) -> Com
 
 /// The error of any work with a database, with the next step if it does not name one.
 pub(in crate::cli) fn with_next_step(CommandError(message): CommandError) -> CommandError {
+    let message = in_one_line(&message);
     match next_step_after(&message) {
         Some(step) if !message.contains(&step) => CommandError(format!("{message}; {step}")),
         _ => CommandError(message),
@@ -63,6 +67,13 @@ pub(in crate::cli) fn next_step_after(message: &str) -> Option<String> {
         return file_size_limit_hint();
     }
     None
+}
+
+/// What to say if this role may not build indexes.
+pub(in crate::cli) fn indexes_are_owners(owner: &str) -> String {
+    format!(
+        "the indexes by parent, author, time, type and score are not built, because only {owner}, the owner of the table items, may do that; let {owner} run a backfill, or GRANT {owner} to this role"
+    )
 }
 
 /// What keeps this process from writing to a file that exists, and the next step. `None` if nothing does.

@@ -36,6 +36,13 @@ pub(in crate::cli) enum Location {
 }
 
 impl Location {
+    /// What messages call those that are on servers. `None` if all are files.
+    pub(in crate::cli) fn servers(locations: &[&Self]) -> Option<String> {
+        let on_server = |location: &&&Self| !matches!(location, Self::File(_));
+        let names = locations.iter().filter(on_server).map(ToString::to_string);
+        names.reduce(|one, other| format!("{one} or {other}"))
+    }
+
     /// The path, or the URL with its password. Not to be shown.
     pub(in crate::cli) fn secret_text(&self) -> OsString {
         match self {

@@ -4,6 +4,8 @@ pub(super) mod location;
 mod file;
 #[cfg(feature = "postgres")]
 mod server;
+#[cfg(feature = "postgres")]
+mod rights;
 mod look;
 mod owner;
 mod mark;
@@ -11,7 +13,7 @@ pub(super) mod fresh_file;
 pub(super) mod pair;
 pub(super) mod advice;
 
-use std::{ffi::OsStr, time::Duration};
+use std::{ffi::OsStr, sync::OnceLock, time::Duration};
 
 use diesel::r2d2::{self, ManageConnection};
 
@@ -22,6 +24,7 @@ use crate::store::{
     any::{AnyConnection, AnyPool},
     locks::{while_disconnected, while_locked},
     read_only::ReadConnection,
+    silence,
 };
 
 /// A connection from the pool. It goes back to the pool when it is dropped.
@@ -35,12 +38,28 @@ pub(super) struct OpenedDatabase<C: StoreConnection = AnyConnection> {
     pub(super) fresh_file: Option<DeletedIfUnused>,
 }
 
+/// What messages call the server of the database that the process's runs work with. Never set if that is a file.
+static SERVER: OnceLock<String> = OnceLock::new();
+
+fn note_server(location: &Location) {
+    if let Some(name) = Location::servers(&[location]) {
+        SERVER.get_or_init(|| name);
+    }
+}
+
+/// The server of the runs' database, if it is on one.
+pub(super) fn server() -> Option<&'static str> {
+    SERVER.get().map(String::as_str)
+}
+
 /// Opens a database to fetch into. Creates the file or the tables if they do not exist.
 pub(super) async fn open_or_create(
     location: Location,
     demo: bool,
 ) -> Result<OpenedDatabase, CommandError> {
-    blocking(move || open_or_create_now(&location, demo)).await
+    note_server(&location);
+    let open = move || open_or_create_now(&location, demo);
+    unless_silent(server(), may_wait, open).await
 }
 
 /// As [`open_or_create`]. To be called where blocking is allowed.
@@ -57,7 +76,8 @@ pub(super) async fn open_read_only(
     location: Location,
     demo: bool,
 ) -> Result<OpenedDatabase<ReadConnection>, CommandError> {
-    blocking(move || {
+    note_server(&location);
+    let open = move || {
         while_disconnected(may_wait, || {
             require_existing(&location)?;
             let pool = while_locked(|| ReadConnection::open(place(&location)))
@@ -74,8 +94,8 @@ pub(super) async fn open_read_only(
                 fresh_file: None,
             })
         })
-    })
-    .await
+    };
+    unless_silent(server(), may_wait, open).await
 }
 
 /// Opens an existing database that another process works on, to write to it beside that. To be called where blocking is allowed.
@@ -142,7 +162,7 @@ pub(super) fn connection<M: ManageConnection>(
         .map_err(|error| CommandError(format!("the database gives no connection: {error}")))
 }
 
-/// Works with a connection of the pool on a blocking thread. If the connection is lost, the work is done again with another one.
+/// Works with a connection of the pool on another thread. If the connection is lost, the work is done again with another one.
 pub(super) async fn with_connection<M: ManageConnection, T: Send + 'static>(
     pool: &r2d2::Pool<M>,
     work: impl FnMut(&mut M::Connection) -> Result<T, CommandError> + Send + 'static,
@@ -152,12 +172,29 @@ pub(super) async fn with_connection<M: ManageConnection, T: Send + 'static>(
 
 /// As [`with_connection`], where `waits_on` says whether to wait on for a database after a time.
 pub(super) async fn with_connection_while<M: ManageConnection, T: Send + 'static>(
-    waits_on: impl Fn(Duration) -> bool + Send + 'static,
+    waits_on: impl Fn(Duration) -> bool + Clone + Send + 'static,
     pool: &r2d2::Pool<M>,
     mut work: impl FnMut(&mut M::Connection) -> Result<T, CommandError> + Send + 'static,
 ) -> Result<T, CommandError> {
     let pool = pool.clone();
-    blocking(move || while_disconnected(waits_on, || work(&mut *connection(&pool)?))).await
+    let waits_on_connection = waits_on.clone();
+    let work = move || while_disconnected(waits_on_connection, || work(&mut *connection(&pool)?));
+    unless_silent(server(), waits_on, work).await
+}
+
+/// Does work on another thread. Gives up if the server of this name does not answer for too long. Work with a file always ends.
+pub(super) async fn unless_silent<T: Send + 'static>(
+    server: Option<&str>,
+    waits_on: impl Fn(Duration) -> bool,
+    work: impl FnOnce() -> Result<T, CommandError> + Send + 'static,
+) -> Result<T, CommandError> {
+    let Some(server) = server else {
+        return blocking(work).await;
+    };
+    silence::unless_silent(server, waits_on, work)
+        .await
+        .unwrap_or_else(|no_answer| Err(CommandError::new(no_answer)))
+        .map_err(with_next_step)
 }
 
 /// Works with a connection of the pool. If the connection is lost, or the server gives none at the moment, the work is done again with
@@ -169,12 +206,15 @@ pub(super) fn while_connecting<T>(
     while_disconnected(may_wait, || work(&mut *connection(pool)?))
 }
 
+/// A database is waited for no longer than this.
+const WAIT_MAX: Duration = Duration::from_secs(5 * 60);
+
 /// After a signal, a database is waited for no longer than this.
-const INTERRUPTED_WAIT: Duration = Duration::from_secs(1);
+const INTERRUPTED_WAIT: Duration = Duration::from_secs(3);
 
 /// Whether to wait on for a database, after this time.
 pub(super) fn may_wait(waited: Duration) -> bool {
-    signals::noted().is_none() || waited < INTERRUPTED_WAIT
+    waited < WAIT_MAX && (signals::noted().is_none() || waited < INTERRUPTED_WAIT)
 }
 
 /// Does work on a blocking thread. Whatever waits for a lock belongs there, so that the arbiter goes on.

@@ -9,6 +9,8 @@ use diesel::{
     sql_types::Text,
 };
 
+#[cfg(feature = "postgres")]
+use super::server;
 use super::{
     Connection, connection, location::Location, mark::Mark, open_or_create_now, open_to_read,
 };
@@ -45,6 +47,10 @@ impl Pair {
         };
         if pair.is_one_database() {
             return Err(same(from, to));
+        }
+        #[cfg(feature = "postgres")]
+        if let Location::Server(url) = to {
+            server::require_copying(url, &mut pair.to)?;
         }
         Ok(pair)
     }

@@ -51,6 +51,7 @@ use crate::{
             intake::{Intake, MaxItem, Read},
             start::Start,
         },
+        indexes::Building,
         leases::{FOLLOWER, Search},
         plan::{Refetch, RemainingIds},
         refresh::{self, Ladder},
@@ -67,6 +68,9 @@ const TICK_LEAST: Duration = Duration::from_millis(50);
 
 /// How long the API has for confirming a jump of its largest id. It is asked again when it says so again.
 const CONFIRMATION: Duration = Duration::from_secs(10);
+
+/// How often to look whether another process has ended building an index.
+const OTHER_BUILD_WAIT: Duration = Duration::from_secs(1);
 
 /// What was heard and is not taken in yet.
 const HEARD_MAX: usize = 64;
@@ -122,9 +126,10 @@ impl<'a, 's> Follower<'a, 's> {
         row: i64,
         max_item: i64,
     ) -> Result<Self, CommandError> {
-        let drain = Drain::begin();
         let ladder = session.options.refresh.clone();
+        // This may take long, so a signal ends the process.
         let found = prepare(session, row, ladder.clone()).await?;
+        let drain = Drain::begin();
         largest::check(session, max_item, found.first).await?;
         let newest = max_item.saturating_add(1);
         let first = args.from.or(found.first).unwrap_or(newest);
@@ -409,16 +414,27 @@ async fn prepare(session: &Session<'_>, row: i64, ladder: Ladder) -> Result<Star
             "the database cannot be prepared for following: {error}"
         ))
     };
-    let sought = ladder.clone();
-    let has_index = database::with_connection(&session.pool, move |conn| {
-        while_locked(|| refresh::has_index(conn, &sought)).map_err(|error| failed(&error))
-    });
-    if !has_index.await? {
+    loop {
+        let sought = ladder.clone();
+        let has_index = database::with_connection(&session.pool, move |conn| {
+            while_locked(|| refresh::has_index(conn, &sought)).map_err(|error| failed(&error))
+        });
+        if has_index.await? {
+            break;
+        }
         session.print_note("building the index of what is to be read again");
-        database::with_connection(&session.pool, move |conn| {
-            while_locked(|| refresh::build_index(conn, &ladder)).map_err(|error| failed(&error))
-        })
-        .await?;
+        let (pool, ladder) = (session.pool.clone(), ladder.clone());
+        // However long it takes.
+        let building = database::blocking(move || {
+            database::while_connecting(&pool, |conn| {
+                while_locked(|| refresh::build_index(conn, &ladder)).map_err(|error| failed(&error))
+            })
+        });
+        if building.await? == Building::Done {
+            break;
+        }
+        session.print_note("another process is building an index");
+        actix_rt::time::sleep(OTHER_BUILD_WAIT).await;
     }
     database::with_connection(&session.pool, move |conn| {
         while_locked(|| Start::read(conn, COMMAND, row)).map_err(|error| failed(&error))

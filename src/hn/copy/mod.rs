@@ -30,9 +30,9 @@ use self::{
 };
 pub(crate) use self::{
     page::Refused,
-    progress::{CopyProgress, TABLES},
+    progress::{CopyProgress, TABLES, TableCount},
 };
-use super::{connection::on_backend, verify::Listed};
+use super::connection::on_backend;
 use crate::store::{StoreConnection, any::AnyConnection, locks::while_locked};
 
 /// A table, and how far its copy is.
@@ -108,21 +108,9 @@ fn step<T: CopiedTable + 'static>() -> Box<dyn Step> {
     Box::new(Position::<T> { after: None })
 }
 
-/// How much of a table was copied.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TableCount {
-    pub(crate) table: &'static str,
-    /// Rows that were read, without those that were refused.
-    pub(crate) read: u64,
-    /// Rows that the target lacked or had in an older state.
-    pub(crate) written: u64,
-}
-
 /// A copy under way.
 pub(crate) struct Copy {
     steps: Vec<Box<dyn Step>>,
-    counts: Vec<TableCount>,
-    refused: Listed<Refused>,
     progress: Arc<CopyProgress>,
     has_begun_table: bool,
 }
@@ -141,8 +129,6 @@ impl Copy {
                 step::<Users>(),
                 step::<Items>(),
             ],
-            counts: Vec::new(),
-            refused: Listed::default(),
             progress,
             has_begun_table: false,
         }
@@ -163,21 +149,13 @@ impl Copy {
         let table = step.table();
         if !self.has_begun_table {
             self.progress.begin(table, step.last_number(from)?);
-            self.counts.push(TableCount {
-                table,
-                read: 0,
-                written: 0,
-            });
             self.has_begun_table = true;
         }
         let copied = step.copy_page(from, to)?;
-        self.progress.add(copied.read, copied.number);
-        if let Some(count) = self.counts.last_mut() {
-            count.read += copied.read - copied.refused.len() as u64;
-            count.written += copied.written;
-        }
-        self.refused.extend(copied.refused);
-        if copied.is_end {
+        let is_end = copied.is_end;
+        self.progress
+            .add(copied.read, copied.written, copied.refused, copied.number);
+        if is_end {
             self.steps.pop();
             self.has_begun_table = false;
         }
@@ -187,15 +165,5 @@ impl Copy {
     /// The table that is being copied.
     pub(crate) fn table(&self) -> &'static str {
         self.steps.last().map_or("", |step| step.table())
-    }
-
-    /// The tables so far.
-    pub(crate) fn counts(&self) -> &[TableCount] {
-        &self.counts
-    }
-
-    /// The rows that were not copied.
-    pub(crate) fn refused(&self) -> &Listed<Refused> {
-        &self.refused
     }
 }

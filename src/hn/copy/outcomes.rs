@@ -16,7 +16,7 @@ use crate::{
     hn::{
         connection::{HnConnection, on_backend},
         schema::{absent, failures},
-        sink::outcomes::{absent_times, delete_older_failures, stored_times, without_nul},
+        sink::outcomes::{absent_times, delete_older_outcomes, stored_times, without_nul},
     },
     store::any::AnyConnection,
 };
@@ -98,7 +98,7 @@ impl CopiedTable for Absences {
             .iter()
             .map(|row| (row.id, row.last_checked_at))
             .collect();
-        delete_older_failures(to, &answers)?;
+        delete_older_outcomes(to, &[], &answers)?;
         Ok(newer.len() as u64)
     }
 

@@ -21,7 +21,7 @@ use crate::{
         connection::{HnConnection, on_backend},
         item::Item,
         schema::{items, users},
-        sink::outcomes::{delete_older_absences, delete_older_failures},
+        sink::outcomes::delete_older_outcomes,
         upsert::{self, Received, Stored},
         user::User,
     },
@@ -380,8 +380,7 @@ impl CopiedTable for Items {
             .map(|row| (row.record.id, row.fetched_at))
             .collect();
         to.lock_ledger()?;
-        delete_older_absences(to, &answers)?;
-        delete_older_failures(to, &answers)?;
+        delete_older_outcomes(to, &answers, &answers)?;
         Ok(written.len() as u64)
     }
 

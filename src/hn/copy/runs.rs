@@ -36,6 +36,7 @@ pub(super) struct PastRun {
     heartbeat_at: i64,
     ids_per_second: i64,
     finished_at: Option<i64>,
+    last_id: Option<i64>,
     requested: i64,
     stored: i64,
     absent: i64,

@@ -24,9 +24,9 @@ pub(in crate::hn) static POSTGRES: Dialect = Dialect {
     // Diesel makes the table in the first schema of the search path.
     has_migrations_table: "EXISTS (SELECT FROM pg_catalog.pg_tables
         WHERE schemaname = current_schema() AND tablename = '__diesel_schema_migrations')",
-    indexes_of_items:
-        "SELECT indexname::text AS name, indexdef AS definition FROM pg_catalog.pg_indexes
-        WHERE schemaname = current_schema() AND tablename = 'items'",
+    indexes_of_items: "SELECT c.relname::text AS name, pg_get_indexdef(c.oid) AS definition
+        FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+        WHERE i.indisvalid AND i.indrelid = to_regclass(concat(quote_ident(current_schema()), '.items'))",
     #[cfg(feature = "serve")]
     has_search_index: "to_regclass(format('%I.search_index', current_schema())) IS NOT NULL",
     // A field that is not a list is a fault already, and would end the query.

@@ -10,6 +10,8 @@ use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query, sql_types::Te
 
 use super::ladder::{DELAYED_MAX_AGE, DELAYED_TEXT, Ladder, MAX_TIME};
 use crate::hn::connection::{HnConnection, on_backend};
+#[cfg(feature = "cli")]
+use crate::hn::indexes::{Building, build_named};
 
 /// The index of any ladder begins with this.
 const PREFIX: &str = "items_to_refresh_";
@@ -77,24 +79,24 @@ pub(crate) fn has_index(conn: &mut impl HnConnection, ladder: &Ladder) -> QueryR
     Ok(built(conn)?.iter().any(|index| index.name == name))
 }
 
-/// Builds the index of this ladder, and drops those of other ladders. Reads every item: a minute or so for a whole mirror, in
-/// which nothing else can write.
+/// Builds the index of this ladder, and drops those of other ladders, unless another process builds indexes. Reads every item: a minute or
+/// so for a whole mirror, in which nothing else can write to an SQLite file.
 ///
 /// # Errors
 /// Whatever Diesel says.
 #[cfg(feature = "cli")]
-pub(crate) fn build_index(conn: &mut impl HnConnection, ladder: &Ladder) -> QueryResult<()> {
+pub(crate) fn build_index(conn: &mut impl HnConnection, ladder: &Ladder) -> QueryResult<Building> {
     let (name, columns) = (name(ladder), columns(ladder));
-    conn.write_transaction(|conn| {
-        // Two programs may build at once.
-        let lock = conn.dialect().lock_indexes;
-        on_backend!(conn, |conn| conn.batch_execute(lock))?;
-        let mut statements = format!("CREATE INDEX IF NOT EXISTS {name} ON items {columns};");
-        for other in built(conn)?.iter().filter(|index| index.name != name) {
-            statements += &format!("DROP INDEX {};", other.name);
-        }
-        on_backend!(conn, |conn| conn.batch_execute(&statements))
-    })
+    let building = build_named(conn, &[(&name, &columns)], |_| {})?;
+    if building == Building::Done {
+        let others = built(conn)?;
+        let others = others.iter().filter(|index| index.name != name);
+        let drops: String = others
+            .map(|index| format!("DROP INDEX IF EXISTS {};", index.name))
+            .collect();
+        conn.write_transaction(|conn| on_backend!(conn, |conn| conn.batch_execute(&drops)))?;
+    }
+    Ok(building)
 }
 
 /// The ladder whose index is there. `None` if there is none, or one of another version of this program.

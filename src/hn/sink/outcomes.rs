@@ -133,9 +133,8 @@ impl<'a> Outcomes<'a> {
             .map(|row| (row.record.id, row.fetched_at))
             .collect();
         let absent = self.absent.iter().map(|row| (row.id, row.last_checked_at));
-        let newer = delete_older_absences(conn, &stored)?;
-        let answered: Vec<_> = stored.into_iter().chain(absent).collect();
-        delete_older_failures(conn, &answered)?;
+        let answered: Vec<_> = stored.iter().copied().chain(absent).collect();
+        let newer = delete_older_outcomes(conn, &stored, &answered)?;
         for rows in self.absent.chunks(ROWS) {
             save_absent(conn, rows)?;
         }
@@ -198,24 +197,39 @@ fn lasting_absences(conn: &mut impl HnConnection, ids: &[i64]) -> QueryResult<Ha
     Ok(lasting)
 }
 
+/// Deletes the absences of the stored ids and the failures of all that are answered, unless they are newer than the answer. Returns the
+/// stored ids whose absence is newer.
+pub(in crate::hn) fn delete_older_outcomes(
+    conn: &mut impl HnConnection,
+    stored: &Answers,
+    answered: &Answers,
+) -> QueryResult<Vec<i64>> {
+    let ids = || answered.iter().map(|&(id, _)| id);
+    let (Some(lo), Some(hi)) = (ids().min(), ids().max()) else {
+        return Ok(Vec::new());
+    };
+    // Mostly there is nothing to delete. Then one look at the range of the ids is much cheaper than a look for each.
+    let in_range = select((
+        exists(absent::table.filter(absent::id.between(lo, hi))),
+        exists(failures::table.filter(failures::id.between(lo, hi))),
+    ));
+    let (has_absences, has_failures) = on_backend!(conn, |conn| in_range.get_result(conn))?;
+    if has_failures {
+        delete_older_failures(conn, answered)?;
+    }
+    if has_absences {
+        return delete_older_absences(conn, stored);
+    }
+    Ok(Vec::new())
+}
+
 /// Defines a function that deletes the rows of these ids, unless they are newer than the answer. It returns the ids of newer rows.
 macro_rules! delete_older {
     ($name:ident, $table:ident, $time:ident) => {
-        pub(in crate::hn) fn $name(
-            conn: &mut impl HnConnection,
-            answers: &Answers,
-        ) -> QueryResult<Vec<i64>> {
-            let ids = || answers.iter().map(|&(id, _)| id);
+        fn $name(conn: &mut impl HnConnection, answers: &Answers) -> QueryResult<Vec<i64>> {
             let mut newer = Vec::new();
-            let (Some(lo), Some(hi)) = (ids().min(), ids().max()) else {
-                return Ok(newer);
-            };
-            // Mostly there is nothing to delete. Then one look at the range of the ids is much cheaper than a look for each.
-            let in_range = $table::table.filter($table::id.between(lo, hi));
-            if !on_backend!(conn, |conn| select(exists(in_range)).get_result(conn))? {
-                return Ok(newer);
-            }
-            let found = $table::table.filter($table::id.eq_any(ids()));
+            let found = answers.iter().map(|&(id, _)| id);
+            let found = $table::table.filter($table::id.eq_any(found));
             let found: Vec<i64> = on_backend!(conn, |conn| found.select($table::id).load(conn))?;
             for (id, at) in answers.iter().filter(|(id, _)| found.contains(id)) {
                 let row = $table::table.filter($table::id.eq(id).and($table::$time.le(at)));

@@ -143,8 +143,9 @@ impl<I: Id> Pipeline<I> {
     /// Cancels all runs, drains them, stops the actors, and reports how the runs ended.
     ///
     /// Requests in flight may continue for three quarters of `within`; the rest is for committing their answers. Usually all of it
-    /// takes much less. (If `within` is too short even for a commit, runs may end without a report.) If it is done in time, the database connections are closed, too, when this returns. The reports of the runs
-    /// come before this one. No run can be started afterwards. Await it inside an actix System or a tokio runtime with a timer.
+    /// takes much less. (If `within` is too short even for a commit, runs may end without a report.) If it is done in time, the database
+    /// connections are closed, too, when this returns, except those of a server that does not answer. The reports of the runs come before
+    /// this one. No run can be started afterwards. Await it inside an actix System or a tokio runtime with a timer.
     ///
     /// # Errors
     /// The pipeline has stopped already: it was shut down, or the arbiter that it ran on has ended. See

@@ -42,6 +42,10 @@ pub enum GaveUp {
     /// Nothing more could be committed, for this reason.
     #[error("nothing more can be stored: {0}")]
     StorageLost(String),
+    /// The run was stopped while the database was busy, or did not answer, as this text says. What is not known to be committed counts as
+    /// not attempted.
+    #[error("the run was stopped while it waited for the database: {0}")]
+    StorageBusy(String),
     /// No attempt brought an answer, for longer than [`Config::outage_patience`](crate::Config::outage_patience).
     #[error("the API has been out for {}: {last_error}", whole_seconds(*.failing_for))]
     #[non_exhaustive]
@@ -68,6 +72,13 @@ pub enum GaveUp {
         /// How long it asks to wait.
         wait: Duration,
     },
+}
+
+impl GaveUp {
+    /// Whether the run cannot commit anything more.
+    pub(crate) fn is_about_storage(&self) -> bool {
+        matches!(self, Self::StorageLost(_) | Self::StorageBusy(_))
+    }
 }
 
 /// Serialized as its message.

@@ -16,7 +16,7 @@ const DEFAULTS: [(&str, &str); 6] = [
     ("fallback_application_name", "hn-ingest"),
 ];
 
-/// The parameters that say which database it is. No other parameter is shown.
+/// The parameters that say which database it is. No other parameter is shown, except one that names a schema.
 const SHOWN: [&str; 5] = ["host", "hostaddr", "port", "dbname", "user"];
 
 /// The URL of a PostgreSQL database. Shown without its password.
@@ -91,7 +91,7 @@ impl PgLocation {
         let mut separator = '?';
         for pair in query
             .split('&')
-            .filter(|pair| SHOWN.contains(&name_of(pair)))
+            .filter(|pair| SHOWN.contains(&name_of(pair)) || names_schema(pair))
         {
             shown.push(separator);
             shown.push_str(pair);
@@ -147,6 +147,23 @@ fn name_of(parameter: &str) -> &str {
         .map_or(parameter, |(name, _)| name)
 }
 
+/// Whether a parameter sets the search path of the session, and nothing else.
+fn names_schema(parameter: &str) -> bool {
+    let signs = [
+        ("%3D", "="),
+        ("%3d", "="),
+        ("%2C", ","),
+        ("%2c", ","),
+        ("%20", ""),
+    ];
+    let plain = signs.iter().fold(parameter.to_owned(), |text, (from, to)| {
+        text.replace(from, to)
+    });
+    let schemas = plain.strip_prefix("options=-csearch_path=");
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | ',');
+    schemas.is_some_and(|schemas| schemas.chars().all(is_plain))
+}
+
 /// Hosts with ports, separated by commas. An IPv6 address is in brackets.
 fn are_hosts(text: &str) -> bool {
     text.split(',').all(|host| {
@@ -188,6 +205,14 @@ mod tests {
             ("postgres://:secret@[::1]:5432/d", "postgres://[::1]:5432/d"),
             ("postgres://a,b:1/d", "postgres://a,b:1/d"),
             ("postgres://", "postgres://"),
+            (
+                "postgres://h/d?options=-csearch_path%3Done",
+                "postgres://h/d?options=-csearch_path%3Done",
+            ),
+            (
+                "postgres://h/d?options=-csearch_path%3Done%20-cx%3Dsecret",
+                "postgres://h/d",
+            ),
         ] {
             let location = PgLocation::parse(url).unwrap_or_else(|e| panic!("{url}: {e}"));
             assert_eq!(location.to_string(), shown);

@@ -3,13 +3,16 @@
 use std::{ffi::OsStr, fmt, thread};
 
 use diesel::{
-    Connection, ConnectionError, PgConnection,
+    Connection, ConnectionError, PgConnection, QueryResult, RunQueryDsl,
     connection::SimpleConnection,
+    dsl::{select, sql},
     r2d2::{Error as ManagerError, ManageConnection, R2D2Connection},
+    sql_query,
+    sql_types::{Nullable, Text},
 };
 
 use super::{location::PgLocation, server::require_usable};
-use crate::store::StoreError;
+use crate::store::{StoreError, message::in_one_line, silence::is_abandoned};
 
 /// Ends a session that a cut-off or stopped process has left inside a transaction, because others may wait for its locks. The server
 /// also asks the process's machine for a sign of life, by default only after two hours. A lock of another session is waited for in
@@ -58,12 +61,24 @@ pub(crate) fn connect(location: &PgLocation) -> Result<PgConnection, StoreError>
 /// # Errors
 /// The server gives no connection.
 pub(crate) fn establish(location: &PgLocation) -> Result<PgConnection, ConnectionError> {
-    let mut conn = PgConnection::establish(location.secret_url()).map_err(in_one_line)?;
+    let mut conn = PgConnection::establish(location.secret_url()).map_err(readable)?;
     // A relative of PostgreSQL need not know these. If the connection is lost here, its first transaction finds out.
     for settings in [END_ABANDONED_SESSIONS, ENGLISH_MESSAGES] {
         let _ = conn.batch_execute(settings);
     }
+    // The connection itself does not tell.
+    let place = sql_query("SELECT set_config('hn_ingest.place', $1, false)")
+        .bind::<Text, _>(location.to_string());
+    let _ = place.execute(&mut conn);
     Ok(conn)
+}
+
+/// The URL that a session was made for, without the password.
+pub(super) fn place(conn: &mut PgConnection) -> QueryResult<Option<String>> {
+    select(sql::<Nullable<Text>>(
+        "current_setting('hn_ingest.place', true)",
+    ))
+    .get_result(conn)
 }
 
 impl ManageConnection for PgManager {
@@ -79,7 +94,7 @@ impl ManageConnection for PgManager {
     }
 
     fn has_broken(&self, conn: &mut PgConnection) -> bool {
-        thread::panicking() || conn.is_broken()
+        thread::panicking() || is_abandoned() || conn.is_broken()
     }
 }
 
@@ -89,13 +104,9 @@ impl fmt::Debug for PgManager {
     }
 }
 
-/// libpq's messages have several lines, with tabs.
-fn in_one_line(error: ConnectionError) -> ConnectionError {
+fn readable(error: ConnectionError) -> ConnectionError {
     match error {
-        ConnectionError::BadConnection(text) => {
-            let words: Vec<&str> = text.split_whitespace().collect();
-            ConnectionError::BadConnection(words.join(" "))
-        }
+        ConnectionError::BadConnection(text) => ConnectionError::BadConnection(in_one_line(&text)),
         other => other,
     }
 }

@@ -2,7 +2,7 @@
 
 use diesel::{
     PgConnection, QueryableByName, RunQueryDsl, sql_query,
-    sql_types::{Bool, Integer, Text},
+    sql_types::{Bool, Integer, Nullable, Text},
 };
 
 /// The oldest PostgreSQL that can be used: since 12, a server notices within seconds that a client was cut off
@@ -17,13 +17,23 @@ struct Server {
     encoding: String,
     #[diesel(sql_type = Bool)]
     has_schema: bool,
+    /// Schemas of the search path that this role may not use.
+    #[diesel(sql_type = Nullable<Text>)]
+    forbidden_schemas: Option<String>,
+    #[diesel(sql_type = Text)]
+    role: String,
 }
 
 /// Why the database cannot be used, for a person to read.
 pub(super) fn require_usable(conn: &mut PgConnection) -> Result<(), String> {
     let server: Server = sql_query(
         "SELECT current_setting('server_version_num')::int AS version,
-             current_setting('server_encoding') AS encoding, current_schema() IS NOT NULL AS has_schema",
+             current_setting('server_encoding') AS encoding, current_schema() IS NOT NULL AS has_schema,
+             quote_ident(current_user) AS role,
+             (SELECT string_agg(quote_ident(nspname), ', ') FROM pg_catalog.pg_namespace
+              WHERE NOT has_schema_privilege(oid, 'USAGE') AND nspname::text = ANY (string_to_array(
+                  replace(translate(current_setting('search_path'), '\" ', ''), '$user', current_user::text), ',')))
+                 AS forbidden_schemas",
     )
     .get_result(conn)
     .map_err(|error| error.to_string())?;
@@ -49,6 +59,12 @@ impl Server {
                 self.encoding
             ));
         }
+        if let (false, Some(schemas)) = (self.has_schema, &self.forbidden_schemas) {
+            return Err(format!(
+                "this role may not use the schema {schemas}; let its owner run GRANT USAGE ON SCHEMA {schemas} TO {}, or name another role",
+                self.role
+            ));
+        }
         if !self.has_schema {
             return Err(
                 "no schema of its search_path exists; create the schema, or name another one in the URL (?options=-csearch_path%3Dpublic)"
@@ -70,6 +86,8 @@ mod tests {
             version,
             encoding: encoding.to_owned(),
             has_schema: true,
+            forbidden_schemas: None,
+            role: "me".to_owned(),
         };
         assert_eq!(server(120_000, "UTF8").require_usable(), Ok(()));
         for (server, wanted) in [

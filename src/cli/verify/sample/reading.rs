@@ -201,6 +201,7 @@ fn next_step(why: &GaveUp) -> String {
             "see whether the API or a proxy refuses this machine, and run this again with a lower --rate".to_owned()
         }
         GaveUp::ApiOut { .. } => "run this again when the API is back".to_owned(),
+        GaveUp::StorageBusy(_) => "run this again".to_owned(),
         GaveUp::StorageLost(_) => "mend this, and run this again".to_owned(),
     };
     format!("the report counts what was checked until then; {again}")

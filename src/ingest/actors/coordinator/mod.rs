@@ -233,8 +233,8 @@ impl<I: Id> Handler<FetcherGone> for Coordinator<I> {
 impl<I: Id> Handler<Committed<I>> for Coordinator<I> {
     type Result = ();
 
-    /// If nothing more can be committed, all runs end: they share the database. A run that was aborted has only lost its patience with
-    /// a busy database, which is no reason for the others to end.
+    /// If nothing more can be committed, all runs end: they share the database. That a run was stopped while it waited for the database is
+    /// no reason for the others to end.
     fn handle(&mut self, mut committed: Committed<I>, ctx: &mut Self::Context) {
         let id = committed.run;
         let lost = committed.lost.take();
@@ -243,11 +243,9 @@ impl<I: Id> Handler<Committed<I>> for Coordinator<I> {
         };
         run.ledger.count_committed(committed);
         if let Some(why) = lost {
-            let is_everyones = !run.ledger.control.stop.is_aborted();
-            let lost = GaveUp::StorageLost(why);
-            run.ledger.give_up(lost.clone());
-            if is_everyones {
-                return self.change_all(ctx, |run, _| run.ledger.give_up(lost.clone()));
+            run.ledger.give_up(why.clone());
+            if let GaveUp::StorageLost(_) = why {
+                return self.change_all(ctx, |run, _| run.ledger.give_up(why.clone()));
             }
         }
         self.proceed(id, ctx);

@@ -195,7 +195,7 @@ impl<I: Id> RunLedger<I> {
             self.control.stop.abort();
         }
         let mut not_attempted = self.kept.drop_undecided();
-        if let GaveUp::StorageLost(_) = why {
+        if why.is_about_storage() {
             not_attempted += self.kept.drop_decided();
         }
         self.count_not_attempted(not_attempted as u64);
@@ -238,7 +238,7 @@ impl<I: Id> RunLedger<I> {
     }
 
     pub(super) fn has_lost_storage(&self) -> bool {
-        matches!(self.gave_up, Some(GaveUp::StorageLost(_)))
+        self.gave_up.as_ref().is_some_and(GaveUp::is_about_storage)
     }
 
     /// Rows that Storage holds and has not committed.

@@ -23,6 +23,7 @@ use self::{
 use crate::ingest::{
     backlog::BatchPermit,
     messages::{Committed, Flush, RunId, Save, StorageGone},
+    outcome::report::GaveUp,
     priority::Priority,
     sink::Sink,
     source::Source,
@@ -171,7 +172,9 @@ where
             }
             Err(error) => {
                 let committed = Committed {
-                    lost: Some(format!("decoding a batch panicked: {error}")),
+                    lost: Some(GaveUp::StorageLost(format!(
+                        "decoding a batch panicked: {error}"
+                    ))),
                     ..Committed::nothing(run)
                 };
                 self.report(committed, count);
@@ -199,16 +202,16 @@ where
             rows.being_written = count;
             self.last_written = Some(run);
             let began = Instant::now();
-            let written = spawn_blocking(move || writer.write(run, &control, batch));
+            let written = writer.write_aside(run, control, batch);
             ctx.spawn(written.into_actor(self).map(move |written, storage, ctx| {
                 if let Some(rows) = storage.find(run) {
                     rows.being_written = 0;
                     let recorder = &rows.control.recorder;
                     recorder.record_batch(trigger, count, began.elapsed());
                 }
-                let (committed, _permit) = written.unwrap_or_else(|error| {
+                let (committed, _permit) = written.unwrap_or_else(|why| {
                     let committed = Committed {
-                        lost: Some(format!("writing a batch panicked: {error}")),
+                        lost: Some(why),
                         ..Committed::nothing(run)
                     };
                     (committed, BatchPermit::default())
@@ -229,19 +232,18 @@ where
     }
 
     /// Reports a batch of `count` rows to the coordinator. If nothing more can be committed, drops the rows that wait: those of all runs,
-    /// because they share the database. If the run was aborted, it has only lost its patience with a busy database. Then the others stay.
+    /// because they share the database. If the run was only stopped while it waited for the database, those of other runs stay.
     fn report(&mut self, mut committed: Committed<S::Id>, count: usize) {
         if let Some(why) = committed.lost.clone() {
             committed.not_attempted += count - committed.rows();
             let run = committed.run;
-            let rows = self.find(run);
-            let is_aborted = rows.is_some_and(|rows| rows.control.stop.is_aborted());
+            let is_everyones = matches!(why, GaveUp::StorageLost(_));
             let lost = self.runs.iter_mut();
-            for rows in lost.filter(|rows| rows.run == run || !is_aborted) {
-                if rows.lost.is_none() {
+            for rows in lost.filter(|rows| rows.run == run || is_everyones) {
+                if let (None, GaveUp::StorageLost(why)) = (&rows.lost, &why) {
                     warn!("storage is lost, nothing more is committed: {why}");
                 }
-                self.coordinator.do_send(rows.lose(&why));
+                self.coordinator.do_send(rows.lose(why.clone()));
             }
         }
         self.coordinator.do_send(committed);

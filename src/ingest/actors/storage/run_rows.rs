@@ -9,6 +9,7 @@ use crate::ingest::{
     backlog::BATCH_BYTES,
     handle::control::RunControl,
     messages::{Committed, RunId, Save},
+    outcome::report::GaveUp,
     priority::Priority,
     source::Source,
     stats::event::BatchTrigger,
@@ -43,7 +44,7 @@ pub(super) struct RunRows<S: Source> {
     /// Rows of the batch that is being written.
     pub(super) being_written: usize,
     /// Why nothing more can be committed. Then further rows are dropped.
-    pub(super) lost: Option<String>,
+    pub(super) lost: Option<GaveUp>,
 }
 
 /// A decoded batch.
@@ -135,12 +136,12 @@ impl<S: Source> RunRows<S> {
     }
 
     /// Nothing more can be committed. Drops the rows that are neither being decoded nor being written, and reports them.
-    pub(super) fn lose(&mut self, why: &str) -> Committed<S::Id> {
+    pub(super) fn lose(&mut self, why: GaveUp) -> Committed<S::Id> {
         let dropped = self.unsaved() - self.being_decoded - self.being_written;
         self.waiting.clear();
         self.waiting_bytes = 0;
         self.decoded = None;
-        self.lost = Some(why.to_owned());
+        self.lost = Some(why);
         self.report_dropped(dropped)
     }
 

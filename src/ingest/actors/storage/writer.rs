@@ -7,8 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use actix_rt::task::spawn_blocking;
 use log::{debug, warn};
-use tokio_util::sync::DropGuard;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     ingest::{
@@ -20,10 +21,15 @@ use crate::{
             answer::Outcome,
             failure::{Failure, FailureKind},
             panics::{DisplayId, panic_message},
+            report::GaveUp,
         },
         sink::{Settled, Sink},
     },
-    store::{ErrorClass, Pool, StoreConnection},
+    store::{
+        ErrorClass, Pool, StoreConnection,
+        message::in_one_line,
+        silence::{is_abandoned, note_answer, unless_silent},
+    },
 };
 
 /// The first wait for a busy database. Each further wait is twice as long, up to [`BUSY_WAIT_STEP_MAX`].
@@ -31,6 +37,12 @@ const BUSY_WAIT_FIRST: Duration = Duration::from_millis(10);
 
 /// The longest single wait for a busy database. After each wait, the writer checks whether the run was aborted.
 const BUSY_WAIT_STEP_MAX: Duration = Duration::from_secs(1);
+
+/// After this time the user is told what is waited for.
+const BUSY_WAIT_UNTOLD: Duration = Duration::from_secs(4);
+
+/// How long the writer waits for an answer of the database after the run was aborted, if there is a bound at all.
+const SILENCE_AFTER_ABORT: Duration = Duration::from_secs(3);
 
 /// Writes batches.
 pub(crate) struct Writer<K: Sink> {
@@ -40,7 +52,9 @@ pub(crate) struct Writer<K: Sink> {
     pub(crate) identity: <K::Connection as StoreConnection>::Identity,
     /// Writes the tables.
     pub(crate) sink: Arc<K>,
-    /// Tells the pipeline's handle that the pool is closed. Fields are dropped in order, so this must be the last one.
+    /// Tells the pipeline's handle not to wait for the pool.
+    pub(crate) closed: CancellationToken,
+    /// Tells the same when the pool is closed. Fields are dropped in order, so this must be the last one.
     pub(crate) _closed: DropGuard,
 }
 
@@ -49,8 +63,8 @@ pub(crate) struct Writer<K: Sink> {
 enum CommitError {
     /// One of the rows is at fault, or the sink's code panicked on it. The other rows may commit without it.
     Row(String),
-    /// The database is at fault. No row can be committed.
-    Lost(String),
+    /// No row can be committed.
+    Lost(GaveUp),
 }
 
 /// Why one transaction did not commit.
@@ -61,6 +75,41 @@ struct TransactionError {
 }
 
 impl<K: Sink> Writer<K> {
+    /// Writes a batch on another thread.
+    ///
+    /// # Errors
+    /// It is not known whether anything of the batch is committed: the database does not answer, or the thread panicked.
+    pub(crate) fn write_aside(
+        self: Arc<Self>,
+        run: RunId,
+        control: Arc<RunControl>,
+        batch: DecodedBatch<K::Id, K::Record>,
+    ) -> impl Future<Output = Result<(Committed<K::Id>, BatchPermit), GaveUp>> {
+        let silence_max = K::Connection::silence_max(&self.identity);
+        let name = K::Connection::name(&self.identity);
+        let closed = self.closed.clone();
+        let of_run = control.clone();
+        let write = move || self.write(run, &of_run, batch);
+        async move {
+            let Some(silence_max) = silence_max else {
+                return spawn_blocking(write).await.map_err(|error| {
+                    GaveUp::StorageLost(format!("writing a batch panicked: {error}"))
+                });
+            };
+            let after_abort = SILENCE_AFTER_ABORT.min(silence_max);
+            let waits_on = |silent_for: Duration| match control.stop.aborted_for() {
+                Some(aborted_for) => silent_for.min(aborted_for) < after_abort,
+                None => silent_for < silence_max,
+            };
+            let written = unless_silent(&name, waits_on, write).await;
+            written.map_err(|no_answer| {
+                // The thread keeps the pool.
+                closed.cancel();
+                gave_up(&control, no_answer.to_string())
+            })
+        }
+    }
+
     /// Writes a batch. When this returns, all rows that it counts are committed.
     ///
     /// It also returns the permits of the batch, which the caller drops on the arbiter. Dropped on this thread, they would wake the
@@ -139,7 +188,8 @@ impl<K: Sink> Writer<K> {
         // If the database refuses even the failure of every id, the rows are not at fault.
         committed.not_attempted += refused;
         if count > 1 && refused == count {
-            committed.lost = Some(format!("nothing can be written: {last_refusal}"));
+            let why = format!("nothing can be written: {last_refusal}");
+            committed.lost = Some(GaveUp::StorageLost(why));
         }
     }
 
@@ -150,8 +200,15 @@ impl<K: Sink> Writer<K> {
         control: &RunControl,
     ) -> Result<(), CommitError> {
         let began = Instant::now();
+        let wait_max = K::Connection::busy_wait_max(&self.identity);
         let mut wait = BUSY_WAIT_FIRST;
+        let mut has_told = false;
         loop {
+            note_answer();
+            if is_abandoned() {
+                let why = "its batch was abandoned".to_owned();
+                return Err(CommitError::Lost(GaveUp::StorageLost(why)));
+            }
             // A panic leaves its connection inside a transaction. The connection is dropped during the panic, so the pool discards it.
             let result = catch_unwind(AssertUnwindSafe(|| self.try_commit(rows)));
             let TransactionError { class, message } = match result {
@@ -164,14 +221,18 @@ impl<K: Sink> Writer<K> {
             };
             match class {
                 ErrorClass::Row => return Err(CommitError::Row(message)),
-                ErrorClass::Lost => return Err(CommitError::Lost(message)),
+                ErrorClass::Lost => return Err(CommitError::Lost(GaveUp::StorageLost(message))),
                 ErrorClass::Busy => {
                     let waited = began.elapsed();
-                    if waited >= K::Connection::busy_wait_max(&self.identity)
-                        || control.stop.is_aborted()
-                    {
+                    if waited >= wait_max || control.stop.is_aborted() {
                         let why = format!("{message}, and stayed so for {waited:.0?}");
-                        return Err(CommitError::Lost(why));
+                        return Err(CommitError::Lost(gave_up(control, why)));
+                    }
+                    if waited >= BUSY_WAIT_UNTOLD && !has_told {
+                        has_told = true;
+                        let name = K::Connection::name(&self.identity);
+                        let seconds = wait_max.as_secs();
+                        warn!("{name} is busy: {message}; waiting for it for up to {seconds} s");
                     }
                 }
             }
@@ -189,13 +250,22 @@ impl<K: Sink> Writer<K> {
         K::Connection::check(&self.identity).map_err(lost)?;
         let mut conn = self.pool.get().map_err(|error| TransactionError {
             class: K::Connection::classify_checkout(&self.identity, &error),
-            message: error.to_string(),
+            message: in_one_line(&error.to_string()),
         })?;
         conn.write_transaction(|conn| self.sink.write(conn, rows))
             .map_err(|error| TransactionError {
                 class: conn.classify(&error),
-                message: error.to_string(),
+                message: in_one_line(&error.to_string()),
             })
+    }
+}
+
+/// Why a run ends whose rows could not be committed within the time that the database is waited for.
+fn gave_up(control: &RunControl, why: String) -> GaveUp {
+    if control.stop.is_aborted() {
+        GaveUp::StorageBusy(why)
+    } else {
+        GaveUp::StorageLost(why)
     }
 }
 
