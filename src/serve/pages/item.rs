@@ -111,7 +111,7 @@ fn thread_of(
     let oldest = thread.oldest_fetched_at();
     Ok(ItemTemplate {
         page: page_of(item, on.as_ref()),
-        story: (!is_comment).then(|| StoryLine::new(item, has_history, now).as_heading()),
+        story: (!is_comment).then(|| StoryLine::new(item, has_history, now).into_heading()),
         comment: is_comment.then(|| CommentHead::new(item, now, has_history)),
         on: on.as_ref().map(On::new),
         parent: item.parent.or(item.poll).filter(|_| is_comment),

@@ -84,7 +84,7 @@ impl StoryLine {
     }
 
     /// As the head of its own page.
-    pub(super) fn as_heading(self) -> Self {
+    pub(super) fn into_heading(self) -> Self {
         Self { tag: "h1", ..self }
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn rows(thread: &Thread, changed: &HashSet<i64>, now: i64) -> Vec<Row
                 open.push(nests);
             }
             ThreadNode::Missing { parent, ids } => {
-                rows.push(Row::Missing(Missing::new(*parent, ids)))
+                rows.push(Row::Missing(Missing::new(*parent, ids)));
             }
         }
     }
