@@ -1,8 +1,6 @@
 //! A small mirror to look at, made up by hand, and a server over it.
 
 use std::{
-    io::{Read, Write},
-    net::TcpStream,
     path::PathBuf,
     sync::mpsc,
     thread::{self, JoinHandle},
@@ -106,29 +104,6 @@ pub(crate) struct Served {
     pub(crate) mirror: Mirror,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-}
-
-impl Served {
-    /// The whole answer to a request of this method: status line, headers and body.
-    pub(crate) fn ask(&self, method: &str, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
-            self.address
-        )
-        .unwrap();
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).unwrap();
-        String::from_utf8(bytes).unwrap()
-    }
-
-    pub(crate) fn get(&self, path: &str) -> String {
-        self.ask("GET", path)
-    }
 }
 
 impl Drop for Served {
