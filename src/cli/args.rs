@@ -60,7 +60,7 @@ const COMMAND_KINDS: [(&str, &str); 6] = [
     ),
     (
         "status, verify, copy, serve",
-        "Show, check, copy or serve what the database holds",
+        "Show, check, copy or serve the database",
     ),
     ("tune, mock-api", "Find a worker count; serve made-up items"),
     (

@@ -83,6 +83,11 @@ impl Scope {
         by_heading || self.also.contains(&name)
     }
 
+    /// Whether the command serves the database.
+    pub(super) fn serves(&self) -> bool {
+        self.also.contains(&"bind")
+    }
+
     /// Whether the command fetches from an API.
     pub(super) fn fetches(&self) -> bool {
         self.headings.contains(&Heading::Api)

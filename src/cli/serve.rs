@@ -62,12 +62,14 @@ impl ServeArgs {
 /// Serves until a signal comes.
 pub(super) async fn run(options: &Options, args: ServeArgs) -> Result<ExitStatus, CommandError> {
     let location = options.database();
-    if options.demo {
-        database::open_or_create(location.clone(), true).await?;
+    // Dropped last: what nothing was stored in goes again.
+    let _demo_database = if options.demo {
+        Some(database::open_or_create(location.clone(), true).await?)
     } else {
         let checked = location.clone();
         database::blocking(move || database::read_existing(&checked, |_| Ok(()))).await?;
-    }
+        None
+    };
     let recorder = metrics_server::recorder()
         .map_err(|error| CommandError(format!("metrics cannot be kept: {error}")))?;
     let config = ServeConfig {
