@@ -17,7 +17,6 @@ pub mod coverage;
 pub mod plan;
 pub mod lists;
 pub mod failures;
-#[cfg_attr(feature = "cli", allow(dead_code, unused_imports))]
 pub(crate) mod refresh;
 #[cfg(feature = "cli")]
 pub(crate) mod process;

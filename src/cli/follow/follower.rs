@@ -4,6 +4,7 @@ use std::{
     cell::Cell,
     fmt::{self, Display},
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
@@ -45,6 +46,7 @@ use crate::{
         coverage::{Frontier, Range},
         follow::{
             announcement::ListDocument,
+            counting_sink::{CountingSink, Counts},
             intake::{Intake, MaxItem},
             start::Start,
         },
@@ -85,6 +87,10 @@ pub(super) struct Follower<'a, 's> {
     view: View,
     heard: mpsc::Receiver<Heard>,
     listeners: Vec<JoinHandle<()>>,
+    /// What was read again…
+    refreshed: Arc<Counts>,
+    /// …and what of that is in the metrics.
+    published: (u64, u64),
     /// For the presence, which records it.
     settled_up_to: Rc<Cell<i64>>,
     presence: KeptPresence,
@@ -148,7 +154,9 @@ impl<'a, 's> Follower<'a, 's> {
         let mut presence = Presence::new(session, COMMAND, row, Some(leases.clone()))
             .with_settled_up_to(settled_up_to.clone());
         presence.look().await;
-        let runs = Runs::start(session, sink.over(), &intake.items, &intake.profiles, gap).await?;
+        let sink = CountingSink::new(sink.over());
+        let refreshed = sink.counts();
+        let runs = Runs::start(session, sink, &intake.items, &intake.profiles, gap).await?;
         let monitor = Monitor::new(session.health.clone());
         session.health.expect_news();
         let (sender, heard) = mpsc::channel(HEARD_MAX);
@@ -183,6 +191,8 @@ impl<'a, 's> Follower<'a, 's> {
             view: View::new(session.options.progress),
             heard,
             listeners,
+            refreshed,
+            published: (0, 0),
             settled_up_to,
             next_report: Instant::now(),
             next_watchdog: Instant::now(),
@@ -296,6 +306,7 @@ impl<'a, 's> Follower<'a, 's> {
         }
         self.settled_up_to.set(self.intake.settled_up_to());
         follow_metrics::set_queue(self.intake.items.waiting());
+        self.publish_refreshed();
         self.monitor.publish();
         self.view.update(
             &self.intake,
@@ -310,6 +321,13 @@ impl<'a, 's> Follower<'a, 's> {
             self.manager.watchdog();
             self.next_watchdog = Instant::now() + every.mul_f64(0.9);
         }
+    }
+
+    fn publish_refreshed(&mut self) {
+        let (read, changed) = self.refreshed.get();
+        let (read_before, changed_before) = self.published;
+        follow_metrics::note_refreshed(read - read_before, changed - changed_before);
+        self.published = (read, changed);
     }
 
     /// Logs a trouble that may last, at most once a minute.

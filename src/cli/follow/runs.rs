@@ -8,8 +8,9 @@ use tokio::time::Instant;
 use crate::{
     cli::{exit::CommandError, run::CLOSE_WAIT, session::Session},
     hn::{
-        HnSink, UserSink, UserSource,
+        UserSink, UserSource,
         follow::{
+            counting_sink::CountingSink,
             id_queue::IdQueue,
             intake::{BACKLOG, NAMED, NEW},
         },
@@ -61,7 +62,7 @@ pub(super) enum Happened {
 impl Runs {
     pub(super) async fn start(
         session: &Session<'_>,
-        sink: HnSink<AnyConnection>,
+        sink: CountingSink<AnyConnection>,
         items: &IdQueue<i64>,
         profiles: &IdQueue<String>,
         gap: Option<Ids>,

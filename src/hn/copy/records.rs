@@ -273,7 +273,7 @@ fn read_items(
 /// A row of the table `items`.
 pub(in crate::hn) enum ItemRow {
     /// The item as it was received.
-    Read { item: Item, fetched_at: i64 },
+    Read { item: Box<Item>, fetched_at: i64 },
     /// This column holds what none of its kind should hold.
     Unreadable { column: String },
 }
@@ -291,7 +291,7 @@ pub(in crate::hn) fn item_rows(
         for ReadRow { key, row, .. } in read_items(conn, ids)? {
             let row = match row {
                 Ok(Timed { record, fetched_at }) => ItemRow::Read {
-                    item: record,
+                    item: Box::new(record),
                     fetched_at,
                 },
                 Err(Misfit { column, .. }) => ItemRow::Unreadable { column },

@@ -8,4 +8,5 @@ pub(crate) mod reread;
 pub(crate) mod watermark;
 pub(crate) mod start;
 pub(crate) mod stories;
+pub(crate) mod counting_sink;
 pub(crate) mod health;

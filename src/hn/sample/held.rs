@@ -1,6 +1,9 @@
 //! What the mirror holds for an id.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use diesel::QueryResult;
 
@@ -8,7 +11,7 @@ use crate::hn::{
     connection::HnConnection,
     copy::{ItemRow, item_rows},
     item::Item,
-    sink::outcomes::{absent_times, stored_times},
+    sink::outcomes::absent_times,
 };
 
 /// What the mirror says of an id, by its latest answer.
@@ -33,6 +36,15 @@ impl Held {
         }
     }
 
+    pub(super) fn version(&self) -> Version {
+        let mut hasher = DefaultHasher::new();
+        self.item().map(Item::encode).hash(&mut hasher);
+        Version {
+            as_of: self.as_of(),
+            content: hasher.finish(),
+        }
+    }
+
     pub(super) fn item(&self) -> Option<&Item> {
         match self {
             Self::Item { item, .. } => Some(item),
@@ -47,10 +59,7 @@ impl Held {
             {
                 Self::Absent { checked_at }
             }
-            (Some(ItemRow::Read { item, fetched_at }), _) => Self::Item {
-                item: Box::new(item),
-                fetched_at,
-            },
+            (Some(ItemRow::Read { item, fetched_at }), _) => Self::Item { item, fetched_at },
             (Some(ItemRow::Unreadable { column }), _) => Self::Unreadable { column },
             (None, Some(checked_at)) => Self::Absent { checked_at },
             (None, None) => Self::Nothing,
@@ -68,23 +77,10 @@ pub(super) fn held(conn: &mut impl HnConnection, ids: &[i64]) -> QueryResult<Has
     Ok(held.collect())
 }
 
-/// When the rows of an id were written. It tells whether they were written again.
+/// What the mirror held at one moment, in short. It tells whether that has changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Version {
-    stored: Option<i64>,
-    absent: Option<i64>,
-}
-
-/// The versions of these ids.
-pub(super) fn versions(
-    conn: &mut impl HnConnection,
-    ids: &[i64],
-) -> QueryResult<HashMap<i64, Version>> {
-    let stored = stored_times(conn, ids)?;
-    let absent = absent_times(conn, ids)?;
-    let version = |id: &i64| Version {
-        stored: stored.get(id).copied(),
-        absent: absent.get(id).copied(),
-    };
-    Ok(ids.iter().map(|id| (*id, version(id))).collect())
+    as_of: Option<i64>,
+    /// Times are whole seconds, and a row may be written twice in one.
+    content: u64,
 }

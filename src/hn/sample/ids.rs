@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use diesel::QueryResult;
 
 use super::{
-    held::versions,
+    held::held,
     open_checks::OpenChecks,
     population::{Candidate, Population},
     shuffle::Shuffle,
@@ -72,11 +72,13 @@ impl SampleIds {
         let Position {
             looked_up, found, ..
         } = self.position();
-        let share = found as f64 / looked_up.max(1) as f64;
-        let in_gaps = self.population.gap_count() as f64 * share;
-        self.population
-            .settled_count()
-            .saturating_add(in_gaps as u64)
+        let in_gaps = self.population.gap_count();
+        let in_gaps = if looked_up == in_gaps {
+            found
+        } else {
+            (in_gaps as f64 * found as f64 / looked_up.max(1) as f64) as u64
+        };
+        self.population.settled_count().saturating_add(in_gaps)
     }
 
     /// Whether it is known how many settled ids there are.
@@ -133,10 +135,8 @@ impl SampleIds {
             }
         }
         position.given_out += page.len() as u64;
-        let versions = versions(conn, &page)?;
-        for id in &page {
-            self.checks
-                .begin(*id, versions.get(id).copied().unwrap_or_default());
+        for (id, held) in held(conn, &page)? {
+            self.checks.begin(id, held.version());
         }
         *self.position.lock().unwrap_or_else(PoisonError::into_inner) = position;
         Ok(page)
@@ -226,6 +226,10 @@ mod tests {
         assert!(!ids.is_population_known());
         let estimate = ids.population_count();
         assert!((700..850).contains(&estimate), "{estimate}");
+        let ids = SampleIds { size: 1000, ..ids };
+        drawn(&mut conn, &ids);
+        assert!(ids.is_population_known());
+        assert_eq!(ids.population_count(), 770);
     }
 
     #[test]

@@ -11,11 +11,13 @@ mod source;
 mod sink;
 mod held;
 mod difference;
+mod changes;
 mod json_values;
 mod tally;
 pub(crate) mod bound;
 
 pub(crate) use self::{
+    changes::count_changes,
     ids::SampleIds,
     open_checks::OpenChecks,
     population::{Population, last_item},

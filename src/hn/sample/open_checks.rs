@@ -23,7 +23,7 @@ struct Check {
 /// What is known of an id before its answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CheckBegin {
-    /// The rows of the id before it was asked for.
+    /// What the mirror held before the id was asked for.
     pub(super) version: Version,
     /// When the last request for it began, in Unix seconds.
     pub(super) asked_at: Option<i64>,

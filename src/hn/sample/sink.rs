@@ -4,7 +4,7 @@ use diesel::QueryResult;
 
 use super::{
     difference::Difference,
-    held::{Held, held, versions},
+    held::{Held, held},
     open_checks::{Finding, OpenChecks},
 };
 use crate::{
@@ -58,7 +58,6 @@ impl<C: HnConnection> Sink for SampleSink<C> {
     fn write(&self, conn: &mut C, batch: &[Settled<i64, Item>]) -> QueryResult<()> {
         let ids: Vec<i64> = batch.iter().map(|row| row.id).collect();
         let held = held(conn, &ids)?;
-        let versions = versions(conn, &ids)?;
         let mut usual = Vec::new();
         let mut newly_absent = Vec::new();
         for row in batch {
@@ -71,7 +70,7 @@ impl<C: HnConnection> Sink for SampleSink<C> {
             let held = held.get(&row.id).unwrap_or(&Held::Nothing);
             let begin = self.checks.begin_of(row.id);
             // Another process has stored an answer since. It may be newer than this one.
-            let is_newer = versions.get(&row.id) != Some(&begin.version)
+            let is_newer = held.version() != begin.version
                 && begin
                     .asked_at
                     .is_some_and(|asked_at| held.as_of() >= Some(asked_at));
