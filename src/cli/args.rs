@@ -22,6 +22,7 @@ use super::{
     options::{OPTIONS, Options, flag_name},
     retry::{self, RetryArgs},
     scope::{DEMO, Scope},
+    search::{self, SearchArgs},
     serve::{self, ServeArgs},
     setting_flags::{demo_flag, flags, with_values, wrapped, wrapped_about},
     status,
@@ -48,7 +49,7 @@ const EXIT_CODES: &str = "Exit codes: 0 every id is stored or absent; 1 some ids
 const LOG_VARIABLE: &str = "RUST_LOG sets what is logged to stderr [default: warn].";
 
 /// The commands in the short help: those of one kind on a line.
-const COMMAND_KINDS: [(&str, &str); 6] = [
+const COMMAND_KINDS: [(&str, &str); 7] = [
     (
         "top, new, best, ask, show, job",
         "Fetch a list; top is the default",
@@ -59,8 +60,12 @@ const COMMAND_KINDS: [(&str, &str); 6] = [
         "Fetch every item; keep it true; fetch again",
     ),
     (
-        "status, verify, copy, serve",
-        "Show, check, copy or serve the database",
+        "status, verify, copy",
+        "Show, check or copy what the database holds",
+    ),
+    (
+        "search, serve",
+        "Find items by their words; serve the database",
     ),
     ("tune, mock-api", "Find a worker count; serve made-up items"),
     (
@@ -91,6 +96,7 @@ pub(super) enum Subcommand {
     Verify(VerifyArgs),
     Copy(CopyArgs),
     Status,
+    Search(SearchArgs),
     Serve(ServeArgs),
     Tune(TuneArgs),
     MockApi(MockApiArgs),
@@ -191,6 +197,7 @@ fn read(matches: &ArgMatches) -> Result<Invocation, String> {
     let subcommand = read_subcommand(name, own_matches, &flags)?;
     let scope = match &subcommand {
         Subcommand::Verify(args) => args.scope(),
+        Subcommand::Serve(args) => args.scope(),
         _ => declared()
             .into_iter()
             .find(|declared| declared.command.get_name() == name)
@@ -209,6 +216,9 @@ fn read(matches: &ArgMatches) -> Result<Invocation, String> {
     refuse_meaningless(name, scope, &flags).map_err(|message| match &subcommand {
         Subcommand::Verify(args) if !args.takes_sample() => {
             format!("{message}, and what applies only with --sample")
+        }
+        Subcommand::Serve(args) if !args.follows() => {
+            format!("{message}, and what applies only with --follow")
         }
         _ => message,
     })?;
@@ -267,6 +277,7 @@ fn read_subcommand(
         "verify" => VerifyArgs::read(matches).map(Subcommand::Verify),
         "copy" => CopyArgs::read(matches).map(Subcommand::Copy),
         "status" => Ok(Subcommand::Status),
+        "search" => SearchArgs::read(matches).map(Subcommand::Search),
         "serve" => ServeArgs::read(matches).map(Subcommand::Serve),
         "tune" => TuneArgs::read(matches, flags).map(Subcommand::Tune),
         "mock-api" => MockApiArgs::read(matches).map(Subcommand::MockApi),
@@ -289,7 +300,8 @@ fn declared() -> Vec<Declared> {
         declare(verify::command(), Scope::FETCH),
         declare(copy::command(), Scope::READ_ALL),
         declare(status::command(), Scope::READ),
-        declare(serve::command(), Scope::SERVE),
+        declare(search::command(), Scope::SEARCH),
+        declare(serve::command(), Scope::SERVE_AND_FOLLOW),
         declare(tune::command(), Scope::TUNE),
         declare(mock_api::command(), Scope::NOTHING),
         declare(completions::command(), Scope::NOTHING),

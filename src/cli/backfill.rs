@@ -20,6 +20,7 @@ use super::{
     ids::parse_id,
     options::{Options, ProgressMode},
     progress::{ProgressDisplay, ProgressView},
+    search::building::{self, BuildProgress},
     session::Session,
     shared_ids::{Claimer, shared_ids},
     terminal::print_message,
@@ -32,6 +33,7 @@ use crate::{
         leases::{Search, answered_this_second},
         lists,
         plan::{Refetch, RemainingIds},
+        search::{content::Content, index::SearchIndex},
     },
     store::{any::AnyConnection, locks::while_locked},
 };
@@ -53,6 +55,8 @@ pub(super) struct BackfillArgs {
     newest_first: bool,
     /// Which settled ids to fetch again.
     again: Refetch,
+    /// What the search index holds that is built at the end; `None` builds none.
+    search_index: Option<Content>,
 }
 
 pub(super) fn command() -> Command {
@@ -81,6 +85,15 @@ pub(super) fn command() -> Command {
             "Also fetch again every id for which the API had no item",
         ))
         .arg(switch("retry-failed", "Also fetch again every id that failed"))
+        .arg(
+            Arg::new("search-index")
+                .long("search-index")
+                .value_name("WHAT")
+                .help("Search index built at the end: all, stories or none")
+                .long_help(
+                    "Search index built at the end, unless there is one: all, stories (titles and addresses only) or none [default: all]",
+                ),
+        )
 }
 
 impl BackfillArgs {
@@ -100,7 +113,19 @@ impl BackfillArgs {
                 "--from {from} is larger than --to {to}; swap them, or leave one out"
             ));
         }
+        let what = matches.get_one::<String>("search-index");
+        let search_index = match what.map(String::as_str) {
+            None | Some("all") => Some(Content::Everything),
+            Some("stories") => Some(Content::Stories),
+            Some("none") => None,
+            Some(other) => {
+                return Err(format!(
+                    "--search-index is `{other}`; allowed: all, stories or none"
+                ));
+            }
+        };
         Ok(Self {
+            search_index,
             from,
             to,
             last: number("last")?,
@@ -170,6 +195,9 @@ pub(super) async fn run(options: &Options, args: BackfillArgs) -> Result<ExitSta
     }
     if matches!(status, ExitStatus::Complete | ExitStatus::Incomplete) {
         build_indexes(&session, max_item).await;
+        if let Some(content) = args.search_index {
+            build_search_index(&session, max_item, content).await;
+        }
     }
     Ok(status)
 }
@@ -219,15 +247,46 @@ async fn build_indexes(session: &Session<'_>, max_item: i64) {
 
 /// The indexes to build now. None as long as many ids are left.
 fn missing_indexes(conn: &mut AnyConnection, max_item: i64) -> QueryResult<Vec<Index>> {
+    if is_nearly_complete(conn, max_item)? {
+        indexes::missing(conn)
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+fn is_nearly_complete(conn: &mut AnyConnection, max_item: i64) -> QueryResult<bool> {
     let everything = Range {
         lo: 1,
         hi: max_item,
     };
     let left = RemainingIds::plan(conn, everything, Refetch::default())?;
-    if left.len() as u64 <= everything.count() / INDEX_FRACTION {
-        indexes::missing(conn)
-    } else {
-        Ok(Vec::new())
+    Ok(left.len() as u64 <= everything.count() / INDEX_FRACTION)
+}
+
+/// Builds the search index, or goes on with one that was begun, once nearly all ids are fetched. As with the other indexes, a failure
+/// is only a warning, and a signal ends the process.
+async fn build_search_index(session: &Session<'_>, max_item: i64, content: Content) {
+    let is_due = database::with_connection(&session.pool, move |conn| {
+        let is_due = |conn: &mut AnyConnection| {
+            let index = SearchIndex::read(conn)?;
+            let is_complete = index.is_some_and(|index| index.is_complete());
+            Ok::<_, diesel::result::Error>(!is_complete && is_nearly_complete(conn, max_item)?)
+        };
+        while_locked(|| is_due(conn)).map_err(CommandError::new)
+    });
+    if !is_due.await.unwrap_or(false) {
+        return;
+    }
+    session.print_note("building the search index; Ctrl-C leaves the rest to the next backfill or to `hn-ingest search --build`");
+    let progress = Arc::new(BuildProgress::default());
+    let display = building::display(session.options.progress, progress.clone());
+    let built = database::with_connection(&session.pool, move |conn| {
+        building::build_index(conn, content, &progress)
+    });
+    let built = built.await;
+    drop(display);
+    if let Err(error) = built {
+        warn!("{error}; the next backfill goes on with it");
     }
 }
 

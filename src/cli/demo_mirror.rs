@@ -8,12 +8,13 @@ use super::{
     exit::CommandError,
     id_stream_error::IdStreamError,
     options::{Options, ProgressMode},
+    search::building::{BuildProgress, build_index},
     session::Session,
     tree::{Tree, TreeSink},
 };
 use crate::{
-    hn::{HnSink, List, UserSink, UserSource, reads},
-    store::locks::while_locked,
+    hn::{HnSink, List, UserSink, UserSource, indexes, reads, search::content::Content},
+    store::{any::AnyConnection, locks::while_locked},
 };
 
 /// The command as the table `runs` names it.
@@ -38,7 +39,9 @@ pub(super) async fn fill(options: Options) {
 }
 
 async fn try_to_fill(options: &Options) -> Result<(), CommandError> {
-    let mut session = Session::open(options).await?;
+    let mut session = Session::open_to_follow(options).await?;
+    // Each item can be searched for as soon as it is stored.
+    database::with_connection(&session.pool, build_indexes).await?;
     let roots = read_lists(&session).await?;
     let tree = Tree::new().map_err(CommandError::new)?;
     let sink = TreeSink::new(HnSink::new().over(), tree.clone());
@@ -58,6 +61,12 @@ async fn try_to_fill(options: &Options) -> Result<(), CommandError> {
     let sink = UserSink::new().over();
     drop(session.run_from(COMMAND, source, sink, authors).await?);
     Ok(())
+}
+
+fn build_indexes(conn: &mut AnyConnection) -> Result<(), CommandError> {
+    let missing = while_locked(|| indexes::missing(conn)).map_err(CommandError::new)?;
+    while_locked(|| indexes::build(conn, &missing, |_| {})).map_err(CommandError::new)?;
+    build_index(conn, Content::Everything, &BuildProgress::default()).map(drop)
 }
 
 /// Reads and keeps the lists. Returns their ids: first the beginnings of all lists.

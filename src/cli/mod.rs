@@ -24,6 +24,7 @@ mod retry;
 mod verify;
 mod copy;
 mod status;
+mod search;
 mod serve;
 mod demo_mirror;
 mod tune;
@@ -137,6 +138,7 @@ async fn run_command(invocation: Invocation) -> ExitStatus {
         Subcommand::Verify(args) => verify::run(&options, args).await,
         Subcommand::Copy(args) => copy::run(&options, args).await,
         Subcommand::Status => status::run(&options).await,
+        Subcommand::Search(args) => search::run(&options, args).await,
         Subcommand::Serve(args) => serve::run(&options, args).await,
         Subcommand::Tune(args) => tune::run(&options, args).await,
         Subcommand::MockApi(args) => mock_api::run(args).await,

@@ -25,7 +25,7 @@ pub(super) struct Options {
     pub(super) api_url: Option<String>,
     /// Whether to start an API of made-up items and ingest from it.
     pub(super) demo: bool,
-    /// How much of a list is fetched.
+    /// How much of a list is fetched, or of the results of a search shown.
     pub(super) limit: ListLimit,
     /// At which ages an item is read again.
     pub(super) refresh: Ladder,
@@ -49,7 +49,7 @@ impl Default for BindAddress {
     }
 }
 
-/// How many ids of a list are fetched; 0 is all.
+/// How many ids of a list are fetched, or how many results of a search are shown; 0 is all.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ListLimit(usize);
 
@@ -60,6 +60,10 @@ impl Default for ListLimit {
 }
 
 impl ListLimit {
+    pub(super) fn most(self) -> usize {
+        if self.0 > 0 { self.0 } else { usize::MAX }
+    }
+
     pub(super) fn apply_to(self, ids: &mut Vec<i64>) {
         if self.0 > 0 {
             ids.truncate(self.0);
@@ -113,7 +117,7 @@ pub(super) const OPTIONS: &[Setting<Options>] = &[
         variable: "INGEST_LIMIT",
         heading: Heading::Command,
         allowed: "0 (all) or a whole number",
-        meaning: "How many ids of a list to fetch, from its start; 0 is all",
+        meaning: "How many ids of a list to fetch, from its start, or results of a search to show; 0 is all",
         show: |options| options.limit.0.to_string(),
         set: |options, text| {
             let limit = number(text, &(0..=usize::MAX));

@@ -64,9 +64,22 @@ impl Scope {
         ..Self::NOTHING
     };
 
+    /// `serve --follow` also follows the API. Metrics are at the address of the server.
+    pub(super) const SERVE_AND_FOLLOW: Self = Self {
+        except: &["outage-patience", "metrics"],
+        also: &["bind", "refresh"],
+        ..Self::FETCH
+    };
+
     /// Commands that read the whole database, which takes long.
     pub(super) const READ_ALL: Self = Self {
         also: &["database", DEMO, "format", "progress"],
+        ..Self::NOTHING
+    };
+
+    /// `search` shows a part of the database, and builds its index, which takes long.
+    pub(super) const SEARCH: Self = Self {
+        also: &["database", DEMO, "format", "progress", "limit"],
         ..Self::NOTHING
     };
 
@@ -81,11 +94,6 @@ impl Scope {
     pub(super) fn holds(&self, name: &str, heading: Heading) -> bool {
         let by_heading = self.headings.contains(&heading) && !self.except.contains(&name);
         by_heading || self.also.contains(&name)
-    }
-
-    /// Whether the command serves the database.
-    pub(super) fn serves(&self) -> bool {
-        self.also.contains(&"bind")
     }
 
     /// Whether the command fetches from an API.

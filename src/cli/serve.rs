@@ -1,6 +1,6 @@
 //! `serve`: a web server over the database, until a signal comes.
 
-use std::net::SocketAddr;
+use std::{future, net::SocketAddr};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use log::warn;
@@ -8,8 +8,10 @@ use log::warn;
 use super::{
     database, demo_mirror,
     exit::{CommandError, ExitStatus},
+    follow::{self, FollowArgs},
     metrics_server,
     options::Options,
+    scope::Scope,
     signals::Drain,
     terminal::print_message,
 };
@@ -17,16 +19,20 @@ use crate::serve::{ServeConfig, ServeError, Server};
 
 pub(super) struct ServeArgs {
     allowed_hosts: Vec<String>,
+    /// Whether to follow the API, too.
+    follows: bool,
 }
 
 const ALLOW_HOST: &str = "allow-host";
+const FOLLOW: &str = "follow";
 
 pub(super) fn command() -> Command {
     Command::new("serve")
-        .about("Serve the database as the API of Hacker News")
+        .about("Serve the database as pages, and as the API of Hacker News")
         .long_about(
-            "Serve the database over HTTP: the API of Hacker News at /v0, /health and /metrics. The database is only read. \
-             With --demo it is first filled with made-up items.",
+            "Serve the database over HTTP: pages to read, a dashboard at /status, the API of Hacker News at /v0, the search API at \
+             /api/v1, /health and /metrics. The database is only read. With --follow it is kept true meanwhile. With --demo it is \
+             filled with made-up items, which go on as time passes.",
         )
         .arg(
             Arg::new(ALLOW_HOST)
@@ -34,6 +40,12 @@ pub(super) fn command() -> Command {
                 .value_name("NAME")
                 .action(ArgAction::Append)
                 .help("Also answer to this host name; may be repeated"),
+        )
+        .arg(
+            Arg::new(FOLLOW)
+                .long(FOLLOW)
+                .action(ArgAction::SetTrue)
+                .help("Keep the database true meanwhile, as the command follow does"),
         )
 }
 
@@ -54,7 +66,21 @@ impl ServeArgs {
             )),
             None => Ok(Self {
                 allowed_hosts: names,
+                follows: matches.get_flag(FOLLOW),
             }),
+        }
+    }
+
+    /// Whether to follow the API, too.
+    pub(super) fn follows(&self) -> bool {
+        self.follows
+    }
+
+    pub(super) fn scope(&self) -> Scope {
+        if self.follows {
+            Scope::SERVE_AND_FOLLOW
+        } else {
+            Scope::SERVE
         }
     }
 }
@@ -62,14 +88,17 @@ impl ServeArgs {
 /// Serves until a signal comes.
 pub(super) async fn run(options: &Options, args: ServeArgs) -> Result<ExitStatus, CommandError> {
     let location = options.database();
-    // Dropped last: what nothing was stored in goes again.
-    let _demo_database = if options.demo {
-        Some(database::open_or_create(location.clone(), true).await?)
+    let follows = args.follows || options.demo;
+    // A new file stays, because a run is recorded in it before this is dropped.
+    let mut _fresh_file = None;
+    if follows {
+        _fresh_file = database::open_or_create(location.clone(), options.demo)
+            .await?
+            .fresh_file;
     } else {
         let checked = location.clone();
         database::blocking(move || database::read_existing(&checked, |_| Ok(()))).await?;
-        None
-    };
+    }
     let recorder = metrics_server::recorder()
         .map_err(|error| CommandError(format!("metrics cannot be kept: {error}")))?;
     let config = ServeConfig {
@@ -88,13 +117,34 @@ pub(super) async fn run(options: &Options, args: ServeArgs) -> Result<ExitStatus
     let demo = options
         .demo
         .then(|| actix_rt::spawn(demo_mirror::fill(options.clone())));
-    let signal = drain.first_signal().await;
-    server.stop().await;
+    let followed = options.clone();
+    let mut following = Box::pin(async move {
+        if follows {
+            follow::run(&followed, FollowArgs::default()).await
+        } else {
+            future::pending().await
+        }
+    });
+    // A signal ends following as well.
+    let ended = tokio::select! {
+        signal = drain.first_signal() => {
+            server.stop().await;
+            if follows {
+                following.await
+            } else {
+                Ok(ExitStatus::Interrupted { signal })
+            }
+        }
+        ended = &mut following => {
+            server.stop().await;
+            ended
+        }
+    };
     if let Some(demo) = demo {
         // It ends with the signal, and closes the database.
         let _ = demo.await;
     }
-    Ok(ExitStatus::Interrupted { signal })
+    ended
 }
 
 fn explained(error: ServeError) -> CommandError {

@@ -18,7 +18,7 @@ const COMMON: [(&str, &str); 9] = [
     ),
     (
         "limit",
-        "How many ids of a list to fetch; 0 is all [default: 20]",
+        "How many ids of a list, or results; 0 is all [default: 20]",
     ),
     ("workers", "Most requests in flight [default: 16]"),
     (
@@ -56,9 +56,6 @@ pub(super) fn demo_flag(scope: Scope) -> Arg {
             "Fetch from an API of made-up items; needs no network",
             "Start an API of made-up items on a free port of this machine and ingest from it; needs no network",
         )
-    } else if scope.serves() {
-        let help = "Serve made-up items, and fill the database with them first";
-        (Heading::Database, help, help)
     } else {
         let help = "The database of --demo, not that of real items";
         (Heading::Database, help, help)

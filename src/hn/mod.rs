@@ -35,8 +35,10 @@ pub(crate) mod live_runs;
 pub mod reads;
 pub mod status;
 pub mod verify;
-#[cfg(feature = "cli")]
+#[cfg(feature = "serve")]
 pub(crate) mod indexes;
+#[cfg(feature = "serve")]
+pub(crate) mod search;
 #[cfg(feature = "cli")]
 pub(crate) mod copy;
 #[cfg(feature = "cli")]

@@ -31,6 +31,9 @@ use super::{
     schema::{absent, failures, items},
 };
 
+/// The name of the search index in the messages of SQLite's own check. Its faults are no damage to the items.
+const SEARCH_INDEX: &str = "items_fts";
+
 /// Checks everything, on one snapshot of the database. Runs may go on meanwhile. `progress` says how far it is.
 ///
 /// # Errors
@@ -38,12 +41,17 @@ use super::{
 pub fn verify(conn: &mut impl HnConnection, progress: &CheckProgress) -> QueryResult<Verified> {
     conn.snapshot(|conn| {
         let mut verified = Verified::default();
-        let damage = integrity(conn)?;
+        let (of_index, damage) = integrity(conn)?
+            .into_iter()
+            .partition(|message| message.contains(SEARCH_INDEX));
+        let damage: Vec<String> = damage;
         let damaged = !damage.is_empty();
         if damaged {
             verified.faults.push(Fault::Integrity { messages: damage });
         }
-        match check(conn, &mut verified, progress) {
+        let checked = check_search_index(conn, of_index, &mut verified);
+        let checked = checked.and_then(|()| check(conn, &mut verified, progress));
+        match checked {
             Err(error) if damaged || is_damage(&error.to_string()) => {
                 let message = error.to_string();
                 verified.faults.push(Fault::Unreadable { message });
@@ -52,6 +60,26 @@ pub fn verify(conn: &mut impl HnConnection, progress: &CheckProgress) -> QueryRe
             done => done.map(|()| verified),
         }
     })
+}
+
+/// Compares the search index with the items. `messages` is what the database's own check found wrong with it.
+fn check_search_index(
+    conn: &mut impl HnConnection,
+    messages: Vec<String>,
+    verified: &mut Verified,
+) -> QueryResult<()> {
+    let mut ids = Listed::default();
+    // Without the feature, this program neither builds nor reads one.
+    #[cfg(feature = "serve")]
+    if messages.is_empty() {
+        ids = super::search::index::differences(conn)?;
+    }
+    #[cfg(not(feature = "serve"))]
+    let _ = conn;
+    if ids.count > 0 || !messages.is_empty() {
+        verified.faults.push(Fault::SearchIndex { ids, messages });
+    }
+    Ok(())
 }
 
 fn check(

@@ -9,8 +9,11 @@ use actix_web::{
         header::{self, HeaderName, HeaderValue},
     },
 };
+use askama::Template;
 
-/// The headers of every page. No script and nothing from elsewhere.
+use super::layout::Page;
+
+/// The headers of every page. Nothing in it runs or is loaded but the files of this server.
 pub(super) const PAGE_HEADERS: [(HeaderName, HeaderValue); 5] = [
     (
         header::CONTENT_TYPE,
@@ -43,14 +46,34 @@ pub(super) fn page(status: StatusCode, html: String) -> HttpResponse {
     response
 }
 
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorTemplate<'a> {
+    page: Page,
+    heading: &'a str,
+    why: &'a str,
+    original: Option<&'a str>,
+}
+
 /// A page that says why there is no answer. `why` is a text of this program, never one of a request.
 pub(super) fn error_page(status: StatusCode, why: &str) -> HttpResponse {
-    let title = status.canonical_reason().unwrap_or("Error");
-    let html = format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{title}</title></head><body><h1>{title}</h1><p>{why}</p><p><a href=\"/\">Home</a></p></body></html>\n"
-    );
-    page(status, html)
+    error_page_with(status, why, None)
+}
+
+/// Likewise, with a link to where the original may have an answer.
+pub(super) fn error_page_with(
+    status: StatusCode,
+    why: &str,
+    original: Option<&str>,
+) -> HttpResponse {
+    let heading = status.canonical_reason().unwrap_or("Error");
+    let template = ErrorTemplate {
+        page: Page::new(heading, ""),
+        heading,
+        why,
+        original,
+    };
+    page(status, template.render().unwrap_or_else(|_| why.to_owned()))
 }
 
 /// An error whose answer is a page that names its status, and nothing else.

@@ -1,4 +1,4 @@
-//! A web server over a mirror: the Hacker News API, read from the database.
+//! A web server over a mirror: the Hacker News API, and pages to read, from the database.
 //!
 //! It opens the database for reading only, and runs inside any actix System or tokio runtime:
 //!
@@ -18,6 +18,9 @@
 //! | address | answer |
 //! |---|---|
 //! | `/v0/…` | the [API of Hacker News](https://github.com/HackerNews/API), as Firebase serves it |
+//! | `/`, `/newest`, `/item?id=`, … | pages to read, at the addresses of news.ycombinator.com |
+//! | `/api/v1/…` | the [search API](https://hn.algolia.com/api) of hn.algolia.com |
+//! | `/status` | a dashboard of the ingestion |
 //! | `/health` | whether the database can be read |
 //! | `/metrics` | what the host gives ([`Server::metrics`]) |
 //!
@@ -44,12 +47,17 @@ mod changes;
 mod guard;
 mod hosts;
 mod errors;
+mod layout;
+mod assets;
 
 // What is served:
 
 mod routes;
 mod hn_data;
+mod search_api;
 mod record_cache;
+mod pages;
+mod status;
 mod health;
 
 // What all of it shares:

@@ -6,20 +6,16 @@ use actix_web::{
     web::{self, Data, ServiceConfig},
 };
 
-use super::{
-    errors::{error_page, page},
-    health,
-    hn_data::Mirror,
-    state::State,
-};
+use super::{errors::error_page, health, hn_data::Mirror, pages, search_api, state::State};
 use crate::hn_api::{answer, answer_with_stream, require_readable, wants_stream};
 
 /// Adds all routes to an application whose data holds the [`State`].
 pub(super) fn configure(app: &mut ServiceConfig) {
     app.service(web::scope("/v0").default_service(web::to(hn_api)))
+        .configure(search_api::configure)
         .service(readable("/health", health::health))
         .service(readable("/metrics", health::metrics))
-        .service(readable("/", home))
+        .configure(pages::configure)
         .default_service(web::to(nothing));
 }
 
@@ -46,13 +42,6 @@ async fn hn_api(request: HttpRequest, state: Data<State>) -> HttpResponse {
         return answer_with_stream(&request, path, &Mirror(state), place);
     }
     answer(&request, &path, &Mirror(state)).await
-}
-
-async fn home() -> HttpResponse {
-    let html = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>hn-ingest</title></head><body>\
-        <h1>A mirror of Hacker News</h1><p>Its API is at <a href=\"/v0/topstories.json\">/v0/topstories.json</a> and so on.</p>\
-        </body></html>\n";
-    page(StatusCode::OK, html.to_owned())
 }
 
 async fn nothing() -> HttpResponse {

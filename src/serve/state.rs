@@ -14,6 +14,7 @@ use super::{
     meters::{Meters, OpenStream},
     monitoring::Monitoring,
     record_cache::RecordCache,
+    status::StatusBoard,
 };
 use crate::store::readers::Readers;
 
@@ -26,6 +27,7 @@ pub(super) struct State {
     pub(super) longest_uri: usize,
     pub(super) monitoring: Monitoring,
     pub(super) meters: Meters,
+    pub(super) status: StatusBoard,
     /// One permit for each event stream that may be opened.
     streams: Arc<Semaphore>,
     in_flight: AtomicUsize,
@@ -39,6 +41,7 @@ impl State {
         monitoring: Monitoring,
     ) -> Self {
         Self {
+            status: StatusBoard::new(readers.clone()),
             readers,
             changes,
             cache: RecordCache::new(config.cache_bytes),

@@ -40,6 +40,9 @@ impl Default for ReadLimits {
     }
 }
 
+/// How long a read may take for which nobody waits.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// Why a read gave nothing. Says nothing of the database, so that it can be shown to anyone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ThisError)]
 #[non_exhaustive]
@@ -118,6 +121,14 @@ impl Readers {
             }
             Err(_) => Err(ReadError::TooSlow),
         }
+    }
+
+    /// A connection beside those for reads, for one that may take long.
+    ///
+    /// # Errors
+    /// The database cannot be opened.
+    pub(crate) fn patient_connection(&self) -> Result<AnyConnection, StoreError> {
+        AnyConnection::open_read_only(&self.0.location, PATIENCE)
     }
 
     /// Closes the connections, and gives no more.

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use crate::common::{Api, Call, Sandbox};
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "top",
     "new",
     "best",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 18] = [
     "verify",
     "copy",
     "status",
+    "search",
     "serve",
     "tune",
     "mock-api",

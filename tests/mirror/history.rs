@@ -64,8 +64,11 @@ fn values_that_an_item_loses_are_kept_in_its_history() {
     assert_eq!(mirror.run(&["status"]).report["item_history"], 3);
 }
 
-/// What the history keeps after these answers, a second apart: the second of the change, title, text and number of descendants.
-fn kept_after(answers: &[&str]) -> Vec<(i64, Option<String>, Option<String>, Option<i64>)> {
+/// The second of a change, and the title, the text and the number of descendants before it.
+type Kept = (i64, Option<String>, Option<String>, Option<i64>);
+
+/// What the history keeps after these answers, a second apart.
+fn kept_after(answers: &[&str]) -> Vec<Kept> {
     let mirror = Mirror::new(10);
     mirror.fill_database();
     let mut conn = mirror.connect();
@@ -83,14 +86,13 @@ fn kept_after(answers: &[&str]) -> Vec<(i64, Option<String>, Option<String>, Opt
             item_history::text,
             item_history::descendants,
         ));
-    let mut rows: Vec<(i64, Option<String>, Option<String>, Option<i64>)> =
-        rows.load(&mut conn).unwrap();
+    let mut rows: Vec<Kept> = rows.load(&mut conn).unwrap();
     // What the fixture stored before.
     rows.retain(|(changed_at, ..)| *changed_at > 1);
     rows
 }
 
-fn text(at: i64, text: &str) -> (i64, Option<String>, Option<String>, Option<i64>) {
+fn text(at: i64, text: &str) -> Kept {
     (at, None, Some(text.to_owned()), None)
 }
 

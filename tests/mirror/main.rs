@@ -15,6 +15,8 @@ mod refused;
 
 // Looking at a database, and mending it.
 mod status;
+mod search;
+mod search_api;
 mod verify;
 mod repair;
 mod sample;

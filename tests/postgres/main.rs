@@ -15,6 +15,7 @@ mod same_rows;
 mod refresh;
 mod history;
 mod copy;
+mod search;
 mod passwords;
 mod refused;
 

@@ -11,3 +11,4 @@ mod streams;
 mod refused;
 mod bounds;
 mod lifetime;
+mod pages;

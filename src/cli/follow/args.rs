@@ -4,6 +4,9 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::cli::ids::parse_id;
 
+pub(super) const COMMAND: &str = "follow";
+
+#[derive(Default)]
 pub(in crate::cli) struct FollowArgs {
     /// The first id. `None` is where the mirror ends.
     pub(super) from: Option<i64>,
@@ -12,7 +15,7 @@ pub(in crate::cli) struct FollowArgs {
 }
 
 pub(in crate::cli) fn command() -> Command {
-    Command::new(super::COMMAND)
+    Command::new(COMMAND)
         .about("Keep the database true: read what is new and what changes")
         .long_about(
             "Keep the database true until it is stopped: read new items as they come, items and profiles that change, the lists, and each \

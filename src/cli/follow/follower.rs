@@ -16,9 +16,9 @@ use tokio::{
 };
 
 use super::{
-    COMMAND,
-    args::FollowArgs,
-    listener::{Feed, Heard, Listener},
+    args::{COMMAND, FollowArgs},
+    feed::Feed,
+    listener::{Heard, Listener},
     lists::Lists,
     monitor::Monitor,
     news,

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::monitor::Monitor;
+use super::{feed::Feed, monitor::Monitor};
 use crate::{
     hn::{
         HnSource, List,
@@ -19,11 +19,6 @@ use crate::{
     ingest::{Client, EventStreamItem, Priority},
 };
 
-/// How often `maxitem` is polled where there are no streams.
-const POLL_MAX_ITEM: Duration = Duration::from_secs(5);
-/// `updates` names what changed in about the last minute.
-const POLL_UPDATES: Duration = Duration::from_secs(15);
-const POLL_LIST: Duration = Duration::from_secs(60);
 /// How long to poll before looking for a stream again.
 const POLLING: Duration = Duration::from_secs(3600);
 
@@ -43,38 +38,6 @@ const LASTED: Duration = Duration::from_secs(60);
 
 /// What was not heard of `updates` for longer than this may have been missed by polling.
 const POLL_GAP: Duration = Duration::from_secs(45);
-
-/// A document that is listened to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Feed {
-    MaxItem,
-    Updates,
-    List(List),
-}
-
-impl Feed {
-    pub(super) fn all() -> impl Iterator<Item = Self> {
-        let lists = List::ALL.into_iter().map(Self::List);
-        [Self::MaxItem, Self::Updates].into_iter().chain(lists)
-    }
-
-    /// The name of the document.
-    pub(super) fn document(self) -> &'static str {
-        match self {
-            Self::MaxItem => "maxitem",
-            Self::Updates => "updates",
-            Self::List(list) => list.document(),
-        }
-    }
-
-    fn poll_interval(self) -> Duration {
-        on_machine(match self {
-            Self::MaxItem => POLL_MAX_ITEM,
-            Self::Updates => POLL_UPDATES,
-            Self::List(_) => POLL_LIST,
-        })
-    }
-}
 
 /// What a listener has heard.
 #[derive(Debug)]

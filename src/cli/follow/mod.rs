@@ -6,6 +6,7 @@
 
 mod args;
 mod standby;
+mod feed;
 mod monitor;
 mod listener;
 mod refreshes;
@@ -28,8 +29,6 @@ use super::{
     terminal::print_message,
 };
 use crate::hn::lists::max_item;
-
-const COMMAND: &str = "follow";
 
 /// A month, which is the longest patience that the engine has.
 const OUTAGE_PATIENCE: Duration = Duration::from_secs(30 * 86_400);

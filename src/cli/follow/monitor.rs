@@ -4,7 +4,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use tokio::time::Instant;
 
-use super::listener::Feed;
+use super::feed::Feed;
 use crate::{cli::follow_metrics, hn::follow::health::Health};
 
 /// How a document is listened to.

@@ -27,7 +27,7 @@ pub(super) async fn wait_for_turn(
     loop {
         let (process, rate) = (session.process.clone(), session.config.rate);
         let turn = database::with_connection(&session.pool, move |conn| {
-            while_locked(|| begin_turn(conn, super::COMMAND, &process, rate))
+            while_locked(|| begin_turn(conn, super::args::COMMAND, &process, rate))
                 .map_err(|error| CommandError(format!("the database cannot be written: {error}")))
         });
         match turn.await? {

@@ -11,7 +11,10 @@ use std::{
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use self::{report::VerifyReport, sample::SampleArgs};
+use self::{
+    report::VerifyReport,
+    sample::{COMMAND, SampleArgs},
+};
 use super::{
     database::{self, location::Location},
     exit::{CommandError, ExitStatus},
@@ -22,11 +25,12 @@ use super::{
     terminal::print_report,
 };
 use crate::{
-    hn::verify::{self, CheckProgress, CheckStep, Fault, Verified},
+    hn::{
+        search::index,
+        verify::{self, CheckProgress, CheckStep, Fault, Verified},
+    },
     store::{any::AnyConnection, locks::while_locked},
 };
-
-const COMMAND: &str = "verify";
 
 pub(super) enum VerifyArgs {
     /// Check the database.
@@ -127,6 +131,11 @@ fn check(
     let verified = while_locked(|| verify::verify(conn, progress)).map_err(failed)?;
     let repaired = repair && verified.is_repairable();
     if repaired {
+        let of_index = |fault: &Fault| matches!(fault, Fault::SearchIndex { .. });
+        if verified.faults.iter().any(of_index) {
+            // First, because the repair changes items, and a damaged index would not take that.
+            while_locked(|| index::drop_index(conn)).map_err(failed)?;
+        }
         while_locked(|| verify::repair(conn)).map_err(failed)?;
     }
     Ok(CheckResult { verified, repaired })

@@ -60,14 +60,24 @@ impl VerifyReport {
 
     fn conclusion(&self) -> &'static str {
         if self.repaired {
-            "repaired: coverage claims what is there and sound, and the next backfill fetches the rest; \
-             fields that were no JSON are kept as text in extra"
+            self.repaired_conclusion()
         } else if self.sound {
             "no fault"
         } else if self.verified.faults.iter().any(Fault::is_damage) {
             "the file is damaged: restore a copy, or save what can be read with sqlite3's .recover"
         } else {
             "to repair: hn-ingest verify --repair, then hn-ingest backfill"
+        }
+    }
+
+    fn repaired_conclusion(&self) -> &'static str {
+        let of_index = |fault: &Fault| matches!(fault, Fault::SearchIndex { .. });
+        if self.verified.faults.iter().any(of_index) {
+            "repaired: coverage claims what is there and sound, and the next backfill fetches the rest; the search index is dropped, and \
+             hn-ingest search --build or the next backfill builds it again"
+        } else {
+            "repaired: coverage claims what is there and sound, and the next backfill fetches the rest; \
+             fields that were no JSON are kept as text in extra"
         }
     }
 }
@@ -92,6 +102,14 @@ fn write_fault(fault: &Fault, out: &mut dyn Write) -> io::Result<()> {
             write_findings(out, what, fields, usize::MAX, |bad| {
                 format!("{} {}: {}", bad.id, bad.column, printable(&bad.error))
             })
+        }
+        Fault::SearchIndex { ids, messages } => {
+            let messages: Vec<_> = messages.iter().map(|message| printable(message)).collect();
+            if !messages.is_empty() {
+                return writeln!(out, "the search index: {}", messages.join("; "));
+            }
+            let what = "items that the search index lacks or should not hold";
+            write_findings(out, what, ids, usize::MAX, ToString::to_string)
         }
         Fault::Integrity { messages } => {
             let messages: Vec<_> = messages.iter().map(|message| printable(message)).collect();

@@ -10,7 +10,7 @@ pub(in crate::hn) static POSTGRES: Dialect = Dialect {
     data_version: "txid_current_snapshot()::text",
     begin_snapshot: "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
     lock_ledger: "SELECT FROM hn_ingest WHERE name = 'ledger' FOR UPDATE",
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "serve")]
     lock_indexes: "SELECT FROM hn_ingest WHERE name = 'indexes' FOR UPDATE",
     #[cfg(feature = "cli")]
     lock_claims: "SELECT FROM hn_ingest WHERE name = 'claims' FOR UPDATE",
@@ -27,6 +27,8 @@ pub(in crate::hn) static POSTGRES: Dialect = Dialect {
     indexes_of_items:
         "SELECT indexname::text AS name, indexdef AS definition FROM pg_catalog.pg_indexes
         WHERE schemaname = current_schema() AND tablename = 'items'",
+    #[cfg(feature = "serve")]
+    has_search_index: "to_regclass(format('%I.search_index', current_schema())) IS NOT NULL",
     // A field that is not a list is a fault already, and would end the query.
     moved_kids: "SELECT c.id, p.id, c.parent
          FROM items p

@@ -9,7 +9,7 @@ pub(in crate::hn) static SQLITE: Dialect = Dialect {
     data_version: "(SELECT CAST(data_version AS TEXT) FROM pragma_data_version)",
     begin_snapshot: "BEGIN",
     lock_ledger: "",
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "serve")]
     lock_indexes: "",
     #[cfg(feature = "cli")]
     lock_claims: "",
@@ -18,6 +18,8 @@ pub(in crate::hn) static SQLITE: Dialect = Dialect {
     has_migrations_table: "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '__diesel_schema_migrations')",
     indexes_of_items: "SELECT name, coalesce(sql, '') AS definition FROM sqlite_master
         WHERE type = 'index' AND tbl_name = 'items'",
+    #[cfg(feature = "serve")]
+    has_search_index: "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'search_index')",
     now: "unixepoch()",
     #[cfg(feature = "cli")]
     now_ms: "CAST(unixepoch('subsec') * 1000 AS INTEGER)",

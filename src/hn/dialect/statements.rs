@@ -12,7 +12,7 @@ pub struct Dialect {
     /// Lets one transaction at a time settle ids. Empty if the database has only one writer anyway.
     pub(in crate::hn) lock_ledger: &'static str,
     /// Lets one transaction at a time build an index, likewise.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "serve")]
     pub(in crate::hn) lock_indexes: &'static str,
     /// Lets one transaction at a time claim ids, likewise.
     #[cfg(feature = "cli")]
@@ -28,6 +28,9 @@ pub struct Dialect {
     pub(in crate::hn) has_migrations_table: &'static str,
     /// The indexes of the table `items`: `name`, and the statement that makes it as `definition`.
     pub(in crate::hn) indexes_of_items: &'static str,
+    /// Whether there is a search index, complete or not, as a condition.
+    #[cfg(feature = "serve")]
+    pub(in crate::hn) has_search_index: &'static str,
     /// This moment in Unix seconds.
     pub(in crate::hn) now: &'static str,
     /// This moment in milliseconds since 1970.

@@ -94,6 +94,21 @@ pub fn items(conn: &mut impl HnConnection, ids: &[i64]) -> QueryResult<Vec<Store
     Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
 }
 
+/// The items that name one of these as their parent. Needs an index to be quick.
+pub(super) fn items_below(
+    conn: &mut impl HnConnection,
+    parents: &[i64],
+) -> QueryResult<Vec<StoredItem>> {
+    let mut found = Vec::new();
+    for parents in parents.chunks(IDS) {
+        let rows: Vec<Row> = on_backend!(conn, |conn| items::table
+            .filter(items::parent.eq_any(parents))
+            .load(conn))?;
+        found.extend(rows.into_iter().map(StoredItem::from));
+    }
+    Ok(found)
+}
+
 /// When the API last said that there is no such item, in Unix seconds. `None` if it never did, or has given one since.
 ///
 /// # Errors

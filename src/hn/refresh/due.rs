@@ -6,6 +6,7 @@
 //! An item keeps its `fetched_at` when the API has nothing for it or its fetch fails. So a newer absence counts as a reading,
 //! and a newer failure holds the item back for a while.
 
+#[cfg(feature = "cli")]
 use std::collections::HashSet;
 
 use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query, sql_types::BigInt};
@@ -19,10 +20,11 @@ use crate::hn::connection::{HnConnection, on_backend};
 /// An item whose fetch failed is due again after this many seconds.
 const FAILURE_WAIT: i64 = 600;
 
-/// An item whose fetch still fails this long after its last step is left alone.
+/// An item whose fetch still fails this long after its last step is due once a day.
 const FAILURE_PATIENCE: i64 = DAY;
 
 /// One of this many ids is the one that has been overdue for longest.
+#[cfg(feature = "cli")]
 const OVERDUE_SHARE: usize = 4;
 
 /// No more due items are counted than this, which takes a tenth of a second or so.
@@ -79,14 +81,15 @@ fn due_condition(ladder: &Ladder, step: usize, now: i64) -> String {
     };
     let is_due_after_absence = is_due_since("a.last_checked_at");
     let failed_after = now.saturating_sub(FAILURE_WAIT);
-    let last_failure = ladder.last_age() + FAILURE_PATIENCE;
+    let failed_today = now.saturating_sub(DAY);
+    let patience = ladder.last_age() + FAILURE_PATIENCE;
     format!(
         "{expression} = {step} AND {is_due}
          AND NOT EXISTS (SELECT 1 FROM absent a
              WHERE a.id = items.id AND a.last_checked_at > fetched_at AND NOT {is_due_after_absence})
          AND NOT EXISTS (SELECT 1 FROM failures f
              WHERE f.id = items.id AND f.failed_at > fetched_at
-             AND (f.failed_at > {failed_after} OR f.failed_at >= \"time\" + {last_failure}))",
+             AND (f.failed_at > {failed_after} OR f.failed_at > {failed_today} AND f.failed_at >= \"time\" + {patience}))",
         expression = step_expression(ladder),
     )
 }
@@ -129,7 +132,7 @@ fn due_at_step(
         ));
         let rows: Vec<DelayedItem> = on_backend!(conn, |conn| query.load(conn))?;
         let due_items = rows.into_iter().filter_map(|row| {
-            let due_at = row.due_at(ladder)?;
+            let due_at = ladder.next_due_if_delayed(row.time, row.fetched_at)?;
             Some(DueItem { id: row.id, due_at })
         });
         let mut due_items: Vec<_> = due_items.collect();
@@ -143,12 +146,6 @@ fn due_at_step(
         "SELECT id, \"time\" + {age} AS due_at FROM items WHERE {condition} ORDER BY \"time\" LIMIT {limit}"
     ));
     on_backend!(conn, |conn| query.load(conn))
-}
-
-impl DelayedItem {
-    fn due_at(&self, ladder: &Ladder) -> Option<i64> {
-        ladder.next_due_if_delayed(self.time, self.fetched_at)
-    }
 }
 
 /// Up to `limit` items that are due, the most urgent first; the head of this file says which those are. With a limit below 4, only the
@@ -233,38 +230,6 @@ pub(crate) fn longest_overdue(
         let items = due_at_step(conn, ladder, step, now, 1)?;
         let due_times = items.iter().map(|item| item.due_at).chain(earliest);
         earliest = due_times.min();
-    }
-    Ok(earliest)
-}
-
-/// When the next item is due, which may be past. Items with a newer absence or failure are not looked at, so ask for due items
-/// once a minute all the same.
-///
-/// Needs the ladder's index.
-///
-/// # Errors
-/// Whatever Diesel says.
-#[cfg(feature = "cli")]
-pub(crate) fn next_due_at(
-    conn: &mut impl HnConnection,
-    ladder: &Ladder,
-) -> QueryResult<Option<i64>> {
-    let undisturbed = "NOT EXISTS (SELECT 1 FROM absent a WHERE a.id = items.id AND a.last_checked_at > fetched_at)
-         AND NOT EXISTS (SELECT 1 FROM failures f WHERE f.id = items.id AND f.failed_at > fetched_at)";
-    let expression = step_expression(ladder);
-    // Few texts are held back at once.
-    let query = sql_query(format!(
-        "SELECT id, \"time\", fetched_at FROM items WHERE {expression} = {DELAYED_STEP} AND {undisturbed}"
-    ));
-    let delayed: Vec<DelayedItem> = on_backend!(conn, |conn| query.load(conn))?;
-    let mut earliest = delayed.iter().filter_map(|item| item.due_at(ladder)).min();
-    for (step, age) in (1..).zip(ladder.steps()) {
-        let query = sql_query(format!(
-            "SELECT id, \"time\" + {age} AS due_at FROM items WHERE {expression} = {step} AND {undisturbed}
-             ORDER BY \"time\" LIMIT 1"
-        ));
-        let first: Vec<DueItem> = on_backend!(conn, |conn| query.load(conn))?;
-        earliest = first.iter().map(|item| item.due_at).chain(earliest).min();
     }
     Ok(earliest)
 }

@@ -15,17 +15,17 @@ mod young;
 mod holes;
 
 pub use self::ladder::{BadLadder, Ladder};
-pub(crate) use self::{
-    due::{MOST_COUNTED, count_due, longest_overdue},
-    index::indexed_ladder,
-};
 #[cfg(feature = "cli")]
 pub(crate) use self::{
-    due::{due, next_due_at},
+    due::due,
     holes::holes,
     index::{build_index, has_index},
     listed::due_on_lists,
     young::young,
+};
+pub(crate) use self::{
+    due::{MOST_COUNTED, count_due, longest_overdue},
+    index::indexed_ladder,
 };
 
 #[cfg(all(test, feature = "cli"))]

@@ -2,11 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use diesel::{
-    Connection, QueryableByName, RunQueryDsl, SqliteConnection,
-    connection::SimpleConnection,
-    dsl::sql,
-    sql_query,
-    sql_types::{BigInt, Text},
+    Connection, QueryableByName, RunQueryDsl, SqliteConnection, connection::SimpleConnection,
+    dsl::sql, sql_query, sql_types::Text,
 };
 use proptest::prelude::*;
 
@@ -89,8 +86,10 @@ impl Row {
         let is_absent = absent_at
             .is_some_and(|at| self.due_after(ladder, at).is_none_or(|due_at| due_at > now));
         let failed_at = self.failed_at.filter(|at| *at > self.fetched_at);
-        let last_failure = self.time? + ladder.last_age() + 86_400;
-        let is_held_back = failed_at.is_some_and(|at| at > now - 600 || at >= last_failure);
+        let patience = self.time? + ladder.last_age() + 86_400;
+        let is_held_back = failed_at.is_some_and(|at| {
+            at > now.saturating_sub(600) || at >= patience && at > now.saturating_sub(86_400)
+        });
         (due_at <= now && !is_absent && !is_held_back).then_some(due_at)
     }
 }
@@ -136,7 +135,7 @@ proptest! {
         for (id, row) in (1..).zip(&rows) {
             row.add(&mut conn, id);
         }
-        for now in times.into_iter().filter(|now| *now > i64::MIN + 1000) {
+        for now in times {
             let due_rows: Vec<(i64, i64)> = (1..)
                 .zip(&rows)
                 .filter_map(|(id, row)| Some((id, row.due_at(&ladder, now)?)))
@@ -152,13 +151,6 @@ proptest! {
             prop_assert_eq!(some.len(), expected.len().min(5));
             prop_assert!(some.iter().all(|id| expected.contains(id)));
         }
-        let has_no_later_answer = |row: &&Row| {
-            let later = row.absent_at.max(row.failed_at);
-            later.is_none_or(|at| at <= row.fetched_at)
-        };
-        let untroubled = rows.iter().filter(has_no_later_answer);
-        let next = untroubled.filter_map(|row| row.due_after(&ladder, row.fetched_at)).min();
-        prop_assert_eq!(next_due_at(&mut conn, &ladder).unwrap(), next);
     }
 }
 

@@ -56,6 +56,13 @@ pub enum Fault {
         /// The fields.
         fields: Listed<BadField>,
     },
+    /// The search index is damaged, or does not hold what it should.
+    SearchIndex {
+        /// Items that it lacks, or holds although they are gone, dead or deleted.
+        ids: Listed<i64>,
+        /// What SQLite says of it.
+        messages: Vec<String>,
+    },
     /// SQLite's own check found damage.
     Integrity {
         /// What SQLite says.
@@ -182,7 +189,8 @@ impl<T> FromIterator<T> for Listed<T> {
 }
 
 impl Verified {
-    /// Whether [`repair`](super::repair()) has something to do, and leaves no fault.
+    /// Whether [`repair`](super::repair()) has something to do, and leaves no fault but that of a search index, which is dropped and
+    /// built again.
     pub fn is_repairable(&self) -> bool {
         let unclaimed = |note: &Note| matches!(note, Note::Unclaimed { .. });
         let work = !self.faults.is_empty() || self.notes.iter().any(unclaimed);

@@ -108,6 +108,7 @@ impl LastMinute {
     }
 
     /// Adds those of another run. The span is that of the older run.
+    #[cfg(feature = "cli")]
     pub(crate) fn add(&mut self, other: Self) {
         self.span = self.span.max(other.span);
         self.settled += other.settled;

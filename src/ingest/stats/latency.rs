@@ -29,6 +29,7 @@ impl LatencyRecorder {
     }
 
     /// Adds what another one has recorded.
+    #[cfg(feature = "cli")]
     pub(crate) fn add(&self, other: &Self) {
         if other.0.get().is_none() {
             return;

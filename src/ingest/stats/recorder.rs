@@ -190,6 +190,7 @@ impl Recorder {
     }
 
     /// Adds the counters of another run.
+    #[cfg(feature = "cli")]
     fn add(&self, other: &Self) {
         let pairs = [
             (&self.counts[..], &other.counts[..]),
@@ -205,6 +206,7 @@ impl Recorder {
     }
 
     /// The counters of several runs together. Each peak is the highest of one run.
+    #[cfg(feature = "cli")]
     pub(crate) fn progress_of_all<'a>(recorders: impl Iterator<Item = &'a Self>) -> Progress {
         let sum = Self::default();
         let mut all = Progress::default();
@@ -330,6 +332,7 @@ mod tests {
 
     use super::*;
 
+    #[cfg(feature = "cli")]
     #[test]
     fn the_counters_of_several_runs_add_up() {
         let runs = [Recorder::default(), Recorder::default()];

@@ -11,7 +11,6 @@ use self::{
     reading::{Reading, Sampled},
     report::{SampleReport, SampleResult},
 };
-use super::COMMAND;
 use crate::{
     cli::{
         database,
@@ -30,6 +29,9 @@ use crate::{
         sample::{OpenChecks, Population, SampleIds, SampleSink, bound::checks_needed},
     },
 };
+
+/// The command, with `--sample` or without.
+pub(super) const COMMAND: &str = "verify";
 
 pub(super) async fn run(options: &Options, args: SampleArgs) -> Result<ExitStatus, CommandError> {
     // Before there is something to drain, a signal ends the process at once.

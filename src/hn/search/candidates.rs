@@ -1,0 +1,228 @@
+//! The rows that fit a query: how many, the newest, and those that a rank is worth working out for.
+//!
+//! To rank all items with a frequent word would take seconds. So the rank is worked out for the newest ones, for those with the words
+//! in their titles, and of these also for older ones with very many points.
+
+use std::collections::HashSet;
+
+use diesel::{
+    QueryResult, RunQueryDsl,
+    sql_types::{BigInt, Nullable, Text},
+};
+
+#[cfg(feature = "postgres")]
+use super::postgres;
+use super::{
+    bounds::IdBounds, content::Columns, matching::Matching, rank::Candidate, sqlite,
+    statement::Statement,
+};
+use crate::hn::connection::{Backend, HnConnection, on_backend};
+
+/// Rows that are counted. More are "at least so many".
+const COUNTED: i64 = 50_000;
+
+/// Rows that are counted if each must be looked up for a filter.
+const COUNTED_FILTERED: i64 = 10_000;
+
+/// The newest rows that are ranked, and the newest ones with the words in the title.
+const RANKED: i64 = 500;
+
+/// The stories with the most points, of which all with the words in the title are ranked.
+const POPULAR: i64 = 20_000;
+
+/// Older titles that are looked at for that.
+const OLDER_TITLES: i64 = 5000;
+
+/// If a word is in too many items to count, its titles are looked for among this many times as many ids as were counted.
+const TITLE_REACH: i64 = 5;
+
+/// How many rows fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Total {
+    pub(crate) count: u64,
+    /// Whether there are no more than that.
+    pub(crate) is_exact: bool,
+}
+
+/// Rows that fit a query, within ids.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub(super) matching: Matching<'a>,
+    pub(super) columns: Columns,
+    pub(super) bounds: IdBounds,
+}
+
+impl Rows<'_> {
+    /// `SELECT what FROM … WHERE …`. In `what`, `$id` is the id.
+    fn select<ST>(
+        &self,
+        conn: &mut impl HnConnection,
+        what: &str,
+    ) -> (Statement<ST>, &'static str) {
+        let (id, rows) = match conn.backend() {
+            Backend::Sqlite(_) => (sqlite::ID, sqlite::rows(&self.matching, self.columns)),
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(_) => (postgres::ID, postgres::rows(&self.matching, self.columns)),
+        };
+        let select = Statement::new(format!("SELECT {} ", what.replace("$id", id)))
+            .part(rows)
+            .part(self.matching.filters.conditions())
+            .part(self.bounds.conditions(id));
+        (select, id)
+    }
+
+    /// How many rows there are, and among which ids the counted ones are.
+    pub(super) fn count(&self, conn: &mut impl HnConnection) -> QueryResult<(Total, IdBounds)> {
+        let mut wanted = self.matching.query.wanted();
+        let has_literal = wanted.any(|term| term.literal().is_some());
+        let most = if self.matching.filters.is_empty() && !has_literal {
+            COUNTED
+        } else {
+            COUNTED_FILTERED
+        };
+        let (rows, id) = self.select::<()>(conn, "$id AS id");
+        let count = Statement::<(BigInt, Nullable<BigInt>, Nullable<BigInt>)>::new(
+            "SELECT count(*), min(id), max(id) FROM (",
+        )
+        .part(rows)
+        .sql(format!(" ORDER BY {id} DESC LIMIT {}) counted", most + 1));
+        let (count, lo, hi): (i64, Option<i64>, Option<i64>) =
+            on_backend!(conn, |conn| count.get_result(conn))?;
+        let total = Total {
+            count: u64::try_from(count.min(most)).unwrap_or(0),
+            is_exact: count <= most,
+        };
+        Ok((total, IdBounds { lo, hi }))
+    }
+
+    /// The ids of the newest rows.
+    pub(super) fn newest(
+        &self,
+        conn: &mut impl HnConnection,
+        offset: usize,
+        limit: usize,
+    ) -> QueryResult<Vec<i64>> {
+        let (rows, id) = self.select::<BigInt>(conn, "$id AS id");
+        let rows = rows
+            .sql(format!(" ORDER BY {id} DESC LIMIT "))
+            .number(i64::try_from(limit).unwrap_or(i64::MAX))
+            .sql(" OFFSET ")
+            .number(i64::try_from(offset).unwrap_or(i64::MAX));
+        on_backend!(conn, |conn| rows.load(conn))
+    }
+
+    /// The ids of titles that fit: the newest ones, and older ones with very many points.
+    pub(super) fn titles(
+        &self,
+        conn: &mut impl HnConnection,
+        total: Total,
+        counted: IdBounds,
+    ) -> QueryResult<Vec<i64>> {
+        if self.matching.filters.excludes_titles() || !self.columns.title {
+            return Ok(Vec::new());
+        }
+        let reach = match (counted.lo, counted.hi) {
+            (Some(lo), Some(hi)) if !total.is_exact => {
+                let span = hi.saturating_sub(lo).saturating_mul(TITLE_REACH);
+                Some(hi.saturating_sub(span))
+            }
+            _ => None,
+        };
+        let titles = Self {
+            columns: Columns::TITLE,
+            bounds: self.bounds.from(reach),
+            ..*self
+        };
+        let mut ids = titles.newest(conn, 0, RANKED as usize)?;
+        if let Some(oldest) = ids.last().filter(|_| ids.len() as i64 == RANKED) {
+            let older = IdBounds {
+                hi: Some(oldest - 1),
+                ..titles.bounds
+            };
+            let older = Self {
+                bounds: older,
+                ..titles
+            };
+            ids.extend(older.popular(conn)?);
+        }
+        Ok(ids)
+    }
+
+    /// The ids of the rows that are among the stories with the most points, the newest first.
+    fn popular(&self, conn: &mut impl HnConnection) -> QueryResult<Vec<i64>> {
+        // Compared here: SQLite takes several times as long.
+        let popular = Statement::<BigInt>::new(format!(
+            "SELECT id FROM items WHERE type = 'story' AND score > 0 ORDER BY score DESC LIMIT {POPULAR}"
+        ));
+        let popular: Vec<i64> = on_backend!(conn, |conn| popular.load(conn))?;
+        let popular: HashSet<i64> = popular.into_iter().collect();
+        let (rows, id) = self.select::<BigInt>(conn, "$id AS id");
+        let rows = rows.sql(format!(" ORDER BY {id} DESC LIMIT {OLDER_TITLES}"));
+        let ids: Vec<i64> = on_backend!(conn, |conn| rows.load(conn))?;
+        let popular = ids.into_iter().filter(|id| popular.contains(id));
+        Ok(popular.take(RANKED as usize).collect())
+    }
+
+    /// Whether rows with smaller ids than the newest ranked ones may fit, and the ids that are ranked.
+    pub(super) fn newest_ranked(&self, conn: &mut impl HnConnection) -> QueryResult<Vec<i64>> {
+        self.newest(conn, 0, RANKED as usize)
+    }
+
+    /// The ids of the rows below an id, the newest first, without some that were shown before.
+    pub(super) fn below(
+        &self,
+        conn: &mut impl HnConnection,
+        id: i64,
+        shown: impl Fn(i64) -> bool,
+        offset: usize,
+        limit: usize,
+    ) -> QueryResult<Vec<i64>> {
+        let bounds = IdBounds {
+            hi: Some(id - 1),
+            ..self.bounds
+        };
+        let (rows, id) = Self { bounds, ..*self }.select::<BigInt>(conn, "$id AS id");
+        let rows = rows.sql(format!(" ORDER BY {id} DESC"));
+        let wanted = |id: &QueryResult<i64>| !id.as_ref().is_ok_and(|id| shown(*id));
+        on_backend!(conn, |conn, Mode| {
+            let ids = rows.load_iter::<i64, Mode>(conn)?;
+            ids.filter(wanted).skip(offset).take(limit).collect()
+        })
+    }
+}
+
+/// Reads what the rank of these items depends on.
+pub(super) fn load(
+    conn: &mut impl HnConnection,
+    ids: &[i64],
+    is_title: impl Fn(i64) -> bool,
+) -> QueryResult<Vec<Candidate>> {
+    type Columns = (
+        BigInt,
+        Nullable<Text>,
+        Nullable<Text>,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+    );
+    type Row = (
+        i64,
+        Option<String>,
+        Option<String>,
+        Option<i64>,
+        Option<i64>,
+    );
+    let rows = Statement::<Columns>::new(
+        "SELECT id, title, text, score, descendants FROM items WHERE id IN (",
+    );
+    let rows = rows.numbers(ids).sql(")");
+    let rows: Vec<Row> = on_backend!(conn, |conn| rows.load(conn))?;
+    let candidate = |(id, title, text, points, comments)| Candidate {
+        id,
+        in_title: is_title(id),
+        title,
+        text,
+        points,
+        comments,
+    };
+    Ok(rows.into_iter().map(candidate).collect())
+}

@@ -1,0 +1,129 @@
+//! Searches without words: what has these tags and numbers, found through the ordinary indexes.
+
+use std::collections::HashMap;
+
+use diesel::{QueryResult, RunQueryDsl, sql_types::BigInt};
+
+use super::{
+    bounds::IdBounds,
+    candidates::Total,
+    filters::{Filters, NumberField, Operator, Tag},
+    index::last_id,
+    request::Order,
+    statement::{Part, Statement},
+};
+use crate::hn::connection::{HnConnection, on_backend};
+
+/// Rows that are counted. More are "at least so many".
+const COUNTED: i64 = 10_000;
+
+/// A time that has at most this many ids is searched as a whole. For a longer one it is quicker to go down from the most points.
+const SHORT_TIME: i64 = 50_000;
+
+/// What the items are looked for by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Few items, which are sorted.
+    Few,
+    /// The newest first.
+    Ids,
+    /// The stories with the most points first.
+    Points,
+}
+
+/// The ids of the items that pass, and how many there are.
+pub(super) fn list(
+    conn: &mut impl HnConnection,
+    filters: &Filters,
+    order: Order,
+    offset: usize,
+    limit: usize,
+) -> QueryResult<(Vec<i64>, Total)> {
+    let bounds = IdBounds::of(conn, filters)?;
+    let way = way(filters, order, bounds.count(last_id(conn)?));
+    // Dead and deleted items are in no search.
+    let rows = Part::new(" FROM items i WHERE (i.dead IS NULL OR i.dead <> 1) AND (i.deleted IS NULL OR i.deleted <> 1)")
+        .sql(if way == Way::Points {
+            " AND i.type = 'story'"
+        } else {
+            ""
+        })
+        .part(filters.conditions())
+        .part(bounds.conditions("i.id"));
+    let by = match (way, order) {
+        (Way::Points, _) => "i.score DESC",
+        (_, Order::Date) | (Way::Ids, _) => "i.id DESC",
+        (Way::Few, Order::Relevance) => {
+            "coalesce(i.score, 0) DESC, coalesce(i.descendants, 0) DESC, i.id DESC"
+        }
+    };
+    let positive = if way == Way::Points {
+        // PostgreSQL has NULLs first, SQLite last.
+        " AND i.score IS NOT NULL"
+    } else {
+        ""
+    };
+    let ids = Statement::<BigInt>::new("SELECT i.id")
+        .part(rows.clone())
+        .sql(format!("{positive} ORDER BY {by} LIMIT "))
+        .number(i64::try_from(limit).unwrap_or(i64::MAX))
+        .sql(" OFFSET ")
+        .number(i64::try_from(offset).unwrap_or(i64::MAX));
+    let mut ids: Vec<i64> = on_backend!(conn, |conn| ids.load(conn))?;
+    if is_front_page(filters) && order == Order::Relevance {
+        ids = front_page_order(conn, rows.clone())?;
+        ids = ids.into_iter().skip(offset).take(limit).collect();
+    }
+    let count = Statement::<BigInt>::new("SELECT count(*) FROM (SELECT 1 AS one")
+        .part(rows)
+        .sql(format!(" LIMIT {}) counted", COUNTED + 1));
+    let count: i64 = on_backend!(conn, |conn| count.get_result(conn))?;
+    let total = Total {
+        count: u64::try_from(count.min(COUNTED)).unwrap_or(0),
+        is_exact: count <= COUNTED,
+    };
+    Ok((ids, total))
+}
+
+fn way(filters: &Filters, order: Order, ids: Option<i64>) -> Way {
+    let is_few = |tags: &Vec<Tag>| {
+        tags.iter().all(|tag| {
+            let is_rare = |name: &str| !matches!(name, "story" | "comment");
+            match tag {
+                Tag::FrontPage | Tag::Author(_) | Tag::Story(_) | Tag::Nothing => true,
+                Tag::Type(name) => is_rare(name),
+                Tag::AskHn | Tag::ShowHn => false,
+            }
+        })
+    };
+    let has_parent = filters.numbers.iter().any(|comparisons| {
+        let mut fields = comparisons.iter().map(|one| (one.field, one.operator));
+        fields.all(|one| one == (NumberField::Parent, Operator::Equal))
+    });
+    if has_parent || filters.tags.iter().any(is_few) || ids.is_some_and(|ids| ids <= SHORT_TIME) {
+        return Way::Few;
+    }
+    // Comments have no points to go by.
+    let only_comments = filters.only_type() == Some("comment");
+    if order == Order::Date || only_comments {
+        Way::Ids
+    } else {
+        Way::Points
+    }
+}
+
+fn is_front_page(filters: &Filters) -> bool {
+    let is_it = |tags: &Vec<Tag>| tags[..] == [Tag::FrontPage];
+    filters.tags.iter().any(is_it)
+}
+
+/// The ids in the order of Hacker News itself.
+fn front_page_order(conn: &mut impl HnConnection, rows: Part) -> QueryResult<Vec<i64>> {
+    let ids = Statement::<BigInt>::new("SELECT i.id").part(rows);
+    let mut ids: Vec<i64> = on_backend!(conn, |conn| ids.load(conn))?;
+    let ranks = Statement::<(BigInt, BigInt)>::new("SELECT id, rank FROM lists WHERE list = 'top'");
+    let ranks: Vec<(i64, i64)> = on_backend!(conn, |conn| ranks.load(conn))?;
+    let ranks: HashMap<i64, i64> = ranks.into_iter().collect();
+    ids.sort_by_key(|id| ranks.get(id).copied());
+    Ok(ids)
+}

@@ -1,0 +1,31 @@
+//! Full-text search: the query language, the index, and how results are found and ordered.
+
+// What is searched for. Pure.
+pub(crate) mod query;
+pub(crate) mod words;
+pub(crate) mod filters;
+pub(crate) mod request;
+
+// Where.
+pub(crate) mod content;
+mod statement;
+mod matching;
+mod sqlite;
+#[cfg(feature = "postgres")]
+mod postgres;
+pub(crate) mod index;
+
+// What is found, and in which order.
+pub(crate) mod highlight;
+mod rank;
+pub(crate) mod stories;
+pub(crate) mod threads;
+mod bounds;
+pub(crate) mod candidates;
+mod listing;
+mod suggest;
+pub(crate) mod read;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,167 @@
+//! A search: which items fit, in which order.
+
+use std::collections::HashSet;
+
+use diesel::QueryResult;
+
+use super::{
+    bounds::IdBounds,
+    candidates::{self, Rows, Total},
+    highlight::Highlighter,
+    index::SearchIndex,
+    listing,
+    matching::Matching,
+    query::SearchQuery,
+    rank::ranked,
+    request::{Order, SearchRequest},
+    suggest,
+};
+use crate::hn::{
+    HnConnection,
+    reads::{self, StoredItem},
+};
+
+/// The part of the results that was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) hits: Vec<StoredItem>,
+    pub(crate) total: Total,
+    /// What was searched for.
+    pub(crate) query: SearchQuery,
+    /// Whether that is not what was asked for, because nothing had those words.
+    pub(crate) is_corrected: bool,
+}
+
+/// What a search gives.
+#[derive(Clone, Debug)]
+pub(crate) enum SearchAnswer {
+    Found(Found),
+    /// There is no index, so no word can be searched for.
+    NoIndex,
+    /// The index is not complete yet.
+    UnfinishedIndex,
+}
+
+/// Searches, on one snapshot of the database.
+///
+/// # Errors
+/// Whatever Diesel says.
+pub(crate) fn search(
+    conn: &mut impl HnConnection,
+    request: &SearchRequest,
+) -> QueryResult<SearchAnswer> {
+    conn.snapshot(|conn| {
+        if request.query.is_empty() {
+            return list(conn, request).map(SearchAnswer::Found);
+        }
+        let Some(index) = SearchIndex::read(conn)? else {
+            return Ok(SearchAnswer::NoIndex);
+        };
+        if !index.is_complete() {
+            return Ok(SearchAnswer::UnfinishedIndex);
+        }
+        let found = find(conn, request, &request.query, index)?;
+        if found.total.count > 0 || !request.corrects {
+            return Ok(SearchAnswer::Found(found));
+        }
+        let Some(corrected) = suggest::corrected(conn, &request.query)? else {
+            return Ok(SearchAnswer::Found(found));
+        };
+        let again = find(conn, request, &corrected, index)?;
+        Ok(SearchAnswer::Found(if again.total.count == 0 {
+            found
+        } else {
+            Found {
+                is_corrected: true,
+                ..again
+            }
+        }))
+    })
+}
+
+fn list(conn: &mut impl HnConnection, request: &SearchRequest) -> QueryResult<Found> {
+    let SearchRequest {
+        filters,
+        order,
+        offset,
+        limit,
+        ..
+    } = request;
+    let (ids, total) = listing::list(conn, filters, *order, *offset, *limit)?;
+    found(conn, request, &request.query, &ids, total)
+}
+
+fn find(
+    conn: &mut impl HnConnection,
+    request: &SearchRequest,
+    query: &SearchQuery,
+    index: SearchIndex,
+) -> QueryResult<Found> {
+    let rows = Rows {
+        matching: Matching {
+            query,
+            filters: &request.filters,
+            content: index.content,
+        },
+        columns: request.columns,
+        bounds: IdBounds::of(conn, &request.filters)?,
+    };
+    let (total, counted) = rows.count(conn)?;
+    let ids = match request.order {
+        _ if total.count == 0 => Vec::new(),
+        Order::Date => rows.newest(conn, request.offset, request.limit)?,
+        Order::Relevance => by_relevance(conn, request, query, &rows, total, counted)?,
+    };
+    found(conn, request, query, &ids, total)
+}
+
+/// The ranked rows first, then all others, the newest first.
+fn by_relevance(
+    conn: &mut impl HnConnection,
+    request: &SearchRequest,
+    query: &SearchQuery,
+    rows: &Rows<'_>,
+    total: Total,
+    counted: IdBounds,
+) -> QueryResult<Vec<i64>> {
+    let titles: HashSet<i64> = rows.titles(conn, total, counted)?.into_iter().collect();
+    let newest = rows.newest_ranked(conn)?;
+    let oldest = newest.last().copied();
+    let mut ids: Vec<i64> = titles.iter().copied().collect();
+    ids.extend(newest.into_iter().filter(|id| !titles.contains(id)));
+    let candidates = candidates::load(conn, &ids, |id| titles.contains(&id))?;
+    let mut ids = ranked(candidates, &Highlighter::of(query));
+    let ranked = ids.len();
+    ids = ids
+        .into_iter()
+        .skip(request.offset)
+        .take(request.limit)
+        .collect();
+    let missing = request.limit - ids.len();
+    if let Some(oldest) = oldest.filter(|_| missing > 0) {
+        let offset = request.offset.saturating_sub(ranked);
+        let is_ranked = |id: i64| titles.contains(&id);
+        ids.extend(rows.below(conn, oldest, is_ranked, offset, missing)?);
+    }
+    Ok(ids)
+}
+
+fn found(
+    conn: &mut impl HnConnection,
+    request: &SearchRequest,
+    query: &SearchQuery,
+    ids: &[i64],
+    total: Total,
+) -> QueryResult<Found> {
+    let mut hits = reads::items(conn, ids)?;
+    if request.order == Order::Date {
+        // Ids are given out in the order of time, but not to the second.
+        hits.sort_by_key(|hit| std::cmp::Reverse((hit.item.time, hit.item.id)));
+    }
+    Ok(Found {
+        hits,
+        total,
+        query: query.clone(),
+        is_corrected: false,
+    })
+}

@@ -1,0 +1,220 @@
+//! The search index of SQLite: an FTS5 table over the rows of `items`, and the triggers that keep it current.
+
+use diesel::{
+    QueryResult, RunQueryDsl, SqliteConnection,
+    connection::SimpleConnection,
+    sql_types::{BigInt, Nullable},
+};
+
+use super::{
+    content::{Columns, Content},
+    matching::Matching,
+    query::{AnyOf, SearchQuery, Term},
+    statement::{Part, Statement},
+};
+
+/// Rows that one transaction adds. Others that write wait for it, so it takes well under a second.
+const ROWS: i64 = 10_000;
+
+/// While the index is built, the words of one transaction fit into memory.
+const HASH_SIZE: i64 = 64 << 20;
+
+impl Content {
+    /// The values of a row of `items` in these columns. `by` is a word of SQL.
+    fn values(self, row: &str) -> String {
+        let value = |column: &&str| match *column {
+            "text" => text_of(row),
+            column => format!("{row}.\"{column}\""),
+        };
+        self.columns()
+            .iter()
+            .map(value)
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    /// Whether a row of `items` belongs into the index.
+    fn condition(self, row: &str) -> String {
+        let has_words = match self {
+            Self::Everything => format!(
+                "coalesce({row}.title, {row}.url, {}) IS NOT NULL",
+                text_of(row)
+            ),
+            Self::Stories => format!("coalesce({row}.title, {row}.url) IS NOT NULL"),
+        };
+        format!("{row}.dead IS NOT TRUE AND {row}.deleted IS NOT TRUE AND {has_words}")
+    }
+
+    /// Whether an update changes what the index holds.
+    fn changes(self) -> String {
+        let columns = self.columns().iter().chain(&["id", "dead", "deleted"]);
+        let changes = columns.map(|column| format!("old.\"{column}\" IS NOT new.\"{column}\""));
+        changes.collect::<Vec<_>>().join(" OR ")
+    }
+}
+
+/// The text of a row, unless the API only says that it is not there.
+fn text_of(row: &str) -> String {
+    format!("nullif(nullif({row}.text, '[delayed]'), '[flagged]')")
+}
+
+/// Makes the empty index, and the triggers that keep it current. They leave alone what the index does not hold yet.
+///
+/// The quotes in `content="items"` are how Datasette finds the index of a table. An FTS5 table over another table's rows must be told
+/// the old values of a row that it is to forget.
+pub(super) fn create(conn: &mut SqliteConnection, content: Content) -> QueryResult<()> {
+    let columns = content.columns().join(", ");
+    let changes = content.changes();
+    let is_in = |row: &str| {
+        let condition = content.condition(row);
+        format!("{condition} AND (SELECT next_id IS NULL OR {row}.id < next_id FROM search_index)")
+    };
+    let forget = format!(
+        "INSERT INTO items_fts (items_fts, rowid, {columns}) SELECT 'delete', old.id, {} WHERE {};",
+        content.values("old"),
+        is_in("old")
+    );
+    let add = format!(
+        "INSERT INTO items_fts (rowid, {columns}) SELECT new.id, {} WHERE {};",
+        content.values("new"),
+        is_in("new")
+    );
+    conn.batch_execute(&format!(
+        r#"CREATE VIRTUAL TABLE items_fts USING fts5({columns}, content="items", content_rowid="id", tokenize="unicode61 remove_diacritics 2");
+        CREATE VIRTUAL TABLE items_fts_words USING fts5vocab('items_fts', 'row');
+        INSERT INTO items_fts (items_fts, rank) VALUES ('hashsize', {HASH_SIZE});
+        CREATE TRIGGER items_ai AFTER INSERT ON items BEGIN {add} END;
+        CREATE TRIGGER items_ad AFTER DELETE ON items BEGIN {forget} END;
+        CREATE TRIGGER items_au AFTER UPDATE ON items WHEN {changes} BEGIN {forget} {add} END;"#
+    ))
+}
+
+/// Adds the next rows, from this id on. Returns the id to go on with, or `None` if these were the last ones.
+pub(super) fn add_rows(
+    conn: &mut SqliteConnection,
+    content: Content,
+    from: i64,
+) -> QueryResult<Option<i64>> {
+    let last = Statement::<Nullable<BigInt>>::new(
+        "SELECT max(id) FROM (SELECT id FROM items WHERE id >= ",
+    );
+    let last = last
+        .number(from)
+        .sql(" ORDER BY id LIMIT ")
+        .number(ROWS)
+        .sql(")");
+    let Some(last) = last.get_result::<Option<i64>>(conn)? else {
+        return end_building(conn).map(|()| None);
+    };
+    let add = format!(
+        "INSERT INTO items_fts (rowid, {}) SELECT i.id, {} FROM items i WHERE {} AND i.id BETWEEN ",
+        content.columns().join(", "),
+        content.values("i"),
+        content.condition("i")
+    );
+    let add = Part::new(add).number(from).sql(" AND ").number(last);
+    add.execute(conn)?;
+    match last.checked_add(1) {
+        None => end_building(conn).map(|()| None),
+        next => Ok(next),
+    }
+}
+
+fn end_building(conn: &mut SqliteConnection) -> QueryResult<()> {
+    // The default again, for the small transactions to come.
+    conn.batch_execute("INSERT INTO items_fts (items_fts, rank) VALUES ('hashsize', 1048576)")
+}
+
+pub(super) const DROP: &str = "DROP TRIGGER IF EXISTS items_ai; DROP TRIGGER IF EXISTS items_ad; DROP TRIGGER IF EXISTS items_au;
+    DROP TABLE IF EXISTS items_fts_words; DROP TABLE IF EXISTS items_fts; DROP TABLE IF EXISTS search_index";
+
+/// The ids of rows that the index should hold and does not, or the other way round.
+pub(super) fn differences(content: Content) -> String {
+    let is_in = content.condition("i");
+    format!(
+        "SELECT i.id FROM items i, search_index s
+             WHERE (s.next_id IS NULL OR i.id < s.next_id)
+                 AND ({is_in}) <> EXISTS (SELECT 1 FROM items_fts_docsize d WHERE d.id = i.id)
+         UNION ALL
+         SELECT d.id FROM items_fts_docsize d WHERE NOT EXISTS (SELECT 1 FROM items i WHERE i.id = d.id)
+         ORDER BY 1"
+    )
+}
+
+/// The id of a row that [`rows`] finds.
+pub(super) const ID: &str = "f.rowid";
+
+/// The rows that fit, as `FROM … WHERE …`.
+pub(super) fn rows(matching: &Matching<'_>, columns: Columns) -> Part {
+    let mut rows = Part::new("FROM items_fts f");
+    if !matching.filters.is_empty() {
+        // Only the index knows which rows fit, so it comes first.
+        rows = rows.sql(" CROSS JOIN items i ON i.id = f.rowid");
+    }
+    let names = columns.names(matching.content);
+    if names.is_empty() {
+        return rows.sql(" WHERE 1 = 0");
+    }
+    rows = rows
+        .sql(" WHERE items_fts MATCH ")
+        .text(expression(matching, &names));
+    if matching.filters.only_titled() {
+        rows = rows.sql(HAS_TITLE);
+    }
+    for term in matching.query.wanted() {
+        if let Some(literal) = term.literal() {
+            rows = rows.part(literal_condition(&literal, &names));
+        }
+    }
+    rows
+}
+
+/// That a row has a title or an address, or is an option of a poll: most rows with a word are comments, and the index itself tells them
+/// apart far more quickly than the rows. `sz` begins with how many words the title and the address have.
+const HAS_TITLE: &str = " AND (EXISTS (SELECT 1 FROM items_fts_docsize d WHERE d.id = f.rowid AND substr(d.sz, 1, 2) <> x'0000')
+    OR f.rowid + 0 IN (SELECT id FROM items WHERE type = 'pollopt'))";
+
+/// The signs of `c++` are in no index, so the text itself must have them.
+fn literal_condition(literal: &str, names: &[&str]) -> Part {
+    let columns: Vec<_> = names
+        .iter()
+        .map(|name| format!("coalesce(t.\"{name}\", '')"))
+        .collect();
+    let text = columns.join(" || ' ' || ");
+    Part::new(" AND instr(lower((SELECT ")
+        .sql(text)
+        .sql(" FROM items t WHERE t.id = f.rowid)), ")
+        .text(literal)
+        .sql(") > 0")
+}
+
+/// A query as FTS5 reads it. Every word is in quotes, so that no text is an error.
+fn expression(matching: &Matching<'_>, names: &[&str]) -> String {
+    let SearchQuery { all, none } = matching.query;
+    let groups = all
+        .iter()
+        .map(|AnyOf(terms)| format!("({})", any_of(terms)));
+    let all = groups.collect::<Vec<_>>().join(" AND ");
+    let mut expression = format!("{{{}}} : ({all})", names.join(" "));
+    if let (Some(name), Content::Everything) = (matching.filters.author(), matching.content) {
+        expression = format!("({expression}) AND ({{by}} : {})", quoted(name));
+    }
+    if !none.is_empty() {
+        expression = format!("({expression}) NOT ({})", any_of(none));
+    }
+    expression
+}
+
+fn any_of(terms: &[Term]) -> String {
+    let spellings = terms.iter().flat_map(|term| {
+        let star = if term.is_prefix { " *" } else { "" };
+        let quote = move |text: String| format!("{}{star}", quoted(&text));
+        term.spellings().into_iter().map(quote)
+    });
+    spellings.collect::<Vec<_>>().join(" OR ")
+}
+
+fn quoted(text: &str) -> String {
+    // SQLite takes a NUL for the end of the query.
+    format!("\"{}\"", text.replace('"', "\"\"").replace('\0', " "))
+}

@@ -1,0 +1,105 @@
+//! No text that a person can type is an error of the database, and what is found is what the query says.
+
+use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
+use proptest::prelude::*;
+
+use super::{
+    content::{Columns, Content},
+    filters::Filters,
+    index,
+    query::{SearchQuery, Syntax},
+    read::{SearchAnswer, search},
+    request::{Order, SearchRequest},
+};
+use crate::hn::migrations;
+
+fn database(content: Content) -> SqliteConnection {
+    let mut conn = SqliteConnection::establish(":memory:").unwrap();
+    migrations::run(&mut conn).unwrap();
+    conn.batch_execute(
+        "INSERT INTO items (id, type, \"by\", title, text, fetched_at) VALUES
+            (1, 'story', 'pg', 'Rust actors', NULL, 1), (2, 'comment', 'ann', NULL, 'don&#x27;t c++', 1)",
+    )
+    .unwrap();
+    index::begin(&mut conn, content).unwrap();
+    while !index::build_on(&mut conn).unwrap().unwrap().is_complete() {}
+    conn
+}
+
+fn request(query: SearchQuery, order: Order) -> SearchRequest {
+    SearchRequest {
+        query,
+        columns: Columns::ALL,
+        filters: Filters::default(),
+        order,
+        offset: 0,
+        limit: 10,
+        corrects: true,
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_is_an_error_of_the_database(
+        text in "\\PC{0,30}|[-\"*()^:{}+OR a'&\\\\]{0,30}|(?s).{0,20}|(AND|OR|NOT|NEAR|[a-z]{1,4}|[\" (){}:^*+-])( (AND|OR|NOT|NEAR|[a-z]{1,4}|[\"(){}:^*+-])){0,8}"
+    ) {
+        thread_local! {
+            static CONNECTIONS: [std::cell::RefCell<SqliteConnection>; 2] =
+                [Content::Everything, Content::Stories].map(|content| std::cell::RefCell::new(database(content)));
+        }
+        CONNECTIONS.with(|connections| {
+            for conn in connections {
+                for syntax in [Syntax::Full, Syntax::Words] {
+                    let Ok(query) = SearchQuery::parse(&text, syntax) else { continue };
+                    for order in [Order::Relevance, Order::Date] {
+                        let answer = search(&mut *conn.borrow_mut(), &request(query.clone(), order));
+                        prop_assert!(matches!(answer, Ok(SearchAnswer::Found(_))), "{:?}", answer);
+                    }
+                }
+            }
+            Ok(())
+        })?;
+    }
+}
+
+#[test]
+fn pages_beyond_what_is_ranked_hold_the_rest_once_each() {
+    let mut conn = SqliteConnection::establish(":memory:").unwrap();
+    migrations::run(&mut conn).unwrap();
+    // 5,000 items; every tenth has the word in its title, the others in their text.
+    conn.batch_execute(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+         INSERT INTO items (id, type, title, text, score, fetched_at)
+             SELECT i, iif(i % 10 = 0, 'story', 'comment'), iif(i % 10 = 0, 'rust', NULL), iif(i % 10 = 0, NULL, 'rust'),
+                 iif(i % 10 = 0, i % 97, NULL), 1 FROM n",
+    )
+    .unwrap();
+    index::begin(&mut conn, Content::Everything).unwrap();
+    while !index::build_on(&mut conn).unwrap().unwrap().is_complete() {}
+    let query = SearchQuery::parse("rust", Syntax::Full).unwrap();
+    for order in [Order::Relevance, Order::Date] {
+        let mut ids = Vec::new();
+        for offset in (0..=5000).step_by(700) {
+            let request = SearchRequest {
+                offset,
+                limit: 700,
+                ..request(query.clone(), order)
+            };
+            let Ok(SearchAnswer::Found(found)) = search(&mut conn, &request) else {
+                panic!("nothing found");
+            };
+            assert_eq!((found.total.count, found.total.is_exact), (5000, true));
+            ids.extend(found.hits.iter().map(|hit| hit.item.id));
+        }
+        let is_title = |id: &i64| id % 10 == 0;
+        if order == Order::Relevance {
+            assert!(ids[..500].iter().all(is_title));
+            assert!(ids[..500].is_sorted_by_key(|id| -(id % 97)));
+        } else {
+            assert!(ids.is_sorted_by_key(|id| -id));
+        }
+        assert_eq!(ids.len(), 5000, "{order:?}");
+        ids.sort_unstable();
+        assert!(ids.iter().copied().eq(1..=5000), "{order:?}");
+    }
+}

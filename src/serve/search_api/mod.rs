@@ -1,0 +1,120 @@
+//! The search API of hn.algolia.com over a mirror: `/api/v1/search`, `search_by_date`, `items/ID` and `users/NAME`.
+
+// What is asked for. Pure.
+mod parameters;
+mod tags;
+
+// What is answered.
+mod hits;
+mod thread;
+mod times;
+mod answers;
+
+use std::time::Instant;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{self, Data, ServiceConfig},
+};
+use serde_json::json;
+
+use self::{
+    answers::{ApiError, answer},
+    hits::envelope,
+    parameters::SearchParameters,
+    thread::thread,
+};
+use super::state::State;
+use crate::hn::{
+    List, reads,
+    search::{
+        read::{SearchAnswer, search},
+        request::Order,
+        stories::stories,
+    },
+};
+
+/// Adds the routes.
+pub(super) fn configure(app: &mut ServiceConfig) {
+    app.service(
+        web::scope("/api/v1")
+            .route("/search", web::get().to(by_relevance))
+            .route("/search_by_date", web::get().to(by_date))
+            .route("/items/{id}", web::get().to(item))
+            .route("/users/{name}", web::get().to(user))
+            .default_service(web::to(nothing)),
+    );
+}
+
+async fn by_relevance(request: HttpRequest, state: Data<State>) -> HttpResponse {
+    answer(results(&request, &state, Order::Relevance).await)
+}
+
+async fn by_date(request: HttpRequest, state: Data<State>) -> HttpResponse {
+    answer(results(&request, &state, Order::Date).await)
+}
+
+async fn results(
+    request: &HttpRequest,
+    state: &State,
+    order: Order,
+) -> Result<serde_json::Value, ApiError> {
+    let began = Instant::now();
+    let parameters = SearchParameters::read(request.query_string(), order)?;
+    let wanted = parameters.request.clone();
+    let read = state.readers.read(move |conn| {
+        let answer = search(conn, &wanted)?;
+        let SearchAnswer::Found(found) = answer else {
+            return Ok(Err(answer));
+        };
+        let comments = found.hits.iter().filter(|hit| hit.item.title.is_none());
+        let ids: Vec<i64> = comments.map(|hit| hit.item.id).collect();
+        let stories = stories(conn, &ids)?;
+        let front_page = reads::list(conn, List::Top)?.map_or(Vec::new(), |list| list.ids);
+        Ok(Ok((found, stories, front_page)))
+    });
+    match read.await? {
+        Ok((found, stories, front_page)) => {
+            let milliseconds = began.elapsed().as_millis();
+            Ok(envelope(
+                &parameters,
+                &found,
+                &stories,
+                &front_page,
+                milliseconds,
+            ))
+        }
+        Err(SearchAnswer::UnfinishedIndex) => Err(ApiError::unavailable(
+            "The search index is not complete yet.",
+        )),
+        Err(_) => Err(ApiError::unavailable(
+            "This mirror has no search index. Its owner builds one with `hn-ingest search --build`.",
+        )),
+    }
+}
+
+async fn item(id: web::Path<String>, state: Data<State>) -> HttpResponse {
+    let Ok(id) = id.parse::<i64>() else {
+        return answer(Err(ApiError::not_found("ObjectID does not exist")));
+    };
+    let read = state.readers.read(move |conn| thread(conn, id)).await;
+    let found = read.map_err(ApiError::from);
+    answer(
+        found.and_then(|found| found.ok_or_else(|| ApiError::not_found("ObjectID does not exist"))),
+    )
+}
+
+async fn user(name: web::Path<String>, state: Data<State>) -> HttpResponse {
+    let name = name.into_inner();
+    let read = state.readers.read(move |conn| reads::user(conn, &name));
+    let found = read.await.map_err(ApiError::from);
+    answer(found.and_then(|found| {
+        let found = found.ok_or_else(|| ApiError::not_found("User does not exist"))?;
+        let user = found.user;
+        Ok(json!({"username": user.id, "about": user.about, "karma": user.karma}))
+    }))
+}
+
+async fn nothing() -> HttpResponse {
+    answer(Err(ApiError::not_found("There is nothing at this address")))
+}
