@@ -19,7 +19,7 @@ const fn metric(kind: Kind, name: &'static str, meaning: &'static str) -> Metric
 pub(super) const FRESHNESS: Metric = metric(
     Kind::Histogram,
     "ingest_freshness_seconds",
-    "From the announcement of each new id to its commit",
+    "From the announcement of each new id until its item is stored",
 );
 const LISTENER_UP: Metric = metric(
     Kind::Gauge,
