@@ -147,17 +147,15 @@ pub(super) fn rows(matching: &Matching<'_>, columns: Columns) -> Part {
     rows
 }
 
-/// The texts of these columns in one.
+/// The texts of these columns in one, apart from each other.
 fn document(names: &[&str]) -> String {
     let text = |name: &&str| match *name {
         "text" => "coalesce(nullif(nullif(i.text, '[delayed]'), '[flagged]'), '')".to_owned(),
         name => format!("coalesce(i.\"{name}\", '')"),
     };
-    names
-        .iter()
-        .map(text)
-        .collect::<Vec<_>>()
-        .join(" || ' ' || ")
+    // The word between two texts keeps a phrase from beginning in one and ending in the other.
+    let texts: Vec<_> = names.iter().map(text).collect();
+    texts.join(" || ' hnfieldend ' || ")
 }
 
 /// That a document has the words of a query.
