@@ -62,6 +62,7 @@ pub(crate) fn missing(conn: &mut impl HnConnection) -> QueryResult<Vec<Index>> {
 pub(crate) enum Building {
     Done,
     /// Another process is building indexes.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code))]
     Elsewhere,
 }
 
