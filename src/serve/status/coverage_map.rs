@@ -42,7 +42,7 @@ impl CoverageMap {
             let lo = 1 + cell * ids_of_cell;
             let part = Range {
                 lo,
-                hi: (lo + ids_of_cell - 1).min(highest),
+                hi: lo.saturating_add(ids_of_cell - 1).min(highest),
             };
             while covered.get(at).is_some_and(|range| range.hi < part.lo) {
                 at += 1;
