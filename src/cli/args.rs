@@ -49,7 +49,7 @@ const EXIT_CODES: &str = "Exit codes: 0 every id is stored or absent; 1 some ids
 const LOG_VARIABLE: &str = "RUST_LOG sets what is logged to stderr [default: warn].";
 
 /// The commands in the short help: those of one kind on a line.
-const COMMAND_KINDS: [(&str, &str); 7] = [
+const COMMAND_KINDS: [(&str, &str); 6] = [
     (
         "top, new, best, ask, show, job",
         "Fetch a list; top is the default",
@@ -60,14 +60,13 @@ const COMMAND_KINDS: [(&str, &str); 7] = [
         "Fetch every item; keep it true; fetch again",
     ),
     (
-        "status, verify, copy",
-        "Show, check or copy what the database holds",
+        "status, verify, copy, search",
+        "Show, check, copy or search the database",
     ),
     (
-        "search, serve",
-        "Find items by their words; serve the database",
+        "serve, tune, mock-api",
+        "Serve it; find a worker count; made-up items",
     ),
-    ("tune, mock-api", "Find a worker count; serve made-up items"),
     (
         "completions, man, help",
         "Print completions, the manual, or help",

@@ -115,8 +115,8 @@ fn the_documented_settings_are_those_of_the_program() {
         let row = format!("| `--{flag}` | `{variable}` | {default} ");
         assert!(rows.iter().any(|line| line.starts_with(&row)), "{row}");
     }
-    // No variable belongs to the one, and the other is for `follow` alone.
-    let others = ["--demo", "--refresh"];
+    // No variable belongs to the first, and the others are for one command each.
+    let others = ["--demo", "--refresh", "--bind"];
     assert_eq!(rows.len(), OWN.len() + SETTINGS.len() + others.len());
 }
 

@@ -100,7 +100,6 @@ fn help_shows_no_setting_that_means_nothing_to_the_command() {
             "copy",
             &["to", "help", "database", "demo", "format", "progress"],
         ),
-        ("serve", &["allow-host", "bind", "help", "database", "demo"]),
         ("completions", &none),
         ("man", &none),
     ] {

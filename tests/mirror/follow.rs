@@ -249,7 +249,7 @@ fn new_items_are_stored_as_they_are_announced_and_a_signal_ends_it_in_order() {
         world.wait_until_read(FIRST_MAX + 1);
     }
     assert_eq!(world.max_item(), FIRST_MAX + 30);
-    assert!(world.number("SELECT count(*) FROM users").unwrap() > 0);
+    world.wait_for("SELECT count(*) > 0 FROM users", 1);
     let (code, report) = follow.stop();
     assert_eq!(code, Some(143));
     assert_eq!(report["command"], "follow");
