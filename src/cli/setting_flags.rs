@@ -18,7 +18,7 @@ const COMMON: [(&str, &str); 9] = [
     ),
     (
         "limit",
-        "How many ids of a list, or results; 0 is all [default: 20]",
+        "How many ids or results; 0 is all [default: 20]",
     ),
     ("workers", "Most requests in flight [default: 16]"),
     (
