@@ -16,10 +16,7 @@ const COMMON: [(&str, &str); 9] = [
         "api-url",
         "Base URL of the API [default: that of Hacker News]",
     ),
-    (
-        "limit",
-        "How many ids or results; 0 is all [default: 20]",
-    ),
+    ("limit", "How many ids or results; 0 is all [default: 20]"),
     ("workers", "Most requests in flight [default: 16]"),
     (
         "rate",
