@@ -194,8 +194,9 @@ pub(super) async fn run(options: &Options, args: BackfillArgs) -> Result<ExitSta
         return Ok(ExitStatus::CouldNotGoOn);
     }
     if matches!(status, ExitStatus::Complete | ExitStatus::Incomplete) {
-        build_indexes(&session, max_item).await;
-        if let Some(content) = args.search_index {
+        let is_elsewhere = build_indexes(&session, max_item).await;
+        // That process goes on with the search index.
+        if let Some(content) = args.search_index.filter(|_| !is_elsewhere) {
             build_search_index(&session, max_item, content).await;
         }
     }
@@ -220,21 +221,21 @@ async fn wait_for_a_new_second(session: &Session<'_>) -> Result<(), CommandError
 }
 
 /// Builds the indexes that are missing, once nearly all ids are fetched. A failure makes queries slow and loses no data, so it
-/// is only a warning. A signal ends the process.
-async fn build_indexes(session: &Session<'_>, max_item: i64) {
+/// is only a warning. A signal ends the process. Returns whether another process is building them.
+async fn build_indexes(session: &Session<'_>, max_item: i64) -> bool {
     let missing = database::with_connection(&session.pool, move |conn| {
         while_locked(|| missing_indexes(conn, max_item)).map_err(CommandError::new)
     });
     let missing = missing.await.unwrap_or_default();
     if missing.is_empty() {
-        return;
+        return false;
     }
     let owner = database::with_connection(&session.pool, |conn| {
         while_locked(|| indexes::owner_to_ask(conn)).map_err(CommandError::new)
     });
     if let Ok(Some(owner)) = owner.await {
         warn!("{}", indexes_are_owners(&owner));
-        return;
+        return false;
     }
     session.print_note("building the indexes by parent, author, time, type and score; Ctrl-C leaves that to the next backfill");
     let begun = Arc::new(AtomicUsize::new(0));
@@ -252,10 +253,14 @@ async fn build_indexes(session: &Session<'_>, max_item: i64) {
     let built = built.await;
     drop(display);
     match built {
-        Ok(Building::Done) => {}
-        Ok(Building::Elsewhere) => session.print_note("another process is building the indexes"),
+        Ok(Building::Done) => false,
+        Ok(Building::Elsewhere) => {
+            session.print_note("another process is building the indexes");
+            true
+        }
         Err(error) => {
             warn!("the indexes cannot be built: {error}; the next backfill tries again");
+            false
         }
     }
 }

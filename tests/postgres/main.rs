@@ -10,7 +10,6 @@ mod proxy;
 
 // A user's view.
 mod commands;
-mod serve;
 mod same_rows;
 mod refresh;
 mod history;

@@ -53,7 +53,7 @@ pub(crate) fn claim(
         let held = live_leases(conn, run, process, known, time)?;
         // An id that one of the runs under way has asked for is not asked for again by another one, even if its answer settles
         // nothing.
-        let since = runs::first_start(conn, command)?.unwrap_or(i64::MAX);
+        let since = found.own_since(runs::first_start(conn, command)?.unwrap_or(i64::MAX));
         let ranges: Vec<Range> = held.iter().map(Lease::range).collect();
         let Some(ids) = found.next(conn, &ranges, found.work(since), count)? else {
             return others_work(conn, &found, &held, run, since);

@@ -24,6 +24,8 @@ pub(crate) struct Search {
     newest_first: bool,
     /// Where to go on, as a position.
     next: i64,
+    /// Answers since this time count as the run's own: when the first of the runs began that were under way at its first claim.
+    since: Option<i64>,
 }
 
 /// Ids in the order of a search.
@@ -44,9 +46,20 @@ impl Search {
             refetch,
             newest_first,
             next: 0,
+            since: None,
         };
         search.next = search.positions(within).lo;
         search
+    }
+
+    /// Since when answers count as the run's own, where the first of the runs under way began at `first_start`. That run may have ended
+    /// meanwhile, and what it asked for is still not asked for again.
+    pub(super) fn own_since(&mut self, first_start: i64) -> i64 {
+        let since = self
+            .since
+            .map_or(first_start, |known| known.min(first_start));
+        self.since = Some(since);
+        since
     }
 
     /// What this search looks for. Answers since `since` count as settled.
