@@ -82,13 +82,13 @@ pub(super) fn command() -> Command {
         .arg(switch("newest-first", "Start with the largest id and go down"))
         .arg(switch(
             "recheck-absent",
-            "Also fetch again every id for which the API had no item",
+            "Also fetch again every id that was absent",
         ))
         .arg(switch("retry-failed", "Also fetch again every id that failed"))
         .arg(
             Arg::new("search-index")
                 .long("search-index")
-                .value_name("WHAT")
+                .value_name("SET")
                 .help("Search index built at the end: all, stories or none")
                 .long_help(
                     "Search index built at the end, unless there is one: all, stories (titles and addresses only) or none [default: all]",

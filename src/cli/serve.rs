@@ -45,7 +45,7 @@ pub(super) fn command() -> Command {
             Arg::new(FOLLOW)
                 .long(FOLLOW)
                 .action(ArgAction::SetTrue)
-                .help("Keep the database true meanwhile, as the command follow does"),
+                .help("Keep the database true meanwhile, as follow does"),
         )
 }
 

@@ -27,7 +27,7 @@ pub(in crate::cli) fn command() -> Command {
                 .long("from")
                 .value_name("N")
                 .allow_hyphen_values(true)
-                .help("The first id [default: behind the largest one of the database]"),
+                .help("The first id [default: behind the largest one stored]"),
         )
         .arg(
             Arg::new("score-history")
