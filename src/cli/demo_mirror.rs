@@ -20,7 +20,7 @@ use crate::{
 /// The command as the table `runs` names it.
 const COMMAND: &str = "serve";
 
-/// Of each list, so many items come before the others: what the first page of it shows.
+/// The first items of each list, which its first page shows, are fetched before all others. This is their number.
 const FIRST: usize = 30;
 
 /// Profiles of as many authors are fetched. The made-up Hacker News has fewer.

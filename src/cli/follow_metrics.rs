@@ -113,7 +113,7 @@ pub(super) fn set_refreshes_due(items: usize) {
     gauge!(REFRESHES_DUE.name).set(items as f64);
 }
 
-/// So many items were read again, and so many of them had changed.
+/// `items` were read again, and `changed` of them had changed.
 pub(super) fn note_refreshed(items: u64, changed: u64) {
     counter!(REFRESHED_ITEMS.name).increment(items);
     counter!(REFRESHED_CHANGED.name).increment(changed);

@@ -33,6 +33,17 @@ pub(super) struct RunReport<'a, I> {
     pub(super) top: Option<Vec<TopItem>>,
 }
 
+/// A failure as text reports show it.
+pub(super) fn failure_line(failure: &FailedId<impl Display>) -> String {
+    format!(
+        "failed: {}: {}, after {}: {}",
+        failure.id,
+        failure.kind,
+        counted(failure.attempts.into(), "attempt"),
+        printable(&failure.message)
+    )
+}
+
 impl<I: Serialize + Display> RunReport<'_, I> {
     pub(super) fn print(&self, format: ReportFormat) {
         print_report(format, &RunReportJson::new(self), |out| {
@@ -90,14 +101,7 @@ impl<I: Serialize + Display> RunReport<'_, I> {
         }
         writeln!(out)?;
         for failure in self.run.failures.iter().take(FAILURES_SHOWN) {
-            writeln!(
-                out,
-                "failed: {}: {}, after {}: {}",
-                failure.id,
-                failure.kind,
-                counted(failure.attempts.into(), "attempt"),
-                printable(&failure.message)
-            )?;
+            writeln!(out, "{}", failure_line(failure))?;
         }
         let more = self.run.totals.failed.saturating_sub(FAILURES_SHOWN as u64);
         if more > 0 {

@@ -25,7 +25,7 @@ const LEVELS: usize = 4;
 
 /// Ids that wait at a level at most. What is more is dropped, if it would be read later anyway, or stays in the backlog.
 const WAITING_MAX: usize = 20_000;
-/// So many of the ids that are announced at once are new ones. Those before them are backlog.
+/// If more ids are announced at once, only this many of them, the largest, count as new. Those below are backlog.
 const NEW_AT_ONCE: i64 = 500;
 /// The backlog is moved to the queue in pieces of this size.
 const BACKLOG_PIECE: usize = 200;
@@ -38,7 +38,7 @@ const NULL_WAITS: [Duration; 4] = [
     Duration::from_secs(10),
     Duration::from_secs(30),
 ];
-/// So many new ids are remembered with the time of their announcement.
+/// The time of the announcement is remembered for at most this many new ids.
 const ANNOUNCED_MAX: usize = 50_000;
 
 /// `updates` names the same change for about a minute.
@@ -51,7 +51,7 @@ const NAME_MAX: usize = 100;
 const GAP_MARGIN: i64 = 2 * 3600;
 /// A gap that began longer ago is left to the ladder, in seconds.
 const GAP_MAX: i64 = 3 * 86_400;
-/// So many gaps within this time are each dealt with at once. More than that are taken together: a stream that breaks all the time
+/// This many gaps within this time are dealt with at once, each by itself. More are taken together: a stream that breaks all the time
 /// should not cause requests without end.
 const GAPS_AT_ONCE: usize = 5;
 const GAPS_TIME: Duration = Duration::from_secs(300);

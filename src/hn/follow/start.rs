@@ -1,13 +1,15 @@
 //! Where following begins.
 
-use diesel::{NullableExpressionMethods, OptionalExtension, QueryDsl, QueryResult, RunQueryDsl};
+use diesel::{
+    ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl, QueryResult,
+    RunQueryDsl,
+};
 
 use crate::hn::{
     connection::{HnConnection, on_backend},
     runs,
     schema::coverage,
 };
-use diesel::ExpressionMethods;
 
 /// What a process that begins to follow finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use super::{
     reading::Sampled,
 };
 use crate::{
-    cli::{numbers::grouped, printable::printable, terminal::counted},
+    cli::{numbers::grouped, printable::printable, run_report::failure_line},
     hn::sample::{
         Age, AgeCount, Example, SampleIds,
         bound::{CONFIDENCE, checks_needed, upper_bound},
@@ -290,14 +290,7 @@ impl SampleReport {
 
     fn write_failures(&self, out: &mut dyn Write) -> io::Result<()> {
         for failure in self.sample.failures.iter().take(SHOWN) {
-            writeln!(
-                out,
-                "failed: {}: {}, after {}: {}",
-                failure.id,
-                failure.kind,
-                counted(failure.attempts.into(), "attempt"),
-                printable(&failure.message)
-            )?;
+            writeln!(out, "{}", failure_line(failure))?;
         }
         Ok(())
     }
