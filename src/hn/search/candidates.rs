@@ -13,16 +13,20 @@ use diesel::{
 #[cfg(feature = "postgres")]
 use super::postgres;
 use super::{
-    bounds::IdBounds, content::Columns, matching::Matching, rank::Candidate, sqlite,
-    statement::Statement,
+    bounds::IdBounds,
+    content::Columns,
+    matching::Matching,
+    rank::Candidate,
+    sqlite,
+    statement::{Statement, still_in_time},
 };
 use crate::hn::connection::{Backend, HnConnection, on_backend};
 
-/// Rows that are counted. More are "at least so many".
-const COUNTED: i64 = 50_000;
+/// The most rows that are counted. Of more rows, the answer gives this number, and says that there may be more.
+const COUNTED: i64 = 10_000;
 
-/// Rows that are counted if each must be looked up for a filter.
-const COUNTED_FILTERED: i64 = 10_000;
+/// The same if each row must be looked up for a filter.
+const COUNTED_FILTERED: i64 = 1_000;
 
 /// The newest rows that are ranked, and the newest ones with the words in the title.
 const RANKED: i64 = 500;
@@ -66,6 +70,7 @@ impl Rows<'_> {
         };
         let select = Statement::new(format!("SELECT {} ", what.replace("$id", id)))
             .part(rows)
+            .part(still_in_time(conn, id))
             .part(self.matching.filters.conditions())
             .part(self.bounds.conditions(id));
         (select, id)
