@@ -1,6 +1,6 @@
 //! The builder starts a pipeline. This is the only file that knows all three actors.
 
-use std::{ffi::OsString, fmt, io, rc::Rc, sync::Arc};
+use std::{ffi::OsString, fmt, io, rc::Rc, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, AsyncContext, Context};
 use actix_rt::task::spawn_blocking;
@@ -52,6 +52,8 @@ struct Plan<S, K: Sink> {
     database: DatabaseChoice<K::Connection>,
     /// The value of the label `pipeline` of its metrics.
     name: String,
+    /// How long a busy database is waited for. `None`: as long as such a database usually is.
+    busy_wait_max: Option<Duration>,
 }
 
 /// Where the database connections come from.
@@ -127,6 +129,7 @@ where
                 config: Config::default(),
                 database,
                 name: "default".to_owned(),
+                busy_wait_max: None,
             },
             own_thread: false,
             client: (),
@@ -221,6 +224,15 @@ where
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.plan.name = name.into();
+        self
+    }
+
+    /// Waits this long for a database that another program keeps locked, and then ends its runs with
+    /// [`GaveUp::StorageLost`](crate::GaveUp::StorageLost). The default is a minute for SQLite, and five minutes for PostgreSQL. If it is
+    /// too short, a long transaction of another program ends a run; if it is too long, nobody is told that a lock was left behind.
+    #[must_use]
+    pub fn busy_wait_max(mut self, time: Duration) -> Self {
+        self.plan.busy_wait_max = Some(time);
         self
     }
 
@@ -338,10 +350,14 @@ impl<S, K: Sink> Plan<S, K> {
     /// Opens the database. This blocks.
     fn prepare(self, meters: Meters) -> Result<Wiring<S, K>, StoreError> {
         let (pool, identity) = open(self.database)?;
+        let busy_wait_max = self
+            .busy_wait_max
+            .unwrap_or_else(|| K::Connection::busy_wait_max(&identity));
         let closed = CancellationToken::new();
         let writer = Writer {
             pool,
             identity,
+            busy_wait_max,
             sink: Arc::new(self.sink),
             closed: closed.clone(),
             _closed: closed.clone().drop_guard(),
