@@ -174,6 +174,35 @@ fn the_first_key_leads_to_the_content() {
 }
 
 #[test]
+fn a_search_is_typed_and_its_results_show_the_words_the_best_or_the_newest_first() {
+    let served = made_up().serve();
+    let browser = Browser::open(768);
+    open(&served, &browser, "/search");
+    browser.script("document.getElementById('q').focus()");
+    browser.press("notes\u{e007}");
+    browser.wait_for("return document.querySelector('.results') !== null");
+    let titles = "return [...document.querySelectorAll('.results h2 a:first-child')].map((a) => a.textContent)";
+    let notes = "Ask HN: How do you keep notes that you still read a year later?";
+    let poll = "Poll: Where do your notes live?";
+    // The address of the timetable has the word, too.
+    let timetable = "What a bus timetable taught me about distributed systems (2019)";
+    assert_eq!(browser.script(titles), json!([notes, poll, timetable]));
+    let note = browser.script("return document.querySelector('[role=status]').textContent");
+    assert_eq!(note, "3 results.");
+    browser.script("document.querySelector('.as-of a').click()");
+    browser.wait_for("return location.search.includes('sort=date') && document.querySelector('.results') !== null");
+    assert_eq!(browser.script(titles), json!([poll, timetable, notes]));
+    open(&served, &browser, "/search?q=%22a+copy%22+reproduction");
+    let comment = browser.script(
+        "const li = document.querySelector('.results li');
+         return [...li.querySelectorAll('mark, h2 a')].map((e) => e.textContent)",
+    );
+    let story = "A small database that fits in one file, and why that is enough";
+    assert_eq!(comment, json!(["Comment", story, "a copy", "reproduction"]));
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
 fn the_earlier_versions_show_what_changed() {
     let served = made_up().serve();
     let browser = Browser::open(1280);
@@ -211,8 +240,7 @@ fn new_items_are_announced_and_the_dashboard_stays_current() {
     let browser = Browser::open(768);
     open(&served, &browser, "/");
     // The stream must have told the first number before the next one comes.
-    browser.wait_for("return performance.getEntriesByType('resource').length > 0 && document.readyState === 'complete'");
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    browser.wait_for("return document.body.dataset.seen !== undefined");
     let new =
         |id: i64| json!({"id": id, "type": "story", "by": "tern", "time": ago(0), "title": "New"});
     served.mirror.store([new(1500), new(1501)]);

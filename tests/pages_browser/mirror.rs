@@ -2,6 +2,7 @@
 
 use std::{
     path::PathBuf,
+    process::Command,
     sync::mpsc,
     thread::{self, JoinHandle},
     time::{Duration, SystemTime},
@@ -71,6 +72,14 @@ impl Mirror {
 
     pub(crate) fn store_list(&self, list: List, ids: &[i64]) {
         list.keep(&mut self.connect(), ids).unwrap();
+    }
+
+    fn build_search_index(&self) {
+        let program = env!("CARGO_BIN_EXE_hn-ingest");
+        let mut build = Command::new(program);
+        build.args(["search", "--build", "--database"]);
+        let built = build.arg(self.path()).output().unwrap();
+        assert!(built.status.success(), "{built:?}");
     }
 
     /// Serves it at a free port until the server is dropped.
@@ -258,5 +267,6 @@ pub(crate) fn made_up() -> Mirror {
          VALUES ('backfill', 'pier', 4712, '', 0, unixepoch() - 60, unixepoch(), 35, 1400);
          INSERT INTO leases VALUES (1301, 1400, 2, unixepoch() + 30);",
     );
+    mirror.build_search_index();
     mirror
 }

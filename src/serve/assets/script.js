@@ -50,7 +50,7 @@
       const value = JSON.parse(data).data;
       const now = Array.isArray(value) ? value.length : Number(value);
       if (value === null || !Number.isFinite(now)) return;
-      if (before === null) before = now;
+      if (before === null) document.body.dataset.seen = before = now;
       const more = now - before;
       news.hidden = more <= 0;
       if (more <= 0) return;
