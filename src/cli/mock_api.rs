@@ -36,12 +36,12 @@ const LIVE_FLAGS: [Flag; 8] = [
     Flag {
         name: "live-start",
         default: "now",
-        help: "What its clock shows at first: 2026-01-31T12:00:00Z",
+        help: "Time on its clock at the start: 2026-01-31T12:00:00Z",
     },
     Flag {
         name: "live-limit",
         default: "0",
-        help: "Add so many items, then no more; 0 is no limit",
+        help: "Stop after adding this many items; 0 is no limit",
     },
     Flag {
         name: "stream-cut-rate",
@@ -51,7 +51,7 @@ const LIVE_FLAGS: [Flag; 8] = [
     Flag {
         name: "stream-loss-rate",
         default: "0",
-        help: "Share of changes that event streams do not tell",
+        help: "Share of changes that event streams leave out",
     },
     Flag {
         name: "stream-cancel-rate",

@@ -78,7 +78,7 @@ pub(in crate::cli) fn command() -> Command {
         .arg(value("type", "TYPE,…", "Only story, comment, ask, show, job, poll or pollopt"))
         .arg(value("since", "TIME", "Only from this date or time on (UTC)"))
         .arg(value("until", "TIME", "Only up to this date or time, inclusive (UTC)"))
-        .arg(value("points", "N", "Only what has at least so many points"))
+        .arg(value("points", "N", "Only what has at least N points"))
         .arg(switch("by-date", "The newest first"))
         .arg(
             switch("build", "Build the index, or go on with it")

@@ -2,11 +2,11 @@
 
 use crate::{cli::printable::plain_text, hn::search::highlight::Highlighter};
 
-/// The signs around a word that was found, until it is known how to show them. No text keeps them.
+/// Mark the beginning and the end of a found word until [`emphasize`] replaces them. A text that contains them loses them first.
 const OPEN: char = '\u{e000}';
 const CLOSE: char = '\u{e001}';
 
-/// What the words that were found stand between.
+/// What is printed before and after a found word.
 #[derive(Clone, Copy)]
 pub(super) struct Emphasis {
     pub(super) open: &'static str,
@@ -24,9 +24,7 @@ impl Emphasis {
     };
 }
 
-/// A text of the API as one line of at most so many letters around the words that were found, with signs around each of them.
-///
-/// `emphasize` puts what is wanted in the place of the signs.
+/// Makes one line of at most `most` letters from a text of the API: the part with the most found words, each of them marked.
 pub(super) fn excerpt(html: &str, highlighter: &Highlighter, most: usize) -> String {
     let html = html.replace([OPEN, CLOSE], "");
     // The texts of two paragraphs must not run into each other.
@@ -46,7 +44,7 @@ pub(super) fn excerpt(html: &str, highlighter: &Highlighter, most: usize) -> Str
     part
 }
 
-/// Puts the emphasis in the place of the signs.
+/// Replaces the marks by the emphasis.
 pub(super) fn emphasize(text: &str, emphasis: Emphasis) -> String {
     text.replace(OPEN, emphasis.open)
         .replace(CLOSE, emphasis.close)

@@ -1,6 +1,6 @@
-//! Ids that are asked for again because the API had no item, or the fetch failed.
+//! Finds the ids to fetch again because the API had no item, or because the fetch failed.
 //!
-//! | id | its last answer | asked again |
+//! | id | its last answer | fetched again |
 //! |---|---|---|
 //! | among the newest 500, not stored | absence or failure | every minute |
 //! | older, not stored | absence | every hour, until its absence is settled |
@@ -14,7 +14,7 @@ use diesel::{QueryResult, RunQueryDsl, sql_query};
 use super::{first_id::first_id_since, ladder::DAY, listed::Id};
 use crate::hn::connection::{HnConnection, on_backend};
 
-/// The API often has nothing for an id that has just appeared. So many of the newest ids are asked for every minute.
+/// The API often has nothing for an id that has just appeared. So holes among this many of the newest ids are fetched every minute.
 const NEWEST: i64 = 500;
 
 const MINUTE: i64 = 60;
@@ -23,8 +23,7 @@ const HOUR: i64 = 3600;
 /// Ids as old as the last step of the default ladder are left to the commands `retry` and `backfill`.
 const OLDEST: i64 = 15 * DAY;
 
-/// Up to `limit` ids without an item that should be asked for again now, from the newest down. `newest` is the largest id of the
-/// API.
+/// Up to `limit` ids without an item that are to be fetched again now, from the newest down. `newest` is the API's largest id.
 ///
 /// # Errors
 /// Whatever Diesel says.
