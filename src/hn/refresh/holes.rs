@@ -9,10 +9,10 @@
 //! An absence is settled when it has lasted for a day, or when the id is far below the newest: [`crate::hn::HnSink`] then records
 //! it in `coverage`. Stored items with a newer absence or failure are read again by the ladder.
 
-use diesel::{QueryResult, RunQueryDsl, sql_query};
+use diesel::QueryResult;
 
-use super::{first_id::first_id_since, ladder::DAY, listed::Id};
-use crate::hn::connection::{HnConnection, on_backend};
+use super::{first_id::first_id_since, ids::ids, ladder::DAY};
+use crate::hn::connection::HnConnection;
 
 /// The API often has nothing for an id that has just appeared. So holes among this many of the newest ids are fetched every minute.
 const NEWEST: i64 = 500;
@@ -39,7 +39,7 @@ pub(crate) fn holes(
     let minute_ago = now.saturating_sub(MINUTE);
     let hour_ago = now.saturating_sub(HOUR);
     // A failure beside an absence is the newer of the two.
-    let query = sql_query(format!(
+    let sql = format!(
         "SELECT id FROM absent a
          WHERE id > {oldest} AND id <= {newest}
          AND last_checked_at <= CASE WHEN id > {minute_from} THEN {minute_ago} ELSE {hour_ago} END
@@ -52,7 +52,6 @@ pub(crate) fn holes(
          AND failed_at <= CASE WHEN id > {minute_from} AND NOT EXISTS (SELECT 1 FROM items i WHERE i.id = f.id)
              THEN {minute_ago} ELSE {hour_ago} END
          ORDER BY id DESC LIMIT {limit}"
-    ));
-    let ids: Vec<Id> = on_backend!(conn, |conn| query.load(conn))?;
-    Ok(ids.into_iter().map(|row| row.id).collect())
+    );
+    ids(conn, sql)
 }
