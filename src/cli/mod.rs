@@ -56,6 +56,7 @@ mod printable;
 mod terminal;
 mod status_line;
 mod progress;
+mod health;
 mod metrics_server;
 mod follow_metrics;
 mod service_manager;

@@ -11,11 +11,12 @@ use tokio::time::Instant;
 use super::{
     database::{self, location::Location},
     exit::CommandError,
+    health::Health,
     presence::{KeptPresence, LOOK_INTERVAL, Presence, View},
     session::Session,
 };
 use crate::{
-    hn::{follow::health::Health, process::Process, runs},
+    hn::{process::Process, runs},
     ingest::{Client, Progress, RunWatch},
     store::{Pool, any::AnyPool, locks::while_locked_and, read_only::ReadConnection},
 };

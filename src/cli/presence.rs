@@ -8,11 +8,12 @@ use diesel::QueryResult;
 use log::{debug, warn};
 use tokio::time::Instant;
 
-use super::{database, exit::CommandError, held_leases::HeldLeases, session::Session};
+use super::{
+    database, exit::CommandError, health::Health, held_leases::HeldLeases, session::Session,
+};
 use crate::{
     hn::{
         HnConnection, cool_down,
-        follow::health::Health,
         leases,
         live_runs::{self, LiveRun, SHARE_SECONDS},
         runs,

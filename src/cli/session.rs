@@ -8,6 +8,7 @@ use std::{
 use super::{
     database::{self, OpenedDatabase, fresh_file::DeletedIfUnused},
     exit::CommandError,
+    health::Health,
     metrics_server::MetricsServer,
     open_file_limit,
     options::Options,
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     hn::{
-        HnConnection, HnSource, cool_down, follow::health::Health, lists::ListError, live_runs,
+        HnConnection, HnSource, cool_down, lists::ListError, live_runs,
         process::Process, sample::last_item,
     },
     ingest::{Client, Config, Failure, FailureKind},

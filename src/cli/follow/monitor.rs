@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 use tokio::time::Instant;
 
 use super::feed::Feed;
-use crate::{cli::follow_metrics, hn::follow::health::Health};
+use crate::cli::{follow_metrics, health::Health};
 
 /// How a document is listened to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! Following the API: what its streams announce, in which order that is read, where it begins, and whether all is well. The
-//! command `follow` does the reading.
+//! Following the API: what its streams announce, in which order that is read, and where it begins. The command `follow` does the
+//! reading.
 
 pub(crate) mod announcement;
 pub(crate) mod intake;
@@ -9,4 +9,3 @@ pub(crate) mod watermark;
 pub(crate) mod start;
 pub(crate) mod stories;
 pub(crate) mod counting_sink;
-pub(crate) mod health;
