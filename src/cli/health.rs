@@ -91,6 +91,17 @@ impl Health {
         self.facts().storage_lost = stored.err();
     }
 
+    /// How long nothing was heard. If nothing ever was: how long the process has expected news, or zero if it expects none.
+    pub(super) fn silence(&self) -> Duration {
+        let facts = self.facts();
+        let expected_at = match facts.work {
+            Work::ExpectsNews { since } => Some(since),
+            Work::Ordinary | Work::StandsBy => None,
+        };
+        let quiet_since = facts.heard_at.max(expected_at);
+        quiet_since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
     pub(super) fn state(&self, now: Instant) -> HealthState {
         let facts = self.facts();
         let silence = facts
