@@ -18,14 +18,14 @@ use tokio::{
 use super::{
     args::{COMMAND, FollowArgs},
     feed::Feed,
+    fetch_runs::{FetchRuns, Ids, RunEvent},
     largest,
     listener::{Heard, Listener},
     lists::Lists,
     monitor::Monitor,
     news,
     refreshes::Refreshes,
-    runs::{Happened, Ids, Runs},
-    view::View,
+    status_display::StatusDisplay,
 };
 use crate::{
     cli::{
@@ -49,7 +49,7 @@ use crate::{
             announcement::ListDocument,
             counting_sink::{CountingSink, Counts},
             intake::{Intake, MaxItem, Read},
-            start::Start,
+            starting_point::StartingPoint,
         },
         indexes::Building,
         leases::{FOLLOWER, Search},
@@ -88,11 +88,11 @@ pub(super) struct Follower<'a, 's> {
     intake: Intake,
     /// Why the gap to what was stored before cannot be filled.
     gap_error: IdStreamError,
-    runs: Runs,
+    runs: FetchRuns,
     refreshes: Refreshes,
     lists: Lists,
     monitor: Monitor,
-    view: View,
+    display: StatusDisplay,
     heard: mpsc::Receiver<Heard>,
     listeners: Vec<JoinHandle<()>>,
     /// A largest id that is to be confirmed.
@@ -175,7 +175,7 @@ impl<'a, 's> Follower<'a, 's> {
         presence.look().await;
         let sink = CountingSink::new(sink.over());
         let refreshed = sink.counts();
-        let runs = Runs::start(session, sink, &intake.items, &intake.profiles, gap).await?;
+        let runs = FetchRuns::start(session, sink, &intake.items, &intake.profiles, gap).await?;
         let monitor = Monitor::new(session.health.clone());
         session.health.expect_news();
         let (sender, heard) = mpsc::channel(HEARD_MAX);
@@ -207,7 +207,7 @@ impl<'a, 's> Follower<'a, 's> {
             refreshes: Refreshes::new(session.pool.clone(), ladder),
             lists: Lists::new(session.pool.clone()),
             monitor,
-            view: View::new(session.options.progress),
+            display: StatusDisplay::new(session.options.progress),
             heard,
             listeners,
             unconfirmed: None,
@@ -227,8 +227,8 @@ impl<'a, 's> Follower<'a, 's> {
         loop {
             tokio::select! {
                 _ = self.drain.first_signal() => break,
-                happened = self.runs.next() => {
-                    if !self.note(happened).await {
+                event = self.runs.next() => {
+                    if !self.note(event).await {
                         break;
                     }
                 }
@@ -260,9 +260,9 @@ impl<'a, 's> Follower<'a, 's> {
     }
 
     /// Returns whether the runs go on.
-    async fn note(&mut self, happened: Happened) -> bool {
-        match happened {
-            Happened::New(batch) => {
+    async fn note(&mut self, event: RunEvent) -> bool {
+        match event {
+            RunEvent::New(batch) => {
                 let stored = batch
                     .iter()
                     .filter(|read| read.outcome == IdOutcome::Stored);
@@ -276,18 +276,18 @@ impl<'a, 's> Follower<'a, 's> {
                     actix_rt::spawn(news::print(self.session.pool.clone(), stored));
                 }
             }
-            Happened::Others(batch) => {
+            RunEvent::Others(batch) => {
                 for read in &batch {
                     note_read(&mut self.intake, read);
                 }
             }
-            Happened::Profiles(batch) => {
+            RunEvent::Profiles(batch) => {
                 for read in &batch {
                     self.intake.profile_is_read(&read.id);
                 }
             }
-            Happened::Gap => {}
-            Happened::GapFilled => {
+            RunEvent::Gap => {}
+            RunEvent::GapFilled => {
                 if !self.runs.end_gap().await {
                     return false;
                 }
@@ -301,7 +301,7 @@ impl<'a, 's> Follower<'a, 's> {
                     }
                 }
             }
-            Happened::Over => return false,
+            RunEvent::Over => return false,
         }
         true
     }
@@ -342,7 +342,7 @@ impl<'a, 's> Follower<'a, 's> {
         follow_metrics::set_queue(self.intake.items.waiting());
         self.publish_refreshed();
         self.monitor.publish();
-        self.view.update(
+        self.display.update(
             &self.intake,
             &self.runs,
             self.refreshes.due_count(),
@@ -376,7 +376,7 @@ impl<'a, 's> Follower<'a, 's> {
     async fn end(mut self, is_replaced: bool) -> Result<Ended, CommandError> {
         self.manager.stopping();
         self.listeners.iter().for_each(JoinHandle::abort);
-        drop(self.view);
+        drop(self.display);
         let intake = &mut self.intake;
         let ended = self.runs.end(|read| _ = note_read(intake, read)).await;
         self.settled_up_to.set(self.intake.settled_up_to());
@@ -408,7 +408,7 @@ fn note_read(intake: &mut Intake, read: &IdResult<i64>) -> Option<std::time::Ins
 }
 
 /// Makes sure that there is an index of the items that are due, and reads where to begin.
-async fn prepare(session: &Session<'_>, row: i64, ladder: Ladder) -> Result<Start, CommandError> {
+async fn prepare(session: &Session<'_>, row: i64, ladder: Ladder) -> Result<StartingPoint, CommandError> {
     let failed = |error: &dyn Display| {
         CommandError(format!(
             "the database cannot be prepared for following: {error}"
@@ -437,7 +437,7 @@ async fn prepare(session: &Session<'_>, row: i64, ladder: Ladder) -> Result<Star
         actix_rt::time::sleep(OTHER_BUILD_WAIT).await;
     }
     database::with_connection(&session.pool, move |conn| {
-        while_locked(|| Start::read(conn, COMMAND, row)).map_err(|error| failed(&error))
+        while_locked(|| StartingPoint::read(conn, COMMAND, row)).map_err(|error| failed(&error))
     })
     .await
 }

@@ -1,7 +1,7 @@
 //! `follow`: keep the database true, until a signal comes.
 //!
-//! [`listener`] hears what the API announces. `hn::follow::intake` decides in which order that is read. [`runs`] reads it: new
-//! ids, then what changes and what is due ([`refreshes`]), then the gap to what was stored before. [`follower`] brings them
+//! [`listener`] hears what the API announces. `hn::follow::intake` decides in which order that is read. [`fetch_runs`] reads
+//! it: new ids, then what changes and what is due ([`refreshes`]), then the gap to what was stored before. [`follower`] brings them
 //! together.
 
 mod args;
@@ -12,9 +12,9 @@ mod largest;
 mod listener;
 mod refreshes;
 mod lists;
-mod runs;
+mod fetch_runs;
 mod news;
-mod view;
+mod status_display;
 mod follower;
 
 use std::time::Duration;

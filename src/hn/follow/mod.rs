@@ -6,6 +6,6 @@ pub(crate) mod intake;
 pub(crate) mod id_queue;
 pub(crate) mod reread;
 pub(crate) mod watermark;
-pub(crate) mod start;
+pub(crate) mod starting_point;
 pub(crate) mod stories;
 pub(crate) mod counting_sink;
