@@ -7,6 +7,7 @@ use super::{
     ids::parse_item,
     named_ids::{NamedIds, run_named, run_named_through},
     options::Options,
+    own_flags::switch,
     session::Session,
     tree::{Tree, TreeSink},
 };
@@ -32,10 +33,7 @@ pub(super) fn command() -> Command {
         .about("Fetch the items with these ids")
         .arg(ids)
         .arg(
-            Arg::new("tree")
-                .long("tree")
-                .action(ArgAction::SetTrue)
-                .help("Also fetch all answers below, and options of polls")
+            switch("tree", "Also fetch all answers below, and options of polls")
                 .long_help("Also fetch everything below them, level by level: the answers, the answers to those, and the options of polls. Each id is fetched once."),
         )
 }

@@ -6,10 +6,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
+use clap::{ArgMatches, Command, parser::ValueSource};
 
 use super::{
     exit::{CommandError, ExitStatus},
+    own_flags::{flag, switch},
     signals::Drain,
     terminal::write_stdout,
     test_clock,
@@ -124,24 +125,17 @@ const FLAGS: [Flag; 10] = [
 ];
 
 pub(super) fn command() -> Command {
-    let to_arg = |flag: &Flag| {
-        Arg::new(flag.name)
-            .long(flag.name)
-            .default_value(flag.default)
-            .allow_hyphen_values(true)
-            .value_name(match flag.name {
-                "latency" | "live-start" | "stream-stall" | "stream-keep-alive" => "TIME",
-                "live" => "RATE",
-                _ => "N",
-            })
-            .help(flag.help)
+    let to_arg = |Flag { name, default, help }: &Flag| {
+        let value = match *name {
+            "latency" | "live-start" | "stream-stall" | "stream-keep-alive" => "TIME",
+            "live" => "RATE",
+            _ => "N",
+        };
+        flag(name, value, *help).default_value(*default)
     };
     let flags = FLAGS.iter().map(to_arg);
     let live_flags = LIVE_FLAGS.iter().map(to_arg);
-    let no_streams = Arg::new(NO_STREAMS)
-        .long(NO_STREAMS)
-        .action(ArgAction::SetTrue)
-        .help("Answer requests for event streams with plain JSON");
+    let no_streams = switch(NO_STREAMS, "Answer requests for event streams with plain JSON");
     Command::new("mock-api")
         .about("Serve an API of made-up items on this machine")
         .long_about(

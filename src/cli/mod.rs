@@ -6,6 +6,7 @@
 // The command line: which command, with which settings.
 mod args;
 mod flags;
+mod own_flags;
 mod scope;
 mod setting_flags;
 mod options;

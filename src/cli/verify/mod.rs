@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 
 use self::{
     report::VerifyReport,
@@ -20,6 +20,7 @@ use super::{
     exit::{CommandError, ExitStatus},
     numbers::grouped,
     options::{Options, ProgressMode},
+    own_flags::switch,
     progress::{ProgressDisplay, ProgressView},
     scope::Scope,
     terminal::print_report,
@@ -40,10 +41,7 @@ pub(super) enum VerifyArgs {
 }
 
 pub(super) fn command() -> Command {
-    let repair = Arg::new("repair")
-        .long("repair")
-        .action(ArgAction::SetTrue)
-        .help("Rebuild the table `coverage` from what is sound")
+    let repair = switch("repair", "Rebuild the table `coverage` from what is sound")
         .long_help("Rebuild the table `coverage` from what is there and sound; the next backfill fetches the rest. Not while a run is under way. With --sample: store what was read");
     Command::new(COMMAND)
         .about("Check that the database holds what it claims")
