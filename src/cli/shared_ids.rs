@@ -1,4 +1,4 @@
-//! The ids of a backfill, as a stream that claims them lease by lease. So several processes share them.
+//! The ids of a range that are not settled, as a stream that claims them lease by lease. So several processes share them.
 
 use std::{
     pin::Pin,
@@ -17,15 +17,17 @@ use tokio::{
 };
 
 use super::{
-    database::{may_wait, server, unless_silent, while_connecting},
+    database::{may_wait, server, unless_silent, while_connecting, with_connection},
     exit::CommandError,
     held_leases::{HeldLeases, Hold},
     id_stream_error::IdStreamError,
+    session::Session,
 };
 use crate::{
     hn::{
         coverage::Range,
         leases::{Claim, IdsInOrder, Search, claim},
+        plan::{Refetch, RemainingIds},
         process::Process,
     },
     store::{any::AnyPool, locks::while_locked},
@@ -43,18 +45,50 @@ const OTHERS_WAIT: Duration = Duration::from_secs(1);
 /// How long to wait for the renewal of a lease before looking again.
 const RENEWAL_WAIT: Duration = Duration::from_millis(100);
 
+/// Counts the ids of a range that are still to be fetched. `again` names settled ids that are to be fetched, too.
+pub(super) async fn count_left(
+    session: &Session<'_>,
+    range: Range,
+    again: Refetch,
+) -> Result<usize, CommandError> {
+    let ids = with_connection(&session.pool, move |conn| {
+        while_locked(|| RemainingIds::plan(conn, range, again)).map_err(|error| {
+            CommandError(format!(
+                "the database does not tell which ids are left: {error}"
+            ))
+        })
+    });
+    Ok(ids.await?.len())
+}
+
 /// Claims ids for a run.
 pub(super) struct Claimer {
-    pub(super) pool: AnyPool,
-    pub(super) process: Process,
-    pub(super) command: &'static str,
+    pool: AnyPool,
+    process: Process,
+    command: &'static str,
     /// The run's row in the table `runs`.
-    pub(super) row: i64,
-    pub(super) search: Search,
+    row: i64,
+    search: Search,
     pub(super) leases: HeldLeases,
 }
 
 impl Claimer {
+    pub(super) fn new(
+        session: &Session<'_>,
+        command: &'static str,
+        row: i64,
+        search: Search,
+    ) -> Self {
+        Self {
+            pool: session.pool.clone(),
+            process: session.process.clone(),
+            command,
+            row,
+            leases: HeldLeases::new(search.clone()),
+            search,
+        }
+    }
+
     /// Claims up to `count` ids on another thread, and comes back with them.
     fn start(mut self, count: usize) -> JoinHandle<Result<Claimed, CommandError>> {
         let claim = move || {

@@ -15,6 +15,7 @@ mod lists;
 mod fetch_runs;
 mod news;
 mod status_display;
+mod beginning;
 mod follower;
 
 use std::time::Duration;
