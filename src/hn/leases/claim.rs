@@ -6,7 +6,7 @@ use diesel::{
 };
 
 use super::{
-    lease::{Lease, SECONDS},
+    lease::Lease,
     search::{IdsInOrder, Search},
 };
 use crate::hn::{
@@ -61,14 +61,7 @@ pub(crate) fn claim(
         let Some(lease) = ids.span() else {
             return Ok(Claim::Nothing);
         };
-        let Range { lo, hi } = lease;
-        let row = Lease {
-            lo,
-            hi,
-            owner: run,
-            expires_at: time + SECONDS,
-        };
-        row.insert(conn)?;
+        Lease::insert(conn, lease, run, time)?;
         let ids = found.in_order(ids);
         Ok(Claim::Ids { lease, ids })
     })?;
