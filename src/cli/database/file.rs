@@ -38,13 +38,7 @@ fn open_to_write(path: &Path, demo: bool) -> Result<OpenedDatabase, CommandError
     let mut conn = connection(&pool)?;
     owner::prepare(&mut conn, demo)
         .map_err(|CommandError(why)| CommandError(format!("{}: {why}", path.display())))?;
-    let identity = conn.identify().map_err(CommandError::new)?;
-    drop(conn);
-    Ok(OpenedDatabase {
-        pool,
-        identity,
-        fresh_file: None,
-    })
+    OpenedDatabase::new(pool, conn)
 }
 
 /// Refuses a database that does not exist, is empty, or belongs to another program.

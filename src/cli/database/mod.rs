@@ -38,6 +38,19 @@ pub(super) struct OpenedDatabase<C: StoreConnection = AnyConnection> {
     pub(super) fresh_file: Option<DeletedIfUnused>,
 }
 
+impl<C: StoreConnection> OpenedDatabase<C> {
+    /// `conn` is of the pool.
+    fn new(pool: Pool<C>, mut conn: PooledConnection<C>) -> Result<Self, CommandError> {
+        let identity = conn.identify().map_err(CommandError::new)?;
+        drop(conn);
+        Ok(Self {
+            pool,
+            identity,
+            fresh_file: None,
+        })
+    }
+}
+
 /// What messages call the server of the database that the process's runs work with. Never set if that is a file.
 static SERVER: OnceLock<String> = OnceLock::new();
 
@@ -86,13 +99,7 @@ pub(super) async fn open_read_only(
             while_locked(|| owner::require_current_tables(&mut conn.0))
                 .and_then(|()| while_locked(|| owner::require_kind(&mut conn.0, demo)))
                 .map_err(|CommandError(why)| CommandError(format!("{location}: {why}")))?;
-            let identity = conn.identify().map_err(CommandError::new)?;
-            drop(conn);
-            Ok(OpenedDatabase {
-                pool,
-                identity,
-                fresh_file: None,
-            })
+            OpenedDatabase::new(pool, conn)
         })
     };
     unless_silent(server(), may_wait, open).await
