@@ -125,7 +125,11 @@ const FLAGS: [Flag; 10] = [
 ];
 
 pub(super) fn command() -> Command {
-    let to_arg = |Flag { name, default, help }: &Flag| {
+    let to_arg = |Flag {
+                      name,
+                      default,
+                      help,
+                  }: &Flag| {
         let value = match *name {
             "latency" | "live-start" | "stream-stall" | "stream-keep-alive" => "TIME",
             "live" => "RATE",
@@ -135,7 +139,10 @@ pub(super) fn command() -> Command {
     };
     let flags = FLAGS.iter().map(to_arg);
     let live_flags = LIVE_FLAGS.iter().map(to_arg);
-    let no_streams = switch(NO_STREAMS, "Answer requests for event streams with plain JSON");
+    let no_streams = switch(
+        NO_STREAMS,
+        "Answer requests for event streams with plain JSON",
+    );
     Command::new("mock-api")
         .about("Serve an API of made-up items on this machine")
         .long_about(

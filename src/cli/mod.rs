@@ -52,7 +52,6 @@ mod exit;
 // What the program shows.
 mod run_report;
 mod milliseconds;
-mod numbers;
 mod printable;
 mod terminal;
 mod status_line;

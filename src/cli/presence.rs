@@ -13,8 +13,7 @@ use super::{
 };
 use crate::{
     hn::{
-        HnConnection, cool_down,
-        leases,
+        HnConnection, cool_down, leases,
         live_runs::{self, LiveRun, SHARE_SECONDS},
         runs,
     },

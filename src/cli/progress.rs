@@ -7,12 +7,14 @@ use std::{
 };
 
 use super::{
-    numbers::grouped,
     options::ProgressMode,
     status_line,
     terminal::{print_message, print_stderr_line, stderr_width},
 };
-use crate::ingest::{Progress, RunWatch};
+use crate::{
+    ingest::{Progress, RunWatch},
+    serve::wording::grouped,
+};
 
 const BAR_INTERVAL: Duration = Duration::from_millis(200);
 /// For a log that is read later.

@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{
     hn::{
-        HnConnection, HnSource, cool_down, lists::ListError, live_runs,
-        process::Process, sample::last_item,
+        HnConnection, HnSource, cool_down, lists::ListError, live_runs, process::Process,
+        sample::last_item,
     },
     ingest::{Client, Config, Failure, FailureKind},
     mock_api::{Clock, ItemRate, Live, MockApi, RunningMockApi},

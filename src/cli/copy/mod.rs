@@ -20,7 +20,6 @@ use super::{
         pair::Pair,
     },
     exit::{CommandError, ExitStatus},
-    numbers::grouped,
     options::{Options, ProgressMode},
     progress::{ProgressDisplay, ProgressView},
     signals::{self, Drain},
@@ -32,6 +31,7 @@ use crate::{
         indexes::{self, Index},
     },
     ingest::config::{BadSetting, presentable},
+    serve::wording::grouped,
     store::{
         locks::{while_disconnected, while_locked},
         silence::note_answer,

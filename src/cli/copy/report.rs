@@ -5,11 +5,12 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::{
-    cli::{numbers::grouped, printable::printable},
+    cli::printable::printable,
     hn::{
         copy::{Refused, TableCount},
         verify::Listed,
     },
+    serve::wording::grouped,
 };
 
 /// How many refused rows the text shows.

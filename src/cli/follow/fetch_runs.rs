@@ -16,8 +16,8 @@ use crate::{
         },
     },
     ingest::{
-        Builder, Config, FAILURES_LISTED, Id, IdResult, Outcomes, Pipeline, PipelineStopped, Priority,
-        Progress, Report, Run, RunWatch, Start,
+        Builder, Config, FAILURES_LISTED, Id, IdResult, Outcomes, Pipeline, PipelineStopped,
+        Priority, Progress, Report, Run, RunWatch, Start,
     },
     store::any::AnyConnection,
 };

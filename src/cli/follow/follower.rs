@@ -251,8 +251,7 @@ impl<'a, 's> Follower<'a, 's> {
         };
         let confirming = largest::is_confirmed(&self.session.client, &self.session.source, id);
         if timeout(CONFIRMATION, confirming).await == Ok(true) {
-            self.intake
-                .confirmed_max_item(id, Instant::now());
+            self.intake.confirmed_max_item(id, Instant::now());
             self.frontier.raise(id);
         } else {
             let known = self.intake.announced();

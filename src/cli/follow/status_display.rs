@@ -5,12 +5,12 @@ use std::{cell::RefCell, rc::Rc};
 use super::{fetch_runs::FetchRuns, monitor::Monitor};
 use crate::{
     cli::{
-        numbers::grouped,
         options::ProgressMode,
         progress::{ProgressDisplay, ProgressView},
         service_manager::ServiceManager,
     },
     hn::follow::intake::Intake,
+    serve::wording::grouped,
 };
 
 /// Shows a line until it is dropped.

@@ -15,7 +15,6 @@ use crate::{
     cli::{
         database,
         exit::{CommandError, ExitStatus},
-        numbers::grouped,
         options::{Options, ProgressMode},
         progress::{ProgressDisplay, ProgressView},
         terminal::print_report,
@@ -27,6 +26,7 @@ use crate::{
             index::{self, SearchIndex, last_id},
         },
     },
+    serve::wording::grouped,
     store::{any::AnyConnection, locks::while_locked},
 };
 

@@ -18,7 +18,6 @@ use self::{
 use super::{
     database::{self, location::Location},
     exit::{CommandError, ExitStatus},
-    numbers::grouped,
     options::{Options, ProgressMode},
     own_flags::switch,
     progress::{ProgressDisplay, ProgressView},
@@ -30,6 +29,7 @@ use crate::{
         search::index,
         verify::{self, CheckProgress, CheckStep, Fault, Verified},
     },
+    serve::wording::grouped,
     store::{any::AnyConnection, locks::while_locked},
 };
 

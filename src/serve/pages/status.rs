@@ -12,12 +12,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use tokio::time::timeout;
 
-use super::{
-    failed::PageError,
-    moment::{exact, when},
-    show::Shown,
-    story::{counted, grouped},
-};
+use super::{failed::PageError, moment::when, show::Shown, story::counted};
 use crate::{
     hn::{
         clock,
@@ -29,6 +24,7 @@ use crate::{
         layout::Page,
         state::State,
         status::{COLUMNS, Cell, CoverageMap, LatencyBucket, Snapshot, latency_buckets},
+        wording::{grouped, iso_seconds},
     },
 };
 
@@ -191,7 +187,7 @@ impl Board {
                     "At {} ids per second nothing is left in {}, at {}.",
                     grouped(estimate.ids_per_second),
                     seconds(estimate.seconds_left),
-                    exact(estimate.ends_at).unwrap_or_default()
+                    iso_seconds(estimate.ends_at).unwrap_or_default()
                 )
             }),
             latency: bars(latency),

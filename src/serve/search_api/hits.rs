@@ -4,11 +4,14 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{parameters::SearchParameters, times::iso_seconds};
-use crate::hn::{
-    Item,
-    reads::StoredItem,
-    search::{highlight::Highlighter, read::Found},
+use super::parameters::SearchParameters;
+use crate::{
+    hn::{
+        Item,
+        reads::StoredItem,
+        search::{highlight::Highlighter, read::Found},
+    },
+    serve::wording::iso_seconds,
 };
 
 /// The whole answer.

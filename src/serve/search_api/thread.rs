@@ -5,10 +5,12 @@ use std::collections::{HashMap, HashSet};
 use diesel::QueryResult;
 use serde_json::{Value, json};
 
-use super::times::iso_millis;
-use crate::hn::{
-    HnConnection, Item, reads,
-    search::{stories::stories, threads::children},
+use crate::{
+    hn::{
+        HnConnection, Item, reads,
+        search::{stories::stories, threads::children},
+    },
+    serve::wording::iso_millis,
 };
 
 /// Items of an answer, and levels of comments. No thread is larger.

@@ -15,7 +15,6 @@ use crate::{
     cli::{
         database,
         exit::{CommandError, ExitStatus},
-        numbers::grouped,
         onlooker::Onlooker,
         options::Options,
         presence::Presence,
@@ -28,6 +27,7 @@ use crate::{
         HnConnection,
         sample::{OpenChecks, Population, SampleIds, SampleSink, bound::checks_needed},
     },
+    serve::wording::grouped,
 };
 
 /// The command, with `--sample` or without.

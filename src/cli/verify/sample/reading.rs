@@ -14,7 +14,6 @@ use crate::{
         database,
         exit::CommandError,
         id_stream_error::IdStreamError,
-        numbers::grouped,
         progress::{ProgressDisplay, ProgressView},
         run::CLOSE_WAIT,
         session::{Session, time_after},
@@ -29,6 +28,7 @@ use crate::{
         Builder, GaveUp, IdOutcome, Outcomes, PipelineStopped, Progress, Report, Run, RunWatch,
         Start,
     },
+    serve::wording::grouped,
     store::{Pool, locks::while_locked},
 };
 
