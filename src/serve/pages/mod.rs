@@ -15,6 +15,8 @@ mod comment;
 mod thread;
 mod changes;
 mod excerpt;
+mod picture;
+mod board;
 
 // The pages:
 
