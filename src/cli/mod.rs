@@ -5,6 +5,7 @@
 
 // The command line: which command, with which settings.
 mod args;
+mod command_line;
 mod flags;
 mod own_flags;
 mod scope;
@@ -72,6 +73,7 @@ use tokio::runtime::Builder;
 
 use self::{
     args::{Invocation, Subcommand},
+    command_line::described,
     exit::{CommandError, ExitStatus},
 };
 use crate::ingest::config::WORKERS_MAX;
@@ -143,8 +145,8 @@ async fn run_command(invocation: Invocation) -> ExitStatus {
         Subcommand::Serve(args) => serve::run(&options, args).await,
         Subcommand::Tune(args) => tune::run(&options, args).await,
         Subcommand::MockApi(args) => mock_api::run(args).await,
-        Subcommand::Completions(shell) => completions::run(shell, args::described()),
-        Subcommand::Man(page) => man::run(page, args::described()),
+        Subcommand::Completions(shell) => completions::run(shell, described()),
+        Subcommand::Man(page) => man::run(page, described()),
     };
     ended.unwrap_or_else(|CommandError(message)| {
         terminal::print_message(message);
