@@ -37,6 +37,7 @@ mod man;
 // What the commands work with.
 mod session;
 mod run;
+mod runs_under_way;
 mod presence;
 mod onlooker;
 mod held_leases;
