@@ -5,7 +5,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::{
     exit::{CommandError, ExitStatus},
     ids::parse_item,
-    named_ids::{NamedIds, run_named, run_named_through},
+    named_ids::{NamedIds, run_named},
     options::Options,
     own_flags::switch,
     session::Session,
@@ -50,17 +50,11 @@ pub(super) async fn run(options: &Options, args: ItemsArgs) -> Result<ExitStatus
     let mut session = Session::open(options).await?;
     let source = session.source.clone();
     if !args.tree {
-        return run_named(
-            &mut session,
-            COMMAND,
-            source,
-            HnSink::new().over(),
-            args.ids,
-        )
-        .await;
+        let sink = HnSink::new().over();
+        return run_named(&mut session, COMMAND, source, sink, args.ids, |ids, _| ids).await;
     }
     let tree = Tree::new().map_err(CommandError::new)?;
     let sink = TreeSink::new(HnSink::new().over(), tree.clone());
     let with_tree = |roots, error| tree.ids(roots, error);
-    run_named_through(&mut session, COMMAND, source, sink, args.ids, with_tree).await
+    run_named(&mut session, COMMAND, source, sink, args.ids, with_tree).await
 }
