@@ -118,15 +118,9 @@ fn top_of_an_interrupted_run_names_no_item_of_an_earlier_one() {
     api.0
         .wait_for(|stats| stats.requests == 51 + 7 && stats.in_flight == 4);
     running.signal("INT");
-    let report = running.wait().exits(130).report();
-    assert_eq!(counts(&report), [2, 0, 0, 48]);
-    let ids: Vec<_> = report["top"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|item| &item["id"])
-        .collect();
-    assert_eq!(ids, [2, 1]);
+    let finished = running.wait().exits(130);
+    assert_eq!(counts(&finished.report()), [2, 0, 0, 48]);
+    assert_eq!(finished.top_ids(), [2, 1]);
 }
 
 #[test]
