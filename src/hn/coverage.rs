@@ -214,16 +214,10 @@ pub(crate) fn replace(
 mod tests {
     use std::collections::BTreeSet;
 
-    use diesel::{Connection, SqliteConnection};
     use proptest::prelude::*;
 
     use super::*;
-
-    fn database() -> SqliteConnection {
-        let mut conn = SqliteConnection::establish(":memory:").unwrap();
-        crate::hn::migrations::run(&mut conn).unwrap();
-        conn
-    }
+    use crate::hn::migrations::empty_database;
 
     fn joined(ids: &BTreeSet<i64>) -> Vec<Range> {
         let mut ranges: Vec<Range> = Vec::new();
@@ -254,7 +248,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(200))]
         #[test]
         fn coverage_is_the_merged_ranges_of_what_was_recorded_and_not_forgotten(steps in steps()) {
-            let mut conn = database();
+            let mut conn = empty_database();
             let mut model = BTreeSet::new();
             for step in steps {
                 match step {
@@ -274,7 +268,7 @@ mod tests {
 
     #[test]
     fn ids_at_the_end_of_the_number_range_do_no_harm() {
-        let mut conn = database();
+        let mut conn = empty_database();
         record(&mut conn, vec![i64::MAX, i64::MIN, i64::MAX - 1]).unwrap();
         record(&mut conn, vec![i64::MIN, i64::MAX]).unwrap();
         let low = Range {

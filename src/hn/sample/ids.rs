@@ -152,15 +152,14 @@ impl SampleIds {
 mod tests {
     use std::collections::BTreeSet;
 
-    use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
+    use diesel::{SqliteConnection, connection::SimpleConnection};
 
     use super::*;
-    use crate::hn::migrations;
+    use crate::hn::migrations::empty_database;
 
     /// 1 to 300 are covered. Of the ids above, every tenth up to 5,000 is an item.
     fn database() -> SqliteConnection {
-        let mut conn = SqliteConnection::establish(":memory:").unwrap();
-        migrations::run(&mut conn).unwrap();
+        let mut conn = empty_database();
         conn.batch_execute(
             "INSERT INTO coverage VALUES (1, 300);
              WITH RECURSIVE n (i) AS (SELECT 310 UNION ALL SELECT i + 10 FROM n WHERE i < 5000)

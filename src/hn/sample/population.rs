@@ -216,15 +216,14 @@ fn holds(ranges: &[Range], id: i64) -> bool {
 mod tests {
     use std::collections::BTreeSet;
 
-    use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
+    use diesel::{SqliteConnection, connection::SimpleConnection};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::hn::migrations;
+    use crate::hn::migrations::empty_database;
 
     fn database(ranges: &[(i64, i64)], items: &BTreeSet<i64>) -> SqliteConnection {
-        let mut conn = SqliteConnection::establish(":memory:").unwrap();
-        migrations::run(&mut conn).unwrap();
+        let mut conn = empty_database();
         let mut sql = String::new();
         for (lo, hi) in ranges {
             sql += &format!("INSERT OR IGNORE INTO coverage VALUES ({lo}, {hi});");

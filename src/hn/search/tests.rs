@@ -1,6 +1,6 @@
 //! No text that a person can type is an error of the database, and what is found is what the query says.
 
-use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
+use diesel::{SqliteConnection, connection::SimpleConnection};
 use proptest::prelude::*;
 
 use super::{
@@ -11,11 +11,10 @@ use super::{
     read::{SearchAnswer, search},
     request::{Order, SearchRequest},
 };
-use crate::hn::migrations;
+use crate::hn::migrations::empty_database;
 
 fn database(content: Content) -> SqliteConnection {
-    let mut conn = SqliteConnection::establish(":memory:").unwrap();
-    migrations::run(&mut conn).unwrap();
+    let mut conn = empty_database();
     conn.batch_execute(
         "INSERT INTO items (id, type, \"by\", title, text, fetched_at) VALUES
             (1, 'story', 'pg', 'Rust actors', NULL, 1), (2, 'comment', 'ann', NULL, 'don&#x27;t c++', 1)",
@@ -64,8 +63,7 @@ proptest! {
 
 #[test]
 fn pages_beyond_what_is_ranked_hold_the_rest_once_each() {
-    let mut conn = SqliteConnection::establish(":memory:").unwrap();
-    migrations::run(&mut conn).unwrap();
+    let mut conn = empty_database();
     // 5,000 items; every tenth has the word in its title, the others in their text.
     conn.batch_execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
