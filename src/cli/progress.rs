@@ -24,9 +24,9 @@ const LINE_INTERVAL_ON_TERMINAL: Duration = Duration::from_secs(5);
 /// With `--progress always` there are more lines.
 const LINE_INTERVAL_ALWAYS: Duration = Duration::from_secs(1);
 
-/// The bar takes at least this many columns, with its brackets and the blank behind it…
+/// The bar takes at least this many columns, with its brackets and the blank behind it.
 const BAR_LEAST: usize = 13;
-/// …and at most this many.
+/// The bar takes at most this many columns.
 const BAR_MOST: usize = 33;
 
 /// How progress is shown.

@@ -35,10 +35,10 @@ use crate::{
 /// How long the storage may take to close its connections after a run. Usually it takes no time.
 pub(super) const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
-/// What the progress of a backfill says that has no ids of its own any more.
+/// What the progress of a backfill says when it has no more ids of its own.
 const WAITS_FOR_OTHERS: &str = "waiting for ids that other processes hold";
 
-/// How long a database is waited for once more that the run has waited for in vain.
+/// If the run has waited for the database in vain, the report waits only this long for it.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// A run that is over.

@@ -172,7 +172,7 @@ impl<'a, C: StoreConnection> Session<'a, C> {
     }
 }
 
-/// The API may have asked another process to wait. A wait that nobody is left to keep to is forgotten: whoever starts alone asks again.
+/// Keeps to a cool-down that the API asked another process for. If no run is under way any more, the cool-down is forgotten.
 async fn keep_to_shared_cool_down(client: &Client, pool: &AnyPool) -> Result<(), CommandError> {
     let reading = database::with_connection(pool, |conn| {
         while_locked(|| {

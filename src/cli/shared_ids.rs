@@ -33,9 +33,9 @@ use crate::{
     store::{any::AnyPool, locks::while_locked},
 };
 
-/// A lease has at most this many ids to fetch…
+/// A lease has at most this many ids to fetch.
 const LEASE_MOST: usize = 5000;
-/// …and at least this many, near the end.
+/// Near the end, a lease has at least this many ids to fetch.
 const LEASE_LEAST: usize = 100;
 /// A lease is this part of what is left. So the last leases are small, and all processes end at about the same time.
 const LEASE_PART: usize = 8;
@@ -178,7 +178,7 @@ struct Current {
     ids: IdsInOrder,
 }
 
-/// What there is of the next lease.
+/// The next lease.
 enum Next {
     /// Nothing is being claimed.
     Idle(Claimer),
@@ -251,7 +251,7 @@ impl HandingOut {
             if matches!(claim, Claim::Ids { .. }) {
                 return Ok(claim);
             }
-            // That there was nothing to claim some time ago says little.
+            // That claim was made some time ago. There may be ids to claim by now.
         }
         self.claim_ahead();
         self.end_claim().await

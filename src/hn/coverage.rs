@@ -58,7 +58,7 @@ impl Frontier {
     }
 }
 
-/// Adds settled ids, in any order. Belongs into a transaction that has locked the ledger, as all changes of the table.
+/// Adds settled ids, in any order. To be called in a transaction that has locked the ledger, like every change of the table.
 ///
 /// # Errors
 /// Whatever Diesel says.
@@ -66,7 +66,7 @@ pub fn record(conn: &mut impl HnConnection, mut ids: Vec<i64>) -> QueryResult<()
     ids.sort_unstable();
     let ranges: Ranges = ids.into_iter().collect();
     let ranges = ranges.into_vec();
-    // One look finds what is stored near all of them.
+    // One query finds what is stored near all of them.
     let are_near = |one: &Range, next: &Range| next.lo <= one.hi.saturating_add(NEAR);
     for near in ranges.chunk_by(are_near) {
         record_ranges(conn, near)?;

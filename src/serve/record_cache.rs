@@ -1,4 +1,4 @@
-//! Records as JSON, so that what is asked often is read once. A change of the database empties it.
+//! A cache of records as JSON. A change of the database empties it.
 
 use std::{
     collections::HashMap,

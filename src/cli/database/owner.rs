@@ -19,7 +19,7 @@ const IS_EMPTY: &str =
     "NOT EXISTS (SELECT 1 FROM items) AND NOT EXISTS (SELECT 1 FROM lists) AND NOT EXISTS (SELECT 1 FROM absent)
     AND NOT EXISTS (SELECT 1 FROM failures) AND NOT EXISTS (SELECT 1 FROM users)";
 
-/// Whose a database is, as far as its content tells.
+/// Whose a database is, as far as its content shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
     /// This program's.
@@ -31,7 +31,7 @@ pub(super) enum Owner {
 }
 
 impl Owner {
-    /// Whose a database with this mark is. `None` if the mark does not tell.
+    /// Whose a database with this mark is. `None` if the mark does not say.
     pub(super) fn of_mark(mark: Mark) -> Option<Self> {
         match mark {
             Mark::Unmarked => None,

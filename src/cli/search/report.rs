@@ -62,7 +62,7 @@ struct SearchResult {
     comments: Option<i64>,
     title: Option<String>,
     url: Option<String>,
-    /// Of the text, without tags and entities.
+    /// A part of the text, without tags and entities.
     excerpt: Option<String>,
     /// The item on Hacker News.
     link: String,

@@ -134,7 +134,7 @@ fn read_items(
 pub(in crate::hn) enum ItemRow {
     /// The item as it was received.
     Read { item: Box<Item>, fetched_at: i64 },
-    /// This column holds what none of its kind should hold.
+    /// This column holds a value of another type.
     Unreadable { column: String },
 }
 

@@ -46,7 +46,7 @@ pub(super) struct PastRun {
     bytes: i64,
 }
 
-/// What tells a run from the others, on every database.
+/// Distinguishes a run from the others, on every database.
 type Identity = (String, String, i64, String, i64);
 
 impl PastRun {

@@ -17,9 +17,9 @@ const PREFIX_MIN: usize = 3;
 /// What is searched for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SearchQuery {
-    /// Each of these must be found…
+    /// Each of these must be found.
     pub(crate) all: Vec<AnyOf>,
-    /// …and none of these.
+    /// None of these may be found.
     pub(crate) none: Vec<Term>,
 }
 

@@ -63,7 +63,7 @@ impl ShownHit<'_> {
         let item = &self.hit.item;
         let is_comment = is_comment(item);
         let text = item.text.as_deref();
-        // Of a story, the thread is its own.
+        // A story is the beginning of its own thread.
         let story_id = if is_comment {
             self.story.map(|story| story.id)
         } else {
