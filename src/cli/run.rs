@@ -7,7 +7,7 @@ use log::{debug, warn};
 use serde::Serialize;
 
 use super::{
-    database::{self, advice::next_step_after},
+    database::{self, NOT_WRITTEN, advice::next_step_after},
     exit::{CommandError, ExitStatus},
     held_leases::HeldLeases,
     presence::Presence,
@@ -25,11 +25,7 @@ use crate::{
     ingest::{
         Builder, Failure, FailureKind, GaveUp, Id, PipelineStopped, Report, Run, Sink, Source,
     },
-    store::{
-        StoreConnection,
-        any::AnyConnection,
-        locks::{while_locked, while_locked_and},
-    },
+    store::{StoreConnection, any::AnyConnection, locks::while_locked_and},
 };
 
 /// How long the storage may take to close its connections after a run. Usually it takes no time.
@@ -164,9 +160,8 @@ impl Session<'_> {
         last_id: Option<i64>,
     ) -> Result<i64, CommandError> {
         let (process, rate) = (self.process.clone(), self.config.rate);
-        database::with_connection(&self.pool, move |conn| {
-            while_locked(|| runs::begin(conn, command, &process, rate, last_id))
-                .map_err(|error| CommandError(format!("the database cannot be written: {error}")))
+        database::query_or(NOT_WRITTEN, &self.pool, move |conn| {
+            runs::begin(conn, command, &process, rate, last_id)
         })
         .await
     }

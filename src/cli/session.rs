@@ -24,7 +24,6 @@ use crate::{
     store::{
         Pool, StoreConnection,
         any::{AnyConnection, AnyPool},
-        locks::while_locked,
         read_only::ReadConnection,
     },
 };
@@ -174,14 +173,11 @@ impl<'a, C: StoreConnection> Session<'a, C> {
 
 /// Keeps to a cool-down that the API asked another process for. If no run is under way any more, the cool-down is forgotten.
 async fn keep_to_shared_cool_down(client: &Client, pool: &AnyPool) -> Result<(), CommandError> {
-    let reading = database::with_connection(pool, |conn| {
-        while_locked(|| {
-            if live_runs::live(conn)?.is_empty() {
-                cool_down::forget(conn)?;
-            }
-            cool_down::rest(conn)
-        })
-        .map_err(|error: diesel::result::Error| CommandError::new(error))
+    let reading = database::query(pool, |conn| {
+        if live_runs::live(conn)?.is_empty() {
+            cool_down::forget(conn)?;
+        }
+        cool_down::rest(conn)
     });
     let rest = reading.await?;
     if !rest.is_zero() {
@@ -226,9 +222,7 @@ async fn with_its_demo<C: HnConnection>(
     opening: impl Future<Output = Result<OpenedDatabase<C>, CommandError>>,
 ) -> Result<Opened<C>, CommandError> {
     let opened = opening.await?;
-    let reading = database::with_connection(&opened.pool, |conn| {
-        while_locked(|| last_item(conn)).map_err(CommandError::new)
-    });
+    let reading = database::query(&opened.pool, |conn| last_item(conn));
     let demo = MockApi::default();
     let is_live = reading.await?.is_some_and(|last| last > demo.max_item);
     Ok((opened, if is_live { live_demo()? } else { demo }))

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    database::{may_wait, server, unless_silent, while_connecting, with_connection},
+    database::{may_wait, query_or, server, unless_silent, while_connecting},
     exit::CommandError,
     held_leases::{HeldLeases, Hold},
     id_stream_error::IdStreamError,
@@ -51,12 +51,9 @@ pub(super) async fn count_left(
     range: Range,
     again: Refetch,
 ) -> Result<usize, CommandError> {
-    let ids = with_connection(&session.pool, move |conn| {
-        while_locked(|| RemainingIds::plan(conn, range, again)).map_err(|error| {
-            CommandError(format!(
-                "the database does not tell which ids are left: {error}"
-            ))
-        })
+    let failed = "the database does not tell which ids are left";
+    let ids = query_or(failed, &session.pool, move |conn| {
+        RemainingIds::plan(conn, range, again)
     });
     Ok(ids.await?.len())
 }

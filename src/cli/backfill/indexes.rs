@@ -35,16 +35,12 @@ const INDEX_FRACTION: u64 = 20;
 /// Builds the indexes that are missing, once nearly all ids are fetched. A failure makes queries slow and loses no data, so it
 /// is only a warning. A signal ends the process. Returns whether another process is building them.
 pub(super) async fn build(session: &Session<'_>, max_item: i64) -> bool {
-    let missing = database::with_connection(&session.pool, move |conn| {
-        while_locked(|| missing_indexes(conn, max_item)).map_err(CommandError::new)
-    });
+    let missing = database::query(&session.pool, move |conn| missing_indexes(conn, max_item));
     let missing = missing.await.unwrap_or_default();
     if missing.is_empty() {
         return false;
     }
-    let owner = database::with_connection(&session.pool, |conn| {
-        while_locked(|| indexes::owner_to_ask(conn)).map_err(CommandError::new)
-    });
+    let owner = database::query(&session.pool, indexes::owner_to_ask);
     if let Ok(Some(owner)) = owner.await {
         warn!("{}", indexes_are_owners(&owner));
         return false;
@@ -98,13 +94,10 @@ fn is_nearly_complete(conn: &mut AnyConnection, max_item: i64) -> QueryResult<bo
 /// Builds the search index, or goes on with one that was begun, once nearly all ids are fetched. As with the other indexes, a failure
 /// is only a warning, and a signal ends the process.
 pub(super) async fn build_for_search(session: &Session<'_>, max_item: i64, content: Content) {
-    let is_due = database::with_connection(&session.pool, move |conn| {
-        let is_due = |conn: &mut AnyConnection| {
-            let index = SearchIndex::read(conn)?;
-            let is_complete = index.is_some_and(|index| index.is_complete());
-            Ok::<_, diesel::result::Error>(!is_complete && is_nearly_complete(conn, max_item)?)
-        };
-        while_locked(|| is_due(conn)).map_err(CommandError::new)
+    let is_due = database::query(&session.pool, move |conn| {
+        let index = SearchIndex::read(conn)?;
+        let is_complete = index.is_some_and(|index| index.is_complete());
+        Ok(!is_complete && is_nearly_complete(conn, max_item)?)
     });
     if !is_due.await.unwrap_or(false) {
         return;

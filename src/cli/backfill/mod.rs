@@ -16,14 +16,11 @@ use super::{
     shared_ids::{Claimer, count_left, shared_ids},
     terminal::print_message,
 };
-use crate::{
-    hn::{
-        HnSink,
-        coverage::frontier,
-        leases::{Search, answered_this_second},
-        lists,
-    },
-    store::locks::while_locked,
+use crate::hn::{
+    HnSink,
+    coverage::frontier,
+    leases::{Search, answered_this_second},
+    lists,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -69,9 +66,7 @@ async fn wait_for_a_new_second(session: &Session<'_>) -> Result<(), CommandError
     let began = Instant::now();
     // Another machine's clock may be ahead.
     while began.elapsed() < SECOND {
-        let waits = database::with_connection(&session.pool, |conn| {
-            while_locked(|| answered_this_second(conn, COMMAND)).map_err(CommandError::new)
-        });
+        let waits = database::query(&session.pool, |conn| answered_this_second(conn, COMMAND));
         if !waits.await? {
             break;
         }

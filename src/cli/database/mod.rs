@@ -15,7 +15,10 @@ pub(super) mod advice;
 
 use std::{ffi::OsStr, sync::OnceLock, time::Duration};
 
-use diesel::r2d2::{self, ManageConnection};
+use diesel::{
+    QueryResult,
+    r2d2::{self, ManageConnection},
+};
 
 use self::{advice::with_next_step, fresh_file::DeletedIfUnused, location::Location};
 use super::{exit::CommandError, signals};
@@ -175,6 +178,33 @@ pub(super) async fn with_connection<M: ManageConnection, T: Send + 'static>(
     work: impl FnMut(&mut M::Connection) -> Result<T, CommandError> + Send + 'static,
 ) -> Result<T, CommandError> {
     with_connection_while(may_wait, pool, work).await
+}
+
+/// How the error of a write begins.
+pub(super) const NOT_WRITTEN: &str = "the database cannot be written";
+
+/// Runs a query with a connection of the pool on another thread. While the database is locked, it is tried again. If the connection is
+/// lost, it is done again with another one.
+pub(super) async fn query<M: ManageConnection, T: Send + 'static>(
+    pool: &r2d2::Pool<M>,
+    mut work: impl FnMut(&mut M::Connection) -> QueryResult<T> + Send + 'static,
+) -> Result<T, CommandError> {
+    with_connection(pool, move |conn| {
+        while_locked(|| work(conn)).map_err(CommandError::new)
+    })
+    .await
+}
+
+/// As [`query`], with an error that begins with `failed`.
+pub(super) async fn query_or<M: ManageConnection, T: Send + 'static>(
+    failed: &'static str,
+    pool: &r2d2::Pool<M>,
+    mut work: impl FnMut(&mut M::Connection) -> QueryResult<T> + Send + 'static,
+) -> Result<T, CommandError> {
+    with_connection(pool, move |conn| {
+        while_locked(|| work(conn)).map_err(|error| CommandError(format!("{failed}: {error}")))
+    })
+    .await
 }
 
 /// As [`with_connection`], where `waits_on` says whether to wait on for a database after a time.

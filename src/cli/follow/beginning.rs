@@ -7,7 +7,7 @@ use log::warn;
 use super::{args::COMMAND, fetch_runs::Ids, largest};
 use crate::{
     cli::{
-        database,
+        database::{self, NOT_WRITTEN},
         exit::CommandError,
         id_stream_error::IdStreamError,
         session::Session,
@@ -27,6 +27,8 @@ use crate::{
 /// How often to look whether another process has ended building an index.
 const OTHER_BUILD_WAIT: Duration = Duration::from_secs(1);
 
+const UNPREPARED: &str = "the database cannot be prepared for following";
+
 /// The ids that a run finds when it begins.
 pub(super) struct Beginning {
     /// From the first id to follow to the largest id of the API. Empty if there is nothing new yet.
@@ -45,8 +47,8 @@ pub(super) async fn prepare(
 ) -> Result<StartingPoint, CommandError> {
     loop {
         let sought = ladder.clone();
-        let has_index = database::with_connection(&session.pool, move |conn| {
-            while_locked(|| refresh::has_index(conn, &sought)).map_err(unprepared)
+        let has_index = database::query_or(UNPREPARED, &session.pool, move |conn| {
+            refresh::has_index(conn, &sought)
         });
         if has_index.await? {
             break;
@@ -56,7 +58,8 @@ pub(super) async fn prepare(
         // However long it takes.
         let building = database::blocking(move || {
             database::while_connecting(&pool, |conn| {
-                while_locked(|| refresh::build_index(conn, &ladder)).map_err(unprepared)
+                while_locked(|| refresh::build_index(conn, &ladder))
+                    .map_err(|error| CommandError(format!("{UNPREPARED}: {error}")))
             })
         });
         if building.await? == Building::Done {
@@ -65,16 +68,10 @@ pub(super) async fn prepare(
         session.print_note("another process is building an index");
         actix_rt::time::sleep(OTHER_BUILD_WAIT).await;
     }
-    database::with_connection(&session.pool, move |conn| {
-        while_locked(|| StartingPoint::read(conn, COMMAND, row)).map_err(unprepared)
+    database::query_or(UNPREPARED, &session.pool, move |conn| {
+        StartingPoint::read(conn, COMMAND, row)
     })
     .await
-}
-
-fn unprepared(error: diesel::result::Error) -> CommandError {
-    CommandError(format!(
-        "the database cannot be prepared for following: {error}"
-    ))
 }
 
 impl Beginning {
@@ -97,9 +94,8 @@ impl Beginning {
             );
         }
         // Before anything is read: this process may be killed at any moment.
-        database::with_connection(&session.pool, move |conn| {
-            while_locked(|| runs::set_settled_up_to(conn, row, settled))
-                .map_err(|error| CommandError(format!("the database cannot be written: {error}")))
+        database::query_or(NOT_WRITTEN, &session.pool, move |conn| {
+            runs::set_settled_up_to(conn, row, settled)
         })
         .await?;
         Ok(Self {

@@ -16,10 +16,7 @@ use crate::{
         },
         refresh::{self, Ladder},
     },
-    store::{
-        any::{AnyConnection, AnyPool},
-        locks::while_locked,
-    },
+    store::any::{AnyConnection, AnyPool},
 };
 
 /// The database is asked for more when fewer than this many ids wait.
@@ -145,11 +142,8 @@ impl Refreshes {
         let (question, pool) = (self.question(intake), self.pool.clone());
         self.asking = Some(actix_rt::spawn(async move {
             let asked = question.clone();
-            let answer = database::with_connection(&pool, move |conn| {
-                while_locked(|| asked.ask(conn)).map_err(|error| {
-                    CommandError(format!("the database does not tell what is due: {error}"))
-                })
-            });
+            let failed = "the database does not tell what is due";
+            let answer = database::query_or(failed, &pool, move |conn| asked.ask(conn));
             Ok((question, answer.await?))
         }));
         answered.map(drop)

@@ -29,7 +29,7 @@ use crate::{
         Start,
     },
     serve::wording::grouped,
-    store::{Pool, locks::while_locked},
+    store::Pool,
 };
 
 /// A run that reads the ids of a sample.
@@ -130,9 +130,7 @@ fn pages<C: HnConnection>(
     let pages = stream::unfold((), move |()| {
         let (pool, ids, error) = (pool.clone(), ids.clone(), error.clone());
         async move {
-            let reading = database::with_connection(&pool, move |conn| {
-                while_locked(|| ids.next_page(conn)).map_err(CommandError::new)
-            });
+            let reading = database::query(&pool, move |conn| ids.next_page(conn));
             match reading.await {
                 Ok(page) => (!page.is_empty()).then_some((page, ())),
                 Err(CommandError(message)) => {
