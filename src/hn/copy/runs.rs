@@ -82,7 +82,7 @@ impl CopiedTable for Runs {
         after: Option<&i64>,
         target: Target,
     ) -> QueryResult<Page<NumberedRun, i64>> {
-        // A run under way would seem to work on the target, too.
+        // Otherwise a run under way would seem to work on the target, too.
         let earliest = database_now(from)? - SILENCE_SECONDS;
         let has_ended = runs::finished_at
             .is_not_null()
