@@ -22,9 +22,7 @@ use crate::{
         HnSink, leases, runs,
         top_items::{self, TopItem},
     },
-    ingest::{
-        Builder, Failure, FailureKind, GaveUp, Id, PipelineStopped, Report, Run, Sink, Source,
-    },
+    ingest::{Failure, FailureKind, GaveUp, Id, PipelineStopped, Report, Run, Sink, Source},
     store::{StoreConnection, any::AnyConnection, locks::while_locked_and},
 };
 
@@ -92,13 +90,8 @@ impl Session<'_> {
     {
         let mut presence = Presence::new(self, command, row, leases.clone());
         presence.look().await;
-        let pipeline = Builder::new(source, sink)
-            .config(self.config.clone())
-            .client(self.client.clone())
-            .pool(self.pool.clone())
-            .start()
-            .await
-            .map_err(CommandError::new)?;
+        let pipeline = self.builder(source, sink).start().await;
+        let pipeline = pipeline.map_err(CommandError::new)?;
         let mut drain = Drain::begin();
         let run = pipeline.run_stream(ids);
         let watch = run.watch();

@@ -19,7 +19,7 @@ use crate::{
         HnConnection, HnSource, cool_down, lists::ListError, live_runs, process::Process,
         sample::last_item,
     },
-    ingest::{Client, Config, Failure, FailureKind},
+    ingest::{Builder, Client, Config, Failure, FailureKind, Sink, Source},
     mock_api::{Clock, ItemRate, Live, MockApi, RunningMockApi},
     store::{
         Pool, StoreConnection,
@@ -144,6 +144,18 @@ impl<'a, C: StoreConnection> Session<'a, C> {
             demo_api,
             _metrics_server: metrics_server,
         })
+    }
+
+    /// A pipeline with the settings, the client and the database of the session.
+    pub(super) fn builder<S, K>(&self, source: S, sink: K) -> Builder<S, K, Client>
+    where
+        S: Source,
+        K: Sink<Id = S::Id, Record = S::Record, Connection = C>,
+    {
+        Builder::new(source, sink)
+            .config(self.config.clone())
+            .client(self.client.clone())
+            .pool(self.pool.clone())
     }
 
     /// Prints a note about work that takes long, unless progress is switched off.

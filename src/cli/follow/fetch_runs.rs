@@ -16,8 +16,8 @@ use crate::{
         },
     },
     ingest::{
-        Builder, Config, FAILURES_LISTED, Id, IdResult, Outcomes, Pipeline, PipelineStopped,
-        Priority, Progress, Report, Run, RunWatch, Start,
+        Config, FAILURES_LISTED, Id, IdResult, Outcomes, Pipeline, PipelineStopped, Priority,
+        Progress, Report, Run, RunWatch, Start,
     },
     store::any::AnyConnection,
 };
@@ -77,18 +77,16 @@ impl FetchRuns {
             workers: 1,
             ..session.config.clone()
         };
-        let item_pipeline = Builder::new(session.source.clone(), sink)
+        let item_pipeline = session
+            .builder(session.source.clone(), sink)
             .config(item_config)
-            .client(session.client.clone())
-            .pool(session.pool.clone())
             .start()
             .await
             .map_err(CommandError::new)?;
         let source = UserSource::new(session.source.clone());
-        let profile_pipeline = Builder::new(source, UserSink::new().over::<AnyConnection>())
+        let profile_pipeline = session
+            .builder(source, UserSink::new().over())
             .config(profile_config)
-            .client(session.client.clone())
-            .pool(session.pool.clone())
             .name("profiles")
             .start()
             .await

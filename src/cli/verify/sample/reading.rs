@@ -25,8 +25,7 @@ use crate::{
         sample::{SampleIds, SampleSink, SampleSource, Tally},
     },
     ingest::{
-        Builder, GaveUp, IdOutcome, Outcomes, PipelineStopped, Progress, Report, Run, RunWatch,
-        Start,
+        GaveUp, IdOutcome, Outcomes, PipelineStopped, Progress, Report, Run, RunWatch, Start,
     },
     serve::wording::grouped,
     store::Pool,
@@ -78,13 +77,8 @@ impl<'a, C: HnConnection> Reading<'a, C> {
             source: session.source.clone(),
             checks: checks.clone(),
         };
-        let pipeline = Builder::new(source, sink)
-            .config(session.config.clone())
-            .client(session.client.clone())
-            .pool(session.pool.clone())
-            .start()
-            .await
-            .map_err(CommandError::new)?;
+        let pipeline = session.builder(source, sink).start().await;
+        let pipeline = pipeline.map_err(CommandError::new)?;
         let ids_error = IdStreamError::default();
         let stream = pages::<C>(session.pool.clone(), ids.clone(), ids_error.clone());
         let (start, outcomes) = Start::stream(stream).with_outcomes();
