@@ -132,6 +132,18 @@ impl ProgressDisplay {
         Self::spawn(display, show(view, display, false))
     }
 
+    /// As [`start`](Self::start). `view` gets the time since the start, in words.
+    pub(super) fn start_timed(
+        mode: ProgressMode,
+        mut view: impl FnMut(String) -> ProgressView + 'static,
+    ) -> Self {
+        let started = Instant::now();
+        Self::start(mode, move || {
+            let seconds = Duration::from_secs(started.elapsed().as_secs());
+            view(humantime::format_duration(seconds).to_string())
+        })
+    }
+
     fn spawn(display: Display, showing: impl Future<Output = ()> + 'static) -> Self {
         let task = (display != Display::Nothing).then(|| actix_rt::spawn(showing));
         Self { task }

@@ -1,11 +1,8 @@
 //! Builds the indexes at the end of a backfill, once nearly all ids are fetched.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use diesel::QueryResult;
@@ -121,17 +118,15 @@ fn display_building(
     indexes: Vec<Index>,
     begun: Arc<AtomicUsize>,
 ) -> ProgressDisplay {
-    let started = Instant::now();
-    ProgressDisplay::start(mode, move || {
+    ProgressDisplay::start_timed(mode, move |elapsed| {
         let done = begun.load(Ordering::Relaxed).saturating_sub(1);
         let name = indexes.get(done).map_or("", Index::name);
-        let seconds = Duration::from_secs(started.elapsed().as_secs());
         ProgressView {
             position: done as u64,
             length: Some(indexes.len() as u64),
             parts: vec![
                 format!("building index {} of {}", done + 1, indexes.len()),
-                humantime::format_duration(seconds).to_string(),
+                elapsed,
                 name.to_owned(),
             ],
         }

@@ -4,10 +4,7 @@
 mod report;
 mod sample;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use clap::{ArgMatches, Command};
 
@@ -140,10 +137,7 @@ fn check(
 }
 
 fn display(mode: ProgressMode, progress: Arc<CheckProgress>) -> ProgressDisplay {
-    let started = Instant::now();
-    ProgressDisplay::start(mode, move || {
-        let seconds = Duration::from_secs(started.elapsed().as_secs());
-        let elapsed = humantime::format_duration(seconds);
+    ProgressDisplay::start_timed(mode, move |elapsed| {
         let last_id = u64::try_from(progress.last_id()).unwrap_or(0).max(1);
         let (position, what) = match progress.step() {
             CheckStep::File => (0, "step 1 of 3: SQLite checks its file".to_owned()),
@@ -162,7 +156,7 @@ fn display(mode: ProgressMode, progress: Arc<CheckProgress>) -> ProgressDisplay 
             length: Some(last_id),
             parts: vec![
                 what,
-                elapsed.to_string(),
+                elapsed,
                 format!("{} rows read", grouped(progress.rows())),
             ],
         }

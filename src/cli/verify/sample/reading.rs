@@ -1,10 +1,6 @@
 //! Reads the ids of a sample, and counts what is found.
 
-use std::{
-    cell::RefCell,
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::{cell::RefCell, rc::Rc};
 
 use futures_util::{Stream, StreamExt, stream};
 
@@ -165,10 +161,8 @@ fn display<C: HnConnection>(
     tally: Rc<RefCell<Tally>>,
     watch: RunWatch,
 ) -> ProgressDisplay {
-    let started = Instant::now();
-    ProgressDisplay::start(session.options.progress, move || {
+    ProgressDisplay::start_timed(session.options.progress, move |elapsed| {
         let tally = tally.borrow();
-        let seconds = Duration::from_secs(started.elapsed().as_secs());
         let share = tally.stale as f64 / tally.checked.max(1) as f64;
         ProgressView {
             position: tally.checked,
@@ -176,7 +170,7 @@ fn display<C: HnConnection>(
             parts: vec![
                 format!("{} of {} checked", grouped(tally.checked), grouped(length)),
                 format!("{} differ ({})", grouped(tally.stale), rounded(share)),
-                humantime::format_duration(seconds).to_string(),
+                elapsed,
                 format!("{} failed", grouped(watch.progress().failed)),
             ],
         }
