@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{hn::reads, store::readers::Readers};
 
-/// A receiver that is slower than this many commits misses some.
+/// How many commits wait for a slow receiver. Beyond that, it misses the oldest ones.
 const COMMITS_KEPT: usize = 1024;
 
 /// After an error the database is left alone for this long.
@@ -100,8 +100,6 @@ impl Changes {
             loop {
                 let why = changes.watch_one_connection(&readers, look_every).await;
                 debug!("changes of the database are not seen for a while: {why}");
-                // Whatever happened meanwhile is a change.
-                changes.note_change();
                 sleep(PAUSE).await;
             }
         })
@@ -126,8 +124,9 @@ impl Changes {
                 Ok((Err(error), _)) => return error.to_string(),
                 Err(panic) => return panic.to_string(),
             };
+            // The first version counts as a change: records may have been read, and then changed, before it was looked at.
             let before = seen.replace(version);
-            if before.is_some() && before != seen {
+            if before != seen {
                 self.note_change();
             }
             sleep(look_every).await;

@@ -32,8 +32,8 @@ pub enum AnyConnection {
 }
 
 impl AnyConnection {
-    /// Opens a database to read it, and never creates anything. Reads of a server end after `time`. To be called where blocking is
-    /// allowed.
+    /// Opens a database to read it, and never creates anything. Each statement on a server ends after `time`. To be called where
+    /// blocking is allowed.
     ///
     /// # Errors
     /// The database cannot be opened or read.

@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{ErrorClass, StoreConnection, StoreError, any::AnyConnection};
+use super::{ErrorClass, StoreConnection, StoreError, any::AnyConnection, sqlite::with_deadline};
 
 /// How many reads of a database there may be, and how long they may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,12 +163,15 @@ impl Shared {
                 AnyConnection::open_read_only(&self.location, self.limits.time).map_err(failed)?
             }
         };
-        let done = work(&mut conn).map_err(|error| match conn.classify(&error) {
+        let done = with_deadline(deadline.into_std(), || work(&mut conn));
+        let is_late = Instant::now() >= deadline;
+        let done = done.map_err(|error| match conn.classify(&error) {
+            _ if is_late => ReadError::TooSlow,
             ErrorClass::Busy => ReadError::Busy,
             _ => failed(error),
         });
         // A connection that failed or hung is not used again.
-        if done.is_ok() && Instant::now() < deadline {
+        if done.is_ok() && !is_late {
             let mut idle = self.lock();
             if !self.turns.is_closed() {
                 idle.push(conn);
@@ -192,5 +195,41 @@ impl fmt::Debug for Readers {
         f.debug_struct("Readers")
             .field("limits", &self.0.limits)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use diesel::{
+        Connection, RunQueryDsl, SqliteConnection, connection::SimpleConnection, sql_query,
+    };
+
+    use super::*;
+
+    #[actix_rt::test]
+    async fn a_read_that_would_never_end_gives_its_turn_back_at_its_deadline() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hn.db");
+        let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+        conn.batch_execute("CREATE TABLE t (x)").unwrap();
+        let limits = ReadLimits {
+            at_once: 1,
+            time: Duration::from_millis(300),
+            ..ReadLimits::default()
+        };
+        let readers = Readers::open(path.as_os_str(), limits).unwrap();
+        let endless = readers.read(|conn| {
+            let AnyConnection::Sqlite(conn) = conn else {
+                unreachable!("it is a file");
+            };
+            sql_query(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE within_time(i) AND i < 0",
+            )
+            .execute(conn)
+        });
+        assert_eq!(endless.await, Err(ReadError::TooSlow));
+        let next = readers.read(|_| Ok(7)).await;
+        assert_eq!(next, Ok(7));
     }
 }

@@ -1,6 +1,8 @@
 //! SQLite as a store: opening a file, waiting for its locks, and what its messages mean.
 
 pub(super) mod classify;
+#[cfg(feature = "serve")]
+mod deadline;
 mod file_name;
 mod file_identity;
 #[cfg(any(feature = "cli", feature = "serve"))]
@@ -15,6 +17,10 @@ use diesel::{
     result::Error,
 };
 
+#[cfg(all(feature = "serve", test))]
+pub(crate) use self::deadline::register_within_time;
+#[cfg(feature = "serve")]
+pub(crate) use self::deadline::with_deadline;
 pub use self::file_identity::FileIdentity;
 #[cfg(any(feature = "cli", feature = "serve"))]
 pub(crate) use self::read_only::open_read_only;

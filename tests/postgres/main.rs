@@ -15,6 +15,7 @@ mod refresh;
 mod history;
 mod copy;
 mod search;
+mod serve;
 mod passwords;
 mod refused;
 

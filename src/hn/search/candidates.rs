@@ -13,16 +13,20 @@ use diesel::{
 #[cfg(feature = "postgres")]
 use super::postgres;
 use super::{
-    bounds::IdBounds, content::Columns, matching::Matching, rank::Candidate, sqlite,
-    statement::Statement,
+    bounds::IdBounds,
+    content::Columns,
+    matching::Matching,
+    rank::Candidate,
+    sqlite,
+    statement::{Statement, still_in_time},
 };
 use crate::hn::connection::{Backend, HnConnection, on_backend};
 
 /// At most this many rows are counted. If there are more, the total is not exact.
-const COUNTED: i64 = 50_000;
+const COUNTED: i64 = 10_000;
 
 /// The same limit, where each row must be looked up for a filter.
-const COUNTED_FILTERED: i64 = 10_000;
+const COUNTED_FILTERED: i64 = 1_000;
 
 /// This many of the newest rows are ranked, and this many of the newest rows with the words in the title.
 const RANKED: i64 = 500;
@@ -66,6 +70,7 @@ impl Rows<'_> {
         };
         let select = Statement::new(format!("SELECT {} ", what.replace("$id", id)))
             .part(rows)
+            .part(still_in_time(conn, id))
             .part(self.matching.filters.conditions())
             .part(self.bounds.conditions(id));
         (select, id)

@@ -10,7 +10,7 @@ use super::{
     filters::{Filters, NumberField, Operator, Tag},
     index::last_id,
     request::Order,
-    statement::{Part, Statement},
+    statement::{Part, Statement, still_in_time},
 };
 use crate::hn::connection::{HnConnection, on_backend};
 
@@ -43,6 +43,7 @@ pub(super) fn list(
     let way = way(filters, order, bounds.count(last_id(conn)?));
     // A search never shows dead or deleted items.
     let rows = Part::new(" FROM items i WHERE (i.dead IS NULL OR i.dead <> 1) AND (i.deleted IS NULL OR i.deleted <> 1)")
+        .part(still_in_time(conn, "i.id"))
         .sql(if way == Way::Points {
             " AND i.type = 'story'"
         } else {

@@ -10,6 +10,8 @@ use diesel::{
     sql_types::{BigInt, Text},
 };
 
+use crate::hn::connection::{self, HnConnection};
+
 /// SQL in pieces, and the values between them. `ST` are the types of its columns.
 #[derive(Clone, Debug)]
 pub(crate) struct Statement<ST> {
@@ -67,6 +69,15 @@ impl<ST> Statement<ST> {
 
 /// A part of a statement, such as a condition.
 pub(crate) type Part = Statement<()>;
+
+/// Ends a query of SQLite when its time is over, as a condition on each row, after an `AND`. PostgreSQL keeps the time itself.
+pub(crate) fn still_in_time(conn: &mut impl HnConnection, id: &str) -> Part {
+    match conn.backend() {
+        connection::Backend::Sqlite(_) => Part::new(format!(" AND within_time({id})")),
+        #[cfg(feature = "postgres")]
+        connection::Backend::Postgres(_) => Part::new(""),
+    }
+}
 
 impl<ST, DB: Backend> QueryFragment<DB> for Statement<ST>
 where

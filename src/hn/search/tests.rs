@@ -1,20 +1,26 @@
 //! No text that a person can type is an error of the database, and what is found is what the query says.
 
+use std::time::Instant;
+
 use diesel::{SqliteConnection, connection::SimpleConnection};
 use proptest::prelude::*;
 
 use super::{
     content::{Columns, Content},
-    filters::Filters,
+    filters::{Filters, Tag},
     index,
     query::{SearchQuery, Syntax},
     read::{SearchAnswer, search},
     request::{Order, SearchRequest},
 };
-use crate::hn::migrations::empty_database;
+use crate::{
+    hn::migrations::empty_database,
+    store::sqlite::{register_within_time, with_deadline},
+};
 
 fn database(content: Content) -> SqliteConnection {
     let mut conn = empty_database();
+    register_within_time(&mut conn).unwrap();
     conn.batch_execute(
         "INSERT INTO items (id, type, \"by\", title, text, fetched_at) VALUES
             (1, 'story', 'pg', 'Rust actors', NULL, 1), (2, 'comment', 'ann', NULL, 'don&#x27;t c++', 1)",
@@ -64,6 +70,7 @@ proptest! {
 #[test]
 fn pages_beyond_what_is_ranked_hold_the_rest_once_each() {
     let mut conn = empty_database();
+    register_within_time(&mut conn).unwrap();
     // 5,000 items; every tenth has the word in its title, the others in their text.
     conn.batch_execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
@@ -99,5 +106,23 @@ fn pages_beyond_what_is_ranked_hold_the_rest_once_each() {
         assert_eq!(ids.len(), 5000, "{order:?}");
         ids.sort_unstable();
         assert!(ids.iter().copied().eq(1..=5000), "{order:?}");
+    }
+}
+
+#[test]
+fn every_kind_of_search_ends_when_its_time_is_over() {
+    let mut conn = database(Content::Everything);
+    let words = SearchQuery::parse("rust OR don't", Syntax::Full).unwrap();
+    for query in [words, SearchQuery::default()] {
+        for order in [Order::Relevance, Order::Date] {
+            for tag in [None, Some(Tag::Type("story".into())), Some(Tag::AskHn)] {
+                let mut request = request(query.clone(), order);
+                tag.into_iter().for_each(|tag| request.filters.add_tag(tag));
+                assert!(search(&mut conn, &request).is_ok());
+                let late = with_deadline(Instant::now(), || search(&mut conn, &request));
+                let error = late.unwrap_err().to_string();
+                assert!(error.contains("deadline"), "{request:?}: {error}");
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@ use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
 
 use super::{
     classify::unusable,
+    deadline::register_within_time,
     file_name::{LOG_SUFFIX, beside, file_name},
 };
 use crate::store::{StoreError, locks::while_locked};
@@ -16,7 +17,7 @@ const NEEDS_TO_WRITE: [&str; 2] = [
     "attempt to write a readonly database",
 ];
 
-/// Opens a file for reading, and never creates it. Waits as [`open`](super::open) does while another program has locked the file.
+/// Opens a file for reading, and never creates it. Its queries can call `within_time`. Waits as [`open`](super::open) does while another program has locked the file.
 ///
 /// A process that may not write beside a database in WAL mode can still read it if a program that writes has it open, or if all of its
 /// content is in the file itself. In the second case the file must not change, and a program that writes prevents that.
@@ -60,6 +61,7 @@ fn open_with(path: &Path, parameters: &str) -> Result<SqliteConnection, StoreErr
     let pragmas =
         "PRAGMA busy_timeout = 1000; PRAGMA query_only = ON; SELECT count(*) FROM sqlite_schema";
     while_locked(|| conn.batch_execute(pragmas)).map_err(|error| unusable(path, error))?;
+    register_within_time(&mut conn).map_err(|error| unusable(path, error))?;
     Ok(conn)
 }
 

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Times a page with a thread of about 500 comments, and searches for ordinary words: one request at a time, then four.
+#
+#   benches/serve/pages_and_search.sh [ITEMS] [DATABASE]    # 1000000 items by default; an existing database is used as it is
+set -euo pipefail
+database=${2:+$(realpath "$2")}
+source "$(dirname "$0")/lib.sh"
+install wrk wrk
+install sqlite3 sqlite3
+if [ -z "$database" ]; then
+    database=$folder/hn.db
+    mirror "$database" "${1:-1000000}" --search-index all
+fi
+start_serve serve --database "$database"
+
+thread=$(sqlite3 -readonly "$database" "SELECT id FROM items WHERE type = 'story' AND descendants BETWEEN 480 AND 520 ORDER BY id DESC LIMIT 1")
+# The most frequent words of titles, and what they are searched for.
+cat >words.sql <<SQL
+WITH RECURSIVE words(word, rest) AS (
+    SELECT NULL, lower(title) || ' ' FROM (SELECT title FROM items WHERE type = 'story' ORDER BY id DESC LIMIT 5000)
+    UNION ALL SELECT substr(rest, 1, instr(rest, ' ') - 1), substr(rest, instr(rest, ' ') + 1) FROM words WHERE rest <> ''
+)
+SELECT word FROM words WHERE word GLOB '[a-z]*' AND NOT word GLOB '*[^a-z]*' AND length(word) > 2 GROUP BY word ORDER BY count(*) DESC LIMIT 60
+SQL
+words=$(sqlite3 -readonly "$database" <words.sql | sed 's/.*/"&",/')
+# searches PATH: one word, two words, or a phrase.
+searches() {
+    cat <<LUA
+math.randomseed(1)
+words = { $words }
+function word() return words[math.random(#words)] end
+request = function()
+    local kinds = { word(), word() .. "+" .. word(), "%22" .. word() .. "+" .. word() .. "%22" }
+    return wrk.format("GET", "$1" .. kinds[math.random(3)])
+end
+LUA
+}
+searches "/api/v1/search?query=" >relevance.lua
+searches "/api/v1/search_by_date?tags=story&query=" >stories.lua
+searches "/search?q=" >page.lua
+for connections in 1 4; do
+    echo "thread of $(sqlite3 -readonly "$database" "SELECT descendants FROM items WHERE id = $thread") comments, $connections at once: $(measure "$address/item?id=$thread" $connections)"
+    for kind in relevance stories page; do
+        echo "search ($kind), $connections at once: $(measure "$address" $connections $kind.lua)"
+    done
+done
