@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// A run that reads the ids of a sample.
-pub(super) struct Reading<'a, C: HnConnection> {
+pub(super) struct SampleRun<'a, C: HnConnection> {
     session: &'a Session<'a, C>,
     ids: SampleIds,
     sink: SampleSink<C>,
@@ -52,7 +52,7 @@ impl Sampled {
     }
 }
 
-impl<'a, C: HnConnection> Reading<'a, C> {
+impl<'a, C: HnConnection> SampleRun<'a, C> {
     pub(super) fn new(session: &'a Session<'a, C>, ids: &SampleIds, sink: SampleSink<C>) -> Self {
         Self {
             session,
