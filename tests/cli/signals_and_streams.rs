@@ -1,6 +1,6 @@
 //! The binary as a process: signals, closed and full streams, and two processes on one database.
 
-use std::{fs::OpenOptions, io::Write, process::Stdio};
+use std::{fs::OpenOptions, io::Write};
 
 use hn_ingest::test_util::{Latch, Reply};
 use serde_json::json;
@@ -229,11 +229,7 @@ fn a_signal_while_the_list_is_read_ends_the_process_at_once() {
 fn a_signal_ends_a_run_that_waits_for_ids_on_stdin() {
     let sandbox = Sandbox::new();
     let api = Api::of_stories();
-    let mut running = sandbox
-        .call_with(&api, &["items", "-"])
-        .stdin(Stdio::piped())
-        .start();
-    let mut stdin = running.take_stdin();
+    let (running, mut stdin) = sandbox.call_with(&api, &["items", "-"]).start_piped();
     writeln!(stdin, "1").unwrap();
     api.0
         .wait_for(|stats| stats.requests == 1 && stats.in_flight == 0);
