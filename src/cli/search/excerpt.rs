@@ -1,10 +1,9 @@
 //! The part of a text that shows why it was found.
 
-use crate::{cli::printable::plain_text, hn::search::highlight::Highlighter};
-
-/// Mark the beginning and the end of a found word until [`emphasize`] replaces them. A text that contains them loses them first.
-const OPEN: char = '\u{e000}';
-const CLOSE: char = '\u{e001}';
+use crate::{
+    cli::printable::plain_text,
+    hn::search::highlight::{CLOSE, Highlighter, OPEN},
+};
 
 /// What is printed before and after a found word.
 #[derive(Clone, Copy)]
@@ -26,10 +25,8 @@ impl Emphasis {
 
 /// Makes one line of at most `most` letters from a text of the API: the part with the most found words, each of them marked.
 pub(super) fn excerpt(html: &str, highlighter: &Highlighter, most: usize) -> String {
-    let html = html.replace([OPEN, CLOSE], "");
     // The texts of two paragraphs must not run into each other.
-    let html = html.replace("<p>", " <p>");
-    let marked = highlighter.find(&html).mark(&html, "\u{e000}", "\u{e001}");
+    let marked = highlighter.marked(&html.replace("<p>", " <p>"));
     let text = plain_text(&marked.replace(['\n', '\r', '\t'], " "));
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let letters: Vec<char> = text.chars().collect();
