@@ -45,10 +45,10 @@ fn open_to_write(path: &Path, demo: bool) -> Result<OpenedDatabase, CommandError
 pub(super) fn require_existing(path: &Path) -> Result<(), CommandError> {
     let name = path.display();
     match look(path)? {
-        Owner::Nobody if path.exists() => {
+        Owner::Empty if path.exists() => {
             Err(CommandError(format!("{name}: {}", owner::HOLDS_NO_ITEMS)))
         }
-        Owner::Nobody => Err(CommandError(format!(
+        Owner::Empty => Err(CommandError(format!(
             "there is no database {name}; `hn-ingest backfill` makes one of everything and `hn-ingest top` a small one, or name another with --database"
         ))),
         _ => Ok(()),

@@ -254,7 +254,7 @@ pub(super) fn may_wait(waited: Duration) -> bool {
     waited < WAIT_MAX && (signals::noted().is_none() || waited < INTERRUPTED_WAIT)
 }
 
-/// Does work on a blocking thread. Whatever waits for a lock belongs there, so that the arbiter goes on.
+/// Does work on a blocking thread. Work that waits for a lock belongs there, so that the arbiter goes on.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, CommandError> + Send + 'static,
 ) -> Result<T, CommandError> {

@@ -24,8 +24,8 @@ const IS_EMPTY: &str =
 pub(super) enum Owner {
     /// This program's.
     Ours,
-    /// There is nothing in it.
-    Nobody,
+    /// No program's. There is nothing in it.
+    Empty,
     /// Another program's.
     Other,
 }
@@ -46,7 +46,7 @@ impl Owner {
             return Ok(owner);
         }
         if !has_tables(conn).map_err(failed)? {
-            Ok(Self::Nobody)
+            Ok(Self::Empty)
         } else if migrations::is_known(conn).map_err(CommandError::new)? {
             Ok(Self::Ours)
         } else {

@@ -1,4 +1,4 @@
-//! Times as a reader likes them: how long ago, with the exact time behind it.
+//! Times on pages: how long ago, with the exact time as a tooltip.
 
 use crate::serve::wording::iso_seconds;
 
@@ -6,7 +6,7 @@ const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// From this age on the date says more.
+/// From this age on, the date is shown.
 const OLD: i64 = 60 * DAY;
 
 /// A time in Unix seconds as HTML, seen from `now`.

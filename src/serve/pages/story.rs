@@ -22,7 +22,7 @@ pub(super) struct StoryLine {
     title: String,
     outside: Option<String>,
     site: Option<Named>,
-    /// An address that is no link, because it is none of the web.
+    /// An address that is shown without a link, because it is not one of the web.
     unlinked: Option<String>,
     marks: Vec<&'static str>,
     points: Option<String>,

@@ -13,7 +13,7 @@ use crate::{
     serve::wording::iso_millis,
 };
 
-/// Items of an answer, and levels of comments. No thread is larger.
+/// The most items of an answer, and the most levels of comments. No thread is larger.
 const ITEMS_MAX: usize = 50_000;
 const LEVELS_MAX: usize = 500;
 
