@@ -1,6 +1,6 @@
 //! The builder, with which a host says what a pipeline is like, and starts it.
 
-use std::{ffi::OsString, fmt, io};
+use std::{ffi::OsString, fmt, io, time::Duration};
 
 use actix_rt::task::spawn_blocking;
 use thiserror::Error;
@@ -97,6 +97,7 @@ where
                 config: Config::default(),
                 database,
                 name: "default".to_owned(),
+                busy_wait_max: None,
             },
             own_thread: false,
             client: (),
@@ -191,6 +192,15 @@ where
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.plan.name = name.into();
+        self
+    }
+
+    /// Waits this long for a database that another program keeps locked, and then ends its runs with
+    /// [`GaveUp::StorageLost`](crate::GaveUp::StorageLost). The default is a minute for SQLite, and five minutes for PostgreSQL. If it is
+    /// too short, a long transaction of another program ends a run. If it is too long, a lock that was left behind is noticed late.
+    #[must_use]
+    pub fn busy_wait_max(mut self, time: Duration) -> Self {
+        self.plan.busy_wait_max = Some(time);
         self
     }
 

@@ -1,6 +1,6 @@
 //! Puts the parts of a pipeline together, and starts its actors. This is the only file that knows all three actors.
 
-use std::{ffi::OsString, fmt, rc::Rc, sync::Arc};
+use std::{ffi::OsString, fmt, rc::Rc, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, AsyncContext, Context};
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,8 @@ pub(super) struct Plan<S, K: Sink> {
     pub(super) database: DatabaseChoice<K::Connection>,
     /// The value of the label `pipeline` of its metrics.
     pub(super) name: String,
+    /// How long a busy database is waited for. `None`: as long as such a database usually is.
+    pub(super) busy_wait_max: Option<Duration>,
 }
 
 /// Where the database connections come from.
@@ -76,10 +78,14 @@ impl<S, K: Sink> Plan<S, K> {
     /// Opens the database. This blocks.
     pub(super) fn prepare(self, meters: Meters) -> Result<Wiring<S, K>, StoreError> {
         let (pool, identity) = open(self.database)?;
+        let busy_wait_max = self
+            .busy_wait_max
+            .unwrap_or_else(|| K::Connection::busy_wait_max(&identity));
         let closed = CancellationToken::new();
         let writer = Writer {
             pool,
             identity,
+            busy_wait_max,
             sink: Arc::new(self.sink),
             closed: closed.clone(),
             _closed: closed.clone().drop_guard(),

@@ -118,6 +118,27 @@ fn the_writer_waits_for_a_locked_database_even_without_a_busy_timeout() {
 }
 
 #[test]
+fn a_database_that_stays_locked_is_waited_for_as_long_as_the_host_says() {
+    let fixture = Fixture::new();
+    let mut locker = fixture.connection();
+    locker.batch_execute("BEGIN IMMEDIATE").unwrap();
+    let report = in_system(async {
+        let builder = fixture.builder();
+        let builder = builder.pool(pool(&fixture, "PRAGMA busy_timeout = 0"));
+        let pipeline = builder
+            .busy_wait_max(Duration::from_millis(100))
+            .start()
+            .await
+            .unwrap();
+        pipeline.run(1..=50).await.unwrap()
+    });
+    fixture.check_report(&report);
+    let why = storage_lost(&report).unwrap();
+    assert!(why.contains("locked"), "{why}");
+    assert_eq!(report.totals.stored, 0);
+}
+
+#[test]
 fn a_full_disk_ends_the_run_with_a_report_and_a_later_run_goes_on() {
     let mut fixture = Fixture::new();
     fixture.config.batch = 10;

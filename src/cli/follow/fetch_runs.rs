@@ -1,6 +1,6 @@
 //! The runs that fetch what was announced: new items first, then other items, then the gap to what was stored before, and profiles.
 
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 
 use futures_util::Stream;
 use tokio::time::Instant;
@@ -21,6 +21,10 @@ use crate::{
     },
     store::any::AnyConnection,
 };
+
+/// How long an API that is out, and a database that is locked, are waited for: a month, which is the longest outage patience of the
+/// engine.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30 * 86_400);
 
 /// Ids that a run fetches.
 pub(super) type Ids = Pin<Box<dyn Stream<Item = i64> + Send>>;
@@ -80,6 +84,7 @@ impl FetchRuns {
         let item_pipeline = session
             .builder(session.source.clone(), sink)
             .config(item_config)
+            .busy_wait_max(PATIENCE)
             .start()
             .await
             .map_err(CommandError::new)?;
@@ -87,6 +92,7 @@ impl FetchRuns {
         let profile_pipeline = session
             .builder(source, UserSink::new().over())
             .config(profile_config)
+            .busy_wait_max(PATIENCE)
             .name("profiles")
             .start()
             .await

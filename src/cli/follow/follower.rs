@@ -186,14 +186,23 @@ impl<'a, 's> Follower<'a, 's> {
     fn take_in(&mut self, heard: Heard) {
         let now = Instant::now();
         match heard {
-            Heard::MaxItem(id) => match self.intake.max_item(id, now) {
-                MaxItem::New => self.frontier.raise(id),
-                MaxItem::Known => {}
-                MaxItem::Unconfirmed => self.unconfirmed = Some(id),
-            },
-            Heard::Updates(updates) => self.intake.updates(updates, now),
+            Heard::MaxItem(id) => self.take_in_largest(id, now),
+            Heard::Updates(updates) => {
+                // `updates` may be ahead of `maxitem`, or the stream of `maxitem` may be silent.
+                if let Some(larger) = self.intake.updates(updates, now) {
+                    self.take_in_largest(larger, now);
+                }
+            }
             Heard::List(list, ids) => self.lists.change(list, ids),
             Heard::Missed { since } => self.intake.missed(since),
+        }
+    }
+
+    fn take_in_largest(&mut self, id: i64, now: Instant) {
+        match self.intake.max_item(id, now) {
+            MaxItem::New => self.frontier.raise(id),
+            MaxItem::Known => {}
+            MaxItem::Unconfirmed => self.unconfirmed = Some(id),
         }
     }
 

@@ -18,8 +18,6 @@ mod status_display;
 mod beginning;
 mod follower;
 
-use std::time::Duration;
-
 pub(super) use self::args::{FollowArgs, command};
 use self::follower::{Ended, Follower};
 use super::{
@@ -31,14 +29,11 @@ use super::{
     terminal::print_message,
 };
 
-/// A month, which is the longest patience that the engine has.
-const OUTAGE_PATIENCE: Duration = Duration::from_secs(30 * 86_400);
-
 pub(super) async fn run(options: &Options, args: FollowArgs) -> Result<ExitStatus, CommandError> {
     let manager = ServiceManager::from_env();
     let mut options = options.clone();
     // It runs until it is stopped, so an API that is out is waited for.
-    options.config.outage_patience = OUTAGE_PATIENCE;
+    options.config.outage_patience = fetch_runs::PATIENCE;
     let session = Session::open_to_follow(&options).await?;
     follow_metrics::register();
     let mut max_item = largest::read(&session).await?;

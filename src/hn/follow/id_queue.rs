@@ -1,7 +1,7 @@
 //! Ids that wait to be read, the most urgent first. An id waits once, and is never read twice at the same time.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     hash::Hash,
     ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -16,9 +16,12 @@ pub(crate) struct IdQueue<I>(Arc<Mutex<State<I>>>);
 
 #[derive(Debug)]
 struct State<I> {
+    /// An id that was moved to a more urgent level is left in its old one, and ignored there.
     levels: Vec<VecDeque<I>>,
-    /// The ids in `levels`.
-    waiting: HashSet<I>,
+    /// The ids that wait, and the level of each.
+    waiting: HashMap<I, usize>,
+    /// How many ids wait at each level.
+    counts: Vec<usize>,
     /// The ids that are being read, and the level at which each is to wait afterwards: what a request answers may be older than
     /// the change that was announced meanwhile.
     being_read: HashMap<I, Option<usize>>,
@@ -31,9 +34,9 @@ struct State<I> {
 /// What became of an id that was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Added {
-    /// It waits now, or will be read once more.
+    /// It waits now at this level, or will be read once more.
     Waits,
-    /// It waits already, or is being read.
+    /// It waits already at this level or a more urgent one, or is being read.
     WaitedAlready,
     /// The level is full.
     Refused,
@@ -49,7 +52,8 @@ impl<I: Clone + Eq + Hash + Send + 'static> IdQueue<I> {
     pub(crate) fn new(levels: usize, capacity: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
             levels: (0..levels).map(|_| VecDeque::new()).collect(),
-            waiting: HashSet::new(),
+            waiting: HashMap::new(),
+            counts: vec![0; levels],
             being_read: HashMap::new(),
             capacity,
             readers: Vec::new(),
@@ -60,7 +64,8 @@ impl<I: Clone + Eq + Hash + Send + 'static> IdQueue<I> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an id, behind those of its level. If it is being read, it is read once more afterwards.
+    /// Adds an id, behind those of its level. If it waits at a less urgent level, it moves. If it is being read, it is read once more
+    /// afterwards.
     pub(crate) fn add(&self, level: usize, id: I) -> Added {
         self.lock().add(level, id)
     }
@@ -84,7 +89,7 @@ impl<I: Clone + Eq + Hash + Send + 'static> IdQueue<I> {
 
     /// How many ids wait at a level.
     pub(crate) fn waiting_at(&self, level: usize) -> usize {
-        self.lock().levels.get(level).map_or(0, VecDeque::len)
+        self.lock().counts.get(level).copied().unwrap_or(0)
     }
 
     /// How many ids wait.
@@ -125,7 +130,8 @@ impl<I: Clone + Eq + Hash> State<I> {
             *again = Some(urgent);
             return Added::Waits;
         }
-        if self.waiting.contains(&id) {
+        let before = self.waiting.get(&id).copied();
+        if before.is_some_and(|before| before <= level) {
             return Added::WaitedAlready;
         }
         let Some(ids) = self
@@ -136,14 +142,25 @@ impl<I: Clone + Eq + Hash> State<I> {
             return Added::Refused;
         };
         ids.push_back(id.clone());
-        self.waiting.insert(id);
+        self.counts[level] += 1;
+        if let Some(before) = self.waiting.insert(id, level) {
+            self.counts[before] -= 1;
+        }
         self.wake();
         Added::Waits
     }
 
     fn take(&mut self, level: usize) -> Option<I> {
-        let id = self.levels.get_mut(level)?.pop_front()?;
+        let ids = self.levels.get_mut(level)?;
+        let id = loop {
+            let id = ids.pop_front()?;
+            // Otherwise it was moved.
+            if self.waiting.get(&id) == Some(&level) {
+                break id;
+            }
+        };
         self.waiting.remove(&id);
+        self.counts[level] -= 1;
         self.being_read.insert(id.clone(), None);
         Some(id)
     }
@@ -176,6 +193,19 @@ mod tests {
         assert_eq!(queue.waiting(), 4);
         let mut all = queue.stream(0..=2);
         assert_eq!(ready(&mut all), [3, 2, 4, 1]);
+        assert_eq!(queue.waiting(), 0);
+    }
+
+    #[test]
+    fn an_id_that_becomes_more_urgent_moves_and_is_read_once() {
+        let queue = IdQueue::new(3, 10);
+        for (level, id) in [(2, 1), (2, 2), (1, 3), (0, 2), (2, 2), (1, 1)] {
+            queue.add(level, id);
+        }
+        assert_eq!([0, 1, 2].map(|level| queue.waiting_at(level)), [1, 2, 0]);
+        let mut all = queue.stream(0..=2);
+        assert_eq!(ready(&mut all), [2, 3, 1]);
+        assert_eq!([0, 1, 2].map(|level| queue.waiting_at(level)), [0; 3]);
         assert_eq!(queue.waiting(), 0);
     }
 

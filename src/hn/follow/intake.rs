@@ -165,10 +165,10 @@ impl Intake {
         self.watermark.settled()
     }
 
-    /// Items and profiles have changed.
-    pub(crate) fn updates(&mut self, updates: Updates, now: Instant) {
-        // A larger id is not announced yet.
+    /// Items and profiles have changed. Returns the largest id among them if it is not announced yet.
+    pub(crate) fn updates(&mut self, updates: Updates, now: Instant) -> Option<i64> {
         let known = self.watermark.announced();
+        let largest = updates.items.iter().copied().max();
         for id in updates.items.into_iter().filter(|id| *id <= known) {
             if self.named_items.is_named(&id, now) && self.items.add(NAMED, id) == Added::Refused {
                 self.dropped += 1;
@@ -181,6 +181,7 @@ impl Intake {
                 self.dropped += 1;
             }
         }
+        largest.filter(|id| *id > known)
     }
 
     /// Changes since this time, in Unix seconds, may have been missed.
@@ -321,6 +322,15 @@ mod tests {
             items: items.to_vec(),
             profiles: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_larger_id_that_is_named_is_told() {
+        let now = Instant::now();
+        let mut intake = Intake::new(100, None);
+        assert_eq!(intake.updates(named(&[7, 99, 100]), now), None);
+        assert_eq!(intake.updates(named(&[7, 103, 101]), now), Some(103));
+        assert_eq!(waiting(&intake), [7, 99, 100]);
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub(crate) struct Writer<K: Sink> {
     pub(crate) pool: Pool<K::Connection>,
     /// Identifies the database that was opened. Each commit first checks that no other database has taken its place.
     pub(crate) identity: <K::Connection as StoreConnection>::Identity,
+    /// How long a busy database is waited for.
+    pub(crate) busy_wait_max: Duration,
     /// Writes the tables.
     pub(crate) sink: Arc<K>,
     /// Tells the pipeline's handle not to wait for the pool.
@@ -200,7 +202,7 @@ impl<K: Sink> Writer<K> {
         control: &RunControl,
     ) -> Result<(), CommitError> {
         let began = Instant::now();
-        let wait_max = K::Connection::busy_wait_max(&self.identity);
+        let wait_max = self.busy_wait_max;
         let mut wait = BUSY_WAIT_FIRST;
         let mut has_told = false;
         loop {
@@ -231,8 +233,8 @@ impl<K: Sink> Writer<K> {
                     if waited >= BUSY_WAIT_UNTOLD && !has_told {
                         has_told = true;
                         let name = K::Connection::name(&self.identity);
-                        let seconds = wait_max.as_secs();
-                        warn!("{name} is busy: {message}; waiting for it for up to {seconds} s");
+                        let time = humantime::format_duration(wait_max);
+                        warn!("{name} is busy: {message}; waiting for it for up to {time}");
                     }
                 }
             }
