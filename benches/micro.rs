@@ -6,14 +6,14 @@
 use std::{fmt, time::SystemTime};
 
 use actix::{Actor, Context, Handler, Message, Recipient};
-use diesel::{QueryDsl, Queryable, RunQueryDsl, SqliteConnection};
+use diesel::SqliteConnection;
 use divan::{
     Bencher, black_box,
     counter::{BytesCount, ItemsCount},
 };
 use hn_ingest::{
     Outcome, Settled, Sink,
-    hn::{HnSink, Item, migrations, schema::items},
+    hn::{HnSink, Item, migrations, reads},
     store::sqlite,
 };
 use serde_json::json;
@@ -145,28 +145,6 @@ struct Database {
     _folder: TempDir,
 }
 
-/// A row of the table `items`.
-#[derive(Queryable)]
-struct ItemRow {
-    id: i64,
-    type_: Option<String>,
-    by: Option<String>,
-    time: Option<i64>,
-    title: Option<String>,
-    url: Option<String>,
-    text: Option<String>,
-    score: Option<i64>,
-    descendants: Option<i64>,
-    parent: Option<i64>,
-    poll: Option<i64>,
-    kids: Option<String>,
-    parts: Option<String>,
-    deleted: Option<i32>,
-    dead: Option<i32>,
-    extra: Option<String>,
-    _fetched_at: i64,
-}
-
 impl Database {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -186,25 +164,8 @@ impl Database {
     }
 
     fn load(&mut self, id: i64) -> Item {
-        let row: ItemRow = items::table.find(id).first(&mut self.conn).unwrap();
-        Item {
-            id: row.id,
-            type_: row.type_,
-            by: row.by,
-            time: row.time,
-            title: row.title,
-            url: row.url,
-            text: row.text,
-            score: row.score,
-            descendants: row.descendants,
-            parent: row.parent,
-            poll: row.poll,
-            kids: row.kids,
-            parts: row.parts,
-            deleted: row.deleted.map(|flag| flag != 0),
-            dead: row.dead.map(|flag| flag != 0),
-            extra: row.extra,
-        }
+        let stored = reads::item(&mut *self.conn, id).unwrap();
+        stored.unwrap().item
     }
 }
 

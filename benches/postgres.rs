@@ -23,7 +23,7 @@ use diesel::{
 };
 use hn_ingest::{
     Outcome, Settled, Sink,
-    hn::{HnConnection, HnSink, Item, migrations},
+    hn::{HnConnection, HnSink, Item, migrations, schema::items},
     store::StoreConnection,
 };
 use serde_json::json;
@@ -226,7 +226,7 @@ fn arrays(server: &Server, batches: &[&Batch]) -> f64 {
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = staged_items, treat_none_as_default_value = false)]
+#[diesel(table_name = items, treat_none_as_default_value = false)]
 struct Row<'a> {
     id: i64,
     type_: Option<&'a str>,
@@ -245,29 +245,6 @@ struct Row<'a> {
     dead: Option<i32>,
     extra: Option<&'a str>,
     fetched_at: i64,
-}
-
-diesel::table! {
-    staged_items (id) {
-        id -> BigInt,
-        #[sql_name = "type"]
-        type_ -> Nullable<Text>,
-        by -> Nullable<Text>,
-        time -> Nullable<BigInt>,
-        title -> Nullable<Text>,
-        url -> Nullable<Text>,
-        text -> Nullable<Text>,
-        score -> Nullable<BigInt>,
-        descendants -> Nullable<BigInt>,
-        parent -> Nullable<BigInt>,
-        poll -> Nullable<BigInt>,
-        kids -> Nullable<Text>,
-        parts -> Nullable<Text>,
-        deleted -> Nullable<Integer>,
-        dead -> Nullable<Integer>,
-        extra -> Nullable<Text>,
-        fetched_at -> BigInt,
-    }
 }
 
 impl<'a> Row<'a> {
@@ -298,15 +275,16 @@ impl<'a> Row<'a> {
 /// Binary COPY into a table of the session, merged by one statement.
 fn staging(server: &Server, batches: &[&Batch]) -> f64 {
     let mut conn = empty(server);
-    conn.batch_execute("CREATE TEMPORARY TABLE staged_items (LIKE items) ON COMMIT DELETE ROWS")
+    // From here on `items` is the table of the session.
+    conn.batch_execute("CREATE TEMPORARY TABLE items (LIKE items) ON COMMIT DELETE ROWS")
         .unwrap();
     let merge = format!(
-        "INSERT INTO items ({COLUMNS}) SELECT {COLUMNS} FROM staged_items {}",
+        "INSERT INTO public.items AS items ({COLUMNS}) SELECT {COLUMNS} FROM pg_temp.items {}",
         conflict_clause()
     );
     seconds(&mut conn, batches, |conn, batch| {
         let rows: Vec<_> = batch.iter().map(Row::of).collect();
-        diesel::copy_from(staged_items::table)
+        diesel::copy_from(items::table)
             .from_insertable(&rows)
             .execute(conn)?;
         sql_query(&merge).execute(conn).map(drop)

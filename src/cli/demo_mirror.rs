@@ -78,10 +78,7 @@ async fn read_lists(session: &Session<'_>) -> Result<Vec<i64>, CommandError> {
         let (beginning, rest) = ids.split_at(ids.len().min(FIRST));
         first.extend_from_slice(beginning);
         others.extend_from_slice(rest);
-        database::with_connection(&session.pool, move |conn| {
-            while_locked(|| list.keep(conn, &ids)).map_err(CommandError::new)
-        })
-        .await?;
+        database::query(&session.pool, move |conn| list.keep(conn, &ids)).await?;
     }
     first.extend(others);
     Ok(first)

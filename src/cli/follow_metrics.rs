@@ -6,52 +6,42 @@ use metrics::{counter, gauge, histogram};
 
 use crate::ingest::metrics::{Kind, Metric};
 
-const fn metric(kind: Kind, name: &'static str, meaning: &'static str) -> Metric {
-    let label = None;
-    Metric {
-        name,
-        kind,
-        label,
-        meaning,
-    }
-}
-
-pub(super) const FRESHNESS: Metric = metric(
+pub(super) const FRESHNESS: Metric = Metric::new(
     Kind::Histogram,
     "ingest_freshness_seconds",
     "From the announcement of each new id until its item is stored",
 );
-const LISTENER_UP: Metric = metric(
+const LISTENER_UP: Metric = Metric::new(
     Kind::Gauge,
     "ingest_listener_up",
     "Whether the stream is open (1) or not (0)",
 );
-const LAST_EVENT: Metric = metric(
+const LAST_EVENT: Metric = Metric::new(
     Kind::Gauge,
     "ingest_listener_last_event_seconds",
     "How long ago the last event came, of whichever stream",
 );
-const RECONNECTS: Metric = metric(
+const RECONNECTS: Metric = Metric::new(
     Kind::Counter,
     "ingest_listener_reconnects_total",
     "How often the stream broke and was opened again",
 );
-const QUEUE_IDS: Metric = metric(
+const QUEUE_IDS: Metric = Metric::new(
     Kind::Gauge,
     "ingest_follow_queue_ids",
     "Ids that are announced and not requested yet",
 );
-const REFRESHES_DUE: Metric = metric(
+const REFRESHES_DUE: Metric = Metric::new(
     Kind::Gauge,
     "ingest_refreshes_due",
     "Items that are due to be read again",
 );
-const REFRESHED_ITEMS: Metric = metric(
+const REFRESHED_ITEMS: Metric = Metric::new(
     Kind::Counter,
     "ingest_refreshed_items_total",
     "Items that were read again",
 );
-const REFRESHED_CHANGED: Metric = metric(
+const REFRESHED_CHANGED: Metric = Metric::new(
     Kind::Counter,
     "ingest_refreshed_changed_total",
     "Items that were read again and had changed",

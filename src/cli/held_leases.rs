@@ -10,7 +10,7 @@ use crate::hn::{
     leases::{Renewal, Search},
 };
 
-/// A lease that was not renewed for so long may end soon, so no more of its ids are handed out. (A lease lasts for a minute.)
+/// A lease that was not renewed for this long may end soon, so no more of its ids are handed out. (A lease lasts for a minute.)
 const TRUSTED: Duration = Duration::from_secs(45);
 
 /// The leases of one run.
@@ -120,11 +120,11 @@ impl HeldLeases {
         }
     }
 
-    /// Of the leases to renew, the run still holds `held`.
+    /// Keeps those of the leases to renew that the run still holds, which are `held`.
     pub(super) fn end_renewal(&self, renewal: &Renewal, held: &[Range]) {
         let mut state = self.lock();
         state.renewed_at = Instant::now();
-        // A lease that was claimed meanwhile is in neither.
+        // A lease that was claimed meanwhile stays, too. It is in neither list.
         state.leases.retain(|lease| {
             held.contains(&lease.range) || !renewal.leases().any(|range| range == lease.range)
         });

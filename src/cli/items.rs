@@ -5,8 +5,9 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::{
     exit::{CommandError, ExitStatus},
     ids::parse_item,
-    named_ids::{NamedIds, run_named, run_named_through},
+    named_ids::{NamedIds, run_named},
     options::Options,
+    own_flags::switch,
     session::Session,
     tree::{Tree, TreeSink},
 };
@@ -32,10 +33,7 @@ pub(super) fn command() -> Command {
         .about("Fetch the items with these ids")
         .arg(ids)
         .arg(
-            Arg::new("tree")
-                .long("tree")
-                .action(ArgAction::SetTrue)
-                .help("Also fetch all answers below, and options of polls")
+            switch("tree", "Also fetch all answers below, and options of polls")
                 .long_help("Also fetch everything below them, level by level: the answers, the answers to those, and the options of polls. Each id is fetched once."),
         )
 }
@@ -52,17 +50,11 @@ pub(super) async fn run(options: &Options, args: ItemsArgs) -> Result<ExitStatus
     let mut session = Session::open(options).await?;
     let source = session.source.clone();
     if !args.tree {
-        return run_named(
-            &mut session,
-            COMMAND,
-            source,
-            HnSink::new().over(),
-            args.ids,
-        )
-        .await;
+        let sink = HnSink::new().over();
+        return run_named(&mut session, COMMAND, source, sink, args.ids, |ids, _| ids).await;
     }
     let tree = Tree::new().map_err(CommandError::new)?;
     let sink = TreeSink::new(HnSink::new().over(), tree.clone());
     let with_tree = |roots, error| tree.ids(roots, error);
-    run_named_through(&mut session, COMMAND, source, sink, args.ids, with_tree).await
+    run_named(&mut session, COMMAND, source, sink, args.ids, with_tree).await
 }

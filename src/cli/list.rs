@@ -9,10 +9,7 @@ use super::{
     options::Options,
     session::Session,
 };
-use crate::{
-    hn::{HnSink, List},
-    store::locks::while_locked,
-};
+use crate::hn::{HnSink, List};
 
 pub(super) fn command(list: List) -> Command {
     Command::new(list.name()).about(match list {
@@ -31,12 +28,9 @@ pub(super) async fn run(options: &Options, list: List) -> Result<ExitStatus, Com
     let read = list.read(&session.client, &session.source).await;
     let mut ids = read.map_err(|error| session.explain(error))?;
     let whole_list = ids.clone();
-    database::with_connection(&session.pool, move |conn| {
-        while_locked(|| list.keep(conn, &whole_list)).map_err(|error| {
-            CommandError(format!(
-                "the list cannot be written to the database: {error}"
-            ))
-        })
+    let failed = "the list cannot be written to the database";
+    database::query_or(failed, &session.pool, move |conn| {
+        list.keep(conn, &whole_list)
     })
     .await?;
     options.limit.apply_to(&mut ids);

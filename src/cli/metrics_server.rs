@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::{
     exit::CommandError,
     follow_metrics::{FRESHNESS, FRESHNESS_BUCKETS},
+    health::Health,
 };
-use crate::hn::follow::health::Health;
 
 /// Buckets of the histograms of seconds: from a request on this machine to one that runs into its deadline.
 const SECONDS: [f64; 12] = [

@@ -6,10 +6,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
+use clap::{ArgMatches, Command, parser::ValueSource};
 
 use super::{
     exit::{CommandError, ExitStatus},
+    own_flags::{flag, switch},
     signals::Drain,
     terminal::write_stdout,
     test_clock,
@@ -36,12 +37,12 @@ const LIVE_FLAGS: [Flag; 8] = [
     Flag {
         name: "live-start",
         default: "now",
-        help: "What its clock shows at first: 2026-01-31T12:00:00Z",
+        help: "Time on its clock at the start: 2026-01-31T12:00:00Z",
     },
     Flag {
         name: "live-limit",
         default: "0",
-        help: "Add so many items, then no more; 0 is no limit",
+        help: "Stop after adding this many items; 0 is no limit",
     },
     Flag {
         name: "stream-cut-rate",
@@ -51,7 +52,7 @@ const LIVE_FLAGS: [Flag; 8] = [
     Flag {
         name: "stream-loss-rate",
         default: "0",
-        help: "Share of changes that event streams do not tell",
+        help: "Share of changes that event streams leave out",
     },
     Flag {
         name: "stream-cancel-rate",
@@ -124,24 +125,24 @@ const FLAGS: [Flag; 10] = [
 ];
 
 pub(super) fn command() -> Command {
-    let to_arg = |flag: &Flag| {
-        Arg::new(flag.name)
-            .long(flag.name)
-            .default_value(flag.default)
-            .allow_hyphen_values(true)
-            .value_name(match flag.name {
-                "latency" | "live-start" | "stream-stall" | "stream-keep-alive" => "TIME",
-                "live" => "RATE",
-                _ => "N",
-            })
-            .help(flag.help)
+    let to_arg = |Flag {
+                      name,
+                      default,
+                      help,
+                  }: &Flag| {
+        let value = match *name {
+            "latency" | "live-start" | "stream-stall" | "stream-keep-alive" => "TIME",
+            "live" => "RATE",
+            _ => "N",
+        };
+        flag(name, value, *help).default_value(*default)
     };
     let flags = FLAGS.iter().map(to_arg);
     let live_flags = LIVE_FLAGS.iter().map(to_arg);
-    let no_streams = Arg::new(NO_STREAMS)
-        .long(NO_STREAMS)
-        .action(ArgAction::SetTrue)
-        .help("Answer requests for event streams with plain JSON");
+    let no_streams = switch(
+        NO_STREAMS,
+        "Answer requests for event streams with plain JSON",
+    );
     Command::new("mock-api")
         .about("Serve an API of made-up items on this machine")
         .long_about(

@@ -5,7 +5,9 @@
 
 // The command line: which command, with which settings.
 mod args;
+mod command_line;
 mod flags;
+mod own_flags;
 mod scope;
 mod setting_flags;
 mod options;
@@ -35,6 +37,7 @@ mod man;
 // What the commands work with.
 mod session;
 mod run;
+mod runs_under_way;
 mod presence;
 mod onlooker;
 mod held_leases;
@@ -51,11 +54,11 @@ mod exit;
 // What the program shows.
 mod run_report;
 mod milliseconds;
-mod numbers;
 mod printable;
 mod terminal;
 mod status_line;
 mod progress;
+mod health;
 mod metrics_server;
 mod follow_metrics;
 mod service_manager;
@@ -71,6 +74,7 @@ use tokio::runtime::Builder;
 
 use self::{
     args::{Invocation, Subcommand},
+    command_line::described,
     exit::{CommandError, ExitStatus},
 };
 use crate::ingest::config::WORKERS_MAX;
@@ -142,8 +146,8 @@ async fn run_command(invocation: Invocation) -> ExitStatus {
         Subcommand::Serve(args) => serve::run(&options, args).await,
         Subcommand::Tune(args) => tune::run(&options, args).await,
         Subcommand::MockApi(args) => mock_api::run(args).await,
-        Subcommand::Completions(shell) => completions::run(shell, args::described()),
-        Subcommand::Man(page) => man::run(page, args::described()),
+        Subcommand::Completions(shell) => completions::run(shell, described()),
+        Subcommand::Man(page) => man::run(page, described()),
     };
     ended.unwrap_or_else(|CommandError(message)| {
         terminal::print_message(message);

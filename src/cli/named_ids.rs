@@ -47,24 +47,9 @@ impl<I> NamedIds<I> {
 /// A list of ids as it comes.
 pub(super) type Ids<I> = Pin<Box<dyn Stream<Item = I> + Send>>;
 
-/// Fetches what is named, and prints the report. Text on standard input that is no id ends the run after what came before it.
+/// Fetches the ids that `extend` makes of the named ones, and prints the report. If `extend` ends them early, it sets the error. Text on
+/// standard input that is no id ends the run after what came before it.
 pub(super) async fn run_named<S, K>(
-    session: &mut Session<'_>,
-    command: &'static str,
-    source: S,
-    sink: K,
-    ids: NamedIds<S::Id>,
-) -> Result<ExitStatus, CommandError>
-where
-    S: Source,
-    S::Id: Serialize + Display,
-    K: Sink<Id = S::Id, Record = S::Record, Connection = AnyConnection>,
-{
-    run_named_through(session, command, source, sink, ids, |ids, _| ids).await
-}
-
-/// Like [`run_named`], but fetches what `extend` makes of the ids. If that ends early, it sets the error.
-pub(super) async fn run_named_through<S, K>(
     session: &mut Session<'_>,
     command: &'static str,
     source: S,

@@ -11,11 +11,13 @@ use tokio::time::Instant;
 use super::{
     database::{self, location::Location},
     exit::CommandError,
-    presence::{KeptPresence, LOOK_INTERVAL, Presence, View},
+    health::Health,
+    presence::{KeptPresence, LOOK_INTERVAL, Presence},
+    runs_under_way::{RateShare, RunsUnderWay},
     session::Session,
 };
 use crate::{
-    hn::{follow::health::Health, process::Process, runs},
+    hn::{process::Process, runs},
     ingest::{Client, Progress, RunWatch},
     store::{Pool, any::AnyPool, locks::while_locked_and, read_only::ReadConnection},
 };
@@ -23,7 +25,7 @@ use crate::{
 /// A database that could not be written is tried again after this time.
 const JOIN_AGAIN: Duration = Duration::from_secs(10);
 
-/// What such a run knows of the others.
+/// A run that writes nothing, and what it knows of the others.
 pub(super) struct Onlooker {
     pool: Pool<ReadConnection>,
     location: Location,
@@ -32,8 +34,8 @@ pub(super) struct Onlooker {
     process: Process,
     command: &'static str,
     rate: u32,
-    /// The rate of all and the number of its shares, as the client has them.
-    share: (u32, usize),
+    /// The client's share of the rate now.
+    share: RateShare,
     /// When it may try to join the others.
     join_after: Instant,
     membership: Option<Membership>,
@@ -52,7 +54,7 @@ pub(super) struct KeptOnlooker {
     state: Rc<RefCell<State>>,
 }
 
-/// What the task has come to.
+/// What the task has joined so far.
 #[derive(Default)]
 struct State {
     membership: Option<Membership>,
@@ -75,7 +77,7 @@ impl Onlooker {
             process: session.process.clone(),
             command,
             rate: session.config.rate,
-            share: (session.config.rate, 1),
+            share: RateShare::all(session.config.rate),
             join_after: Instant::now(),
             membership: None,
         }
@@ -84,25 +86,25 @@ impl Onlooker {
     /// Looks at what the others say, and keeps to it. Joins them if there are any.
     pub(super) async fn look(&mut self) {
         let looking = database::with_connection(&self.pool, |conn| {
-            View::read(conn).map_err(CommandError::new)
+            RunsUnderWay::read(conn).map_err(CommandError::new)
         });
-        let view = match looking.await {
-            Ok(view) => view,
+        let others = match looking.await {
+            Ok(others) => others,
             Err(error) => {
                 debug!("the other processes of this database are out of sight: {error}");
                 return;
             }
         };
-        let share = view.share(Some(self.rate));
+        let share = others.share(Some(self.rate));
         if self.share != share {
-            self.client.set_rate_share(share.0, share.1);
+            self.client.set_rate_share(share.rate, share.of);
             self.share = share;
         }
-        if view.live.is_empty() {
+        if others.live.is_empty() {
             return;
         }
-        if !view.cool_down.is_zero() {
-            self.client.cool_down_for(view.cool_down);
+        if !others.cool_down.is_zero() {
+            self.client.cool_down_for(others.cool_down);
         }
         if Instant::now() >= self.join_after {
             self.join().await;

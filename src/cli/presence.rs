@@ -4,19 +4,19 @@
 use std::{cell::Cell, rc::Rc, time::Duration};
 
 use actix_rt::{task::JoinHandle, time};
-use diesel::QueryResult;
 use log::{debug, warn};
 use tokio::time::Instant;
 
-use super::{database, exit::CommandError, held_leases::HeldLeases, session::Session};
+use super::{
+    database,
+    exit::CommandError,
+    health::Health,
+    held_leases::HeldLeases,
+    runs_under_way::{RateShare, RunsUnderWay},
+    session::Session,
+};
 use crate::{
-    hn::{
-        HnConnection, cool_down,
-        follow::health::Health,
-        leases,
-        live_runs::{self, LiveRun, SHARE_SECONDS},
-        runs,
-    },
+    hn::{cool_down, leases, live_runs::SHARE_SECONDS, runs},
     ingest::{Client, Progress},
     store::{StoreConnection, any::AnyPool},
 };
@@ -27,9 +27,9 @@ pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(400);
 /// How often a run says that it is under way.
 const BEAT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// A run that has not seen the others for so long pauses, before they take its share…
+/// A run that has not seen the others for this long pauses. That is shortly before they take over its share of the rate.
 const ALONE_AFTER: Duration = Duration::from_secs(SHARE_SECONDS as u64 - 2);
-/// …for at least this long.
+/// Such a pause lasts for at least this long.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// A look or a sign of life that takes longer is given up, and the next one gets another connection.
@@ -47,11 +47,11 @@ pub(super) struct Presence {
     /// The run's row in the table `runs`.
     row: i64,
     leases: Option<HeldLeases>,
-    /// Of a run that follows the API: up to which id all are settled.
+    /// Up to which id all are settled, if the run follows the API.
     settled_up_to: Option<Rc<Cell<i64>>>,
     sight: Rc<Sight>,
-    /// The rate of all and the number of its shares, as the client has them.
-    share: (u32, usize),
+    /// The client's share of the rate now.
+    share: RateShare,
     has_warned: bool,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Presence {
 struct Sight {
     /// When it last saw what they say.
     last_look: Cell<Instant>,
-    /// When the cool-down ends that all know of.
+    /// The end of the cool-down that all runs know of.
     known_end: Cell<Option<Instant>>,
 }
 
@@ -69,32 +69,6 @@ pub(super) struct KeptPresence([JoinHandle<()>; 2]);
 impl Drop for KeptPresence {
     fn drop(&mut self) {
         self.0.iter().for_each(JoinHandle::abort);
-    }
-}
-
-/// What the runs under way say.
-pub(super) struct View {
-    pub(super) live: Vec<LiveRun>,
-    /// The database's time.
-    now: i64,
-    pub(super) cool_down: Duration,
-}
-
-impl View {
-    pub(super) fn read(conn: &mut impl HnConnection) -> QueryResult<Self> {
-        Ok(Self {
-            live: live_runs::live(conn)?,
-            now: live_runs::database_now(conn)?,
-            cool_down: cool_down::rest(conn)?,
-        })
-    }
-
-    /// The rate of all runs together, and how many share it. `onlooker` is the rate of a process that is not among them.
-    pub(super) fn share(&self, onlooker: Option<u32>) -> (u32, usize) {
-        let heard = self.live.iter();
-        let heard = heard.filter(|run| run.heartbeat_at > self.now - SHARE_SECONDS);
-        let rates = heard.map(|run| run.rate).chain(onlooker.map(i64::from));
-        share_of(&rates.collect::<Vec<_>>())
     }
 }
 
@@ -112,21 +86,21 @@ impl Presence {
         leases: Option<HeldLeases>,
     ) -> Self {
         let (pool, client) = (session.pool.clone(), session.client.clone());
-        let share = (session.config.rate, 1);
+        let share = RateShare::all(session.config.rate);
         Self {
             leases,
             ..Self::without_leases(pool, client, session.health.clone(), command, row, share)
         }
     }
 
-    /// The presence of a run that holds no leases. `share` is what its client has of the rate now.
+    /// The presence of a run that holds no leases. `share` is its client's share of the rate now.
     pub(super) fn without_leases(
         pool: AnyPool,
         client: Client,
         health: Health,
         command: &'static str,
         row: i64,
-        share: (u32, usize),
+        share: RateShare,
     ) -> Self {
         Self {
             pool,
@@ -160,13 +134,13 @@ impl Presence {
             if let Some(rest) = news {
                 cool_down::extend(conn, rest).map_err(CommandError::new)?;
             }
-            View::read(conn).map_err(CommandError::new)
+            RunsUnderWay::read(conn).map_err(CommandError::new)
         });
         match looking.await {
-            Ok(view) => {
+            Ok(others) => {
                 self.sight.last_look.set(Instant::now());
                 self.health.note_storage(Ok(()));
-                self.keep_to(&view);
+                self.keep_to(&others);
             }
             Err(error) => debug!("the other processes of this database are out of sight: {error}"),
         }
@@ -181,17 +155,16 @@ impl Presence {
         (!rest.is_zero() && !is_known).then_some(rest)
     }
 
-    fn keep_to(&mut self, view: &View) {
-        if !view.cool_down.is_zero() {
-            let end = Instant::now() + view.cool_down;
+    fn keep_to(&mut self, others: &RunsUnderWay) {
+        if !others.cool_down.is_zero() {
+            let end = Instant::now() + others.cool_down;
             self.sight.known_end.set(Some(end));
-            self.client.cool_down_for(view.cool_down);
+            self.client.cool_down_for(others.cool_down);
         }
-        let share = view.share(None);
+        let share = others.share(None);
         if self.share != share {
-            let (rate, of) = share;
-            debug!("the rate is {rate}/s, shared by {of}");
-            self.client.set_rate_share(rate, of);
+            debug!("the rate is {}/s, shared by {}", share.rate, share.of);
+            self.client.set_rate_share(share.rate, share.of);
             self.share = share;
         }
     }
@@ -262,8 +235,8 @@ impl Presence {
     }
 }
 
-/// Whoever does not see the others makes no requests: they have taken over its share of the rate by now, and cannot tell it that the API
-/// wants no requests.
+/// Lets the client make no requests while the run does not see the others. They have taken over its share of the rate by now, and they
+/// cannot tell it that the API wants no requests.
 async fn pause_while_alone(sight: Rc<Sight>, client: Client, health: Health) {
     let mut checks = time::interval(PAUSE / 2);
     loop {
@@ -283,11 +256,4 @@ async fn pause_while_alone(sight: Rc<Sight>, client: Client, health: Health) {
 
 fn waits_on(waited: Duration) -> bool {
     waited < WAIT_MAX && database::may_wait(waited)
-}
-
-/// The rate of all runs together, which is the lowest that one of them was given (0 is none), and how many share it.
-fn share_of(rates: &[i64]) -> (u32, usize) {
-    let rate = rates.iter().filter(|rate| **rate > 0).min();
-    let rate = rate.and_then(|rate| u32::try_from(*rate).ok());
-    (rate.unwrap_or(0), rates.len().max(1))
 }

@@ -7,12 +7,14 @@ use std::{
 };
 
 use super::{
-    numbers::grouped,
     options::ProgressMode,
     status_line,
     terminal::{print_message, print_stderr_line, stderr_width},
 };
-use crate::ingest::{Progress, RunWatch};
+use crate::{
+    ingest::{Progress, RunWatch},
+    serve::wording::grouped,
+};
 
 const BAR_INTERVAL: Duration = Duration::from_millis(200);
 /// For a log that is read later.
@@ -22,9 +24,9 @@ const LINE_INTERVAL_ON_TERMINAL: Duration = Duration::from_secs(5);
 /// With `--progress always` there are more lines.
 const LINE_INTERVAL_ALWAYS: Duration = Duration::from_secs(1);
 
-/// The bar takes at least this many columns, with its brackets and the blank behind it…
+/// The bar takes at least this many columns, with its brackets and the blank behind it.
 const BAR_LEAST: usize = 13;
-/// …and at most this many.
+/// The bar takes at most this many columns.
 const BAR_MOST: usize = 33;
 
 /// How progress is shown.
@@ -128,6 +130,18 @@ impl ProgressDisplay {
             print_stderr_line(view().parts.join(", "));
         }
         Self::spawn(display, show(view, display, false))
+    }
+
+    /// As [`start`](Self::start). `view` gets the time since the start, in words.
+    pub(super) fn start_timed(
+        mode: ProgressMode,
+        mut view: impl FnMut(String) -> ProgressView + 'static,
+    ) -> Self {
+        let started = Instant::now();
+        Self::start(mode, move || {
+            let seconds = Duration::from_secs(started.elapsed().as_secs());
+            view(humantime::format_duration(seconds).to_string())
+        })
     }
 
     fn spawn(display: Display, showing: impl Future<Output = ()> + 'static) -> Self {

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     hn::{HnSink, failures},
     ingest::{FailureKind, UnknownKind},
-    store::{any::AnyPool, locks::while_locked},
+    store::any::AnyPool,
 };
 
 const COMMAND: &str = "retry";
@@ -94,10 +94,8 @@ fn failed_ids(
         let kinds = kinds.clone();
         let error = error.clone();
         async move {
-            let reading = database::with_connection(&pool, move |conn| {
-                while_locked(|| failures::page(conn, &kinds, after, PAGE))
-                    .map_err(CommandError::new)
-            });
+            let reading =
+                database::query(&pool, move |conn| failures::page(conn, &kinds, after, PAGE));
             match reading.await {
                 Ok(ids) => ids.last().copied().map(|last| (ids, last)),
                 Err(CommandError(message)) => {

@@ -7,7 +7,7 @@ use log::{debug, warn};
 use serde::Serialize;
 
 use super::{
-    database::{self, advice::next_step_after},
+    database::{self, NOT_WRITTEN, advice::next_step_after},
     exit::{CommandError, ExitStatus},
     held_leases::HeldLeases,
     presence::Presence,
@@ -22,23 +22,17 @@ use crate::{
         HnSink, leases, runs,
         top_items::{self, TopItem},
     },
-    ingest::{
-        Builder, Failure, FailureKind, GaveUp, Id, PipelineStopped, Report, Run, Sink, Source,
-    },
-    store::{
-        StoreConnection,
-        any::AnyConnection,
-        locks::{while_locked, while_locked_and},
-    },
+    ingest::{Failure, FailureKind, GaveUp, Id, PipelineStopped, Report, Run, Sink, Source},
+    store::{StoreConnection, any::AnyConnection, locks::while_locked_and},
 };
 
 /// How long the storage may take to close its connections after a run. Usually it takes no time.
 pub(super) const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
-/// What the progress of a backfill says that has no ids of its own any more.
+/// What the progress of a backfill says when it has no more ids of its own.
 const WAITS_FOR_OTHERS: &str = "waiting for ids that other processes hold";
 
-/// How long a database is waited for once more that the run has waited for in vain.
+/// If the run has waited for the database in vain, the report waits only this long for it.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// A run that is over.
@@ -96,13 +90,8 @@ impl Session<'_> {
     {
         let mut presence = Presence::new(self, command, row, leases.clone());
         presence.look().await;
-        let pipeline = Builder::new(source, sink)
-            .config(self.config.clone())
-            .client(self.client.clone())
-            .pool(self.pool.clone())
-            .start()
-            .await
-            .map_err(CommandError::new)?;
+        let pipeline = self.builder(source, sink).start().await;
+        let pipeline = pipeline.map_err(CommandError::new)?;
         let mut drain = Drain::begin();
         let run = pipeline.run_stream(ids);
         let watch = run.watch();
@@ -164,9 +153,8 @@ impl Session<'_> {
         last_id: Option<i64>,
     ) -> Result<i64, CommandError> {
         let (process, rate) = (self.process.clone(), self.config.rate);
-        database::with_connection(&self.pool, move |conn| {
-            while_locked(|| runs::begin(conn, command, &process, rate, last_id))
-                .map_err(|error| CommandError(format!("the database cannot be written: {error}")))
+        database::query_or(NOT_WRITTEN, &self.pool, move |conn| {
+            runs::begin(conn, command, &process, rate, last_id)
         })
         .await
     }

@@ -11,6 +11,7 @@ use super::{
     follow::{self, FollowArgs},
     metrics_server,
     options::Options,
+    own_flags::switch,
     scope::Scope,
     signals::Drain,
     terminal::print_message,
@@ -41,12 +42,7 @@ pub(super) fn command() -> Command {
                 .action(ArgAction::Append)
                 .help("Also answer to this host name; may be repeated"),
         )
-        .arg(
-            Arg::new(FOLLOW)
-                .long(FOLLOW)
-                .action(ArgAction::SetTrue)
-                .help("Keep the database true meanwhile, as follow does"),
-        )
+        .arg(switch(FOLLOW, "Keep the database true meanwhile, as follow does"))
 }
 
 impl ServeArgs {

@@ -8,6 +8,7 @@ use std::{
 use super::{
     database::{self, OpenedDatabase, fresh_file::DeletedIfUnused},
     exit::CommandError,
+    health::Health,
     metrics_server::MetricsServer,
     open_file_limit,
     options::Options,
@@ -15,15 +16,14 @@ use super::{
 };
 use crate::{
     hn::{
-        HnConnection, HnSource, cool_down, follow::health::Health, lists::ListError, live_runs,
-        process::Process, sample::last_item,
+        HnConnection, HnSource, cool_down, lists::ListError, live_runs, process::Process,
+        sample::last_item,
     },
-    ingest::{Client, Config, Failure, FailureKind},
+    ingest::{Builder, Client, Config, Failure, FailureKind, Sink, Source},
     mock_api::{Clock, ItemRate, Live, MockApi, RunningMockApi},
     store::{
         Pool, StoreConnection,
         any::{AnyConnection, AnyPool},
-        locks::while_locked,
         read_only::ReadConnection,
     },
 };
@@ -146,6 +146,18 @@ impl<'a, C: StoreConnection> Session<'a, C> {
         })
     }
 
+    /// A pipeline with the settings, the client and the database of the session.
+    pub(super) fn builder<S, K>(&self, source: S, sink: K) -> Builder<S, K, Client>
+    where
+        S: Source,
+        K: Sink<Id = S::Id, Record = S::Record, Connection = C>,
+    {
+        Builder::new(source, sink)
+            .config(self.config.clone())
+            .client(self.client.clone())
+            .pool(self.pool.clone())
+    }
+
     /// Prints a note about work that takes long, unless progress is switched off.
     pub(super) fn print_note(&self, note: &str) {
         progress::print_note(self.options.progress, note);
@@ -171,16 +183,13 @@ impl<'a, C: StoreConnection> Session<'a, C> {
     }
 }
 
-/// The API may have asked another process to wait. A wait that nobody is left to keep to is forgotten: whoever starts alone asks again.
+/// Keeps to a cool-down that the API asked another process for. If no run is under way any more, the cool-down is forgotten.
 async fn keep_to_shared_cool_down(client: &Client, pool: &AnyPool) -> Result<(), CommandError> {
-    let reading = database::with_connection(pool, |conn| {
-        while_locked(|| {
-            if live_runs::live(conn)?.is_empty() {
-                cool_down::forget(conn)?;
-            }
-            cool_down::rest(conn)
-        })
-        .map_err(|error: diesel::result::Error| CommandError::new(error))
+    let reading = database::query(pool, |conn| {
+        if live_runs::live(conn)?.is_empty() {
+            cool_down::forget(conn)?;
+        }
+        cool_down::rest(conn)
     });
     let rest = reading.await?;
     if !rest.is_zero() {
@@ -225,9 +234,7 @@ async fn with_its_demo<C: HnConnection>(
     opening: impl Future<Output = Result<OpenedDatabase<C>, CommandError>>,
 ) -> Result<Opened<C>, CommandError> {
     let opened = opening.await?;
-    let reading = database::with_connection(&opened.pool, |conn| {
-        while_locked(|| last_item(conn)).map_err(CommandError::new)
-    });
+    let reading = database::query(&opened.pool, |conn| last_item(conn));
     let demo = MockApi::default();
     let is_live = reading.await?.is_some_and(|last| last > demo.max_item);
     Ok((opened, if is_live { live_demo()? } else { demo }))

@@ -1,4 +1,4 @@
-//! The ids of a backfill, as a stream that claims them lease by lease. So several processes share them.
+//! The ids of a range that are not settled, as a stream that claims them lease by lease. So several processes share them.
 
 use std::{
     pin::Pin,
@@ -17,23 +17,25 @@ use tokio::{
 };
 
 use super::{
-    database::{may_wait, server, unless_silent, while_connecting},
+    database::{may_wait, query_or, server, unless_silent, while_connecting},
     exit::CommandError,
     held_leases::{HeldLeases, Hold},
     id_stream_error::IdStreamError,
+    session::Session,
 };
 use crate::{
     hn::{
         coverage::Range,
         leases::{Claim, IdsInOrder, Search, claim},
+        plan::{Refetch, RemainingIds},
         process::Process,
     },
     store::{any::AnyPool, locks::while_locked},
 };
 
-/// A lease has at most this many ids to fetch…
+/// A lease has at most this many ids to fetch.
 const LEASE_MOST: usize = 5000;
-/// …and at least this many, near the end.
+/// Near the end, a lease has at least this many ids to fetch.
 const LEASE_LEAST: usize = 100;
 /// A lease is this part of what is left. So the last leases are small, and all processes end at about the same time.
 const LEASE_PART: usize = 8;
@@ -43,18 +45,47 @@ const OTHERS_WAIT: Duration = Duration::from_secs(1);
 /// How long to wait for the renewal of a lease before looking again.
 const RENEWAL_WAIT: Duration = Duration::from_millis(100);
 
+/// Counts the ids of a range that are still to be fetched. `again` names settled ids that are to be fetched, too.
+pub(super) async fn count_left(
+    session: &Session<'_>,
+    range: Range,
+    again: Refetch,
+) -> Result<usize, CommandError> {
+    let failed = "the database does not tell which ids are left";
+    let ids = query_or(failed, &session.pool, move |conn| {
+        RemainingIds::plan(conn, range, again)
+    });
+    Ok(ids.await?.len())
+}
+
 /// Claims ids for a run.
 pub(super) struct Claimer {
-    pub(super) pool: AnyPool,
-    pub(super) process: Process,
-    pub(super) command: &'static str,
+    pool: AnyPool,
+    process: Process,
+    command: &'static str,
     /// The run's row in the table `runs`.
-    pub(super) row: i64,
-    pub(super) search: Search,
+    row: i64,
+    search: Search,
     pub(super) leases: HeldLeases,
 }
 
 impl Claimer {
+    pub(super) fn new(
+        session: &Session<'_>,
+        command: &'static str,
+        row: i64,
+        search: Search,
+    ) -> Self {
+        Self {
+            pool: session.pool.clone(),
+            process: session.process.clone(),
+            command,
+            row,
+            leases: HeldLeases::new(search.clone()),
+            search,
+        }
+    }
+
     /// Claims up to `count` ids on another thread, and comes back with them.
     fn start(mut self, count: usize) -> JoinHandle<Result<Claimed, CommandError>> {
         let claim = move || {
@@ -144,7 +175,7 @@ struct Current {
     ids: IdsInOrder,
 }
 
-/// What there is of the next lease.
+/// The next lease.
 enum Next {
     /// Nothing is being claimed.
     Idle(Claimer),
@@ -217,7 +248,7 @@ impl HandingOut {
             if matches!(claim, Claim::Ids { .. }) {
                 return Ok(claim);
             }
-            // That there was nothing to claim some time ago says little.
+            // That claim was made some time ago. There may be ids to claim by now.
         }
         self.claim_ahead();
         self.end_claim().await

@@ -6,7 +6,7 @@ use std::{
     fs,
     io::{self, Write},
     path::Path,
-    time::{Duration, UNIX_EPOCH},
+    time::Duration,
 };
 
 use bytesize::ByteSize;
@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     hn::status::{OutermostItem, RunRow, Status, WorkingProcess},
+    serve::wording::iso_seconds,
     store::{
         locks::while_locked,
         sqlite::{LOG_SUFFIX, beside},
@@ -259,14 +260,7 @@ fn format_end(end: &OutermostItem) -> String {
     }
 }
 
-/// A time as a date. A time beyond the year 9999 stays a number.
+/// A time as a date. A time that no date can be written for stays a number.
 fn format_time(unix_seconds: i64) -> String {
-    const YEAR_9999: u64 = 253_402_300_799;
-    match u64::try_from(unix_seconds) {
-        Ok(seconds @ ..=YEAR_9999) => {
-            let time = UNIX_EPOCH + Duration::from_secs(seconds);
-            humantime::format_rfc3339_seconds(time).to_string()
-        }
-        _ => unix_seconds.to_string(),
-    }
+    iso_seconds(unix_seconds).unwrap_or_else(|| unix_seconds.to_string())
 }

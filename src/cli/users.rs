@@ -40,12 +40,14 @@ impl UsersArgs {
 pub(super) async fn run(options: &Options, args: UsersArgs) -> Result<ExitStatus, CommandError> {
     let mut session = Session::open(options).await?;
     let source = UserSource::new(session.source.clone());
+    let sink = UserSink::new().over();
     run_named(
         &mut session,
         COMMAND,
         source,
-        UserSink::new().over(),
+        sink,
         args.names,
+        |names, _| names,
     )
     .await
 }

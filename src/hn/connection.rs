@@ -15,6 +15,10 @@ use super::dialect::{Dialect, SQLITE};
 use crate::store::read_only::ReadConnection;
 use crate::store::{StoreConnection, any::AnyConnection};
 
+/// Ids of one query, well under SQLite's 32,766 bound values.
+#[cfg(feature = "serve")]
+pub(super) const IDS_OF_QUERY: usize = 1000;
+
 /// Runs a query on the connection of whichever database it is.
 ///
 /// The query is compiled for each database by itself, so none pays for the others. With a second name, that is the loading mode for

@@ -58,7 +58,7 @@ impl Frontier {
     }
 }
 
-/// Adds settled ids, in any order. Belongs into a transaction that has locked the ledger, as all changes of the table.
+/// Adds settled ids, in any order. To be called in a transaction that has locked the ledger, like every change of the table.
 ///
 /// # Errors
 /// Whatever Diesel says.
@@ -66,7 +66,7 @@ pub fn record(conn: &mut impl HnConnection, mut ids: Vec<i64>) -> QueryResult<()
     ids.sort_unstable();
     let ranges: Ranges = ids.into_iter().collect();
     let ranges = ranges.into_vec();
-    // One look finds what is stored near all of them.
+    // One query finds what is stored near all of them.
     let are_near = |one: &Range, next: &Range| next.lo <= one.hi.saturating_add(NEAR);
     for near in ranges.chunk_by(are_near) {
         record_ranges(conn, near)?;
@@ -214,16 +214,10 @@ pub(crate) fn replace(
 mod tests {
     use std::collections::BTreeSet;
 
-    use diesel::{Connection, SqliteConnection};
     use proptest::prelude::*;
 
     use super::*;
-
-    fn database() -> SqliteConnection {
-        let mut conn = SqliteConnection::establish(":memory:").unwrap();
-        crate::hn::migrations::run(&mut conn).unwrap();
-        conn
-    }
+    use crate::hn::migrations::empty_database;
 
     fn joined(ids: &BTreeSet<i64>) -> Vec<Range> {
         let mut ranges: Vec<Range> = Vec::new();
@@ -254,7 +248,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(200))]
         #[test]
         fn coverage_is_the_merged_ranges_of_what_was_recorded_and_not_forgotten(steps in steps()) {
-            let mut conn = database();
+            let mut conn = empty_database();
             let mut model = BTreeSet::new();
             for step in steps {
                 match step {
@@ -274,7 +268,7 @@ mod tests {
 
     #[test]
     fn ids_at_the_end_of_the_number_range_do_no_harm() {
-        let mut conn = database();
+        let mut conn = empty_database();
         record(&mut conn, vec![i64::MAX, i64::MIN, i64::MAX - 1]).unwrap();
         record(&mut conn, vec![i64::MIN, i64::MAX]).unwrap();
         let low = Range {

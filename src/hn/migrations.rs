@@ -132,16 +132,24 @@ pub fn is_current(conn: &mut impl HnConnection) -> Result<bool, MigrateError> {
     }
 }
 
+/// A database in memory with the tables and no rows.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(super) fn empty_database() -> diesel::SqliteConnection {
+    let mut conn = diesel::Connection::establish(":memory:").unwrap();
+    run(&mut conn).unwrap();
+    conn
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
+    use diesel::{SqliteConnection, connection::SimpleConnection};
 
     use super::*;
 
     fn database_with(version: &str) -> SqliteConnection {
-        let mut conn = SqliteConnection::establish(":memory:").unwrap();
-        run(&mut conn).unwrap();
+        let mut conn = empty_database();
         conn.batch_execute(&format!(
             "INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}')"
         ))
@@ -165,8 +173,7 @@ mod tests {
 
     #[test]
     fn the_migration_can_be_undone() {
-        let mut conn = SqliteConnection::establish(":memory:").unwrap();
-        run(&mut conn).unwrap();
+        let mut conn = empty_database();
         conn.revert_all_migrations(SQLITE).unwrap();
         let left = "EXISTS (SELECT 1 FROM sqlite_schema WHERE name NOT LIKE '\\_\\_diesel%' ESCAPE '\\' AND name NOT LIKE 'sqlite%')";
         assert!(

@@ -160,17 +160,10 @@ impl ExactSizeIterator for RemainingIds {}
 mod tests {
     use std::collections::BTreeSet;
 
-    use diesel::{Connection, SqliteConnection};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::hn::coverage::record;
-
-    fn database() -> SqliteConnection {
-        let mut conn = SqliteConnection::establish(":memory:").unwrap();
-        crate::hn::migrations::run(&mut conn).unwrap();
-        conn
-    }
+    use crate::hn::{coverage::record, migrations::empty_database};
 
     fn ids() -> impl Strategy<Value = BTreeSet<i64>> {
         prop::collection::btree_set(1..80_i64, 0..60)
@@ -183,7 +176,7 @@ mod tests {
             settled in ids(), missing in ids(), failed in ids(),
             lo in 1..80_i64, hi in 0..80_i64, absent in any::<bool>(), retry in any::<bool>(),
         ) {
-            let mut conn = database();
+            let mut conn = empty_database();
             record(&mut conn, settled.iter().copied().collect()).unwrap();
             for id in &missing {
                 let row = (absent::id.eq(id), absent::checks.eq(1), absent::first_checked_at.eq(0), absent::last_checked_at.eq(0));
@@ -208,7 +201,7 @@ mod tests {
 
     #[test]
     fn ranges_that_overlap_or_reach_the_end_of_the_number_range_are_planned_around() {
-        let mut conn = database();
+        let mut conn = empty_database();
         let broken = [(2, 9), (3, 4), (20, 15), (30, i64::MAX), (40, 50)];
         let rows: Vec<_> = broken.map(|(lo, hi)| Range { lo, hi }).into();
         diesel::insert_into(coverage::table)

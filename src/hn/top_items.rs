@@ -6,15 +6,12 @@ use diesel::{ExpressionMethods, QueryDsl, QueryResult, Queryable, RunQueryDsl};
 use serde::Serialize;
 
 use super::{
-    connection::{HnConnection, on_backend},
+    connection::{HnConnection, IDS_OF_QUERY, on_backend},
     schema::{absent, failures, items, runs},
 };
 
 /// A report shows this many items.
 const TOP: usize = 5;
-
-/// Ids of one query, well under SQLite's 32,766 bound values.
-const IDS: usize = 1000;
 
 /// An item as a report shows it.
 #[derive(Clone, Debug, Queryable, Serialize)]
@@ -44,7 +41,7 @@ pub(crate) fn read(
         .select(runs::started_at)
         .first(conn))?;
     let mut best: Vec<TopItem> = Vec::new();
-    for ids in ids.chunks(IDS) {
+    for ids in ids.chunks(IDS_OF_QUERY) {
         let more = on_backend!(conn, |conn| items::table
             .filter(items::id.eq_any(ids))
             .filter(items::fetched_at.ge(began))

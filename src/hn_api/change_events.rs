@@ -1,4 +1,4 @@
-//! The events that tell how a value changed.
+//! The events that say how a value changed.
 
 use serde_json::{Map, Value};
 

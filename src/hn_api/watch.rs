@@ -52,7 +52,7 @@ impl<F: Follow> Watch<F> {
         &self.value
     }
 
-    /// Waits until there is something to tell. Dropping the future loses no change.
+    /// Waits until there is something to send. Dropping the future loses no change.
     pub(crate) async fn next(&mut self) -> Result<Seen, Unavailable> {
         loop {
             let Ok(read) = timeout_at(self.keep_alive_at, self.record.next()).await else {

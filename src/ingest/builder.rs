@@ -1,34 +1,22 @@
-//! The builder starts a pipeline. This is the only file that knows all three actors.
+//! The builder, with which a host says what a pipeline is like, and starts it.
 
-use std::{ffi::OsString, fmt, io, rc::Rc, sync::Arc, time::Duration};
+use std::{ffi::OsString, fmt, io, time::Duration};
 
-use actix::{Actor, Addr, AsyncContext, Context};
 use actix_rt::task::spawn_blocking;
 use thiserror::Error;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     ingest::{
-        actors::{
-            arbiter::{BuildError, PipelineArbiter},
-            coordinator::{
-                ClientLimits, Coordinator, Parts, storage_recipients::StorageRecipients,
-            },
-            fetcher::{Fetcher, FetcherResources},
-            storage::{Storage, decoder::Decoder, writer::Writer},
-        },
-        announcements::reader::read_events,
+        actors::arbiter::{BuildError, PipelineArbiter},
         config::{BadSetting, Config},
         handle::pipeline::Pipeline,
-        http::{
-            client::{Client, RequestSettings},
-            refresh::Refresher,
-        },
+        http::client::Client,
         sink::Sink,
         source::Source,
         stats::meters::Meters,
+        wiring::{DatabaseChoice, Plan, Wiring},
     },
-    store::{Pool, StoreConnection, StoreError},
+    store::{Pool, StoreError},
 };
 
 /// Builds a [`Pipeline`].
@@ -42,26 +30,6 @@ pub struct Builder<S, K: Sink, C = ()> {
     own_thread: bool,
     /// A client that the host shares with this pipeline. Without one, the pipeline makes its own.
     client: C,
-}
-
-/// What a pipeline consists of, before its database is open. It can be sent between threads.
-struct Plan<S, K: Sink> {
-    source: S,
-    sink: K,
-    config: Config,
-    database: DatabaseChoice<K::Connection>,
-    /// The value of the label `pipeline` of its metrics.
-    name: String,
-    /// How long a busy database is waited for. `None`: as long as such a database usually is.
-    busy_wait_max: Option<Duration>,
-}
-
-/// Where the database connections come from.
-enum DatabaseChoice<C: StoreConnection> {
-    /// The pipeline opens a pool of its own for this database.
-    Location(OsString),
-    /// The host's pool.
-    Pool(Pool<C>),
 }
 
 /// Why a pipeline did not start.
@@ -229,7 +197,7 @@ where
 
     /// Waits this long for a database that another program keeps locked, and then ends its runs with
     /// [`GaveUp::StorageLost`](crate::GaveUp::StorageLost). The default is a minute for SQLite, and five minutes for PostgreSQL. If it is
-    /// too short, a long transaction of another program ends a run; if it is too long, nobody is told that a lock was left behind.
+    /// too short, a long transaction of another program ends a run. If it is too long, a lock that was left behind is noticed late.
     #[must_use]
     pub fn busy_wait_max(mut self, time: Duration) -> Self {
         self.plan.busy_wait_max = Some(time);
@@ -276,15 +244,6 @@ impl<S, K: Sink, C> fmt::Debug for Builder<S, K, C> {
     }
 }
 
-impl<C: StoreConnection> fmt::Debug for DatabaseChoice<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Location(location) => location.fmt(f),
-            Self::Pool(_) => f.write_str("the host's pool"),
-        }
-    }
-}
-
 fn check_for_system() -> Result<(), StartError> {
     let has_runtime = tokio::runtime::Handle::try_current().is_ok();
     if actix_rt::System::try_current().is_some() && has_runtime {
@@ -328,125 +287,4 @@ fn check_client(client: &Client, config: &Config) -> Result<(), StartError> {
         });
     }
     Ok(())
-}
-
-/// Opens the pool, and identifies the database.
-fn open<C: StoreConnection>(
-    database: DatabaseChoice<C>,
-) -> Result<(Pool<C>, C::Identity), StoreError> {
-    let pool = match database {
-        DatabaseChoice::Location(location) => C::open(&location)?,
-        DatabaseChoice::Pool(pool) => pool,
-    };
-    let mut conn = pool
-        .get()
-        .map_err(|error| StoreError::NoConnection(error.to_string()))?;
-    let identity = conn.identify()?;
-    drop(conn);
-    Ok((pool, identity))
-}
-
-impl<S, K: Sink> Plan<S, K> {
-    /// Opens the database. This blocks.
-    fn prepare(self, meters: Meters) -> Result<Wiring<S, K>, StoreError> {
-        let (pool, identity) = open(self.database)?;
-        let busy_wait_max = self
-            .busy_wait_max
-            .unwrap_or_else(|| K::Connection::busy_wait_max(&identity));
-        let closed = CancellationToken::new();
-        let writer = Writer {
-            pool,
-            identity,
-            busy_wait_max,
-            sink: Arc::new(self.sink),
-            closed: closed.clone(),
-            _closed: closed.clone().drop_guard(),
-        };
-        Ok(Wiring {
-            config: self.config,
-            source: Arc::new(self.source),
-            writer,
-            meters,
-            closed,
-        })
-    }
-}
-
-/// The parts of a pipeline, ready to be sent to its thread and started there.
-struct Wiring<S, K: Sink> {
-    config: Config,
-    source: Arc<S>,
-    writer: Writer<K>,
-    meters: Meters,
-    /// Cancelled when the writer has closed the pool, or cannot.
-    closed: CancellationToken,
-}
-
-impl<S, K> Wiring<S, K>
-where
-    S: Source,
-    K: Sink<Id = S::Id, Record = S::Record>,
-{
-    /// Starts the actors on the current thread. They stop when the last handle is dropped.
-    fn start(self, client: Client, arbiter: PipelineArbiter) -> Pipeline<S::Id> {
-        let Self {
-            config,
-            source,
-            writer,
-            meters,
-            closed,
-        } = self;
-        let decoder = Decoder::new(source.clone());
-        let cool_down = client.cool_down();
-        let (for_rate, for_workers) = (client.clone(), client.clone());
-        let client_limits = ClientLimits {
-            set_rate: Box::new(move |rate| for_rate.set_rate(rate)),
-            allow_workers: Box::new(move |workers| for_workers.allow_workers(workers)),
-        };
-        let (stream_source, stream_client) = (source.clone(), client.clone());
-        let read_events = Box::new(move |feed, control| {
-            let (source, client) = (stream_source.clone(), stream_client.clone());
-            actix_rt::spawn(read_events(source, client, feed, control));
-        });
-        let shared = Rc::new(FetcherResources {
-            refresher: Refresher::new(source.clone(), config.timeout),
-            source,
-            client,
-            settings: RequestSettings::new(&config),
-        });
-        let start_fetcher = Box::new(move |slot, coordinator: &Addr<Coordinator<S::Id>>| {
-            let answers = coordinator.clone().recipient();
-            let death = coordinator.clone().recipient();
-            Fetcher::new(slot, shared.clone(), answers, death)
-                .start()
-                .recipient()
-        });
-        let coordinator = Coordinator::create(|ctx: &mut Context<Coordinator<S::Id>>| {
-            let committed = ctx.address().recipient();
-            let death = ctx.address().recipient();
-            let storage = Storage::new(
-                decoder,
-                writer,
-                config.batch,
-                config.linger,
-                committed,
-                death,
-            )
-            .start();
-            let parts = Parts {
-                start_fetcher,
-                client_limits,
-                read_events,
-                storage: StorageRecipients {
-                    save: storage.clone().recipient(),
-                    flush: storage.recipient(),
-                },
-                cool_down,
-                meters,
-                arbiter,
-            };
-            Coordinator::new(config, parts)
-        });
-        Pipeline::new(coordinator, closed)
-    }
 }

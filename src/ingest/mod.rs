@@ -14,7 +14,8 @@
 //! - `http`: the client, and the attempts that it makes. `limits`: when the next request may start.
 //! - `backlog`: the bound on records that are fetched and not committed. `announcements`: ids that a server announces.
 //! - `outcome`: how an id and a run end.
-//! - `handle`: what a host holds. `stats`: counters, latency and metrics. `builder`: puts all of it together.
+//! - `handle`: what a host holds. `stats`: counters, latency and metrics. `wiring`: puts all of it together. `builder`:
+//!   what a host calls to start it.
 
 mod source;
 mod request;
@@ -31,6 +32,7 @@ mod announcements;
 mod outcome;
 mod handle;
 mod stats;
+mod wiring;
 mod builder;
 
 #[cfg(feature = "cli")]

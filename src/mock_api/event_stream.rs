@@ -1,4 +1,4 @@
-//! A stream of events about one document, which tells changes in many ways and has faults on demand.
+//! A stream of events about one document, which reports changes in many ways and has faults on demand.
 
 use std::{
     collections::VecDeque,
@@ -63,7 +63,7 @@ pub(super) struct EventStream {
     /// The number of the order before the stream.
     last_order: u64,
     line_end: &'static str,
-    /// How many changes there were, for the way to tell the next one.
+    /// How many changes there were, which decides how the next one is reported.
     changes: usize,
     events: usize,
     /// What is still to be sent.

@@ -12,7 +12,7 @@ impl ItemRate {
     /// The fewest items per second: one in a day.
     const SMALLEST: f64 = 1.0 / 86_400.0;
 
-    /// So many items per second.
+    /// Items per second.
     ///
     /// # Errors
     ///

@@ -13,6 +13,7 @@ use super::{
     lists::{Lists, Updates, User},
     *,
 };
+use crate::hn::List;
 
 fn items(seed: u64, max_item: i64) -> BTreeMap<i64, MockItem> {
     let items = Generator::new(seed, max_item);
@@ -342,14 +343,7 @@ fn every_path_of_the_api_answers_json() {
         },
         |a| {
             assert_eq!(parsed(a, "maxitem.json"), 5_000);
-            for list in [
-                "topstories",
-                "newstories",
-                "beststories",
-                "askstories",
-                "showstories",
-                "jobstories",
-            ] {
+            for list in List::ALL.map(List::document) {
                 let ids = parsed(a, &format!("{list}.json"));
                 assert!(
                     ids.as_array()

@@ -1,16 +1,16 @@
-//! The ways to tell how a value changed. Firebase has many ways to say the same, and a client must know all of them.
+//! The ways to report how a value changed. Firebase has many events for the same change, and a client must know all of them.
 
 use serde_json::{Map, Value};
 
 use crate::hn_api::{Event, differences, index_keyed, is_container};
 
-/// How many ways there are to tell a change.
+/// How many ways there are to report a change.
 pub(super) const WAYS: usize = 7;
 
-/// Up to this many places are told one by one.
+/// Up to this many places are reported one by one.
 const SINGLE_PUTS: usize = 8;
 
-/// The events that turn `old` into `new`, told in one of the ways.
+/// The events that turn `old` into `new`, in one of the ways.
 pub(super) fn events(old: &Value, new: &Value, way: usize) -> Vec<Event> {
     let whole = || vec![Event::put("/", new)];
     let changed = differences(old, new);

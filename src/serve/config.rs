@@ -35,7 +35,7 @@ pub struct ServeConfig {
     pub head_timeout: Duration,
     /// How long requests may go on after [`stop`](super::RunningServer::stop).
     pub drain: Duration,
-    /// How often it is looked whether the database has changed.
+    /// How often the server looks whether the database has changed.
     pub look_every: Duration,
     /// The bytes of records that are kept in memory.
     pub cache_bytes: usize,

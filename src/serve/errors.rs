@@ -60,7 +60,7 @@ pub(super) fn error_page(status: StatusCode, why: &str) -> HttpResponse {
     error_page_with(status, why, None)
 }
 
-/// Likewise, with a link to where the original may have an answer.
+/// The same, with a link to where the original may have an answer.
 pub(super) fn error_page_with(
     status: StatusCode,
     why: &str,

@@ -59,7 +59,7 @@ async fn answer<B: MessageBody + 'static>(
         Err(_) => return Err(ErrorPage(StatusCode::INTERNAL_SERVER_ERROR).into()),
     };
     if state.changes.state().is_closing {
-        // Otherwise the connection would be waited for.
+        // Otherwise the end of the server would wait for the connection.
         response
             .response_mut()
             .head_mut()

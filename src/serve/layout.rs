@@ -1,4 +1,4 @@
-//! What all pages have in common: their head, their foot, and the ways between them.
+//! What all pages have in common: their head, their foot, and the links between them.
 
 use super::assets::{ICON, SCRIPT, STYLE};
 
@@ -32,7 +32,7 @@ pub(super) struct Live {
     pub(super) address: String,
     /// What is counted, in the singular.
     pub(super) noun: &'static str,
-    /// The number that the page shows. Without it, the first one that is heard.
+    /// The number that the page shows. If there is none, the first one that the stream sends counts.
     pub(super) seen: Option<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! What a server counts, for whatever recorder of the crate `metrics` the host has installed.
+//! What a server counts, for the recorder of the crate `metrics` that the host has installed.
 
 use std::time::Instant;
 

@@ -63,6 +63,7 @@ mod health;
 // What all of it shares:
 
 mod state;
+pub(crate) mod wording;
 mod monitoring;
 mod meters;
 

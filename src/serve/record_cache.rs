@@ -1,4 +1,4 @@
-//! Records as JSON, so that what is asked often is read once. A change of the database empties it.
+//! A cache of records as JSON. A change of the database empties it.
 
 use std::{
     collections::HashMap,
@@ -9,17 +9,17 @@ use std::{
 
 use crate::hn_api::{Document, Record};
 
-/// Threads seldom wait for each other's part.
+/// The cache has this many parts, each with a lock of its own. So threads seldom wait for each other.
 const SHARDS: usize = 16;
 
-/// What an entry takes beside its JSON, about.
+/// About how much memory an entry takes beside its JSON.
 const ENTRY_BYTES: usize = 200;
 
 /// Records of one version of the database.
 pub(super) struct RecordCache {
     shards: Vec<Mutex<Shard>>,
     hasher: RandomState,
-    /// When the younger half of a shard is full.
+    /// The younger half of a shard is full when it has this many bytes.
     half_bytes: usize,
 }
 

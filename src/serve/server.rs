@@ -62,7 +62,7 @@ impl Server {
         self.changes.clone()
     }
 
-    /// `/health` also asks this.
+    /// `/health` also calls this.
     pub fn health(mut self, health: Health) -> Self {
         self.monitoring.health = Some(health);
         self

@@ -93,13 +93,13 @@ pub enum AnyManager {
     Postgres(PgManager),
 }
 
-/// What tells the opened database from another one that has taken its place since.
+/// Distinguishes the opened database from another one that has taken its place since.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AnyIdentity {
-    /// Of an SQLite file. `None` for a database that is in no file.
+    /// The identity of an SQLite file. `None` for a database that is in no file.
     Sqlite(Option<FileIdentity>),
-    /// Of a database on a PostgreSQL server: its URL without the password.
+    /// The URL of a database on a PostgreSQL server, without the password.
     #[cfg(feature = "postgres")]
     Postgres(String),
 }

@@ -51,7 +51,7 @@ pub trait StoreConnection: Sized + Send + 'static {
     /// What goes wrong in a transaction. Diesel's `Error` for Diesel's connections.
     type Error: Display;
 
-    /// What tells the opened database from another one that has taken its place since.
+    /// Distinguishes the opened database from another one that has taken its place since.
     type Identity: Send + Sync + 'static;
 
     /// Opens a pool. What a `location` is (a path, a URL), the database decides.

@@ -1,6 +1,6 @@
 //! Waiting for a database that may never answer, such as a server whose machine is frozen.
 //!
-//! libpq has no deadline for a statement. So the work is done on a thread of its own, and whoever waits for it may abandon it. Nothing
+//! libpq has no deadline for a statement. So the work is done on a thread of its own, which the caller may abandon. Nothing
 //! waits for an abandoned thread, not even the end of the runtime. If the database answers after all, the thread commits nothing more,
 //! and its connection is closed instead of going back to its pool.
 
@@ -19,7 +19,7 @@ use log::warn;
 use thiserror::Error;
 use tokio::{sync::oneshot, time::timeout};
 
-/// After this time the user is told what is waited for.
+/// After this time a message says what the program waits for.
 pub(super) const SILENT_WAIT: Duration = Duration::from_secs(4);
 
 /// How often to look whether to wait on.
@@ -36,7 +36,7 @@ thread_local! {
     static WORK: RefCell<Option<Arc<Work>>> = const { RefCell::new(None) };
 }
 
-/// When the user was last told of a wait.
+/// When the last such message was.
 static TOLD_AT: Mutex<Option<Instant>> = Mutex::new(None);
 
 #[derive(Default)]
@@ -148,7 +148,7 @@ pub(crate) fn note_answer() {
     });
 }
 
-/// Whether nobody waits for the work of this thread any more.
+/// Whether the work of this thread was abandoned.
 pub(crate) fn is_abandoned() -> bool {
     WORK.with_borrow(|work| {
         work.as_ref()

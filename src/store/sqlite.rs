@@ -43,7 +43,7 @@ pub type SqlitePool = Pool<SqliteConnection>;
 const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// In this order: the statements after the busy timeout then wait for locks too. The timeout is short, because nothing can end this
-/// wait early. Whoever waits longer tries again, and looks between two attempts whether to go on.
+/// wait early. A caller that waits longer tries again, and looks between two attempts whether to go on.
 const PRAGMAS: [&str; 3] = [
     "PRAGMA busy_timeout = 1000",
     "PRAGMA foreign_keys = ON",

@@ -416,15 +416,19 @@ fn parts_are_sent_in_order_after_their_pauses_and_then_the_connection_closes_or_
     assert_eq!(server.stats().connections, 1);
 }
 
+/// More bytes than the answer to `/surplus` come when the latch is open.
+fn with_surplus(latch: &Latch) -> ScriptedServer {
+    let server = ScriptedServer::start();
+    let reply = Reply::json("1").then_when(latch, RAW_ANSWER.to_owned());
+    server.on("/surplus", [reply]);
+    server.on("/next", [Reply::json("2")]);
+    server
+}
+
 #[test]
 fn surplus_bytes_come_after_a_complete_reply_on_an_idle_connection() {
     let latch = Latch::new();
-    let server = ScriptedServer::start();
-    server.on(
-        "/surplus",
-        [Reply::json("1").then_when(&latch, RAW_ANSWER.to_owned())],
-    );
-    server.on("/next", [Reply::json("2")]);
+    let server = with_surplus(&latch);
     let mut client = Client::to(&server);
     assert_eq!(client.get("/surplus").body, b"1");
     // The request has its answer, whatever follows it.
@@ -440,12 +444,7 @@ fn surplus_bytes_come_after_a_complete_reply_on_an_idle_connection() {
 #[test]
 fn surplus_bytes_come_before_the_answer_to_the_request_that_they_hold_up() {
     let latch = Latch::new();
-    let server = ScriptedServer::start();
-    server.on(
-        "/surplus",
-        [Reply::json("1").then_when(&latch, RAW_ANSWER.to_owned())],
-    );
-    server.on("/next", [Reply::json("2")]);
+    let server = with_surplus(&latch);
     let mut client = Client::to(&server);
     client.get("/surplus");
     client.ask("/next");

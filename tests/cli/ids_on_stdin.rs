@@ -1,6 +1,6 @@
 //! `items -`: fetches the ids on standard input as they come.
 
-use std::{io::Write, process::Stdio};
+use std::io::Write;
 
 use hn_ingest::test_util::{Latch, Reply};
 use serde_json::json;
@@ -8,11 +8,7 @@ use serde_json::json;
 use crate::common::{Api, Finished, Sandbox, counts, id_of};
 
 fn items_from_stdin(sandbox: &Sandbox, api: &Api, input: &str) -> Finished {
-    let mut running = sandbox
-        .call_with(api, &["items", "-"])
-        .stdin(Stdio::piped())
-        .start();
-    let mut stdin = running.take_stdin();
+    let (running, mut stdin) = sandbox.call_with(api, &["items", "-"]).start_piped();
     stdin.write_all(input.as_bytes()).unwrap();
     drop(stdin);
     running.wait()
@@ -80,11 +76,7 @@ fn a_bad_id_on_stdin_is_named_with_its_line_and_the_ids_before_it_are_stored_and
 fn an_id_on_stdin_is_fetched_before_the_next_one_comes() {
     let sandbox = Sandbox::new();
     let api = Api::of_stories();
-    let mut running = sandbox
-        .call_with(&api, &["items", "-"])
-        .stdin(Stdio::piped())
-        .start();
-    let mut stdin = running.take_stdin();
+    let (running, mut stdin) = sandbox.call_with(&api, &["items", "-"]).start_piped();
     for id in 1..=3 {
         writeln!(stdin, "{id}").unwrap();
         api.0.wait_for(|stats| stats.requests >= id);
@@ -104,8 +96,7 @@ fn ids_on_stdin_are_read_no_faster_than_they_are_fetched() {
         _ => Reply::json("null").held_by(&held),
     });
     let args = ["items", "-", "--workers", "4", "--drain", "0s"];
-    let mut running = sandbox.call_with(&api, &args).stdin(Stdio::piped()).start();
-    let mut stdin = running.take_stdin();
+    let (running, mut stdin) = sandbox.call_with(&api, &args).start_piped();
     let writer = std::thread::spawn(move || {
         let ids = (1..=200_000).map(|id| format!("{id}\n"));
         ids.take_while(|id| stdin.write_all(id.as_bytes()).is_ok())

@@ -1,6 +1,6 @@
 //! `items --tree`: an item and everything below it.
 
-use std::{io::Write, process::Stdio};
+use std::io::Write;
 
 use hn_ingest::test_util::{Latch, Reply};
 use serde_json::{Value, json};
@@ -62,8 +62,7 @@ fn roots_come_from_standard_input_too() {
     let sandbox = Sandbox::new();
     let api = api();
     let call = sandbox.call_with(&api, &["items", "--tree", "-"]);
-    let mut running = call.stdin(Stdio::piped()).start();
-    let mut stdin = running.take_stdin();
+    let (running, mut stdin) = call.start_piped();
     stdin.write_all(b"5\n8 6\nx\n1").unwrap();
     drop(stdin);
     let finished = running.wait().exits(2);

@@ -7,7 +7,17 @@ use hn_ingest::{
     test_util::{Latch, Reply},
 };
 
-use crate::common::{Api, Sandbox, address_of, ask, get};
+use crate::common::{Api, Running, Sandbox, address_of, ask, get};
+
+/// Fetches item 5, and gives the address of the metrics.
+fn start_with_metrics(sandbox: &Sandbox, api: &Api) -> (Running, String) {
+    let mut running = sandbox
+        .call_with(api, &["items", "5", "--metrics", "127.0.0.1:0"])
+        .env("RUST_LOG", "hn_ingest=info")
+        .start();
+    let address = address_of(&mut running);
+    (running, address)
+}
 
 #[test]
 fn metrics_are_served_as_prometheus_text_while_a_run_is_under_way() {
@@ -16,11 +26,7 @@ fn metrics_are_served_as_prometheus_text_while_a_run_is_under_way() {
     let gate = Latch::new();
     let held = Reply::json("null").held_by(&gate);
     api.item(5, [held]);
-    let mut running = sandbox
-        .call_with(&api, &["items", "5", "--metrics", "127.0.0.1:0"])
-        .env("RUST_LOG", "hn_ingest=info")
-        .start();
-    let address = address_of(&mut running);
+    let (running, address) = start_with_metrics(&sandbox, &api);
 
     api.0.wait_in_flight(1);
     let answer = get(&address, "/metrics");
@@ -66,11 +72,7 @@ fn a_command_that_waits_for_the_api_is_healthy() {
     let api = Api::new();
     let gate = Latch::new();
     api.item(5, [Reply::json("null").held_by(&gate)]);
-    let mut running = sandbox
-        .call_with(&api, &["items", "5", "--metrics", "127.0.0.1:0"])
-        .env("RUST_LOG", "hn_ingest=info")
-        .start();
-    let address = address_of(&mut running);
+    let (running, address) = start_with_metrics(&sandbox, &api);
     api.0.wait_in_flight(1);
 
     for head in [

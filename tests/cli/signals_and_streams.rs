@@ -1,6 +1,6 @@
 //! The binary as a process: signals, closed and full streams, and two processes on one database.
 
-use std::{fs::OpenOptions, io::Write, process::Stdio};
+use std::{fs::OpenOptions, io::Write};
 
 use hn_ingest::test_util::{Latch, Reply};
 use serde_json::json;
@@ -118,15 +118,9 @@ fn top_of_an_interrupted_run_names_no_item_of_an_earlier_one() {
     api.0
         .wait_for(|stats| stats.requests == 51 + 7 && stats.in_flight == 4);
     running.signal("INT");
-    let report = running.wait().exits(130).report();
-    assert_eq!(counts(&report), [2, 0, 0, 48]);
-    let ids: Vec<_> = report["top"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|item| &item["id"])
-        .collect();
-    assert_eq!(ids, [2, 1]);
+    let finished = running.wait().exits(130);
+    assert_eq!(counts(&finished.report()), [2, 0, 0, 48]);
+    assert_eq!(finished.top_ids(), [2, 1]);
 }
 
 #[test]
@@ -235,11 +229,7 @@ fn a_signal_while_the_list_is_read_ends_the_process_at_once() {
 fn a_signal_ends_a_run_that_waits_for_ids_on_stdin() {
     let sandbox = Sandbox::new();
     let api = Api::of_stories();
-    let mut running = sandbox
-        .call_with(&api, &["items", "-"])
-        .stdin(Stdio::piped())
-        .start();
-    let mut stdin = running.take_stdin();
+    let (running, mut stdin) = sandbox.call_with(&api, &["items", "-"]).start_piped();
     writeln!(stdin, "1").unwrap();
     api.0
         .wait_for(|stats| stats.requests == 1 && stats.in_flight == 0);

@@ -1,6 +1,6 @@
 //! `users`: profiles by name.
 
-use std::{io::Write, process::Stdio};
+use std::io::Write;
 
 use hn_ingest::test_util::Reply;
 use serde_json::{Value, json};
@@ -135,8 +135,7 @@ fn names_come_from_addresses_and_from_standard_input_too() {
         .report();
     assert_eq!(counts(&report), [2, 0, 0, 0]);
     let call = sandbox.call_with(&api, &["users", "-"]);
-    let mut running = call.stdin(Stdio::piped()).start();
-    let mut stdin = running.take_stdin();
+    let (running, mut stdin) = call.start_piped();
     stdin
         .write_all("\u{feff}pg\r\ndang x/y pg".as_bytes())
         .unwrap();

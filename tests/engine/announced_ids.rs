@@ -13,24 +13,40 @@ use crate::{
     support::{eventually, in_system},
 };
 
-/// Notes whose ids are announced at `/stream`: each event is a JSON array of ids.
-struct AnnouncedNotes(NotesSource);
+/// Notes whose ids are announced: each event is a JSON array of ids.
+struct AnnouncedNotes {
+    notes: NotesSource,
+    /// The request for the stream, if there is one.
+    stream: fn(&NotesSource) -> Option<Request>,
+}
+
+impl AnnouncedNotes {
+    /// They are announced at `/stream`.
+    fn of(fixture: &Fixture) -> Self {
+        Self {
+            notes: fixture.source(),
+            stream: |notes| {
+                let url = format!("{}/stream", notes.base);
+                Some(Request::get(url).header("x-key", "s3cret"))
+            },
+        }
+    }
+}
 
 impl Source for AnnouncedNotes {
     type Id = i64;
     type Record = String;
 
     fn url(&self, id: &i64) -> String {
-        self.0.url(id)
+        self.notes.url(id)
     }
 
     fn decode(&self, id: &i64, body: &[u8]) -> Result<Option<String>, DecodeError> {
-        self.0.decode(id, body)
+        self.notes.decode(id, body)
     }
 
     fn events(&self) -> Option<Request> {
-        let url = format!("{}/stream", self.0.base);
-        Some(Request::get(url).header("x-key", "s3cret"))
+        (self.stream)(&self.notes)
     }
 
     fn announced(&self, event: &ServerEvent) -> Result<Vec<i64>, DecodeError> {
@@ -45,13 +61,7 @@ fn builder(
     streams: impl IntoIterator<Item = Reply>,
 ) -> Builder<AnnouncedNotes, NotesSink> {
     fixture.server.on("/stream", streams);
-    let notes = NotesSource {
-        base: fixture.server.url(),
-        headers: vec![],
-    };
-    Builder::new(AnnouncedNotes(notes), NotesSink)
-        .config(fixture.config.clone())
-        .database(fixture.database_file())
+    fixture.builder_of(AnnouncedNotes::of(fixture), NotesSink)
 }
 
 async fn stored(run: &Run<i64>, count: u64) {
@@ -219,38 +229,15 @@ fn without_an_event_stream_the_run_ends_in_order_and_says_why() {
 
 #[test]
 fn a_source_without_a_stream_or_whose_code_panics_ends_the_run_in_order() {
-    struct Odd(NotesSource, bool);
-
-    impl Source for Odd {
-        type Id = i64;
-        type Record = String;
-
-        fn url(&self, id: &i64) -> String {
-            self.0.url(id)
-        }
-
-        fn decode(&self, id: &i64, body: &[u8]) -> Result<Option<String>, DecodeError> {
-            self.0.decode(id, body)
-        }
-
-        fn events(&self) -> Option<Request> {
-            assert!(!self.1, "no stream today");
-            None
-        }
-    }
-
-    for (panics, why) in [
-        (false, "the source has no event stream"),
-        (true, "the source panicked: no stream today"),
+    let none: fn(&NotesSource) -> Option<Request> = |_| None;
+    let panicking: fn(&NotesSource) -> Option<Request> = |_| panic!("no stream today");
+    for (stream, why) in [
+        (none, "the source has no event stream"),
+        (panicking, "the source panicked: no stream today"),
     ] {
         let fixture = Fixture::new();
-        let notes = NotesSource {
-            base: fixture.server.url(),
-            headers: vec![],
-        };
-        let builder = Builder::new(Odd(notes, panics), NotesSink)
-            .config(fixture.config.clone())
-            .database(fixture.database_file());
+        let notes = fixture.source();
+        let builder = fixture.builder_of(AnnouncedNotes { notes, stream }, NotesSink);
         let (report, other) = in_system(async {
             let pipeline = builder.start().await.unwrap();
             let (run, _) = pipeline.run_events();

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use hn_ingest::{Builder, Report};
+use hn_ingest::Report;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::{
@@ -40,17 +40,8 @@ impl DeadIpv6 {
 
 /// Ingests from a base URL other than the server's own.
 async fn ingest_from(fixture: &Fixture, base: String, ids: Vec<i64>) -> Report<i64> {
-    let source = NotesSource {
-        base,
-        headers: vec![],
-    };
-    let pipeline = Builder::new(source, NotesSink)
-        .config(fixture.config.clone())
-        .database(fixture.database_file())
-        .start()
-        .await
-        .unwrap();
-    pipeline.run(ids).await.unwrap()
+    let builder = fixture.builder_of(NotesSource::at(base), NotesSink);
+    builder.start().await.unwrap().run(ids).await.unwrap()
 }
 
 #[test]

@@ -38,6 +38,15 @@ pub(crate) struct NotesSource {
     pub(crate) headers: Vec<(String, String)>,
 }
 
+impl NotesSource {
+    pub(crate) fn at(base: String) -> Self {
+        Self {
+            base,
+            headers: vec![],
+        }
+    }
+}
+
 impl Source for NotesSource {
     type Id = i64;
     type Record = String;
@@ -163,19 +172,25 @@ impl Fixture {
 
     /// A pipeline from the server to the database file, with the fixture's settings.
     pub(crate) async fn pipeline(&self) -> Pipeline<i64> {
-        self.builder()
-            .database(self.database_file())
-            .start()
-            .await
-            .unwrap()
+        self.builder().start().await.unwrap()
     }
 
     pub(crate) fn builder(&self) -> Builder<NotesSource, NotesSink> {
-        let source = NotesSource {
-            base: self.server.url(),
-            headers: vec![],
-        };
-        Builder::new(source, NotesSink)
+        self.builder_of(self.source(), NotesSink)
+    }
+
+    /// The notes of the server.
+    pub(crate) fn source(&self) -> NotesSource {
+        NotesSource::at(self.server.url())
+    }
+
+    /// A pipeline from `source` to `sink`, with the fixture's settings and database file.
+    pub(crate) fn builder_of<S, K>(&self, source: S, sink: K) -> Builder<S, K>
+    where
+        S: Source,
+        K: Sink<Id = S::Id, Record = S::Record>,
+    {
+        Builder::new(source, sink)
             .config(self.config.clone())
             .database(self.database_file())
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hn_ingest::{Builder, test_util::Reply};
+use hn_ingest::test_util::Reply;
 
 use crate::{
     fixture::{Fixture, NotesSink, NotesSource, failure},
@@ -191,13 +191,14 @@ fn a_source_that_asks_for_a_coding_gets_it() {
         headers: vec![("Accept-Encoding".to_owned(), "x-notes".to_owned())],
     };
     let report = in_system(async {
-        let pipeline = Builder::new(source, NotesSink)
-            .config(fixture.config.clone())
-            .database(fixture.database_file())
+        let builder = fixture.builder_of(source, NotesSink);
+        builder
             .start()
             .await
-            .unwrap();
-        pipeline.run(vec![1, 2]).await.unwrap()
+            .unwrap()
+            .run(vec![1, 2])
+            .await
+            .unwrap()
     });
     assert_eq!(report.totals.stored, 2, "{:?}", report.failures);
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use diesel::{QueryResult, SqliteConnection};
-use hn_ingest::{Builder, DecodeError, Settled, Sink, Source};
+use hn_ingest::{DecodeError, Settled, Sink, Source};
 
 use crate::{fixture::Fixture, support::in_system};
 
@@ -72,12 +72,8 @@ impl Sink for NullSink {
 fn an_id_whose_clone_or_display_panics_costs_only_itself() {
     let fixture = Fixture::new();
     let report = in_system(async {
-        let pipeline = Builder::new(OddSource(fixture.server.url()), NullSink)
-            .config(fixture.config.clone())
-            .database(fixture.database_file())
-            .start()
-            .await
-            .unwrap();
+        let builder = fixture.builder_of(OddSource(fixture.server.url()), NullSink);
+        let pipeline = builder.start().await.unwrap();
         let fine = |range: std::ops::Range<u32>| range.map(OddId::Fine);
         let ids: Vec<OddId> = fine(0..100)
             .chain([OddId::NoClone, OddId::NoDisplay])
@@ -156,12 +152,8 @@ impl Sink for DropSink {
 fn a_record_that_panics_when_it_is_dropped_is_stored_all_the_same() {
     let fixture = Fixture::new();
     let report = in_system(async {
-        let pipeline = Builder::new(DropSource(fixture.server.url()), DropSink)
-            .config(fixture.config.clone())
-            .database(fixture.database_file())
-            .start()
-            .await
-            .unwrap();
+        let builder = fixture.builder_of(DropSource(fixture.server.url()), DropSink);
+        let pipeline = builder.start().await.unwrap();
         pipeline.run(1..=20).await.unwrap()
     });
     assert_eq!(report.totals.stored, 20);

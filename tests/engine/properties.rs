@@ -136,49 +136,28 @@ struct Case {
     panicking: bool,
 }
 
-fn case() -> impl Strategy<Value = Case> {
-    let scripts = vec(vec(answer(), 1..4), 0..30);
-    let priority = prop_oneof![
+fn priority() -> impl Strategy<Value = Priority> {
+    prop_oneof![
         Just(Priority::Low),
         Just(Priority::Normal),
         Just(Priority::High)
-    ];
-    let runs = vec(priority, 1..4);
-    let cancel = option::weighted(0.3, 0..30_usize);
-    (
-        scripts,
-        1..7_usize,
-        0..4_usize,
-        1..20_usize,
-        0..4_u64,
-        1..4_u32,
-        runs,
-        cancel,
-        any::<bool>(),
-    )
-        .prop_map(
-            |(
-                scripts,
-                workers,
-                mailbox,
-                batch,
-                linger,
-                attempts,
-                runs,
-                cancel_after,
-                panicking,
-            )| Case {
-                scripts,
-                workers,
-                mailbox,
-                batch,
-                linger,
-                attempts,
-                runs,
-                cancel_after,
-                panicking,
-            },
-        )
+    ]
+}
+
+prop_compose! {
+    fn case()(
+        scripts in vec(vec(answer(), 1..4), 0..30),
+        workers in 1..7_usize,
+        mailbox in 0..4_usize,
+        batch in 1..20_usize,
+        linger in 0..4_u64,
+        attempts in 1..4_u32,
+        runs in vec(priority(), 1..4),
+        cancel_after in option::weighted(0.3, 0..30_usize),
+        panicking: bool,
+    ) -> Case {
+        Case { scripts, workers, mailbox, batch, linger, attempts, runs, cancel_after, panicking }
+    }
 }
 
 proptest! {

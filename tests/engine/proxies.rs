@@ -1,7 +1,7 @@
 //! Requests through an HTTP proxy, as the setting `proxy` of a host says.
 
 use hn_ingest::{
-    Builder, Config, HttpProxy, Report, StartError,
+    Config, HttpProxy, Report, StartError,
     test_util::{Reply, ScriptedServer},
 };
 
@@ -14,18 +14,15 @@ use crate::{
 fn through_proxy(fixture: &mut Fixture, credentials: &str, base: &str) -> Report<i64> {
     let proxy = format!("http://{credentials}{}", fixture.server.addr());
     fixture.config.proxy = HttpProxy::parse(&proxy).unwrap();
-    let source = NotesSource {
-        base: base.to_owned(),
-        headers: vec![],
-    };
+    let builder = fixture.builder_of(NotesSource::at(base.to_owned()), NotesSink);
     in_system(async {
-        let pipeline = Builder::new(source, NotesSink)
-            .config(fixture.config.clone())
-            .database(fixture.database_file())
+        builder
             .start()
             .await
-            .unwrap();
-        pipeline.run(vec![1, 2, 3]).await.unwrap()
+            .unwrap()
+            .run(vec![1, 2, 3])
+            .await
+            .unwrap()
     })
 }
 

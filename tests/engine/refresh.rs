@@ -100,10 +100,7 @@ fn builder(
         refresh,
         refreshes: Arc::clone(&refreshes),
     };
-    let builder = Builder::new(source, NotesSink)
-        .config(fixture.config.clone())
-        .database(fixture.database_file());
-    (builder, refreshes)
+    (fixture.builder_of(source, NotesSink), refreshes)
 }
 
 /// Ingests these many ids. Returns the report and the number of refreshes.

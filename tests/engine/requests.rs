@@ -9,7 +9,7 @@ use std::{
 };
 
 use hn_ingest::{
-    Builder, Config, DecodeError, FailureKind, Report, Request, Response, Source, test_util::Reply,
+    Config, DecodeError, FailureKind, Report, Request, Response, Source, test_util::Reply,
 };
 
 use crate::{
@@ -92,9 +92,7 @@ fn ingest(
         workers: 1,
         ..fixture.config.clone()
     };
-    let builder = Builder::new(source, NotesSink)
-        .config(config)
-        .database(fixture.database_file());
+    let builder = fixture.builder_of(source, NotesSink).config(config);
     let report = in_system(async { builder.start().await.unwrap().run(ids).await.unwrap() });
     fixture.check_report(&report);
     let seen = seen.lock().unwrap().clone();
@@ -363,9 +361,7 @@ fn a_panic_in_any_method_of_a_source_costs_only_its_id() {
         fixture.on(id, [Reply::status(status)]);
     }
     let base = fixture.server.url();
-    let builder = Builder::new(PanickingSource { base }, NotesSink)
-        .config(fixture.config.clone())
-        .database(fixture.database_file());
+    let builder = fixture.builder_of(PanickingSource { base }, NotesSink);
     let report = in_system(async { builder.start().await.unwrap().run(1..=50).await.unwrap() });
     fixture.check_report(&report);
     assert_eq!((report.totals.stored, report.totals.failed), (45, 5));

@@ -13,7 +13,7 @@ use std::{
 use diesel::{QueryResult, SqliteConnection, connection::SimpleConnection};
 use futures_util::StreamExt;
 use hn_ingest::{
-    Builder, Client, DecodeError, GaveUp, Pipeline, Priority, Settled, Sink, Source, Start,
+    Client, DecodeError, GaveUp, Pipeline, Priority, Settled, Sink, Source, Start,
     test_util::{Latch, Reply},
 };
 
@@ -497,16 +497,9 @@ async fn gated(
     source: Option<Arc<Gate>>,
     sink: Option<Arc<Gate>>,
 ) -> Pipeline<i64> {
-    let notes = NotesSource {
-        base: fixture.server.url(),
-        headers: vec![],
-    };
-    Builder::new(GatedSource(notes, source), GatedSink(sink))
-        .config(fixture.config.clone())
-        .database(fixture.database_file())
-        .start()
-        .await
-        .unwrap()
+    let source = GatedSource(fixture.source(), source);
+    let builder = fixture.builder_of(source, GatedSink(sink));
+    builder.start().await.unwrap()
 }
 
 #[test]

@@ -14,7 +14,7 @@ use hn_ingest::{
 };
 
 use crate::{
-    fixture::{Fixture, NotesSource, storage_lost},
+    fixture::{Fixture, storage_lost},
     support::{eventually, in_system},
 };
 
@@ -131,15 +131,13 @@ async fn pipeline(fixture: &Fixture, silence_max: Duration) -> (Pipeline<i64>, A
         .test_on_check_out(false)
         .build(StoreManager(store.clone()))
         .unwrap();
-    let source = NotesSource {
-        base: fixture.server.url(),
-        headers: vec![],
-    };
     let config = Config {
         drain: Duration::from_millis(50),
         ..fixture.config.clone()
     };
-    let builder = Builder::new(source, IdSink).config(config).pool(pool);
+    let builder = Builder::new(fixture.source(), IdSink)
+        .config(config)
+        .pool(pool);
     (builder.start().await.unwrap(), store)
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hn_ingest::{Builder, DecodeError, Pipeline, Source};
+use hn_ingest::{DecodeError, Pipeline, Source};
 
 use crate::{
     fixture::{Fixture, NotesSink},
@@ -51,9 +51,7 @@ async fn slow_pipeline(fixture: &Fixture, takes: Duration) -> (Pipeline<i64>, Ar
         now: Arc::default(),
         peak: peak.clone(),
     };
-    let builder = Builder::new(source, NotesSink)
-        .config(fixture.config.clone())
-        .database(fixture.database_file());
+    let builder = fixture.builder_of(source, NotesSink);
     (builder.start().await.unwrap(), peak)
 }
 

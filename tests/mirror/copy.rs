@@ -1,5 +1,8 @@
 //! `copy` between two files: every table arrives, whatever ends it in between, and nothing newer at the target is lost.
 
+#[path = "../support/copied_tables.rs"]
+mod copied_tables;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -16,32 +19,8 @@ use diesel::{
 };
 use serde_json::{Value, json};
 
+use self::copied_tables::TABLES;
 use crate::fixture::{CommandResult, Mirror, complete_list};
-
-/// All tables that are copied, with all their columns.
-const TABLES: [(&str, &str); 8] = [
-    (
-        "items",
-        "id, type, \"by\", time, title, url, text, score, descendants, parent, poll, kids, parts, deleted, dead, extra, fetched_at",
-    ),
-    (
-        "users",
-        "id, created, karma, about, submitted, extra, fetched_at",
-    ),
-    ("absent", "id, checks, first_checked_at, last_checked_at"),
-    ("failures", "id, kind, message, attempts, failed_at"),
-    ("lists", "list, rank, id, fetched_at"),
-    ("coverage", "lo, hi"),
-    (
-        "item_history",
-        "id, changed_at, title, url, text, score, descendants, type, deleted, dead",
-    ),
-    (
-        "runs",
-        "id, command, host, pid, machine, rate, started_at, heartbeat_at, ids_per_second, finished_at, last_id, requested, stored, absent,
-         failed, not_attempted, attempts, bytes",
-    ),
-];
 
 /// The largest id of [`fill`].
 const LAST: i64 = 8_000;

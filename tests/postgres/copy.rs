@@ -1,36 +1,15 @@
 //! A mirror is copied from a file to a server and back, and nothing changes on the way.
 
+#[path = "../support/copied_tables.rs"]
+mod copied_tables;
+
 use serde_json::{Value, json};
 
+use self::copied_tables::TABLES;
 use crate::{
     common::{Api, Sandbox, wait_until},
     server::{DATABASE, Server},
 };
-
-/// All tables that are copied, with all their columns.
-const TABLES: [(&str, &str); 8] = [
-    (
-        "items",
-        "id, type, \"by\", time, title, url, text, score, descendants, parent, poll, kids, parts, deleted, dead, extra, fetched_at",
-    ),
-    (
-        "users",
-        "id, created, karma, about, submitted, extra, fetched_at",
-    ),
-    ("absent", "id, checks, first_checked_at, last_checked_at"),
-    ("failures", "id, kind, message, attempts, failed_at"),
-    ("lists", "list, rank, id, fetched_at"),
-    ("coverage", "lo, hi"),
-    (
-        "item_history",
-        "id, changed_at, title, url, text, score, descendants, type, deleted, dead",
-    ),
-    (
-        "runs",
-        "id, command, host, pid, machine, rate, started_at, heartbeat_at, ids_per_second, finished_at, last_id, requested, stored, absent,
-         failed, not_attempted, attempts, bytes",
-    ),
-];
 
 /// A sandbox with a mirror of made-up items, and rows of every odd kind.
 fn sandbox_with_mirror() -> Sandbox {

@@ -2,10 +2,7 @@
 
 mod report;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use clap::{Arg, ArgMatches, Command};
 use log::warn;
@@ -20,7 +17,6 @@ use super::{
         pair::Pair,
     },
     exit::{CommandError, ExitStatus},
-    numbers::grouped,
     options::{Options, ProgressMode},
     progress::{ProgressDisplay, ProgressView},
     signals::{self, Drain},
@@ -32,6 +28,7 @@ use crate::{
         indexes::{self, Index},
     },
     ingest::config::{BadSetting, presentable},
+    serve::wording::grouped,
     store::{
         locks::{while_disconnected, while_locked},
         silence::note_answer,
@@ -206,10 +203,7 @@ pub(super) async fn run(options: &Options, args: CopyArgs) -> Result<ExitStatus,
 const GOES_ON: &str = "what was copied stays, and the same command goes on behind it";
 
 fn display(mode: ProgressMode, progress: Arc<CopyProgress>) -> ProgressDisplay {
-    let started = Instant::now();
-    ProgressDisplay::start(mode, move || {
-        let seconds = Duration::from_secs(started.elapsed().as_secs());
-        let elapsed = humantime::format_duration(seconds);
+    ProgressDisplay::start_timed(mode, move |elapsed| {
         let number = |number: i64| u64::try_from(number).unwrap_or(0);
         let (id, last_id) = (number(progress.number()), number(progress.last_number()));
         let mut what = format!(
@@ -225,7 +219,7 @@ fn display(mode: ProgressMode, progress: Arc<CopyProgress>) -> ProgressDisplay {
             length: Some(last_id.max(1)),
             parts: vec![
                 what,
-                elapsed.to_string(),
+                elapsed,
                 format!("{} rows read", grouped(progress.rows())),
             ],
         }

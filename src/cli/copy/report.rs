@@ -5,11 +5,12 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::{
-    cli::{numbers::grouped, printable::printable},
+    cli::printable::printable,
     hn::{
         copy::{Refused, TableCount},
         verify::Listed,
     },
+    serve::wording::grouped,
 };
 
 /// How many refused rows the text shows.
@@ -30,13 +31,13 @@ pub(super) struct CopyReport {
     pub(super) interrupted: bool,
 }
 
-/// What became of a table. Of `coverage`, ids are counted in place of rows.
+/// How much of a table was copied: rows, but ids for the table `coverage`.
 #[derive(Serialize)]
 pub(super) struct Copied {
     table: &'static str,
     /// Rows of the source that are now at the target, in this state or a newer one.
     rows: u64,
-    /// Of these, the rows that were not there before.
+    /// How many of these rows were not there before.
     written: u64,
 }
 

@@ -58,7 +58,7 @@ pub(in crate::cli) fn with_next_step(CommandError(message): CommandError) -> Com
     }
 }
 
-/// What can be done about a message of SQLite, as far as this machine tells.
+/// What can be done about a message of SQLite, as far as this machine shows.
 pub(in crate::cli) fn next_step_after(message: &str) -> Option<String> {
     if is_about_lock(message) {
         return Some(END_OTHER_PROGRAM.to_owned());

@@ -38,23 +38,17 @@ fn open_to_write(path: &Path, demo: bool) -> Result<OpenedDatabase, CommandError
     let mut conn = connection(&pool)?;
     owner::prepare(&mut conn, demo)
         .map_err(|CommandError(why)| CommandError(format!("{}: {why}", path.display())))?;
-    let identity = conn.identify().map_err(CommandError::new)?;
-    drop(conn);
-    Ok(OpenedDatabase {
-        pool,
-        identity,
-        fresh_file: None,
-    })
+    OpenedDatabase::new(pool, conn)
 }
 
 /// Refuses a database that does not exist, is empty, or belongs to another program.
 pub(super) fn require_existing(path: &Path) -> Result<(), CommandError> {
     let name = path.display();
     match look(path)? {
-        Owner::Nobody if path.exists() => {
+        Owner::Empty if path.exists() => {
             Err(CommandError(format!("{name}: {}", owner::HOLDS_NO_ITEMS)))
         }
-        Owner::Nobody => Err(CommandError(format!(
+        Owner::Empty => Err(CommandError(format!(
             "there is no database {name}; `hn-ingest backfill` makes one of everything and `hn-ingest top` a small one, or name another with --database"
         ))),
         _ => Ok(()),

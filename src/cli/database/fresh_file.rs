@@ -36,7 +36,7 @@ impl FreshFile {
 
     /// Deletes the file, unless there is a table in it.
     pub(super) fn delete_if_empty(self) {
-        if let Ok(Owner::Nobody) = look(&self.0) {
+        if let Ok(Owner::Empty) = look(&self.0) {
             self.delete();
         }
     }

@@ -25,19 +25,19 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 const APPLICATION_ID: Range<usize> = 68..72;
 const HEADER: usize = 100;
 
-/// Whose the file is, as a database. A file that is not there or is empty is nobody's.
+/// Whose the file is, as a database. A file that is not there or is empty counts as an empty database.
 ///
 /// # Errors
 /// The file is no database, cannot be read, or belongs to another program.
 pub(super) fn look(path: &Path) -> Result<Owner, CommandError> {
     let Some(data) = metadata(path)? else {
-        return Ok(Owner::Nobody);
+        return Ok(Owner::Empty);
     };
     if !data.is_file() {
         return Err(cannot_open(path, "it is no file"));
     }
     if data.len() == 0 {
-        return Ok(Owner::Nobody);
+        return Ok(Owner::Empty);
     }
     let header = read_header(path).map_err(|error| cannot_open(path, error))?;
     let Some(header) = header.filter(|header| header.starts_with(MAGIC)) else {
@@ -88,7 +88,7 @@ fn owner_by_content(path: &Path) -> Result<Owner, CommandError> {
     let owner = read_owner(path)?;
     let log = beside(path, LOG_SUFFIX);
     let has_log = fs::metadata(&log).is_ok_and(|data| data.len() > 0);
-    if owner != Owner::Nobody || !has_log {
+    if owner != Owner::Empty || !has_log {
         return Ok(owner);
     }
     // All of its tables are still in the log, which SQLite cannot read without writing. So it reads a copy; what others write to

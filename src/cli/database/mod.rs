@@ -15,7 +15,10 @@ pub(super) mod advice;
 
 use std::{ffi::OsStr, sync::OnceLock, time::Duration};
 
-use diesel::r2d2::{self, ManageConnection};
+use diesel::{
+    QueryResult,
+    r2d2::{self, ManageConnection},
+};
 
 use self::{advice::with_next_step, fresh_file::DeletedIfUnused, location::Location};
 use super::{exit::CommandError, signals};
@@ -36,6 +39,19 @@ pub(super) struct OpenedDatabase<C: StoreConnection = AnyConnection> {
     pub(super) identity: C::Identity,
     /// If this process has made the file. To be dropped after the pool.
     pub(super) fresh_file: Option<DeletedIfUnused>,
+}
+
+impl<C: StoreConnection> OpenedDatabase<C> {
+    /// `conn` is of the pool.
+    fn new(pool: Pool<C>, mut conn: PooledConnection<C>) -> Result<Self, CommandError> {
+        let identity = conn.identify().map_err(CommandError::new)?;
+        drop(conn);
+        Ok(Self {
+            pool,
+            identity,
+            fresh_file: None,
+        })
+    }
 }
 
 /// What messages call the server of the database that the process's runs work with. Never set if that is a file.
@@ -86,13 +102,7 @@ pub(super) async fn open_read_only(
             while_locked(|| owner::require_current_tables(&mut conn.0))
                 .and_then(|()| while_locked(|| owner::require_kind(&mut conn.0, demo)))
                 .map_err(|CommandError(why)| CommandError(format!("{location}: {why}")))?;
-            let identity = conn.identify().map_err(CommandError::new)?;
-            drop(conn);
-            Ok(OpenedDatabase {
-                pool,
-                identity,
-                fresh_file: None,
-            })
+            OpenedDatabase::new(pool, conn)
         })
     };
     unless_silent(server(), may_wait, open).await
@@ -170,6 +180,33 @@ pub(super) async fn with_connection<M: ManageConnection, T: Send + 'static>(
     with_connection_while(may_wait, pool, work).await
 }
 
+/// How the error of a write begins.
+pub(super) const NOT_WRITTEN: &str = "the database cannot be written";
+
+/// Runs a query with a connection of the pool on another thread. While the database is locked, it is tried again. If the connection is
+/// lost, it is done again with another one.
+pub(super) async fn query<M: ManageConnection, T: Send + 'static>(
+    pool: &r2d2::Pool<M>,
+    mut work: impl FnMut(&mut M::Connection) -> QueryResult<T> + Send + 'static,
+) -> Result<T, CommandError> {
+    with_connection(pool, move |conn| {
+        while_locked(|| work(conn)).map_err(CommandError::new)
+    })
+    .await
+}
+
+/// As [`query`], with an error that begins with `failed`.
+pub(super) async fn query_or<M: ManageConnection, T: Send + 'static>(
+    failed: &'static str,
+    pool: &r2d2::Pool<M>,
+    mut work: impl FnMut(&mut M::Connection) -> QueryResult<T> + Send + 'static,
+) -> Result<T, CommandError> {
+    with_connection(pool, move |conn| {
+        while_locked(|| work(conn)).map_err(|error| CommandError(format!("{failed}: {error}")))
+    })
+    .await
+}
+
 /// As [`with_connection`], where `waits_on` says whether to wait on for a database after a time.
 pub(super) async fn with_connection_while<M: ManageConnection, T: Send + 'static>(
     waits_on: impl Fn(Duration) -> bool + Clone + Send + 'static,
@@ -217,7 +254,7 @@ pub(super) fn may_wait(waited: Duration) -> bool {
     waited < WAIT_MAX && (signals::noted().is_none() || waited < INTERRUPTED_WAIT)
 }
 
-/// Does work on a blocking thread. Whatever waits for a lock belongs there, so that the arbiter goes on.
+/// Does work on a blocking thread. Work that waits for a lock belongs there, so that the arbiter goes on.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, CommandError> + Send + 'static,
 ) -> Result<T, CommandError> {

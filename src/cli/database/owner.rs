@@ -19,19 +19,19 @@ const IS_EMPTY: &str =
     "NOT EXISTS (SELECT 1 FROM items) AND NOT EXISTS (SELECT 1 FROM lists) AND NOT EXISTS (SELECT 1 FROM absent)
     AND NOT EXISTS (SELECT 1 FROM failures) AND NOT EXISTS (SELECT 1 FROM users)";
 
-/// Whose a database is, as far as its content tells.
+/// Whose a database is, as far as its content shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
     /// This program's.
     Ours,
-    /// There is nothing in it.
-    Nobody,
+    /// No program's. There is nothing in it.
+    Empty,
     /// Another program's.
     Other,
 }
 
 impl Owner {
-    /// Whose a database with this mark is. `None` if the mark does not tell.
+    /// Whose a database with this mark is. `None` if the mark does not say.
     pub(super) fn of_mark(mark: Mark) -> Option<Self> {
         match mark {
             Mark::Unmarked => None,
@@ -46,7 +46,7 @@ impl Owner {
             return Ok(owner);
         }
         if !has_tables(conn).map_err(failed)? {
-            Ok(Self::Nobody)
+            Ok(Self::Empty)
         } else if migrations::is_known(conn).map_err(CommandError::new)? {
             Ok(Self::Ours)
         } else {

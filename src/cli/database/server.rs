@@ -22,13 +22,7 @@ pub(super) fn open_or_create(url: &PgLocation, demo: bool) -> Result<OpenedDatab
     let prepared =
         require(&mut conn, rights::require_writing).and_then(|()| owner::prepare(&mut conn, demo));
     prepared.map_err(|why| unusable(url, why))?;
-    let identity = conn.identify().map_err(CommandError::new)?;
-    drop(conn);
-    Ok(OpenedDatabase {
-        pool,
-        identity,
-        fresh_file: None,
-    })
+    OpenedDatabase::new(pool, conn)
 }
 
 /// Opens a database to change what is in it. Never makes the tables.

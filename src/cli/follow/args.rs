@@ -1,8 +1,8 @@
 //! The arguments of `follow`.
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 
-use crate::cli::ids::parse_id;
+use crate::cli::own_flags::{flag, id_of_flag, switch};
 
 pub(super) const COMMAND: &str = "follow";
 
@@ -23,31 +23,15 @@ pub(in crate::cli) fn command() -> Command {
              at the same time. A second one on the same database stands by.",
         )
         .arg(
-            Arg::new("from")
-                .long("from")
-                .value_name("N")
-                .allow_hyphen_values(true)
-                .help("The first id [default: behind the largest one stored]"),
+            flag("from", "N", "The first id [default: behind the largest one stored]"),
         )
-        .arg(
-            Arg::new("score-history")
-                .long("score-history")
-                .action(ArgAction::SetTrue)
-                .help("Keep scores and comment counts as they change"),
-        )
+        .arg(switch("score-history", "Keep scores and comment counts as they change"))
 }
 
 impl FollowArgs {
     pub(in crate::cli) fn read(matches: &ArgMatches) -> Result<Self, String> {
-        let from = match matches.get_one::<String>("from") {
-            Some(text) => Some(
-                parse_id(text)
-                    .ok_or_else(|| format!("--from is `{text}`; allowed: a whole number from 1"))?,
-            ),
-            None => None,
-        };
         Ok(Self {
-            from,
+            from: id_of_flag(matches, "from")?,
             keeps_scores: matches.get_flag("score-history"),
         })
     }

@@ -1,35 +1,24 @@
 //! Follows the API for as long as it is this process's turn.
 
-use std::{
-    cell::Cell,
-    fmt::{self, Display},
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::Cell, fmt, rc::Rc, sync::Arc, time::Duration};
 
-use actix_rt::task::JoinHandle;
 use log::warn;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval, timeout},
-};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::{
     args::{COMMAND, FollowArgs},
-    feed::Feed,
+    beginning::{self, Beginning},
+    fetch_runs::{FetchRuns, RunEvent},
     largest,
-    listener::{Heard, Listener},
+    listener::{Heard, Listeners},
     lists::Lists,
     monitor::Monitor,
     news,
     refreshes::Refreshes,
-    runs::{Happened, Ids, Runs},
-    view::View,
+    status_display::StatusDisplay,
 };
 use crate::{
     cli::{
-        database,
         exit::{CommandError, ExitStatus},
         follow_metrics,
         held_leases::{HeldLeases, Hold},
@@ -37,45 +26,33 @@ use crate::{
         presence::{KeptPresence, Presence},
         service_manager::ServiceManager,
         session::Session,
-        shared_ids::{Claimer, shared_ids},
+        shared_ids::Claimer,
         signals::Drain,
         terminal::print_message,
     },
     hn::{
         HnSink,
         clock::on_machine,
-        coverage::{Frontier, Range},
+        coverage::Frontier,
         follow::{
-            announcement::ListDocument,
-            counting_sink::{CountingSink, Counts},
+            counting_sink::{CountingSink, Counts, ReadAgain},
             intake::{Intake, MaxItem, Read},
-            start::Start,
         },
-        indexes::Building,
         leases::{FOLLOWER, Search},
-        plan::{Refetch, RemainingIds},
-        refresh::{self, Ladder},
-        runs,
+        plan::Refetch,
     },
     ingest::{IdOutcome, IdResult},
-    store::locks::while_locked,
 };
 
-/// How often everything that depends on time is looked at…
+/// How often everything that depends on time is looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// …in a test whose clock runs fast, too.
+/// In a test whose clock runs fast, ticks are at least this far apart.
 const TICK_LEAST: Duration = Duration::from_millis(50);
 
-/// How long the API has for confirming a jump of its largest id. It is asked again when it says so again.
+/// How long the API has for confirming a jump of its largest id. It is asked again when it next announces such an id.
 const CONFIRMATION: Duration = Duration::from_secs(10);
 
-/// How often to look whether another process has ended building an index.
-const OTHER_BUILD_WAIT: Duration = Duration::from_secs(1);
-
-/// What was heard and is not taken in yet.
-const HEARD_MAX: usize = 64;
-
-/// A trouble that lasts is logged this often.
+/// An error that lasts is logged this often.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 pub(super) struct Follower<'a, 's> {
@@ -88,23 +65,22 @@ pub(super) struct Follower<'a, 's> {
     intake: Intake,
     /// Why the gap to what was stored before cannot be filled.
     gap_error: IdStreamError,
-    runs: Runs,
+    runs: FetchRuns,
     refreshes: Refreshes,
     lists: Lists,
     monitor: Monitor,
-    view: View,
-    heard: mpsc::Receiver<Heard>,
-    listeners: Vec<JoinHandle<()>>,
+    display: StatusDisplay,
+    listeners: Listeners,
     /// A largest id that is to be confirmed.
     unconfirmed: Option<i64>,
-    /// What was read again…
+    /// Counts the items that are read again.
     refreshed: Arc<Counts>,
-    /// …and what of that is in the metrics.
-    published: (u64, u64),
-    /// For the presence, which records it.
+    /// What of these counts is in the metrics.
+    published: ReadAgain,
+    /// Up to which id all are settled. The presence records it.
     settled_up_to: Rc<Cell<i64>>,
     presence: KeptPresence,
-    /// When a trouble may be logged again.
+    /// When an error may be logged again.
     next_report: Instant,
     next_watchdog: Instant,
 }
@@ -128,70 +104,33 @@ impl<'a, 's> Follower<'a, 's> {
     ) -> Result<Self, CommandError> {
         let ladder = session.options.refresh.clone();
         // This may take long, so a signal ends the process.
-        let found = prepare(session, row, ladder.clone()).await?;
+        let found = beginning::prepare(session, row, &ladder).await?;
         let drain = Drain::begin();
-        largest::check(session, max_item, found.first).await?;
-        let newest = max_item.saturating_add(1);
-        let first = args.from.or(found.first).unwrap_or(newest);
-        if first > newest {
-            warn!(
-                "the API's largest id is {max_item}, and the database holds ids up to {}; nothing is new until the API passes that",
-                first - 1
-            );
-        }
-        // Before anything is read: this process may be killed at any moment.
-        record_start(session, row, first - 1).await?;
-        let known = max_item.max(first - 1);
-        let range = Range {
-            lo: first,
-            hi: known,
-        };
-        let search = Search::new(range, Refetch::default(), false);
-        let leases = HeldLeases::new(search.clone());
+        let beginning = Beginning::record(session, row, found, args.from, max_item).await?;
+        let known = beginning.known;
+        let search = Search::new(known, Refetch::default(), false);
+        let claimer = Claimer::new(session, COMMAND, row, search);
+        let leases = claimer.leases.clone();
         leases.add(FOLLOWER);
         let gap_error = IdStreamError::default();
-        let claimer = Claimer {
-            pool: session.pool.clone(),
-            process: session.process.clone(),
-            command: COMMAND,
-            row,
-            search,
-            leases: leases.clone(),
-        };
-        let gap = gap_ids(session, claimer, range, gap_error.clone()).await?;
-        session.print_note(&beginning(first, max_item, found.first.is_none()));
-        let first_unfilled = gap.as_ref().map(|_| first);
-        let intake = Intake::new(known, first_unfilled);
-        let frontier = Frontier::below(max_item);
-        let sink = HnSink::with_moving_frontier(frontier.clone());
-        let sink = if args.keeps_scores {
-            sink.keep_scores(ladder.clone())
-        } else {
-            sink
-        };
+        let gap = beginning.gap(session, claimer, gap_error.clone()).await?;
+        session.print_note(&beginning.describe(max_item));
+        let intake = Intake::new(known.hi, gap.as_ref().map(|_| known.lo));
         let settled_up_to = Rc::new(Cell::new(intake.settled_up_to()));
         let mut presence = Presence::new(session, COMMAND, row, Some(leases.clone()))
             .with_settled_up_to(settled_up_to.clone());
         presence.look().await;
+        let frontier = Frontier::below(max_item);
+        let mut sink = HnSink::with_moving_frontier(frontier.clone());
+        if args.keeps_scores {
+            sink = sink.keep_scores(ladder.clone());
+        }
         let sink = CountingSink::new(sink.over());
         let refreshed = sink.counts();
-        let runs = Runs::start(session, sink, &intake.items, &intake.profiles, gap).await?;
+        let runs = FetchRuns::start(session, sink, &intake.items, &intake.profiles, gap).await?;
         let monitor = Monitor::new(session.health.clone());
         session.health.expect_news();
-        let (sender, heard) = mpsc::channel(HEARD_MAX);
-        let listeners = Feed::all().map(|feed| {
-            let listener = Listener {
-                feed,
-                client: session.client.clone(),
-                source: session.source.clone(),
-                heard: sender.clone(),
-                monitor: monitor.clone(),
-                last_heard: found.left_at,
-                list: ListDocument::default(),
-            };
-            actix_rt::spawn(listener.listen())
-        });
-        let listeners = listeners.collect();
+        let listeners = Listeners::start(session, &monitor, beginning.left_at);
         manager.ready();
         Ok(Self {
             session,
@@ -207,12 +146,11 @@ impl<'a, 's> Follower<'a, 's> {
             refreshes: Refreshes::new(session.pool.clone(), ladder),
             lists: Lists::new(session.pool.clone()),
             monitor,
-            view: View::new(session.options.progress),
-            heard,
+            display: StatusDisplay::new(session.options.progress),
             listeners,
             unconfirmed: None,
             refreshed,
-            published: (0, 0),
+            published: ReadAgain::default(),
             settled_up_to,
             next_report: Instant::now(),
             next_watchdog: Instant::now(),
@@ -227,12 +165,12 @@ impl<'a, 's> Follower<'a, 's> {
         loop {
             tokio::select! {
                 _ = self.drain.first_signal() => break,
-                happened = self.runs.next() => {
-                    if !self.note(happened).await {
+                event = self.runs.next() => {
+                    if !self.note(event).await {
                         break;
                     }
                 }
-                Some(heard) = self.heard.recv() => self.take_in(heard),
+                Some(heard) = self.listeners.next() => self.take_in(heard),
                 _ = ticks.tick() => {
                     is_replaced = self.leases.hold_of(FOLLOWER) == Hold::Lost;
                     if is_replaced {
@@ -246,11 +184,11 @@ impl<'a, 's> Follower<'a, 's> {
     }
 
     fn take_in(&mut self, heard: Heard) {
-        let now = std::time::Instant::now();
+        let now = Instant::now();
         match heard {
             Heard::MaxItem(id) => self.take_in_largest(id, now),
             Heard::Updates(updates) => {
-                // `updates` may be ahead of `maxitem`, or `maxitem` may tell nothing any more.
+                // `updates` may be ahead of `maxitem`, or the stream of `maxitem` may be silent.
                 if let Some(larger) = self.intake.updates(updates, now) {
                     self.take_in_largest(larger, now);
                 }
@@ -260,7 +198,7 @@ impl<'a, 's> Follower<'a, 's> {
         }
     }
 
-    fn take_in_largest(&mut self, id: i64, now: std::time::Instant) {
+    fn take_in_largest(&mut self, id: i64, now: Instant) {
         match self.intake.max_item(id, now) {
             MaxItem::New => self.frontier.raise(id),
             MaxItem::Known => {}
@@ -269,9 +207,9 @@ impl<'a, 's> Follower<'a, 's> {
     }
 
     /// Returns whether the runs go on.
-    async fn note(&mut self, happened: Happened) -> bool {
-        match happened {
-            Happened::New(batch) => {
+    async fn note(&mut self, event: RunEvent) -> bool {
+        match event {
+            RunEvent::New(batch) => {
                 let stored = batch
                     .iter()
                     .filter(|read| read.outcome == IdOutcome::Stored);
@@ -285,18 +223,18 @@ impl<'a, 's> Follower<'a, 's> {
                     actix_rt::spawn(news::print(self.session.pool.clone(), stored));
                 }
             }
-            Happened::Others(batch) => {
+            RunEvent::Others(batch) => {
                 for read in &batch {
                     note_read(&mut self.intake, read);
                 }
             }
-            Happened::Profiles(batch) => {
+            RunEvent::Profiles(batch) => {
                 for read in &batch {
                     self.intake.profile_is_read(&read.id);
                 }
             }
-            Happened::Gap => {}
-            Happened::GapFilled => {
+            RunEvent::Gap => {}
+            RunEvent::GapFilled => {
                 if !self.runs.end_gap().await {
                     return false;
                 }
@@ -310,7 +248,7 @@ impl<'a, 's> Follower<'a, 's> {
                     }
                 }
             }
-            Happened::Over => return false,
+            RunEvent::Over => return false,
         }
         true
     }
@@ -322,8 +260,7 @@ impl<'a, 's> Follower<'a, 's> {
         };
         let confirming = largest::is_confirmed(&self.session.client, &self.session.source, id);
         if timeout(CONFIRMATION, confirming).await == Ok(true) {
-            self.intake
-                .confirmed_max_item(id, std::time::Instant::now());
+            self.intake.confirmed_max_item(id, Instant::now());
             self.frontier.raise(id);
         } else {
             let known = self.intake.announced();
@@ -335,7 +272,7 @@ impl<'a, 's> Follower<'a, 's> {
 
     async fn tick(&mut self) {
         self.confirm_jump().await;
-        let dropped = self.intake.advance(std::time::Instant::now());
+        let dropped = self.intake.advance(Instant::now());
         if dropped > 0 {
             self.report(format_args!(
                 "{dropped} of the changes that the API has just announced are left to the refreshes: too many are waiting"
@@ -351,7 +288,7 @@ impl<'a, 's> Follower<'a, 's> {
         follow_metrics::set_queue(self.intake.items.waiting());
         self.publish_refreshed();
         self.monitor.publish();
-        self.view.update(
+        self.display.update(
             &self.intake,
             &self.runs,
             self.refreshes.due_count(),
@@ -367,13 +304,12 @@ impl<'a, 's> Follower<'a, 's> {
     }
 
     fn publish_refreshed(&mut self) {
-        let (read, changed) = self.refreshed.get();
-        let (read_before, changed_before) = self.published;
-        follow_metrics::note_refreshed(read - read_before, changed - changed_before);
-        self.published = (read, changed);
+        let (now, before) = (self.refreshed.get(), self.published);
+        follow_metrics::note_refreshed(now.items - before.items, now.changed - before.changed);
+        self.published = now;
     }
 
-    /// Logs a trouble that may last, at most once a minute.
+    /// Logs an error that may last, at most once a minute.
     fn report(&mut self, what: fmt::Arguments<'_>) {
         if Instant::now() >= self.next_report {
             self.next_report = Instant::now() + REPORT_INTERVAL;
@@ -384,8 +320,8 @@ impl<'a, 's> Follower<'a, 's> {
     /// Ends the runs in order.
     async fn end(mut self, is_replaced: bool) -> Result<Ended, CommandError> {
         self.manager.stopping();
-        self.listeners.iter().for_each(JoinHandle::abort);
-        drop(self.view);
+        self.listeners.stop();
+        drop(self.display);
         let intake = &mut self.intake;
         let ended = self.runs.end(|read| _ = note_read(intake, read)).await;
         self.settled_up_to.set(self.intake.settled_up_to());
@@ -406,88 +342,12 @@ impl<'a, 's> Follower<'a, 's> {
 }
 
 /// Returns when the item was announced, if it is a new one and stored now.
-fn note_read(intake: &mut Intake, read: &IdResult<i64>) -> Option<std::time::Instant> {
+fn note_read(intake: &mut Intake, read: &IdResult<i64>) -> Option<Instant> {
     let what = match read.outcome {
         IdOutcome::Stored => Read::Stored,
         IdOutcome::Absent => Read::Absent,
         IdOutcome::Failed(_) => Read::Failed,
         IdOutcome::NotAttempted => Read::NotAttempted,
     };
-    intake.is_read(read.id, what, std::time::Instant::now())
-}
-
-/// Makes sure that there is an index of the items that are due, and reads where to begin.
-async fn prepare(session: &Session<'_>, row: i64, ladder: Ladder) -> Result<Start, CommandError> {
-    let failed = |error: &dyn Display| {
-        CommandError(format!(
-            "the database cannot be prepared for following: {error}"
-        ))
-    };
-    loop {
-        let sought = ladder.clone();
-        let has_index = database::with_connection(&session.pool, move |conn| {
-            while_locked(|| refresh::has_index(conn, &sought)).map_err(|error| failed(&error))
-        });
-        if has_index.await? {
-            break;
-        }
-        session.print_note("building the index of what is to be read again");
-        let (pool, ladder) = (session.pool.clone(), ladder.clone());
-        // However long it takes.
-        let building = database::blocking(move || {
-            database::while_connecting(&pool, |conn| {
-                while_locked(|| refresh::build_index(conn, &ladder)).map_err(|error| failed(&error))
-            })
-        });
-        if building.await? == Building::Done {
-            break;
-        }
-        session.print_note("another process is building an index");
-        actix_rt::time::sleep(OTHER_BUILD_WAIT).await;
-    }
-    database::with_connection(&session.pool, move |conn| {
-        while_locked(|| Start::read(conn, COMMAND, row)).map_err(|error| failed(&error))
-    })
-    .await
-}
-
-/// Records behind which id this run begins.
-async fn record_start(session: &Session<'_>, row: i64, settled: i64) -> Result<(), CommandError> {
-    database::with_connection(&session.pool, move |conn| {
-        while_locked(|| runs::set_settled_up_to(conn, row, settled))
-            .map_err(|error| CommandError(format!("the database cannot be written: {error}")))
-    })
-    .await
-}
-
-/// The ids in the range that are not settled, to be claimed. `None` if there are none.
-async fn gap_ids(
-    session: &Session<'_>,
-    claimer: Claimer,
-    range: Range,
-    error: IdStreamError,
-) -> Result<Option<Ids>, CommandError> {
-    if range.lo > range.hi {
-        return Ok(None);
-    }
-    let left = database::with_connection(&session.pool, move |conn| {
-        while_locked(|| RemainingIds::plan(conn, range, Refetch::default())).map_err(|error| {
-            CommandError(format!(
-                "the database does not tell which ids are left: {error}"
-            ))
-        })
-    })
-    .await?
-    .len();
-    Ok((left > 0).then(|| Box::pin(shared_ids(claimer, left, error)) as Ids))
-}
-
-/// Where following begins, for people.
-fn beginning(first: i64, max_item: i64, is_empty: bool) -> String {
-    if is_empty {
-        format!("following from item {first} on; backfill fetches what is older")
-    } else {
-        let left = (max_item - first + 1).max(0);
-        format!("following from item {first} on, {left} below the API's largest")
-    }
+    intake.is_read(read.id, what, Instant::now())
 }

@@ -1,7 +1,8 @@
-//! Listens to one document of the API: by an event stream, or by polling where there is none.
+//! Listens to the documents of the API: by event streams, or by polling where there are none.
 
 use std::time::Duration;
 
+use actix_rt::task::JoinHandle;
 use log::{debug, info};
 use serde_json::Value;
 use tokio::{
@@ -11,6 +12,7 @@ use tokio::{
 
 use super::{feed::Feed, monitor::Monitor};
 use crate::{
+    cli::session::Session,
     hn::{
         HnSource, List,
         clock::{now, on_machine},
@@ -22,7 +24,7 @@ use crate::{
 /// How long to poll before looking for a stream again; it doubles each time that there is none.
 const POLLING: Duration = Duration::from_secs(60);
 const POLLING_MAX: Duration = Duration::from_secs(3600);
-/// A stream that says nothing for so long after it was to be opened may never do so: a proxy may hold it back. So it is polled beside.
+/// A stream that says nothing for this long may be held back by a proxy. So its document is polled until it says something.
 const MUTE: Duration = Duration::from_secs(5);
 
 /// Streams send something every 30 seconds, so this much silence means that the connection is dead.
@@ -39,8 +41,11 @@ const ENDED_WAIT_MAX: Duration = Duration::from_secs(300);
 /// A stream that lasted for this long was not ended soon.
 const LASTED: Duration = Duration::from_secs(60);
 
-/// What was not heard of `updates` for longer than this may have been missed by polling.
+/// Polling `updates` less often than this may miss changes.
 const POLL_GAP: Duration = Duration::from_secs(45);
+
+/// The listeners wait when this much was heard and is not taken in yet.
+const HEARD_MAX: usize = 64;
 
 /// What a listener has heard.
 #[derive(Debug)]
@@ -49,27 +54,72 @@ pub(super) enum Heard {
     MaxItem(i64),
     /// Items and profiles that have changed.
     Updates(Updates),
-    /// A list is another one now.
+    /// A list has changed, and these are its ids now.
     List(List, Vec<i64>),
-    /// What changed since this time, in Unix seconds, may not have been told.
+    /// Changes since this time, in Unix seconds, may have been missed.
     Missed { since: i64 },
 }
 
-pub(super) struct Listener {
-    pub(super) feed: Feed,
-    pub(super) client: Client,
-    pub(super) source: HnSource,
-    pub(super) heard: mpsc::Sender<Heard>,
-    pub(super) monitor: Monitor,
-    /// When the last word of this document was heard, in Unix seconds. `None` if none ever was.
-    pub(super) last_heard: Option<i64>,
+/// A listener for each document. They stop when this is dropped.
+pub(super) struct Listeners {
+    heard: mpsc::Receiver<Heard>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Listeners {
+    /// `left_at` is the time since which nothing has followed the changes, in Unix seconds.
+    pub(super) fn start(session: &Session<'_>, monitor: &Monitor, left_at: Option<i64>) -> Self {
+        let (sender, heard) = mpsc::channel(HEARD_MAX);
+        let tasks = Feed::all().map(|feed| {
+            let listener = Listener {
+                feed,
+                client: session.client.clone(),
+                source: session.source.clone(),
+                heard: sender.clone(),
+                monitor: monitor.clone(),
+                last_heard: left_at,
+                list: ListDocument::default(),
+            };
+            actix_rt::spawn(listener.listen())
+        });
+        Self {
+            tasks: tasks.collect(),
+            heard,
+        }
+    }
+
+    /// Waits until something is heard. If the future is dropped, nothing is lost.
+    pub(super) async fn next(&mut self) -> Option<Heard> {
+        self.heard.recv().await
+    }
+
+    pub(super) fn stop(&self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Drop for Listeners {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Listens to one document.
+struct Listener {
+    feed: Feed,
+    client: Client,
+    source: HnSource,
+    heard: mpsc::Sender<Heard>,
+    monitor: Monitor,
+    /// When this document was heard last, in Unix seconds. `None` if it never was.
+    last_heard: Option<i64>,
     /// The list as it is put together, if this document is one.
-    pub(super) list: ListDocument,
+    list: ListDocument,
 }
 
 impl Listener {
-    /// Listens until it is dropped, or nobody wants to hear more.
-    pub(super) async fn listen(mut self) {
+    /// Listens until it is dropped, or the receiver is gone.
+    async fn listen(mut self) {
         let mut polling = POLLING;
         while !self.heard.is_closed() {
             if self.read_stream().await {
@@ -175,7 +225,7 @@ impl Listener {
         self.monitor.note_heard();
     }
 
-    /// Nothing was heard for a while. Only of `updates` that loses anything: the other documents say the whole at once.
+    /// Nothing was heard for a while. Only `updates` loses changes by that: any other document is sent as a whole.
     async fn note_gap(&mut self) {
         if let (Feed::Updates, Some(since)) = (self.feed, self.last_heard) {
             self.send(Heard::Missed { since }).await;
@@ -204,7 +254,7 @@ impl Listener {
     }
 
     async fn send(&self, heard: Heard) {
-        // It fails only when nobody listens any more.
+        // It fails only when the receiver is gone.
         let _ = self.heard.send(heard).await;
     }
 }

@@ -1,7 +1,7 @@
 //! `follow`: keep the database true, until a signal comes.
 //!
-//! [`listener`] hears what the API announces. `hn::follow::intake` decides in which order that is read. [`runs`] reads it: new
-//! ids, then what changes and what is due ([`refreshes`]), then the gap to what was stored before. [`follower`] brings them
+//! [`listener`] hears what the API announces. `hn::follow::intake` decides in which order that is read. [`fetch_runs`] reads
+//! it: new ids, then what changes and what is due ([`refreshes`]), then the gap to what was stored before. [`follower`] brings them
 //! together.
 
 mod args;
@@ -12,9 +12,10 @@ mod largest;
 mod listener;
 mod refreshes;
 mod lists;
-mod runs;
+mod fetch_runs;
 mod news;
-mod view;
+mod status_display;
+mod beginning;
 mod follower;
 
 pub(super) use self::args::{FollowArgs, command};
@@ -32,7 +33,7 @@ pub(super) async fn run(options: &Options, args: FollowArgs) -> Result<ExitStatu
     let manager = ServiceManager::from_env();
     let mut options = options.clone();
     // It runs until it is stopped, so an API that is out is waited for.
-    options.config.outage_patience = runs::PATIENCE;
+    options.config.outage_patience = fetch_runs::PATIENCE;
     let session = Session::open_to_follow(&options).await?;
     follow_metrics::register();
     let mut max_item = largest::read(&session).await?;

@@ -2,10 +2,8 @@
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
-use tokio::time::Instant;
-
 use super::feed::Feed;
-use crate::{cli::follow_metrics, hn::follow::health::Health};
+use crate::cli::{follow_metrics, health::Health};
 
 /// How a document is listened to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,24 +18,15 @@ enum Listening {
 #[derive(Clone)]
 pub(super) struct Monitor {
     health: Health,
-    state: Rc<RefCell<State>>,
-}
-
-struct State {
     /// By the name of the document.
-    listening: BTreeMap<&'static str, Listening>,
-    last_heard: Instant,
+    listening: Rc<RefCell<BTreeMap<&'static str, Listening>>>,
 }
 
 impl Monitor {
     pub(super) fn new(health: Health) -> Self {
-        let state = State {
-            listening: BTreeMap::new(),
-            last_heard: Instant::now(),
-        };
         Self {
             health,
-            state: Rc::new(RefCell::new(state)),
+            listening: Rc::default(),
         }
     }
 
@@ -60,25 +49,24 @@ impl Monitor {
     }
 
     fn set(&self, feed: Feed, listening: Listening) -> Option<Listening> {
-        let mut state = self.state.borrow_mut();
-        state.listening.insert(feed.document(), listening)
+        let mut documents = self.listening.borrow_mut();
+        documents.insert(feed.document(), listening)
     }
 
     pub(super) fn note_heard(&self) {
         self.health.note_heard();
-        self.state.borrow_mut().last_heard = Instant::now();
     }
 
     /// Publishes how long nothing was heard. To be called every second.
     pub(super) fn publish(&self) {
-        follow_metrics::set_last_event(self.state.borrow().last_heard.elapsed());
+        follow_metrics::set_last_event(self.health.silence());
     }
 
     /// How the API is listened to, in a few words.
     pub(super) fn summary(&self) -> String {
-        let state = self.state.borrow();
+        let documents = self.listening.borrow();
         let count = |listening| {
-            let all = state.listening.values();
+            let all = documents.values();
             all.filter(|one| **one == listening).count()
         };
         let (streams, polled) = (count(Listening::Stream), count(Listening::Polling));

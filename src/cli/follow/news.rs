@@ -8,13 +8,12 @@ use url::Url;
 use crate::{
     cli::{
         database,
-        exit::CommandError,
         options::ProgressMode,
         printable::{cut, plain_text},
         terminal::{print_stderr_line, stderr_width},
     },
     hn::follow::stories::{self, Story},
-    store::{any::AnyPool, locks::while_locked},
+    store::any::AnyPool,
 };
 
 /// Whether new stories are shown: to people, not in logs.
@@ -28,9 +27,7 @@ pub(super) fn are_shown(mode: ProgressMode) -> bool {
 
 /// Prints a line for each story among new items.
 pub(super) async fn print(pool: AnyPool, ids: Vec<i64>) {
-    let read = database::with_connection(&pool, move |conn| {
-        while_locked(|| stories::read(conn, &ids)).map_err(CommandError::new)
-    });
+    let read = database::query(&pool, move |conn| stories::read(conn, &ids));
     match read.await {
         Ok(stories) => {
             for story in stories {

@@ -16,10 +16,7 @@ use crate::{
         },
         refresh::{self, Ladder},
     },
-    store::{
-        any::{AnyConnection, AnyPool},
-        locks::while_locked,
-    },
+    store::any::{AnyConnection, AnyPool},
 };
 
 /// The database is asked for more when fewer than this many ids wait.
@@ -43,10 +40,17 @@ pub(super) struct Refreshes {
     listed_at: Instant,
     counted_at: Instant,
     due_count: u64,
-    /// What is read again after a gap in the streams, and the last of its ids that was queued.
-    after_gap: Option<(AfterGap, i64)>,
+    after_gap: Option<QueuedAfterGap>,
     /// What the database is being asked.
     asking: Option<JoinHandle<Result<(Question, Answer), CommandError>>>,
+}
+
+/// What is read again after a gap in the streams. It is queued in pages.
+#[derive(Clone, Copy)]
+struct QueuedAfterGap {
+    gap: AfterGap,
+    /// The last id that was queued.
+    last: i64,
 }
 
 /// What the database is asked for.
@@ -59,7 +63,7 @@ struct Question {
     listed: bool,
     /// The largest id, if holes are asked for.
     holes_below: Option<i64>,
-    after_gap: Option<(AfterGap, i64)>,
+    after_gap: Option<QueuedAfterGap>,
 }
 
 #[derive(Default)]
@@ -87,8 +91,8 @@ impl Question {
         if self.listed {
             answer.listed = refresh::due_on_lists(conn, self.now - LISTED_AGE, PAGE)?;
         }
-        if let Some((gap, after)) = self.after_gap {
-            answer.young = refresh::young(conn, gap.created_since, gap.read_before, after, PAGE)?;
+        if let Some(QueuedAfterGap { gap, last }) = self.after_gap {
+            answer.young = refresh::young(conn, gap.created_since, gap.read_before, last, PAGE)?;
         }
         Ok(answer)
     }
@@ -132,17 +136,14 @@ impl Refreshes {
             self.take_in(question, answer, intake);
         }
         if self.after_gap.is_none() {
-            let gap = intake.begin_after_gap(std::time::Instant::now(), now());
-            self.after_gap = gap.map(|gap| (gap, 0));
+            let gap = intake.begin_after_gap(Instant::now(), now());
+            self.after_gap = gap.map(|gap| QueuedAfterGap { gap, last: 0 });
         }
         let (question, pool) = (self.question(intake), self.pool.clone());
         self.asking = Some(actix_rt::spawn(async move {
             let asked = question.clone();
-            let answer = database::with_connection(&pool, move |conn| {
-                while_locked(|| asked.ask(conn)).map_err(|error| {
-                    CommandError(format!("the database does not tell what is due: {error}"))
-                })
-            });
+            let failed = "the database does not tell what is due";
+            let answer = database::query_or(failed, &pool, move |conn| asked.ask(conn));
             Ok((question, answer.await?))
         }));
         answered.map(drop)
@@ -154,9 +155,9 @@ impl Refreshes {
         queue(items, &answer.young);
         queue(items, &answer.due);
         queue(items, &answer.listed);
-        if let Some((_, last)) = &mut self.after_gap {
+        if let Some(queued) = &mut self.after_gap {
             match answer.young.last() {
-                Some(id) => *last = *id,
+                Some(id) => queued.last = *id,
                 None if asked_for.after_gap.is_some() => self.after_gap = None,
                 None => {}
             }

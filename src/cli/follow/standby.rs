@@ -6,11 +6,13 @@ use actix_rt::time::sleep;
 
 use crate::{
     cli::{
-        database, exit::CommandError, service_manager::ServiceManager, session::Session,
+        database::{self, NOT_WRITTEN},
+        exit::CommandError,
+        service_manager::ServiceManager,
+        session::Session,
         terminal::print_message,
     },
     hn::leases::{Turn, begin_turn},
-    store::locks::while_locked,
 };
 
 /// How often a process that stands by looks whether it is its turn.
@@ -34,9 +36,8 @@ pub(super) async fn wait_for_turn(
     let mut known_holder = None;
     loop {
         let (process, rate) = (session.process.clone(), session.config.rate);
-        let turn = database::with_connection(&session.pool, move |conn| {
-            while_locked(|| begin_turn(conn, super::args::COMMAND, &process, rate))
-                .map_err(|error| CommandError(format!("the database cannot be written: {error}")))
+        let turn = database::query_or(NOT_WRITTEN, &session.pool, move |conn| {
+            begin_turn(conn, super::args::COMMAND, &process, rate)
         });
         match turn.await? {
             Turn::Ours(row) => {

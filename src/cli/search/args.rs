@@ -2,10 +2,13 @@
 
 use std::time::UNIX_EPOCH;
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 
 use crate::{
-    cli::ids::parse_user,
+    cli::{
+        ids::parse_user,
+        own_flags::{flag, switch},
+    },
     hn::search::{
         content::Content,
         filters::{Filters, NumberField, Operator, Tag},
@@ -47,19 +50,6 @@ pub(super) struct Wanted {
 }
 
 pub(in crate::cli) fn command() -> Command {
-    let value = |name: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(name)
-            .long(name)
-            .value_name(value)
-            .allow_hyphen_values(true)
-            .help(help)
-    };
-    let switch = |name: &'static str, help: &'static str| {
-        Arg::new(name)
-            .long(name)
-            .action(ArgAction::SetTrue)
-            .help(help)
-    };
     let query = Arg::new("query")
         .value_name("QUERY")
         .num_args(0..)
@@ -74,11 +64,11 @@ pub(in crate::cli) fn command() -> Command {
              if nothing is found, too, and 2 if there is no index.",
         )
         .arg(query)
-        .arg(value("by", "NAME", "Only what this user wrote"))
-        .arg(value("type", "TYPE,…", "Only story, comment, ask, show, job, poll or pollopt"))
-        .arg(value("since", "TIME", "Only from this date or time on (UTC)"))
-        .arg(value("until", "TIME", "Only up to this date or time, inclusive (UTC)"))
-        .arg(value("points", "N", "Only what has at least so many points"))
+        .arg(flag("by", "NAME", "Only what this user wrote"))
+        .arg(flag("type", "TYPE,…", "Only story, comment, ask, show, job, poll or pollopt"))
+        .arg(flag("since", "TIME", "Only from this date or time on (UTC)"))
+        .arg(flag("until", "TIME", "Only up to this date or time, inclusive (UTC)"))
+        .arg(flag("points", "N", "Only what has at least N points"))
         .arg(switch("by-date", "The newest first"))
         .arg(
             switch("build", "Build the index, or go on with it")

@@ -15,7 +15,6 @@ use crate::{
     cli::{
         database,
         exit::{CommandError, ExitStatus},
-        numbers::grouped,
         options::{Options, ProgressMode},
         progress::{ProgressDisplay, ProgressView},
         terminal::print_report,
@@ -27,6 +26,7 @@ use crate::{
             index::{self, SearchIndex, last_id},
         },
     },
+    serve::wording::grouped,
     store::{any::AnyConnection, locks::while_locked},
 };
 
@@ -154,12 +154,10 @@ fn elapsed_ms(began: Instant) -> u64 {
 
 /// Shows how far the building is. PostgreSQL does not say.
 pub(in crate::cli) fn display(mode: ProgressMode, progress: Arc<BuildProgress>) -> ProgressDisplay {
-    let started = Instant::now();
-    ProgressDisplay::start(mode, move || {
+    ProgressDisplay::start_timed(mode, move |elapsed| {
         let number =
             |number: &AtomicI64| u64::try_from(number.load(Ordering::Relaxed)).unwrap_or(0);
         let (id, last_id) = (number(&progress.id), number(&progress.last_id));
-        let seconds = Duration::from_secs(started.elapsed().as_secs());
         ProgressView {
             position: id.min(last_id),
             length: Some(last_id.max(1)),
@@ -169,7 +167,7 @@ pub(in crate::cli) fn display(mode: ProgressMode, progress: Arc<BuildProgress>) 
                     grouped(id),
                     grouped(last_id)
                 ),
-                humantime::format_duration(seconds).to_string(),
+                elapsed,
             ],
         }
     })

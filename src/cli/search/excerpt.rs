@@ -1,12 +1,11 @@
 //! The part of a text that shows why it was found.
 
-use crate::{cli::printable::plain_text, hn::search::highlight::Highlighter};
+use crate::{
+    cli::printable::plain_text,
+    hn::search::highlight::{CLOSE, Highlighter, OPEN},
+};
 
-/// The signs around a word that was found, until it is known how to show them. No text keeps them.
-const OPEN: char = '\u{e000}';
-const CLOSE: char = '\u{e001}';
-
-/// What the words that were found stand between.
+/// What is printed before and after a found word.
 #[derive(Clone, Copy)]
 pub(super) struct Emphasis {
     pub(super) open: &'static str,
@@ -24,14 +23,10 @@ impl Emphasis {
     };
 }
 
-/// A text of the API as one line of at most so many letters around the words that were found, with signs around each of them.
-///
-/// `emphasize` puts what is wanted in the place of the signs.
+/// Makes one line of at most `most` letters from a text of the API: the part with the most found words, each of them marked.
 pub(super) fn excerpt(html: &str, highlighter: &Highlighter, most: usize) -> String {
-    let html = html.replace([OPEN, CLOSE], "");
     // The texts of two paragraphs must not run into each other.
-    let html = html.replace("<p>", " <p>");
-    let marked = highlighter.find(&html).mark(&html, "\u{e000}", "\u{e001}");
+    let marked = highlighter.marked(&html.replace("<p>", " <p>"));
     let text = plain_text(&marked.replace(['\n', '\r', '\t'], " "));
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let letters: Vec<char> = text.chars().collect();
@@ -46,7 +41,7 @@ pub(super) fn excerpt(html: &str, highlighter: &Highlighter, most: usize) -> Str
     part
 }
 
-/// Puts the emphasis in the place of the signs.
+/// Replaces the marks by the emphasis.
 pub(super) fn emphasize(text: &str, emphasis: Emphasis) -> String {
     text.replace(OPEN, emphasis.open)
         .replace(CLOSE, emphasis.close)

@@ -12,7 +12,6 @@ use serde::Serialize;
 use super::excerpt::{Emphasis, emphasize, excerpt};
 use crate::{
     cli::{
-        numbers::grouped,
         printable::{cut, padded, plain_text, printable},
         terminal::{counted, stdout_terminal_width},
     },
@@ -21,6 +20,7 @@ use crate::{
         reads::StoredItem,
         search::{highlight::Highlighter, read::Found},
     },
+    serve::wording::grouped,
 };
 
 /// Letters of an excerpt, without its emphasis.
@@ -62,7 +62,7 @@ struct SearchResult {
     comments: Option<i64>,
     title: Option<String>,
     url: Option<String>,
-    /// Of the text, without tags and entities.
+    /// A part of the text, without tags and entities.
     excerpt: Option<String>,
     /// The item on Hacker News.
     link: String,

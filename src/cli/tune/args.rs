@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 
 use super::worker_counts::WorkerCounts;
 use crate::{
-    cli::{flags::Flags, mock_api::parse_latency},
+    cli::{
+        flags::Flags,
+        mock_api::parse_latency,
+        own_flags::{flag, switch},
+    },
     ingest::config::WORKERS_MAX,
     mock_api::LatencyRange,
 };
@@ -27,18 +31,10 @@ pub(in crate::cli) struct TuneArgs {
 pub(in crate::cli) fn command() -> Command {
     let flag = |name: &'static str, value: &'static str, short: String, more: &str| {
         let long = format!("{short}{more}");
-        Arg::new(name)
-            .long(name)
-            .value_name(value)
-            .allow_hyphen_values(true)
-            .help(short)
-            .long_help(long)
+        flag(name, value, short).long_help(long)
     };
-    let live = Arg::new("live")
-        .long("live")
-        .action(ArgAction::SetTrue)
+    let live = switch("live", "Measure the API of --api-url, no faster than --rate")
         .conflicts_with("latency")
-        .help("Measure the API of --api-url, no faster than --rate")
         .long_help("Measure the API of --api-url, with random ids and no faster than --rate, which must be given; stops at the first 429, or when more than 5 % of the attempts fail");
     Command::new("tune")
         .about("Find how many workers are worth it")

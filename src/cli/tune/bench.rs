@@ -24,7 +24,6 @@ use crate::{
     cli::{
         database::{blocking, connection},
         exit::CommandError,
-        numbers::grouped,
         options::{Options, ProgressMode},
         progress::{ProgressDisplay, ProgressView},
         signals::Drain,
@@ -32,6 +31,7 @@ use crate::{
     hn::{HnSink, HnSource, lists, migrations},
     ingest::{Builder, Client, Config, Pipeline, Run, RunWatch},
     mock_api::{Faults, MockApi, RunningMockApi},
+    serve::wording::grouped,
     store::{StoreConnection, any::AnyConnection},
 };
 

@@ -31,11 +31,11 @@ use self::{
 };
 use super::{
     exit::{CommandError, ExitStatus},
+    health::Health,
     metrics_server::MetricsServer,
     options::{Options, ProgressMode, ReportFormat},
     terminal::{counted, print_message, write_stdout},
 };
-use crate::hn::follow::health::Health;
 
 pub(super) async fn run(options: &Options, args: TuneArgs) -> Result<ExitStatus, CommandError> {
     if args.live && options.config.rate == 0 {

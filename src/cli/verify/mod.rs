@@ -4,12 +4,9 @@
 mod report;
 mod sample;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{ArgMatches, Command};
 
 use self::{
     report::VerifyReport,
@@ -18,8 +15,8 @@ use self::{
 use super::{
     database::{self, location::Location},
     exit::{CommandError, ExitStatus},
-    numbers::grouped,
     options::{Options, ProgressMode},
+    own_flags::switch,
     progress::{ProgressDisplay, ProgressView},
     scope::Scope,
     terminal::print_report,
@@ -29,6 +26,7 @@ use crate::{
         search::index,
         verify::{self, CheckProgress, CheckStep, Fault, Verified},
     },
+    serve::wording::grouped,
     store::{any::AnyConnection, locks::while_locked},
 };
 
@@ -40,10 +38,7 @@ pub(super) enum VerifyArgs {
 }
 
 pub(super) fn command() -> Command {
-    let repair = Arg::new("repair")
-        .long("repair")
-        .action(ArgAction::SetTrue)
-        .help("Rebuild the table `coverage` from what is sound")
+    let repair = switch("repair", "Rebuild the table `coverage` from what is sound")
         .long_help("Rebuild the table `coverage` from what is there and sound; the next backfill fetches the rest. Not while a run is under way. With --sample: store what was read");
     Command::new(COMMAND)
         .about("Check that the database holds what it claims")
@@ -142,10 +137,7 @@ fn check(
 }
 
 fn display(mode: ProgressMode, progress: Arc<CheckProgress>) -> ProgressDisplay {
-    let started = Instant::now();
-    ProgressDisplay::start(mode, move || {
-        let seconds = Duration::from_secs(started.elapsed().as_secs());
-        let elapsed = humantime::format_duration(seconds);
+    ProgressDisplay::start_timed(mode, move |elapsed| {
         let last_id = u64::try_from(progress.last_id()).unwrap_or(0).max(1);
         let (position, what) = match progress.step() {
             CheckStep::File => (0, "step 1 of 3: SQLite checks its file".to_owned()),
@@ -164,7 +156,7 @@ fn display(mode: ProgressMode, progress: Arc<CheckProgress>) -> ProgressDisplay 
             length: Some(last_id),
             parts: vec![
                 what,
-                elapsed.to_string(),
+                elapsed,
                 format!("{} rows read", grouped(progress.rows())),
             ],
         }

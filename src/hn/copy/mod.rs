@@ -7,6 +7,8 @@
 mod page;
 mod table;
 mod records;
+mod items;
+mod users;
 mod outcomes;
 mod history;
 mod lists;
@@ -18,15 +20,16 @@ use std::sync::Arc;
 
 use diesel::{QueryResult, RunQueryDsl, dsl::sql, sql_types::BigInt, sql_types::Nullable};
 
-pub(in crate::hn) use self::records::{ItemRow, item_rows};
+pub(in crate::hn) use self::items::{ItemRow, item_rows};
 use self::{
     claims::Claims,
     history::History,
+    items::Items,
     lists::Lists,
     outcomes::{Absences, Failures},
-    records::{Items, Users},
     runs::Runs,
     table::{CopiedTable, Target},
+    users::Users,
 };
 pub(crate) use self::{
     page::Refused,

@@ -46,7 +46,7 @@ pub(super) struct PastRun {
     bytes: i64,
 }
 
-/// What tells a run from the others, on every database.
+/// Distinguishes a run from the others, on every database.
 type Identity = (String, String, i64, String, i64);
 
 impl PastRun {
@@ -82,7 +82,7 @@ impl CopiedTable for Runs {
         after: Option<&i64>,
         target: Target,
     ) -> QueryResult<Page<NumberedRun, i64>> {
-        // A run under way would seem to work on the target, too.
+        // Otherwise a run under way would seem to work on the target, too.
         let earliest = database_now(from)? - SILENCE_SECONDS;
         let has_ended = runs::finished_at
             .is_not_null()

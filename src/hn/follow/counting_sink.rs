@@ -26,10 +26,19 @@ pub(crate) struct Counts {
     changed: AtomicU64,
 }
 
+/// How many items were read again, and how many of them had changed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ReadAgain {
+    pub(crate) items: u64,
+    pub(crate) changed: u64,
+}
+
 impl Counts {
-    /// How many items were read again, and how many of them had changed.
-    pub(crate) fn get(&self) -> (u64, u64) {
-        (self.read.load(Relaxed), self.changed.load(Relaxed))
+    pub(crate) fn get(&self) -> ReadAgain {
+        ReadAgain {
+            items: self.read.load(Relaxed),
+            changed: self.changed.load(Relaxed),
+        }
     }
 }
 

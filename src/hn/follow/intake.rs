@@ -2,8 +2,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use super::{
     announcement::Updates,
@@ -19,11 +21,11 @@ pub(crate) const NEW: usize = 0;
 pub(crate) const NAMED: usize = 1;
 /// Items that are due to be read again.
 pub(crate) const DUE: usize = 2;
-/// New ids that were not announced one by one, because nobody listened.
+/// New ids that are read last, because very many were announced at once.
 pub(crate) const BACKLOG: usize = 3;
 const LEVELS: usize = 4;
 
-/// Ids that wait at a level at most. What is more is dropped, if it would be read later anyway, or stays in the backlog.
+/// At most this many ids wait at a level. Further ones are dropped if they would be read later anyway, or stay in the backlog.
 const WAITING_MAX: usize = 20_000;
 /// If more ids are announced at once, only this many of them, the largest, count as new. Those below are backlog.
 const NEW_AT_ONCE: i64 = 500;
@@ -43,7 +45,7 @@ const ANNOUNCED_MAX: usize = 50_000;
 
 /// `updates` names the same change for about a minute.
 const NAMED_AGAIN: Duration = Duration::from_secs(60);
-/// A longer name is none of Hacker News.
+/// Hacker News has no longer names.
 const NAME_MAX: usize = 100;
 
 /// After a gap in the streams, items are read again that are younger than the gap and this time, in seconds: authors edit and delete
@@ -182,7 +184,7 @@ impl Intake {
         largest.filter(|id| *id > known)
     }
 
-    /// Changes since this time, in Unix seconds, may not have been told.
+    /// Changes since this time, in Unix seconds, may have been missed.
     pub(crate) fn missed(&mut self, since: i64) {
         let earliest = self.missed_since.map_or(since, |known| known.min(since));
         self.missed_since = Some(earliest);

@@ -1,11 +1,9 @@
 //! When what `updates` names is read again. Each thing is named several times for one change, so it is read at once and then, if
 //! it is named again, once more after a while.
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, hash::Hash, time::Duration};
+
+use tokio::time::Instant;
 
 /// A flood of names takes no more memory than this many.
 const REMEMBERED_MAX: usize = 100_000;
@@ -13,14 +11,14 @@ const REMEMBERED_MAX: usize = 100_000;
 /// What was read because it was named, for as long as naming it again may mean the same change.
 #[derive(Debug)]
 pub(crate) struct Reread<I> {
-    /// For so long after it was read, a thing that is named is not read again.
+    /// A thing that is named again within this time after it was read is read once more at the end of that time.
     pause: Duration,
-    /// When each was read last, and whether it was named since.
-    read: HashMap<I, Reading>,
+    read: HashMap<I, LastRead>,
 }
 
+/// When a thing was read last, and whether it was named since.
 #[derive(Debug)]
-struct Reading {
+struct LastRead {
     at: Instant,
     named_since: bool,
 }
@@ -35,16 +33,16 @@ impl<I: Clone + Eq + Hash> Reread<I> {
 
     /// A thing is named. Returns whether it is to be read now.
     pub(crate) fn is_named(&mut self, id: &I, now: Instant) -> bool {
-        if let Some(reading) = self.read.get_mut(id) {
-            reading.named_since = true;
+        if let Some(read) = self.read.get_mut(id) {
+            read.named_since = true;
             return false;
         }
         if self.read.len() < REMEMBERED_MAX {
-            let reading = Reading {
+            let read = LastRead {
                 at: now,
                 named_since: false,
             };
-            self.read.insert(id.clone(), reading);
+            self.read.insert(id.clone(), read);
         }
         true
     }
@@ -53,13 +51,16 @@ impl<I: Clone + Eq + Hash> Reread<I> {
     pub(crate) fn due(&mut self, now: Instant) -> Vec<I> {
         let mut due = Vec::new();
         let pause = self.pause;
-        self.read.retain(|id, reading| {
-            if now.saturating_duration_since(reading.at) < pause {
+        self.read.retain(|id, read| {
+            if now.saturating_duration_since(read.at) < pause {
                 return true;
             }
-            if reading.named_since {
+            if read.named_since {
                 due.push(id.clone());
-                (reading.at, reading.named_since) = (now, false);
+                *read = LastRead {
+                    at: now,
+                    named_since: false,
+                };
                 return true;
             }
             false

@@ -6,7 +6,7 @@ use diesel::{
 };
 
 use super::{
-    lease::{Lease, SECONDS},
+    lease::Lease,
     search::{IdsInOrder, Search},
 };
 use crate::hn::{
@@ -23,7 +23,7 @@ use crate::hn::{
 pub(crate) enum Claim {
     /// These ids, all in `lease`, which no other run claims meanwhile.
     Ids { lease: Range, ids: IdsInOrder },
-    /// No ids now. Those that are left are being worked on by others, which may fail.
+    /// No ids now. Others work on those that are left, and may fail.
     HeldByOthers,
     /// No ids are left.
     Nothing,
@@ -51,8 +51,7 @@ pub(crate) fn claim(
         conn.lock_claims()?;
         let time = database_now(conn)?;
         let held = live_leases(conn, run, process, known, time)?;
-        // An id that one of the runs under way has asked for is not asked for again by another one, even if its answer settles
-        // nothing.
+        // No run fetches an id again that another run under way has fetched, even if the answer settles nothing.
         let since = found.own_since(runs::first_start(conn, command)?.unwrap_or(i64::MAX));
         let ranges: Vec<Range> = held.iter().map(Lease::range).collect();
         let Some(ids) = found.next(conn, &ranges, found.work(since), count)? else {
@@ -61,14 +60,7 @@ pub(crate) fn claim(
         let Some(lease) = ids.span() else {
             return Ok(Claim::Nothing);
         };
-        let Range { lo, hi } = lease;
-        let row = Lease {
-            lo,
-            hi,
-            owner: run,
-            expires_at: time + SECONDS,
-        };
-        row.insert(conn)?;
+        Lease::insert(conn, lease, run, time)?;
         let ids = found.in_order(ids);
         Ok(Claim::Ids { lease, ids })
     })?;

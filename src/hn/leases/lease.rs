@@ -41,9 +41,21 @@ impl Lease {
             .load(conn))
     }
 
-    pub(super) fn insert(&self, conn: &mut impl HnConnection) -> QueryResult<()> {
+    /// Leases a range to a run. `now` is the database's time.
+    pub(super) fn insert(
+        conn: &mut impl HnConnection,
+        Range { lo, hi }: Range,
+        owner: i64,
+        now: i64,
+    ) -> QueryResult<()> {
+        let lease = Self {
+            lo,
+            hi,
+            owner,
+            expires_at: now + SECONDS,
+        };
         on_backend!(conn, |conn| diesel::insert_into(leases::table)
-            .values(self)
+            .values(&lease)
             .execute(conn))?;
         Ok(())
     }

@@ -2,10 +2,7 @@
 
 use diesel::{QueryDsl, QueryResult, RunQueryDsl};
 
-use super::{
-    claim::live_leases,
-    lease::{Lease, SECONDS},
-};
+use super::{claim::live_leases, lease::Lease};
 use crate::hn::{
     connection::{HnConnection, on_backend},
     coverage::Range,
@@ -49,14 +46,7 @@ pub(crate) fn begin_turn(
             return Ok(Turn::Others { host, pid });
         }
         let run = runs::begin(conn, command, process, rate, None)?;
-        let Range { lo, hi } = FOLLOWER;
-        let lease = Lease {
-            lo,
-            hi,
-            owner: run,
-            expires_at: time + SECONDS,
-        };
-        lease.insert(conn)?;
+        Lease::insert(conn, FOLLOWER, run, time)?;
         Ok(Turn::Ours(run))
     })
 }

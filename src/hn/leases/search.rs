@@ -24,7 +24,7 @@ pub(crate) struct Search {
     newest_first: bool,
     /// Where to go on, as a position.
     next: i64,
-    /// Answers since this time count as the run's own: when the first of the runs began that were under way at its first claim.
+    /// Answers since this time count as the run's own. It is when the first of those runs began that were under way at its first claim.
     since: Option<i64>,
 }
 
@@ -92,7 +92,7 @@ impl Search {
         if found.is_some() || self.next == start {
             return Ok(found);
         }
-        // What another process left lies behind.
+        // Ids that another process has left lie before the place where the search was.
         self.next = start;
         self.next_from(conn, busy, work, ids)
     }

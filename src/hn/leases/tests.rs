@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::{
-    Connection, ExpressionMethods, QueryDsl, RunQueryDsl, SqliteConnection,
-    connection::SimpleConnection,
+    ExpressionMethods, QueryDsl, RunQueryDsl, SqliteConnection, connection::SimpleConnection,
 };
 use proptest::prelude::*;
 
 use super::{claim::*, hold::*, search::Search};
 use crate::hn::{
     coverage::{self, Range},
-    migrations,
+    migrations::empty_database,
     plan::Refetch,
     process::Process,
     runs,
@@ -68,8 +67,7 @@ struct OneRun {
 
 impl Runs {
     fn new(newest_first: [bool; RUNS]) -> Self {
-        let mut conn = SqliteConnection::establish(":memory:").unwrap();
-        migrations::run(&mut conn).unwrap();
+        let mut conn = empty_database();
         let runs = newest_first
             .into_iter()
             .enumerate()

@@ -5,15 +5,12 @@ use std::collections::HashSet;
 use diesel::{ExpressionMethods, QueryDsl, QueryResult, Queryable, RunQueryDsl};
 
 use crate::hn::{
-    connection::{HnConnection, on_backend},
+    connection::{HnConnection, IDS_OF_QUERY, on_backend},
     schema::item_history,
 };
 
 /// Versions of an item that are read, the latest.
 const VERSIONS: i64 = 200;
-
-/// Ids of one query, well under SQLite's 32,766 bound values.
-const IDS: usize = 1000;
 
 /// What an item was before it changed.
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
@@ -52,7 +49,7 @@ pub fn versions(conn: &mut impl HnConnection, id: i64) -> QueryResult<Vec<Versio
 /// Whatever Diesel says.
 pub fn changed_items(conn: &mut impl HnConnection, ids: &[i64]) -> QueryResult<HashSet<i64>> {
     let mut changed = HashSet::new();
-    for ids in ids.chunks(IDS) {
+    for ids in ids.chunks(IDS_OF_QUERY) {
         let found: Vec<i64> = on_backend!(conn, |conn| item_history::table
             .filter(item_history::id.eq_any(ids))
             .select(item_history::id)

@@ -4,12 +4,9 @@ use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Querya
 
 use crate::hn::{
     Item,
-    connection::{HnConnection, on_backend},
+    connection::{HnConnection, IDS_OF_QUERY, on_backend},
     schema::{absent, items},
 };
-
-/// Ids of one query, well under SQLite's 32,766 bound values.
-const IDS: usize = 1000;
 
 /// An item, and when the API gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +82,7 @@ pub fn item(conn: &mut impl HnConnection, id: i64) -> QueryResult<Option<StoredI
 /// Whatever Diesel says.
 pub fn items(conn: &mut impl HnConnection, ids: &[i64]) -> QueryResult<Vec<StoredItem>> {
     let mut found = std::collections::HashMap::with_capacity(ids.len());
-    for ids in ids.chunks(IDS) {
+    for ids in ids.chunks(IDS_OF_QUERY) {
         let rows: Vec<Row> = on_backend!(conn, |conn| items::table
             .filter(items::id.eq_any(ids))
             .load(conn))?;
@@ -100,7 +97,7 @@ pub(super) fn items_below(
     parents: &[i64],
 ) -> QueryResult<Vec<StoredItem>> {
     let mut found = Vec::new();
-    for parents in parents.chunks(IDS) {
+    for parents in parents.chunks(IDS_OF_QUERY) {
         let rows: Vec<Row> = on_backend!(conn, |conn| items::table
             .filter(items::parent.eq_any(parents))
             .load(conn))?;

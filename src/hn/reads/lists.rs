@@ -8,7 +8,7 @@ use crate::hn::{
     schema::lists,
 };
 
-/// No list of the API is longer than a part of this.
+/// The lists of the API are much shorter than this.
 const IDS: i64 = 10_000;
 
 /// A list, and when the API gave it.

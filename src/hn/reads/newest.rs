@@ -9,14 +9,14 @@ use crate::hn::{
     schema::{coverage, items, lists, users},
 };
 
-/// Updates are looked for among so many of the newest items, and among the items of the lists. No index leads to what was fetched last:
-/// it would cost every write.
+/// Updates are looked for among this many of the newest items, and among the items of the lists. There is no index by the time of the
+/// fetch, because every write would have to update it.
 const NEWEST: i64 = 1000;
 
-/// As many as the API names at a time, about.
+/// About as many items as the API names at a time.
 const ITEMS: usize = 100;
 
-/// Names of one query.
+/// At most this many names of users.
 const PROFILES: usize = 100;
 
 /// What was fetched last.

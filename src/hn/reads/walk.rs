@@ -147,7 +147,7 @@ fn walk<C: HnConnection>(
     let mut from = place.from;
     let mut ids: Vec<i64> = Vec::new();
     let mut gave_up = true;
-    // One more than wanted tells whether there are more.
+    // One more than wanted shows whether there are more.
     let enough = place.skip + place.count + 1;
     for _ in 0..LOOKED_AT / ROWS {
         let rows = read_down(conn, from)?;

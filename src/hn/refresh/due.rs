@@ -27,7 +27,7 @@ const FAILURE_PATIENCE: i64 = DAY;
 #[cfg(feature = "cli")]
 const OVERDUE_SHARE: usize = 4;
 
-/// No more due items are counted than this, which takes a tenth of a second or so.
+/// At most this many due items are counted, which takes a tenth of a second or so.
 pub(crate) const MOST_COUNTED: u64 = 100_000;
 
 /// An item whose text is held back.
@@ -94,7 +94,7 @@ fn due_condition(ladder: &Ladder, step: usize, now: i64) -> String {
     )
 }
 
-/// When an item reached the last step that it has passed by now, as an expression for SQL; before any time if it has passed none.
+/// An expression for SQL: when an item reached the last step that it has passed by now. If it has passed none, a time before all others.
 fn last_passed_step(ladder: &Ladder, now: i64) -> String {
     let mut sql = "CASE".to_owned();
     for age in ladder.steps().iter().rev() {
@@ -214,7 +214,7 @@ pub(crate) fn count_due(
     Ok(due)
 }
 
-/// Since when the item is due that has been due for longest.
+/// Since when an item has been due, for the one that has been due for longest.
 ///
 /// Needs the ladder's index.
 ///

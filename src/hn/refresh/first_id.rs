@@ -1,4 +1,4 @@
-//! About where the ids of items that were made since some time begin.
+//! Finds about where the ids of the items begin that were made since some time.
 
 use diesel::{
     ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl,
@@ -10,10 +10,10 @@ use crate::hn::{
     schema::items,
 };
 
-/// Items around a place in the order of ids whose median counts as its time. So an odd time or two do not lead astray.
+/// The time of an id is the median of this many items near it. So one or two odd times do no harm.
 const NEIGHBOURS: i64 = 9;
 
-/// Ids and times grow together, but times that are near each other may be in another order.
+/// Ids and times grow together, but items that are near each other may be in another order. So the result is this much lower.
 const MARGIN: i64 = 1000;
 
 /// An id below those of the items that were made at `since` or later, so far as ids and times grow together. `None` without any

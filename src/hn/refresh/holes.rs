@@ -1,6 +1,6 @@
-//! Ids that are asked for again because the API had no item, or the fetch failed.
+//! Finds the ids to fetch again because the API had no item, or because the fetch failed.
 //!
-//! | id | its last answer | asked again |
+//! | id | its last answer | fetched again |
 //! |---|---|---|
 //! | among the newest 500, not stored | absence or failure | every minute |
 //! | older, not stored | absence | every hour, until its absence is settled |
@@ -9,12 +9,12 @@
 //! An absence is settled when it has lasted for a day, or when the id is far below the newest: [`crate::hn::HnSink`] then records
 //! it in `coverage`. Stored items with a newer absence or failure are read again by the ladder.
 
-use diesel::{QueryResult, RunQueryDsl, sql_query};
+use diesel::QueryResult;
 
-use super::{first_id::first_id_since, ladder::DAY, listed::Id};
-use crate::hn::connection::{HnConnection, on_backend};
+use super::{first_id::first_id_since, ids::ids, ladder::DAY};
+use crate::hn::connection::HnConnection;
 
-/// The API often has nothing for an id that has just appeared. So many of the newest ids are asked for every minute.
+/// The API often has nothing for an id that has just appeared. So holes among this many of the newest ids are fetched every minute.
 const NEWEST: i64 = 500;
 
 const MINUTE: i64 = 60;
@@ -23,8 +23,7 @@ const HOUR: i64 = 3600;
 /// Ids as old as the last step of the default ladder are left to the commands `retry` and `backfill`.
 const OLDEST: i64 = 15 * DAY;
 
-/// Up to `limit` ids without an item that should be asked for again now, from the newest down. `newest` is the largest id of the
-/// API.
+/// Up to `limit` ids without an item that are to be fetched again now, from the newest down. `newest` is the API's largest id.
 ///
 /// # Errors
 /// Whatever Diesel says.
@@ -40,7 +39,7 @@ pub(crate) fn holes(
     let minute_ago = now.saturating_sub(MINUTE);
     let hour_ago = now.saturating_sub(HOUR);
     // A failure beside an absence is the newer of the two.
-    let query = sql_query(format!(
+    let sql = format!(
         "SELECT id FROM absent a
          WHERE id > {oldest} AND id <= {newest}
          AND last_checked_at <= CASE WHEN id > {minute_from} THEN {minute_ago} ELSE {hour_ago} END
@@ -53,7 +52,6 @@ pub(crate) fn holes(
          AND failed_at <= CASE WHEN id > {minute_from} AND NOT EXISTS (SELECT 1 FROM items i WHERE i.id = f.id)
              THEN {minute_ago} ELSE {hour_ago} END
          ORDER BY id DESC LIMIT {limit}"
-    ));
-    let ids: Vec<Id> = on_backend!(conn, |conn| query.load(conn))?;
-    Ok(ids.into_iter().map(|row| row.id).collect())
+    );
+    ids(conn, sql)
 }

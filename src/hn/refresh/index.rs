@@ -1,8 +1,8 @@
 //! The index that finds due items: by the step that is to be read next, and by time.
 //!
 //! It holds only items that still have a step before them, those of the last fortnight by default. So the rows of a backfill do not enter
-//! it, and it stays small. Its name tells the ladder: a program that knows another one builds its own. The migration makes
-//! the default ladder's.
+//! it, and it stays small. Its name depends on the ladder: a program with another one builds its own index. The migration makes
+//! the index of the default ladder.
 
 #[cfg(feature = "cli")]
 use diesel::connection::SimpleConnection;
@@ -112,7 +112,8 @@ pub(crate) fn indexed_ladder(conn: &mut impl HnConnection) -> QueryResult<Option
     Ok(ladders.into_iter().next())
 }
 
-/// The ladders that an index may be of: the ages that its definition adds to times, without or with the age that it adds in any case.
+/// The ladders that an index may belong to: the ages that its definition adds to times, with or without the age that every definition
+/// adds.
 fn ladders_in(definition: &str) -> impl Iterator<Item = Ladder> {
     let mut ages: Vec<i64> = definition
         .split("+ ")

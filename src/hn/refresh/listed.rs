@@ -1,14 +1,9 @@
 //! Items on the lists, which are read again while they are there.
 
-use diesel::{QueryResult, QueryableByName, RunQueryDsl, sql_query, sql_types::BigInt};
+use diesel::QueryResult;
 
-use crate::hn::connection::{HnConnection, on_backend};
-
-#[derive(QueryableByName)]
-pub(super) struct Id {
-    #[diesel(sql_type = BigInt)]
-    pub(super) id: i64,
-}
+use super::ids::ids;
+use crate::hn::connection::HnConnection;
 
 /// Up to `limit` ids of the table `lists` that were not read since `read_before`, the best rank first. An absence or a failure
 /// counts as a reading.
@@ -20,13 +15,12 @@ pub(crate) fn due_on_lists(
     read_before: i64,
     limit: usize,
 ) -> QueryResult<Vec<i64>> {
-    let query = sql_query(format!(
+    let sql = format!(
         "SELECT id FROM lists
          WHERE NOT EXISTS (SELECT 1 FROM items i WHERE i.id = lists.id AND i.fetched_at >= {read_before})
          AND NOT EXISTS (SELECT 1 FROM absent a WHERE a.id = lists.id AND a.last_checked_at >= {read_before})
          AND NOT EXISTS (SELECT 1 FROM failures f WHERE f.id = lists.id AND f.failed_at >= {read_before})
          GROUP BY id ORDER BY min(rank), id LIMIT {limit}"
-    ));
-    let ids: Vec<Id> = on_backend!(conn, |conn| query.load(conn))?;
-    Ok(ids.into_iter().map(|row| row.id).collect())
+    );
+    ids(conn, sql)
 }

@@ -6,6 +6,8 @@ mod ladder;
 mod index;
 mod due;
 #[cfg(feature = "cli")]
+mod ids;
+#[cfg(feature = "cli")]
 mod listed;
 #[cfg(feature = "cli")]
 mod first_id;

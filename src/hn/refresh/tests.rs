@@ -2,21 +2,15 @@
 #![allow(clippy::unwrap_used)]
 
 use diesel::{
-    Connection, QueryableByName, RunQueryDsl, SqliteConnection, connection::SimpleConnection,
-    dsl::sql, sql_query, sql_types::Text,
+    QueryableByName, RunQueryDsl, SqliteConnection, connection::SimpleConnection, dsl::sql,
+    sql_query, sql_types::Text,
 };
 use proptest::prelude::*;
 
 use super::*;
-use crate::hn::migrations;
+use crate::hn::migrations::empty_database;
 
 const NOW: i64 = 1_700_000_000;
-
-fn database() -> SqliteConnection {
-    let mut conn = SqliteConnection::establish(":memory:").unwrap();
-    migrations::run(&mut conn).unwrap();
-    conn
-}
 
 fn execute(conn: &mut SqliteConnection, sql: &str) {
     conn.batch_execute(sql).unwrap();
@@ -130,7 +124,7 @@ proptest! {
         rows in prop::collection::vec(row(), 1..30),
         times in prop::collection::vec(moment(), 1..6),
     ) {
-        let mut conn = database();
+        let mut conn = empty_database();
         build_index(&mut conn, &ladder).unwrap();
         for (id, row) in (1..).zip(&rows) {
             row.add(&mut conn, id);
@@ -156,7 +150,7 @@ proptest! {
 
 #[test]
 fn young_items_come_first_and_every_fourth_is_the_longest_overdue() {
-    let (mut conn, ladder) = (database(), Ladder::default());
+    let (mut conn, ladder) = (empty_database(), Ladder::default());
     let day = 86_400;
     // 1 to 8: their last reading was due long ago. 11 to 20: made a minute ago and a bit.
     for id in 1..=8 {
@@ -178,7 +172,7 @@ fn young_items_come_first_and_every_fourth_is_the_longest_overdue() {
 
 #[test]
 fn items_without_an_answer_do_not_keep_others_from_being_read() {
-    let (mut conn, ladder) = (database(), Ladder::default());
+    let (mut conn, ladder) = (empty_database(), Ladder::default());
     for id in 1..=50 {
         let time = NOW - 1000 + id;
         let mut row = Row::new(time, time + 1);
@@ -197,7 +191,7 @@ fn items_without_an_answer_do_not_keep_others_from_being_read() {
 
 #[test]
 fn items_on_a_list_are_due_until_something_was_heard_of_them() {
-    let mut conn = database();
+    let mut conn = empty_database();
     for id in [1, 2] {
         Row::new(NOW - 1000, NOW - id).add(&mut conn, id);
     }
@@ -219,7 +213,7 @@ fn items_on_a_list_are_due_until_something_was_heard_of_them() {
 
 #[test]
 fn young_items_are_found_page_by_page_despite_odd_times_and_gaps() {
-    let mut conn = database();
+    let mut conn = empty_database();
     // Ten items a minute, a gap in the ids, and items that claim to be very old or very young.
     let time_of = |id: i64| match id {
         _ if id % 97 == 0 => Some(i64::MAX),
@@ -261,12 +255,12 @@ fn young_items_are_found_page_by_page_despite_odd_times_and_gaps() {
         let plain = ids().filter(|id| id % 97 != 0 && is_young(id));
         assert_eq!(plain.min(), pages.iter().copied().find(|id| id % 97 != 0));
     }
-    assert_eq!(young(&mut database(), 0, NOW, 0, 9).unwrap(), [0; 0]);
+    assert_eq!(young(&mut empty_database(), 0, NOW, 0, 9).unwrap(), [0; 0]);
 }
 
 #[test]
 fn holes_among_the_newest_ids_are_due_every_minute_and_older_ones_every_hour() {
-    let mut conn = database();
+    let mut conn = empty_database();
     let newest = 20_000;
     for id in [1, 15_000, 19_990, 19_995] {
         Row::new(NOW - (newest - id) * 6, NOW - 50).add(&mut conn, id);
@@ -315,12 +309,12 @@ fn holes_among_the_newest_ids_are_due_every_minute_and_older_ones_every_hour() {
         20_001, 19_999, 19_998, 19_997, 19_996, 19_990, 19_600, 19_500, 19_400,
     ];
     assert_eq!(holes(&mut conn, newest, later, 99).unwrap(), due_ids);
-    assert_eq!(holes(&mut database(), 100, NOW, 9).unwrap(), [0; 0]);
+    assert_eq!(holes(&mut empty_database(), 100, NOW, 9).unwrap(), [0; 0]);
 }
 
 #[test]
 fn the_migration_makes_the_index_of_the_default_ladder() {
-    let mut conn = database();
+    let mut conn = empty_database();
     let ladder = Ladder::default();
     assert!(has_index(&mut conn, &ladder).unwrap());
     assert_eq!(indexed_ladder(&mut conn).unwrap(), Some(ladder.clone()));
@@ -335,7 +329,7 @@ fn the_migration_makes_the_index_of_the_default_ladder() {
 
 #[test]
 fn the_index_of_another_ladder_replaces_the_one_before_and_tells_its_ladder() {
-    let mut conn = database();
+    let mut conn = empty_database();
     for text in ["5s", "1m,1d", "1m,5m,12h", "1d", "23h,3650d"] {
         let ladder: Ladder = text.parse().unwrap();
         assert!(!has_index(&mut conn, &ladder).unwrap());
@@ -355,7 +349,7 @@ fn due_items_are_found_by_the_index() {
         #[diesel(sql_type = Text)]
         detail: String,
     }
-    let mut conn = database();
+    let mut conn = empty_database();
     let ladder = Ladder::default();
     for (step, condition) in (0..).zip(due::conditions(&ladder, NOW)) {
         let explain = sql_query(format!(

@@ -1,9 +1,9 @@
 //! Young items, which are read again after a gap in the streams, since the streams do not say what they missed.
 
-use diesel::{QueryResult, RunQueryDsl, sql_query};
+use diesel::QueryResult;
 
-use super::{first_id::first_id_since, listed::Id};
-use crate::hn::connection::{HnConnection, on_backend};
+use super::{first_id::first_id_since, ids::ids};
+use crate::hn::connection::HnConnection;
 
 /// Up to `limit` items above `after_id`, by id, that were made at `created_since` or later and were not read since `read_before`.
 /// An absence or a failure counts as a reading.
@@ -23,13 +23,12 @@ pub(crate) fn young(
         return Ok(Vec::new());
     };
     let after = after_id.max(first.saturating_sub(1));
-    let query = sql_query(format!(
+    let sql = format!(
         "SELECT id FROM items
          WHERE id > {after} AND \"time\" >= {created_since} AND fetched_at < {read_before}
          AND NOT EXISTS (SELECT 1 FROM absent a WHERE a.id = items.id AND a.last_checked_at >= {read_before})
          AND NOT EXISTS (SELECT 1 FROM failures f WHERE f.id = items.id AND f.failed_at >= {read_before})
          ORDER BY id LIMIT {limit}"
-    ));
-    let ids: Vec<Id> = on_backend!(conn, |conn| query.load(conn))?;
-    Ok(ids.into_iter().map(|row| row.id).collect())
+    );
+    ids(conn, sql)
 }

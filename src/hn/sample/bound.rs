@@ -1,12 +1,12 @@
 //! How large a share can be, judged by a sample: the exact upper bound of Clopper and Pearson. Pure.
 //!
-//! That the ids are finitely many is left out of account, so the bound is a little too large where the sample is a large part of them.
+//! It ignores that there are finitely many ids, so the bound is a little too large where the sample is a large part of them.
 
 /// The probability that the bound holds.
 pub(crate) const CONFIDENCE: f64 = 0.95;
 
-/// The upper bound of the share of stale ids, after `stale` of `checked` random ids were found so: the share at which so few would be
-/// found with a probability of 5 %.
+/// The upper bound of the share of stale ids, if `stale` of `checked` random ids are stale. If the share were that large, no more than
+/// `stale` would be found with a probability of 5 %.
 pub(crate) fn upper_bound(stale: u64, checked: u64) -> f64 {
     if stale >= checked {
         return 1.0;

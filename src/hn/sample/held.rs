@@ -27,7 +27,7 @@ pub(super) enum Held {
 }
 
 impl Held {
-    /// When the answer was received that it says this by.
+    /// When the answer was received that the mirror holds.
     pub(super) fn as_of(&self) -> Option<i64> {
         match self {
             Self::Item { fetched_at, .. } => Some(*fetched_at),

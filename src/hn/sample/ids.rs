@@ -15,7 +15,7 @@ use crate::hn::{connection::HnConnection, sink::outcomes::stored_times};
 /// Ids of a page. Few, so that it is not long before the last of them is asked for.
 const PAGE: usize = 100;
 
-/// Places that are looked at at once, if some of them may be no items.
+/// This many places are looked at together, if some of them may be no items.
 const PLACES: u64 = 500;
 
 /// A random sample of the settled ids, given out in pages. Any number of its first ids is a random sample, too.
@@ -38,9 +38,9 @@ struct Position {
     places: u64,
     /// Ids that were given out.
     given_out: u64,
-    /// Places in gaps that were looked at…
+    /// Places in gaps that were looked at.
     looked_up: u64,
-    /// …and those of them that are items.
+    /// How many of these are items.
     found: u64,
 }
 
@@ -152,15 +152,14 @@ impl SampleIds {
 mod tests {
     use std::collections::BTreeSet;
 
-    use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
+    use diesel::{SqliteConnection, connection::SimpleConnection};
 
     use super::*;
-    use crate::hn::migrations;
+    use crate::hn::migrations::empty_database;
 
     /// 1 to 300 are covered. Of the ids above, every tenth up to 5,000 is an item.
     fn database() -> SqliteConnection {
-        let mut conn = SqliteConnection::establish(":memory:").unwrap();
-        migrations::run(&mut conn).unwrap();
+        let mut conn = empty_database();
         conn.batch_execute(
             "INSERT INTO coverage VALUES (1, 300);
              WITH RECURSIVE n (i) AS (SELECT 310 UNION ALL SELECT i + 10 FROM n WHERE i < 5000)

@@ -1,4 +1,5 @@
-//! Whether two JSON texts say the same: whitespace, the order of an object's fields, and the spelling of texts and numbers do not count.
+//! Whether two JSON texts have the same value. Whitespace, the order of an object's fields, and the spelling of texts and numbers do not
+//! count.
 
 use std::collections::BTreeMap;
 

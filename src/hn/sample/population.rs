@@ -1,7 +1,7 @@
 //! The ids that a sample is drawn from: those in `coverage`, and the items outside of it.
 //!
-//! It holds ranges, not ids, and reads few rows. Where very many items are outside of coverage, it does not read which: it then holds
-//! whole gaps, and whether an id of a gap is an item is looked up when the id is drawn.
+//! It holds ranges, not ids, and reads few rows. If very many items are outside of coverage, it does not read their ids. It then holds
+//! whole gaps, and the sampler looks up whether an id of a gap is an item when it draws that id.
 
 use diesel::{
     ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl,
@@ -15,23 +15,24 @@ use crate::hn::{
     schema::items,
 };
 
-/// Up to so many items outside of coverage are read, which takes a tenth of a second…
+/// If there are more items than this outside of coverage, their ids are not read. Reading this many takes a tenth of a second.
 const READ_MAX: u64 = 100_000;
-/// …and more only if fewer than one in so many ids of the gaps is an item, as far as is known then. Looking for them would take longer.
+/// The gaps may have so many ids that fewer than one in this many would be an item. Then all items are read, however many there are,
+/// because drawing ids until one of them is an item would take longer.
 const LOOKS_PER_ITEM_MAX: u64 = 1000;
 
 /// Ids of one query.
 const PAGE: i64 = 10_000;
 
-/// Gaps that lie no further apart are read with one query. The rows between them cost less than another query.
+/// Gaps at most this far apart are read with one query. The rows between them cost less than another query.
 const NEAR: i64 = 100;
 
-/// Settled ids, by their places.
+/// Settled ids, each at a place: a number from 0.
 #[derive(Clone, Debug)]
 pub(crate) struct Population {
     /// Ranges in which every id is settled. They come first.
     settled: PlacedRanges,
-    /// Gaps of coverage in which only the items are settled. Empty if it was read which ids those are.
+    /// Gaps of coverage in which only the items are settled. Empty if the ids of these items were read.
     gaps: PlacedRanges,
 }
 
@@ -136,7 +137,7 @@ impl Population {
     }
 }
 
-/// The covered ids above 0, as ranges that lie apart. (There are no other items. Only a damaged table has others.)
+/// The covered ids above 0, as ranges that lie apart. Only a damaged table has other ids.
 fn covered(conn: &mut impl HnConnection) -> QueryResult<Vec<Range>> {
     let ranges = coverage::all(conn)?.into_iter();
     let ranges = ranges.map(|range| Range {
@@ -156,7 +157,7 @@ pub(crate) fn last_item(conn: &mut impl HnConnection) -> QueryResult<Option<i64>
 
 /// The ids that are not covered, from the first item to the last.
 fn gaps_among_items(conn: &mut impl HnConnection, covered: &[Range]) -> QueryResult<Vec<Range>> {
-    // One query for both would walk the table.
+    // One query for both ends would read the whole table.
     let positive = items::table.filter(items::id.gt(0));
     let first: Option<i64> = on_backend!(conn, |conn| positive.select(min(items::id)).first(conn))?;
     let last = last_item(conn)?;
@@ -215,15 +216,14 @@ fn holds(ranges: &[Range], id: i64) -> bool {
 mod tests {
     use std::collections::BTreeSet;
 
-    use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
+    use diesel::{SqliteConnection, connection::SimpleConnection};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::hn::migrations;
+    use crate::hn::migrations::empty_database;
 
     fn database(ranges: &[(i64, i64)], items: &BTreeSet<i64>) -> SqliteConnection {
-        let mut conn = SqliteConnection::establish(":memory:").unwrap();
-        migrations::run(&mut conn).unwrap();
+        let mut conn = empty_database();
         let mut sql = String::new();
         for (lo, hi) in ranges {
             sql += &format!("INSERT OR IGNORE INTO coverage VALUES ({lo}, {hi});");

@@ -1,7 +1,7 @@
-//! The rows that fit a query: how many, the newest, and those that a rank is worth working out for.
+//! Finds the rows that fit a query: how many there are, the newest ones, and those that are ranked.
 //!
-//! To rank all items with a frequent word would take seconds. So the rank is worked out for the newest ones, for those with the words
-//! in their titles, and of these also for older ones with very many points.
+//! Ranking every item with a frequent word would take seconds. So only these are ranked: the newest items, the newest items with the
+//! words in their titles, and older items with the words in their titles and very many points.
 
 use std::collections::HashSet;
 
@@ -22,33 +22,33 @@ use super::{
 };
 use crate::hn::connection::{Backend, HnConnection, on_backend};
 
-/// The most rows that are counted. Of more rows, the answer gives this number, and says that there may be more.
+/// At most this many rows are counted. If there are more, the total is not exact.
 const COUNTED: i64 = 10_000;
 
-/// The same if each row must be looked up for a filter.
+/// The same limit, where each row must be looked up for a filter.
 const COUNTED_FILTERED: i64 = 1_000;
 
-/// The newest rows that are ranked, and the newest ones with the words in the title.
+/// This many of the newest rows are ranked, and this many of the newest rows with the words in the title.
 const RANKED: i64 = 500;
 
-/// The stories with the most points, of which all with the words in the title are ranked.
+/// An older row is ranked if it has the words in its title and is among this many stories with the most points.
 const POPULAR: i64 = 20_000;
 
-/// Older titles that are looked at for that.
+/// At most this many older rows with the words in the title are compared with those stories.
 const OLDER_TITLES: i64 = 5000;
 
-/// If a word is in too many items to count, its titles are looked for among this many times as many ids as were counted.
+/// If there are too many rows to count, titles are searched in a span of ids this many times as long as that of the counted rows.
 const TITLE_REACH: i64 = 5;
 
 /// How many rows fit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Total {
     pub(crate) count: u64,
-    /// Whether there are no more than that.
+    /// Whether all rows were counted. Otherwise there are more.
     pub(crate) is_exact: bool,
 }
 
-/// Rows that fit a query, within ids.
+/// The rows that fit a query and lie within bounds of ids.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a> {
     pub(super) matching: Matching<'a>,
@@ -155,7 +155,7 @@ impl Rows<'_> {
 
     /// The ids of the rows that are among the stories with the most points, the newest first.
     fn popular(&self, conn: &mut impl HnConnection) -> QueryResult<Vec<i64>> {
-        // Compared here: SQLite takes several times as long.
+        // They are compared here, because SQLite would take several times as long.
         let popular = Statement::<BigInt>::new(format!(
             "SELECT id FROM items WHERE type = 'story' AND score > 0 ORDER BY score DESC LIMIT {POPULAR}"
         ));
@@ -168,12 +168,12 @@ impl Rows<'_> {
         Ok(popular.take(RANKED as usize).collect())
     }
 
-    /// Whether rows with smaller ids than the newest ranked ones may fit, and the ids that are ranked.
+    /// The ids of the newest rows, as many as are ranked.
     pub(super) fn newest_ranked(&self, conn: &mut impl HnConnection) -> QueryResult<Vec<i64>> {
         self.newest(conn, 0, RANKED as usize)
     }
 
-    /// The ids of the rows below an id, the newest first, without some that were shown before.
+    /// The ids of the rows below an id, the newest first, without those that were shown before.
     pub(super) fn below(
         &self,
         conn: &mut impl HnConnection,
@@ -196,7 +196,7 @@ impl Rows<'_> {
     }
 }
 
-/// Reads what the rank of these items depends on.
+/// Reads what the ranks of these items depend on.
 pub(super) fn load(
     conn: &mut impl HnConnection,
     ids: &[i64],

@@ -5,9 +5,9 @@ use super::statement::Part;
 /// What a search is limited to. The default is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Filters {
-    /// Of each of these lists, an item must have one tag.
+    /// An item must have at least one tag of each of these lists.
     pub(crate) tags: Vec<Vec<Tag>>,
-    /// Of each of these lists, one comparison must be true.
+    /// At least one comparison of each of these lists must be true.
     pub(crate) numbers: Vec<Vec<Comparison>>,
 }
 

@@ -7,6 +7,10 @@ use super::{
     words::{Word, fold, html_words},
 };
 
+/// Private signs of Unicode that mark a found word until the text is shown.
+pub(crate) const OPEN: char = '\u{e000}';
+pub(crate) const CLOSE: char = '\u{e001}';
+
 /// Finds the words of a query in texts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Highlighter {
@@ -45,6 +49,13 @@ impl Highlighter {
     pub(crate) fn words(&self) -> BTreeSet<&str> {
         let words = self.terms.iter().flat_map(|term| &term.words);
         words.map(String::as_str).collect()
+    }
+
+    /// The HTML with [`OPEN`] before and [`CLOSE`] behind each word that was found. Such signs in the HTML itself are dropped.
+    pub(crate) fn marked(&self, html: &str) -> String {
+        let html = html.replace([OPEN, CLOSE], "");
+        let found = self.find(&html);
+        found.mark(&html, &OPEN.to_string(), &CLOSE.to_string())
     }
 
     /// Finds the words in HTML. Tags and entities hold none.

@@ -1,4 +1,4 @@
-//! Searches without words: what has these tags and numbers, found through the ordinary indexes.
+//! Searches without words: finds the items with these tags and numbers through the ordinary indexes.
 
 use std::collections::HashMap;
 
@@ -14,24 +14,24 @@ use super::{
 };
 use crate::hn::connection::{HnConnection, on_backend};
 
-/// Rows that are counted. More are "at least so many".
+/// At most this many rows are counted. If there are more, the total is not exact.
 const COUNTED: i64 = 10_000;
 
-/// A time that has at most this many ids is searched as a whole. For a longer one it is quicker to go down from the most points.
+/// A time span with at most this many ids is read as a whole. For a longer one it is quicker to follow the index by points.
 const SHORT_TIME: i64 = 50_000;
 
-/// What the items are looked for by.
+/// How the items are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// Few items, which are sorted.
+    /// All of them are read and sorted, because there are few.
     Few,
-    /// The newest first.
+    /// By id, the newest first.
     Ids,
-    /// The stories with the most points first.
+    /// By points, the highest first. Only stories have an index for that.
     Points,
 }
 
-/// The ids of the items that pass, and how many there are.
+/// The ids of the items that pass the filters, and how many such items there are.
 pub(super) fn list(
     conn: &mut impl HnConnection,
     filters: &Filters,
@@ -41,7 +41,7 @@ pub(super) fn list(
 ) -> QueryResult<(Vec<i64>, Total)> {
     let bounds = IdBounds::of(conn, filters)?;
     let way = way(filters, order, bounds.count(last_id(conn)?));
-    // Dead and deleted items are in no search.
+    // A search never shows dead or deleted items.
     let rows = Part::new(" FROM items i WHERE (i.dead IS NULL OR i.dead <> 1) AND (i.deleted IS NULL OR i.deleted <> 1)")
         .part(still_in_time(conn, "i.id"))
         .sql(if way == Way::Points {
@@ -104,7 +104,7 @@ fn way(filters: &Filters, order: Order, ids: Option<i64>) -> Way {
     if has_parent || filters.tags.iter().any(is_few) || ids.is_some_and(|ids| ids <= SHORT_TIME) {
         return Way::Few;
     }
-    // Comments have no points to go by.
+    // Comments have no points.
     let only_comments = filters.only_type() == Some("comment");
     if order == Order::Date || only_comments {
         Way::Ids

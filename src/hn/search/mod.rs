@@ -1,6 +1,7 @@
 //! Full-text search: the query language, the index, and how results are found and ordered.
 
 // What is searched for. Pure.
+mod term;
 pub(crate) mod query;
 pub(crate) mod words;
 pub(crate) mod filters;

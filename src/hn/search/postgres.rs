@@ -22,7 +22,7 @@ use super::{
 /// Letters of a text that are indexed. The words of a longer one may not fit into a tsvector.
 const LETTERS_MAX: usize = 100_000;
 
-/// The lock of whoever builds the indexes: any number that no other program takes.
+/// The key of the lock for building the indexes: any number that no other program takes.
 const LOCK: i64 = 0x686e_5f69_6e67;
 
 /// How often to look whether another process has built the indexes.

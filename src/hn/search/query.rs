@@ -1,53 +1,31 @@
 //! The language of searches: words, "phrases", -minus, prefix* and OR. Pure.
-//!
-//! The index holds the words of the HTML that the API serves. There `don't` is `don&#x27;t`, which is the three words `don`, `x27`
-//! and `t`. A title may hold the sign itself. So a term with such a sign stands for both spellings.
 
 use thiserror::Error;
 
+pub(super) use super::term::Term;
 use super::words::{fold, words};
 
-/// Bytes of a query. A longer one is no search of a person.
+/// The most bytes of a query. People type fewer.
 pub(crate) const QUERY_MAX: usize = 1000;
 
-/// Words and phrases of a query.
+/// The most words and phrases of a query.
 pub(crate) const TERMS_MAX: usize = 32;
 
-/// A shorter beginning of a word has too many words behind it.
+/// A shorter beginning of a word would stand for too many words.
 const PREFIX_MIN: usize = 3;
-
-/// The signs that HTML writes as entities, as Hacker News does.
-const ENTITIES: [(char, &str); 6] = [
-    ('\'', "&#x27;"),
-    ('"', "&quot;"),
-    ('&', "&amp;"),
-    ('<', "&lt;"),
-    ('>', "&gt;"),
-    ('/', "&#x2F;"),
-];
 
 /// What is searched for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SearchQuery {
-    /// Each of these must be found…
+    /// Each of these must be found.
     pub(crate) all: Vec<AnyOf>,
-    /// …and none of these.
+    /// None of these may be found.
     pub(crate) none: Vec<Term>,
 }
 
 /// Terms of which one is enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AnyOf(pub(crate) Vec<Term>);
-
-/// A word, or words that stand together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Term {
-    /// As it was typed, without quotes, minus and star. It has at least one letter or digit, and no NUL.
-    text: String,
-    /// Whether the last word is only the beginning of one.
-    pub(crate) is_prefix: bool,
-    is_phrase: bool,
-}
 
 /// Why a text is no query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -155,77 +133,6 @@ impl SearchQuery {
         });
         let unwanted = self.none.iter().map(|term| format!("-{}", term.typed()));
         groups.chain(unwanted).collect::<Vec<_>>().join(" ")
-    }
-}
-
-impl Term {
-    fn new(text: &str, is_phrase: bool, is_prefix: bool) -> Option<Self> {
-        let text = text.replace('\0', " ");
-        let has_word = words(&text).next().is_some();
-        has_word.then_some(Self {
-            text,
-            is_prefix,
-            is_phrase,
-        })
-    }
-
-    /// The spellings under which the index may hold it: the signs themselves, and their entities.
-    pub(crate) fn spellings(&self) -> Vec<String> {
-        let inner = self
-            .text
-            .trim_matches(|c: char| ENTITIES.iter().any(|(sign, _)| *sign == c));
-        let is_sign = |c: char| ENTITIES.iter().any(|(sign, _)| *sign == c);
-        if !inner.contains(is_sign) {
-            return vec![inner.to_owned()];
-        }
-        let mut encoded = String::with_capacity(inner.len() * 2);
-        for c in inner.chars() {
-            match ENTITIES.iter().find(|(sign, _)| *sign == c) {
-                Some((_, entity)) => encoded.push_str(entity),
-                None => encoded.push(c),
-            }
-        }
-        vec![inner.to_owned(), encoded]
-    }
-
-    /// Its words, folded, as a reader sees them.
-    pub(crate) fn words(&self) -> Vec<String> {
-        words(&self.text).map(|word| fold(word.text)).collect()
-    }
-
-    /// A text in lower case that must stand in the field itself, because the signs of `c++`, `c#` and `.net` are in no index.
-    pub(crate) fn literal(&self) -> Option<String> {
-        let text = self
-            .text
-            .trim_end_matches([',', ';', ':', '!', '?', '.'])
-            .to_ascii_lowercase();
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '#' | '.');
-        let has_sign = text.ends_with(['+', '#']) || text.starts_with('.');
-        let begins = !text.starts_with(['+', '#']) && !text.starts_with("..");
-        let is_literal =
-            !self.is_phrase && !self.is_prefix && has_sign && begins && text.chars().all(is_plain);
-        is_literal.then_some(text)
-    }
-
-    /// The word, if it is a single one without any sign.
-    pub(crate) fn single_word(&self) -> Option<&str> {
-        let is_word =
-            !self.is_prefix && !self.is_phrase && self.text.chars().all(char::is_alphanumeric);
-        is_word.then_some(&self.text)
-    }
-
-    fn last_word_length(&self) -> usize {
-        let last = words(&self.text).last();
-        last.map_or(0, |word| word.text.chars().count())
-    }
-
-    fn typed(&self) -> String {
-        let star = if self.is_prefix { "*" } else { "" };
-        if self.is_phrase {
-            format!("\"{}\"{star}", self.text)
-        } else {
-            format!("{}{star}", self.text)
-        }
     }
 }
 

@@ -5,20 +5,20 @@ use std::cmp::Ordering;
 
 use super::highlight::Highlighter;
 
-/// More points than this count no more. A better text can outweigh many points, and many points a better text.
+/// Points above this number have no effect. So a text that fits better can outweigh any number of points.
 const POINTS_MAX: f64 = 3000.0;
 
-/// What points weigh against the text.
+/// The weight of the points, relative to that of the text.
 const POINTS_WEIGHT: f64 = 0.5;
 
-/// How soon further mentions of a word count less, and how much the length of a text matters, as in BM25.
+/// How soon further mentions of a word add less, and how much the length of a text matters: `k1` and `b` of BM25.
 const SATURATION: f64 = 1.2;
 const LENGTH_WEIGHT: f64 = 0.75;
 
 /// The usual length of a text in bytes.
 const USUAL_LENGTH: f64 = 400.0;
 
-/// What a word is worth that is only in the address or the author's name.
+/// The score of an item whose words are only in the address or in the author's name.
 const ELSEWHERE: f64 = 0.1;
 
 /// What the rank of an item depends on.
@@ -59,7 +59,7 @@ impl Rank {
             fit(highlighter.find(text).marks.len(), text.len())
         };
         let fits = if candidate.in_title {
-            // Titles are all short. A second mention in one is worth nothing.
+            // All titles are short, and a second mention in one says nothing more.
             1.0
         } else {
             ELSEWHERE + field(&candidate.text) + field(&candidate.title)
@@ -72,7 +72,7 @@ impl Rank {
         }
     }
 
-    /// The better one comes first. Of equals, it is the newer one.
+    /// Puts the better one first. If both are equally good, the newer one is first.
     fn compare(&self, other: &Self) -> Ordering {
         other
             .in_title
@@ -83,7 +83,7 @@ impl Rank {
     }
 }
 
-/// How well a text with so many mentions fits: more is better and soon saturates, and a short text says more than a long one.
+/// How well a text fits, by BM25: each further mention of the words adds less, and a mention in a short text counts more.
 fn fit(mentions: usize, length: usize) -> f64 {
     let mentions = mentions as f64;
     let length = 1.0 - LENGTH_WEIGHT + LENGTH_WEIGHT * length as f64 / USUAL_LENGTH;

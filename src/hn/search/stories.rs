@@ -6,12 +6,9 @@ use diesel::{QueryResult, RunQueryDsl, sql_types::BigInt};
 
 use super::statement::Statement;
 use crate::hn::{
-    connection::{HnConnection, on_backend},
+    connection::{HnConnection, IDS_OF_QUERY, on_backend},
     reads::{self, StoredItem},
 };
-
-/// Ids of one query, well under SQLite's 32,766 bound values.
-const IDS: usize = 1000;
 
 /// No thread is deeper. Items whose parents form a circle would otherwise have no end.
 const DEPTH_MAX: i64 = 1000;
@@ -25,7 +22,7 @@ pub(crate) fn stories(
     ids: &[i64],
 ) -> QueryResult<HashMap<i64, StoredItem>> {
     let mut roots: Vec<(i64, i64)> = Vec::new();
-    for ids in ids.chunks(IDS) {
+    for ids in ids.chunks(IDS_OF_QUERY) {
         roots.extend(roots_of(conn, ids)?);
     }
     let mut story_ids: Vec<i64> = roots.iter().map(|(_, story)| *story).collect();

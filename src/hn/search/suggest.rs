@@ -9,12 +9,12 @@ use strsim::osa_distance;
 use super::{query::SearchQuery, statement::Statement, words::fold};
 use crate::hn::connection::{Backend, HnConnection};
 
-/// The first letters of a word must be right. So only the words that begin with them are looked at…
+/// This many letters at the beginning of a word must be right, so that only the words that begin with them are compared.
 const RIGHT_LETTERS: usize = 3;
-/// …and no more of those than this.
+/// At most this many words are compared.
 const LOOKED_AT: i64 = 2000;
 
-/// A word that so few items have may be wrong itself.
+/// A word that fewer items than this have may be misspelt itself.
 const ITEMS_MIN: i64 = 2;
 
 /// Words that are longer than this may have two wrong letters, shorter ones only one.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
+use diesel::{SqliteConnection, connection::SimpleConnection};
 use proptest::prelude::*;
 
 use super::{
@@ -14,14 +14,13 @@ use super::{
     request::{Order, SearchRequest},
 };
 use crate::{
-    hn::migrations,
+    hn::migrations::empty_database,
     store::sqlite::{register_within_time, with_deadline},
 };
 
 fn database(content: Content) -> SqliteConnection {
-    let mut conn = SqliteConnection::establish(":memory:").unwrap();
+    let mut conn = empty_database();
     register_within_time(&mut conn).unwrap();
-    migrations::run(&mut conn).unwrap();
     conn.batch_execute(
         "INSERT INTO items (id, type, \"by\", title, text, fetched_at) VALUES
             (1, 'story', 'pg', 'Rust actors', NULL, 1), (2, 'comment', 'ann', NULL, 'don&#x27;t c++', 1)",
@@ -70,9 +69,8 @@ proptest! {
 
 #[test]
 fn pages_beyond_what_is_ranked_hold_the_rest_once_each() {
-    let mut conn = SqliteConnection::establish(":memory:").unwrap();
+    let mut conn = empty_database();
     register_within_time(&mut conn).unwrap();
-    migrations::run(&mut conn).unwrap();
     // 5,000 items; every tenth has the word in its title, the others in their text.
     conn.batch_execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)

@@ -7,12 +7,9 @@ use diesel::{QueryResult, RunQueryDsl, sql_types::BigInt};
 use super::statement::Statement;
 use crate::hn::{
     Item,
-    connection::{HnConnection, on_backend},
+    connection::{HnConnection, IDS_OF_QUERY, on_backend},
     indexes, reads,
 };
-
-/// Ids of one query, well under SQLite's 32,766 bound values.
-const IDS: usize = 1000;
 
 /// The items right below these: for each, its options and comments in the order that it lists them in, then those that only name it as
 /// their parent. Each child names the item as its parent.
@@ -65,7 +62,7 @@ fn unlisted(conn: &mut impl HnConnection, above: &[Item]) -> QueryResult<Vec<i64
     }
     let parents: Vec<i64> = above.iter().map(|item| item.id).collect();
     let mut ids = Vec::new();
-    for parents in parents.chunks(IDS) {
+    for parents in parents.chunks(IDS_OF_QUERY) {
         let query = Statement::<BigInt>::new("SELECT id FROM items WHERE parent IN (")
             .numbers(parents)
             .sql(") ORDER BY id");

@@ -3,26 +3,20 @@
 
 use std::time::{Duration, SystemTime};
 
-use diesel::{Connection, QueryDsl, RunQueryDsl};
+use diesel::{QueryDsl, RunQueryDsl};
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     hn::{
         coverage::Range,
-        migrations,
+        migrations::empty_database,
         schema::{absent, failures, items},
     },
     ingest::{Failure, FailureKind, Outcome},
 };
 
 const ID: i64 = 7;
-
-fn database() -> SqliteConnection {
-    let mut conn = SqliteConnection::establish(":memory:").unwrap();
-    migrations::run(&mut conn).unwrap();
-    conn
-}
 
 /// An answer that was received `at` Unix seconds.
 fn answer(outcome: Outcome<Item>, at: u64) -> Settled<i64, Item> {
@@ -55,7 +49,7 @@ struct Held {
 
 /// What is held after these answers, each committed by itself.
 fn held_after(answers: &[Settled<i64, Item>]) -> Held {
-    let mut conn = database();
+    let mut conn = empty_database();
     for answer in answers {
         let batch = std::slice::from_ref(answer);
         HnSink::new().write(&mut conn, batch).unwrap();
@@ -90,7 +84,7 @@ fn an_older_record_never_overwrites_a_newer_one() {
 
 #[test]
 fn of_two_answers_of_one_second_the_one_committed_later_counts() {
-    let mut conn = database();
+    let mut conn = empty_database();
     let mut later = stored(10);
     let body = format!(r#"{{"id":{ID},"title":"later"}}"#);
     later.outcome = Outcome::Stored(Item::decode(ID, body.as_bytes()).unwrap().unwrap());
@@ -127,7 +121,7 @@ fn an_older_failure_or_absence_changes_nothing_that_a_newer_answer_wrote() {
 
 #[test]
 fn a_change_that_came_too_late_is_no_history() {
-    let mut conn = database();
+    let mut conn = empty_database();
     for answer in [stored(20), stored(10)] {
         HnSink::new().write(&mut conn, &[answer]).unwrap();
     }
@@ -139,7 +133,7 @@ fn a_change_that_came_too_late_is_no_history() {
 fn an_older_absence_revokes_no_coverage() {
     let settled = [Range { lo: ID, hi: ID }];
     for sink in [HnSink::with_coverage(0), HnSink::for_retry()] {
-        let mut conn = database();
+        let mut conn = empty_database();
         let first = HnSink::with_coverage(0);
         first.write(&mut conn, &[stored(20)]).unwrap();
         sink.write(&mut conn, &[absence(10)]).unwrap();
@@ -151,7 +145,7 @@ fn an_older_absence_revokes_no_coverage() {
 
 #[test]
 fn truth_values_are_stored_as_0_and_1_and_odd_ones_in_extra() {
-    let mut conn = database();
+    let mut conn = empty_database();
     let bodies = [
         r#"{"id":7,"deleted":true,"dead":false}"#,
         r#"{"id":7,"deleted":[true],"dead":1}"#,
@@ -183,7 +177,7 @@ fn truth_values_are_stored_as_0_and_1_and_odd_ones_in_extra() {
 fn an_absence_that_has_lasted_for_a_day_is_settled() {
     let day = 24 * 3600;
     let settled = [Range { lo: ID, hi: ID }];
-    let mut conn = database();
+    let mut conn = empty_database();
     let sink = HnSink::with_moving_frontier(Frontier::at(0));
     for (at, covered) in [(100, &[][..]), (99 + day, &[]), (100 + day, &settled)] {
         sink.write(&mut conn, &[absence(at)]).unwrap();
@@ -196,7 +190,7 @@ fn an_absence_that_has_lasted_for_a_day_is_settled() {
 
 #[test]
 fn a_frontier_that_moves_settles_absences_while_the_run_goes_on() {
-    let (mut conn, frontier) = (database(), Frontier::at(ID - 1));
+    let (mut conn, frontier) = (empty_database(), Frontier::at(ID - 1));
     let sink = HnSink::with_moving_frontier(frontier.clone());
     sink.write(&mut conn, &[absence(10)]).unwrap();
     assert_eq!(coverage::all(&mut conn).unwrap(), []);
@@ -260,7 +254,7 @@ fn scores_are_kept_once_a_step_and_only_on_demand() {
         (90_000, Some(11), Some(2), None),
     ];
     let one_by_one = |sink: &HnSink| {
-        let mut conn = database();
+        let mut conn = empty_database();
         for answer in &answers {
             let batch = std::slice::from_ref(answer);
             sink.write(&mut conn, batch).unwrap();
@@ -270,7 +264,7 @@ fn scores_are_kept_once_a_step_and_only_on_demand() {
     let sink = HnSink::new().keep_scores(Ladder::default());
     assert_eq!(one_by_one(&sink), kept);
     assert_eq!(one_by_one(&HnSink::new()), [changed_title]);
-    let mut conn = database();
+    let mut conn = empty_database();
     sink.write(&mut conn, &answers).unwrap();
     assert_eq!(history(&mut conn), kept);
 }
@@ -278,13 +272,13 @@ fn scores_are_kept_once_a_step_and_only_on_demand() {
 #[test]
 fn scores_of_comments_and_of_items_without_a_time_are_not_kept() {
     let sink = HnSink::new().keep_scores(Ladder::default());
-    let mut conn = database();
+    let mut conn = empty_database();
     for score in 1..4 {
         let fields = format!(r#""type":"comment","score":{score}"#);
         sink.write(&mut conn, &[scored(score * 100, &fields)])
             .unwrap();
     }
-    let mut conn_without_time = database();
+    let mut conn_without_time = empty_database();
     for score in 1..4 {
         let body = format!(r#"{{"id":{ID},"type":"story","score":{score}}}"#);
         let item = Item::decode(ID, body.as_bytes()).unwrap().unwrap();
@@ -326,7 +320,7 @@ proptest! {
         in_one_batch in any::<bool>(),
     ) {
         let held_after = |answers: &[Settled<i64, Item>]| {
-            let mut conn = database();
+            let mut conn = empty_database();
             let length = if in_one_batch { answers.len() } else { 1 };
             for batch in answers.chunks(length) {
                 sink(kind).write(&mut conn, batch).unwrap();

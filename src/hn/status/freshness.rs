@@ -33,7 +33,7 @@ pub struct Freshness {
     pub newest_age: Option<i64>,
     /// When the list was last read that was read last, in Unix seconds.
     pub lists_read_at: Option<i64>,
-    /// What is due to be read again. `None` if no index tells.
+    /// What is due to be read again. `None` if there is no index that finds it.
     pub refreshes: Option<Refreshes>,
     /// What the newest ids lack. `None` without any item.
     pub newest_ids: Option<NewestIds>,
@@ -83,7 +83,7 @@ pub struct FollowRun {
     pub started_at: i64,
     /// When it was heard of last.
     pub heartbeat_at: i64,
-    /// How many seconds before this was read that was.
+    /// How many seconds ago that was.
     pub silence: i64,
     /// When it ended. `None` while it is under way, or if its process died.
     pub finished_at: Option<i64>,

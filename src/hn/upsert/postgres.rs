@@ -12,7 +12,7 @@ use diesel::{
 
 use super::{
     columns::Values,
-    stored::{Received, Stored, push_conflict_clause},
+    stored::{Received, Stored, push_columns, push_conflict_clause},
 };
 
 /// Rows of one statement. A larger one is hardly faster, and the server holds it all in memory.
@@ -74,14 +74,8 @@ impl<'a, R: Stored> Upsert<'a, R> {
 
 impl<R: Stored> QueryFragment<Pg> for Upsert<'_, R> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("INSERT INTO ");
-        out.push_identifier(R::TABLE)?;
-        out.push_sql(" (");
-        for name in R::COLUMNS {
-            out.push_identifier(name)?;
-            out.push_sql(",");
-        }
-        out.push_sql("fetched_at) SELECT * FROM unnest(");
+        push_columns::<R, Pg>(&mut out)?;
+        out.push_sql("SELECT * FROM unnest(");
         for column in &self.columns {
             match column {
                 Values::BigInt(values) => {

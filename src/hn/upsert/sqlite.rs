@@ -9,7 +9,7 @@ use diesel::{
     sqlite::Sqlite,
 };
 
-use super::stored::{Received, Stored, push_conflict_clause};
+use super::stored::{Received, Stored, push_columns, push_conflict_clause};
 
 /// Rows of the statement that stores most records. A larger statement is no faster.
 const ROWS: usize = 50;
@@ -35,14 +35,8 @@ struct Upsert<'a, R, const N: usize> {
 
 impl<R: Stored, const N: usize> QueryFragment<Sqlite> for Upsert<'_, R, N> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        out.push_sql("INSERT INTO ");
-        out.push_identifier(R::TABLE)?;
-        out.push_sql(" (");
-        for name in R::COLUMNS {
-            out.push_identifier(name)?;
-            out.push_sql(",");
-        }
-        out.push_sql("fetched_at) VALUES ");
+        push_columns::<R, Sqlite>(&mut out)?;
+        out.push_sql("VALUES ");
         for (at, Received { record, fetched_at }) in self.rows.iter().enumerate() {
             out.push_sql(if at == 0 { "(" } else { "),(" });
             record.bind(&mut out)?;

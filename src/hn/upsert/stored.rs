@@ -43,6 +43,21 @@ pub(in crate::hn) trait Stored: Clone + 'static {
     fn with_misfits_in_extra(&self, fits: impl Fn(&str, &str) -> bool) -> Option<Self>;
 }
 
+/// The beginning of every upsert.
+pub(super) fn push_columns<R: Stored, DB: Backend>(
+    out: &mut AstPass<'_, '_, DB>,
+) -> QueryResult<()> {
+    out.push_sql("INSERT INTO ");
+    out.push_identifier(R::TABLE)?;
+    out.push_sql(" (");
+    for name in R::COLUMNS {
+        out.push_identifier(name)?;
+        out.push_sql(",");
+    }
+    out.push_sql("fetched_at) ");
+    Ok(())
+}
+
 /// The end of every upsert.
 pub(super) fn push_conflict_clause<R: Stored, DB: Backend>(
     out: &mut AstPass<'_, '_, DB>,

@@ -82,7 +82,7 @@ impl CoveredIds {
 /// Finds the ranges that are empty, or that overlap or touch an earlier one.
 #[derive(Default)]
 pub(super) struct RangeCheck {
-    /// Of the ranges so far, the one that ends last.
+    /// The range that ends last, of those so far.
     before: Option<Range>,
     bad: Listed<BadRange>,
 }

@@ -125,17 +125,14 @@ impl Entry {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use diesel::{
-        Connection, RunQueryDsl, SqliteConnection, connection::SimpleConnection, sql_query,
-    };
+    use diesel::{RunQueryDsl, connection::SimpleConnection, sql_query};
 
     use super::*;
-    use crate::hn::migrations;
+    use crate::hn::migrations::empty_database;
 
     #[test]
     fn more_changes_than_are_written_at_once_are_all_written() {
-        let mut conn = SqliteConnection::establish(":memory:").unwrap();
-        migrations::run(&mut conn).unwrap();
+        let mut conn = empty_database();
         // Every second id is an item. Those that end in 1 are broken, and those that end in 3 are in another table too.
         let last = 10 * i64::try_from(CHANGES_MAX).unwrap();
         conn.batch_execute(&format!(

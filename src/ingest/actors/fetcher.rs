@@ -9,7 +9,8 @@ use crate::ingest::{
     backlog::Backlog,
     handle::control::RunControl,
     http::{
-        client::{Client, FetchRequest, RequestSettings},
+        client::{Client, RequestSettings},
+        fetch::FetchRequest,
         refresh::Refresher,
     },
     limits::breaker::StreakLength,

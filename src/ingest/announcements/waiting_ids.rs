@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use crate::ingest::{handle::event_watch::EventRecorder, source::Id};
 
-/// When so many ids wait, no further event is read. One event may bring more ids than this leaves room for.
+/// When this many ids wait, no further event is read. One event may bring more ids than this leaves room for.
 pub(crate) const WAITING_MAX: usize = 10_000;
 
 /// See the [module](self). An id that waits already is not added once more. One that was read is: its record may have changed

@@ -73,7 +73,7 @@ pub struct Config {
     /// Answers 404 and 410 do not count.
     ///
     /// These ids count as not attempted. Too low: a range of ids that the API refuses ends the run. Too high: many requests are
-    /// wasted on an API that refuses them all, and memory holds so many failures.
+    /// wasted on an API that refuses them all, and memory holds all these failures.
     pub max_refusals: usize,
 }
 

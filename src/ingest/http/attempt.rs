@@ -25,7 +25,7 @@ use crate::ingest::{
     priority::Priority,
 };
 
-/// Of a larger body, only this much is read before the backlog has room for all of it. Otherwise many fetchers could each hold a
+/// Only this much of a larger body is read before the backlog has room for all of it. Otherwise many fetchers could each hold a
 /// large body.
 const SMALL_BODY: usize = 64 * 1024;
 

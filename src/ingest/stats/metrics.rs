@@ -63,116 +63,89 @@ pub struct Metric {
     pub meaning: &'static str,
 }
 
-const fn metric(kind: Kind, name: &'static str, meaning: &'static str) -> Metric {
-    let label = None;
-    Metric {
-        name,
-        kind,
-        label,
-        meaning,
-    }
-}
-
-const fn labelled(
-    kind: Kind,
-    name: &'static str,
-    label: (&'static str, &'static [&'static str]),
-    meaning: &'static str,
-) -> Metric {
-    let label = Some(label);
-    Metric {
-        name,
-        kind,
-        label,
-        meaning,
-    }
-}
-
-pub(super) const ATTEMPTS: Metric = metric(
+pub(super) const ATTEMPTS: Metric = Metric::new(
     Kind::Counter,
     "ingest_attempts_total",
     "HTTP exchanges begun for ids",
 );
-pub(super) const RETRIES: Metric = metric(
+pub(super) const RETRIES: Metric = Metric::new(
     Kind::Counter,
     "ingest_retries_total",
     "HTTP exchanges that were not the first of their id",
 );
-pub(super) const REQUESTS: Metric = labelled(
+pub(super) const REQUESTS: Metric = Metric::new(
     Kind::Counter,
     "ingest_requests_total",
-    ("outcome", &REQUEST_ENDS),
     "HTTP exchanges ended, by how; a drain that ran out of time dropped the last kind",
-);
-pub(super) const ATTEMPT_SECONDS: Metric = metric(
+)
+.with_label("outcome", &REQUEST_ENDS);
+pub(super) const ATTEMPT_SECONDS: Metric = Metric::new(
     Kind::Histogram,
     "ingest_attempt_seconds",
     "How long each attempt took, without waits of our own",
 );
-pub(super) const BODY_BYTES: Metric = metric(
+pub(super) const BODY_BYTES: Metric = Metric::new(
     Kind::Counter,
     "ingest_body_bytes_total",
     "Bytes of bodies received whole",
 );
-pub(super) const IN_FLIGHT: Metric = metric(Kind::Gauge, "ingest_in_flight", "Requests in flight");
-pub(super) const IN_FLIGHT_LIMIT: Metric = metric(
+pub(super) const IN_FLIGHT: Metric =
+    Metric::new(Kind::Gauge, "ingest_in_flight", "Requests in flight");
+pub(super) const IN_FLIGHT_LIMIT: Metric = Metric::new(
     Kind::Gauge,
     "ingest_in_flight_limit",
     "The most requests that may be in flight: the number of fetchers, or fewer with `adaptive`",
 );
-pub(super) const WORKERS: Metric = metric(
+pub(super) const WORKERS: Metric = Metric::new(
     Kind::Gauge,
     "ingest_workers",
     "How many fetchers may work at once",
 );
-pub(super) const RATE_LIMIT: Metric = metric(
+pub(super) const RATE_LIMIT: Metric = Metric::new(
     Kind::Gauge,
     "ingest_rate_limit",
     "Requests per second that the setting `rate` allows; 0 is no limit",
 );
-pub(super) const WAIT_SECONDS: Metric = metric(
+pub(super) const WAIT_SECONDS: Metric = Metric::new(
     Kind::Histogram,
     "ingest_wait_seconds",
     "Waits for a permit of the throttle, if there was a wait",
 );
-pub(super) const QUEUE_DEPTH: Metric = labelled(
+pub(super) const QUEUE_DEPTH: Metric = Metric::new(
     Kind::Gauge,
     "ingest_queue_depth",
-    ("queue", &["fetchers", "storage"]),
     "Ids that fetchers hold, rows that wait for a batch",
-);
-pub(super) const BATCHES: Metric = labelled(
+)
+.with_label("queue", &["fetchers", "storage"]);
+pub(super) const BATCHES: Metric = Metric::new(
     Kind::Counter,
     "ingest_batches_total",
-    ("trigger", &["rows", "bytes", "linger", "end"]),
     "Batches written, by why they were written then",
-);
+)
+.with_label("trigger", &["rows", "bytes", "linger", "end"]);
 pub(super) const BATCH_ROWS: Metric =
-    metric(Kind::Histogram, "ingest_batch_rows", "Rows of each batch");
-pub(super) const DECODE_SECONDS: Metric = metric(
+    Metric::new(Kind::Histogram, "ingest_batch_rows", "Rows of each batch");
+pub(super) const DECODE_SECONDS: Metric = Metric::new(
     Kind::Histogram,
     "ingest_decode_seconds",
     "How long decoding each batch took",
 );
-pub(super) const COMMIT_SECONDS: Metric = metric(
+pub(super) const COMMIT_SECONDS: Metric = Metric::new(
     Kind::Histogram,
     "ingest_commit_seconds",
     "How long writing each batch took",
 );
-pub(super) const SETTLED: Metric = labelled(
-    Kind::Counter,
-    "ingest_settled_total",
-    ("outcome", &["stored", "absent", "failed", "not_attempted"]),
-    "Ids by outcome",
-);
+pub(super) const SETTLED: Metric =
+    Metric::new(Kind::Counter, "ingest_settled_total", "Ids by outcome")
+        .with_label("outcome", &["stored", "absent", "failed", "not_attempted"]);
 pub(super) const RUNS_UNDER_WAY: Metric =
-    metric(Kind::Gauge, "ingest_runs_under_way", "Runs under way");
-pub(super) const RUNS: Metric = metric(
+    Metric::new(Kind::Gauge, "ingest_runs_under_way", "Runs under way");
+pub(super) const RUNS: Metric = Metric::new(
     Kind::Counter,
     "ingest_runs_total",
     "Runs that ended with a report",
 );
-pub(super) const REPLACED: Metric = metric(
+pub(super) const REPLACED: Metric = Metric::new(
     Kind::Counter,
     "ingest_fetchers_replaced_total",
     "Fetchers that died and were replaced",
@@ -202,6 +175,23 @@ pub const METRICS: &[Metric] = &[
 ];
 
 impl Metric {
+    /// A metric without a label besides `pipeline`.
+    pub(crate) const fn new(kind: Kind, name: &'static str, meaning: &'static str) -> Self {
+        Self {
+            name,
+            kind,
+            label: None,
+            meaning,
+        }
+    }
+
+    const fn with_label(self, name: &'static str, values: &'static [&'static str]) -> Self {
+        Self {
+            label: Some((name, values)),
+            ..self
+        }
+    }
+
     pub(crate) fn describe(&self) {
         match self.kind {
             Kind::Counter => describe_counter!(self.name, self.meaning),

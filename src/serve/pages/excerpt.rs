@@ -1,17 +1,13 @@
 //! The part of a text that shows why it was found.
 
 use super::text::plain_text;
-use crate::hn::search::highlight::Highlighter;
+use crate::hn::search::highlight::{CLOSE, Highlighter, OPEN};
 
-/// Letters of an excerpt.
+/// The most letters of an excerpt.
 const LETTERS: usize = 240;
 
-/// Letters of it that come before the first word that was found.
+/// At most this many of them come before the first word that was found.
 const BEFORE: usize = 60;
-
-/// The signs around a word that was found. No text keeps them.
-const OPEN: char = '\u{e000}';
-const CLOSE: char = '\u{e001}';
 
 /// A part of an excerpt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,9 +19,7 @@ pub(super) enum Part {
 
 /// The part of an HTML text around the first word that was found, as plain text.
 pub(super) fn excerpt(html: &str, highlighter: &Highlighter) -> Vec<Part> {
-    let html = html.replace([OPEN, CLOSE], "");
-    let marked = highlighter.find(&html).mark(&html, "\u{e000}", "\u{e001}");
-    let text = plain_text(&marked);
+    let text = plain_text(&highlighter.marked(html));
     let letters: Vec<char> = text
         .chars()
         .map(|c| if c.is_whitespace() { ' ' } else { c })

@@ -9,7 +9,7 @@ use super::{
     moment::when,
     params::Params,
     show::{ShowError, Shown, show},
-    story::{On, StoryLine, counted, grouped, is_comment, title_of},
+    story::{On, StoryLine, counted, is_comment, title_of},
     thread::{Row, rows},
 };
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     serve::{
         layout::{ORIGINAL, Page},
         state::State,
+        wording::grouped,
     },
 };
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use actix_web::{HttpRequest, web::Data};
+use actix_web::{Handler, HttpRequest, web::Data};
 use askama::Template;
 
 use super::{
@@ -39,73 +39,55 @@ pub(super) enum Line {
     Missing(i64),
 }
 
-/// How a list is shown.
-struct Shape {
+/// The page of a list.
+#[derive(Clone, Copy)]
+pub(super) struct ListPage {
     list: List,
-    address: &'static str,
+    pub(super) address: &'static str,
     heading: &'static str,
 }
 
-pub(super) async fn front(request: HttpRequest, state: Data<State>) -> Shown {
-    let shape = Shape {
-        list: List::Top,
-        address: "/",
-        heading: "Front page",
-    };
-    show_list(&request, &state, shape).await
+pub(super) const FRONT: ListPage = list_page(List::Top, "/", "Front page");
+
+/// The pages of all lists but that of [`FRONT`].
+pub(super) const OTHERS: [ListPage; 4] = [
+    list_page(List::Best, "/best", "Best"),
+    list_page(List::Ask, "/ask", "Ask"),
+    list_page(List::Show, "/show", "Show"),
+    list_page(List::Job, "/jobs", "Jobs"),
+];
+
+const fn list_page(list: List, address: &'static str, heading: &'static str) -> ListPage {
+    ListPage {
+        list,
+        address,
+        heading,
+    }
 }
 
-pub(super) async fn best(request: HttpRequest, state: Data<State>) -> Shown {
-    let shape = Shape {
-        list: List::Best,
-        address: "/best",
-        heading: "Best",
-    };
-    show_list(&request, &state, shape).await
+impl ListPage {
+    pub(super) fn handler(self) -> impl Handler<(HttpRequest, Data<State>), Output = Shown> {
+        move |request: HttpRequest, state: Data<State>| async move {
+            show_list(&request, &state, self).await
+        }
+    }
 }
 
-pub(super) async fn ask(request: HttpRequest, state: Data<State>) -> Shown {
-    let shape = Shape {
-        list: List::Ask,
-        address: "/ask",
-        heading: "Ask",
-    };
-    show_list(&request, &state, shape).await
-}
-
-pub(super) async fn show_hn(request: HttpRequest, state: Data<State>) -> Shown {
-    let shape = Shape {
-        list: List::Show,
-        address: "/show",
-        heading: "Show",
-    };
-    show_list(&request, &state, shape).await
-}
-
-pub(super) async fn jobs(request: HttpRequest, state: Data<State>) -> Shown {
-    let shape = Shape {
-        list: List::Job,
-        address: "/jobs",
-        heading: "Jobs",
-    };
-    show_list(&request, &state, shape).await
-}
-
-async fn show_list(request: &HttpRequest, state: &Data<State>, shape: Shape) -> Shown {
+async fn show_list(request: &HttpRequest, state: &Data<State>, page: ListPage) -> Shown {
     let params = Params::of(request);
     let (number, skipped) = (params.page(), params.skipped());
     show(state, move |conn, now| {
-        let page = Page::new(shape.heading, shape.address);
+        let frame = Page::new(page.heading, page.address);
         let mut template = ListTemplate {
-            page: page.live("/v0/maxitem.json".to_owned(), "item", None),
-            heading: shape.heading.to_owned(),
+            page: frame.live("/v0/maxitem.json".to_owned(), "item", None),
+            heading: page.heading.to_owned(),
             as_of: None,
             note: None,
             rows: Vec::new(),
             more: None,
         };
-        let Some(list) = reads::list(conn, shape.list)? else {
-            let name = shape.list.name();
+        let Some(list) = reads::list(conn, page.list)? else {
+            let name = page.list.name();
             template.note = Some(format!(
                 "This list is not stored in this mirror. The command `hn-ingest {name}` stores it, and `hn-ingest follow` keeps it current."
             ));
@@ -119,7 +101,7 @@ async fn show_list(request: &HttpRequest, state: &Data<State>, shape: Shape) -> 
             template.note = Some("The list has no such page.".to_owned());
         }
         if ids.len() > PER_PAGE {
-            let address = shape.address;
+            let address = page.address;
             template.more = Some(format!("{address}?p={}", number + 1));
         }
         Ok(template)

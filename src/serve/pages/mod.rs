@@ -15,6 +15,8 @@ mod comment;
 mod thread;
 mod changes;
 mod excerpt;
+mod picture;
+mod board;
 
 // The pages:
 
@@ -37,13 +39,12 @@ use super::{assets::asset_at, errors::error_page};
 
 /// Adds the pages to an application whose data holds the state of the server.
 pub(super) fn configure(app: &mut ServiceConfig) {
-    page(app, "/", lists::front);
-    page(app, "/news", lists::front);
+    page(app, lists::FRONT.address, lists::FRONT.handler());
+    page(app, "/news", lists::FRONT.handler());
+    for list in lists::OTHERS {
+        page(app, list.address, list.handler());
+    }
     page(app, "/newest", newest::newest);
-    page(app, "/best", lists::best);
-    page(app, "/ask", lists::ask);
-    page(app, "/show", lists::show_hn);
-    page(app, "/jobs", lists::jobs);
     page(app, "/from", newest::from_site);
     page(app, "/newcomments", comments::new_comments);
     page(app, "/item", item::item);

@@ -6,10 +6,10 @@ use url::form_urlencoded;
 use super::failed::PageError;
 use crate::hn::reads::Place;
 
-/// Lines of a page.
+/// The most lines of a page.
 pub(super) const PER_PAGE: usize = 30;
 
-/// Pages behind which nothing is looked for.
+/// A later page is not looked for.
 const PAGES: usize = 334;
 
 /// The parameters of an address.

@@ -7,7 +7,10 @@ use super::{
     params::query_value,
     text::{linkable, plain_title, site_of},
 };
-use crate::hn::{Item, reads::StoredItem};
+use crate::{
+    hn::{Item, reads::StoredItem},
+    serve::wording::grouped,
+};
 
 /// A line of a list, or the head of a page.
 #[derive(Template)]
@@ -19,7 +22,7 @@ pub(super) struct StoryLine {
     title: String,
     outside: Option<String>,
     site: Option<Named>,
-    /// An address that is no link, because it is none of the web.
+    /// An address that is shown without a link, because it is not one of the web.
     unlinked: Option<String>,
     marks: Vec<&'static str>,
     points: Option<String>,
@@ -132,18 +135,4 @@ pub(super) fn is_comment(item: &Item) -> bool {
 pub(super) fn counted(count: i64, noun: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{} {noun}{s}", grouped(count))
-}
-
-/// A number with a comma between thousands.
-pub(super) fn grouped(number: impl Into<i128>) -> String {
-    let number: i128 = number.into();
-    let digits = number.unsigned_abs().to_string();
-    let mut text = String::from(if number < 0 { "-" } else { "" });
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

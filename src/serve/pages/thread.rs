@@ -51,7 +51,7 @@ pub(super) struct Missing {
 pub(super) fn rows(thread: &Thread, changed: &HashSet<i64>, now: i64) -> Vec<Row> {
     let below = thread.counts_below();
     let mut rows = Vec::with_capacity(2 * thread.rows.len());
-    // Of each comment that is open, whether replies nest in it.
+    // Whether replies nest in it, for each comment that is open.
     let mut open: Vec<bool> = Vec::new();
     let close = |open: &mut Vec<bool>, rows: &mut Vec<Row>, level: usize| {
         while open.len() > level {

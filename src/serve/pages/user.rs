@@ -8,12 +8,11 @@ use super::{
     newest::unknown_user,
     params::{Params, query_value},
     show::{Shown, show},
-    story::grouped,
     text::safe_html,
 };
 use crate::{
     hn::reads,
-    serve::{layout::Page, state::State},
+    serve::{layout::Page, state::State, wording::grouped},
 };
 
 #[derive(Template)]

@@ -4,11 +4,14 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{parameters::SearchParameters, times::iso_seconds};
-use crate::hn::{
-    Item,
-    reads::StoredItem,
-    search::{highlight::Highlighter, read::Found},
+use super::parameters::SearchParameters;
+use crate::{
+    hn::{
+        Item,
+        reads::StoredItem,
+        search::{highlight::Highlighter, read::Found},
+    },
+    serve::wording::iso_seconds,
 };
 
 /// The whole answer.
@@ -60,7 +63,7 @@ impl ShownHit<'_> {
         let item = &self.hit.item;
         let is_comment = is_comment(item);
         let text = item.text.as_deref();
-        // Of a story, the thread is its own.
+        // A story is the beginning of its own thread.
         let story_id = if is_comment {
             self.story.map(|story| story.id)
         } else {

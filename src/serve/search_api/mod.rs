@@ -7,7 +7,6 @@ mod tags;
 // What is answered.
 mod hits;
 mod thread;
-mod times;
 mod answers;
 
 use std::time::Instant;

@@ -3,7 +3,7 @@
 use super::answers::ApiError;
 use crate::hn::search::filters::{Comparison, NumberField, Operator, Tag};
 
-/// Filters of one request. More are no filter of a person.
+/// The most filters of one request.
 const MOST: usize = 1000;
 
 /// Reads `story,(author_pg,author_dang)`: each part must hold, and of a part in parentheses one is enough.

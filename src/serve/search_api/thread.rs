@@ -5,13 +5,15 @@ use std::collections::{HashMap, HashSet};
 use diesel::QueryResult;
 use serde_json::{Value, json};
 
-use super::times::iso_millis;
-use crate::hn::{
-    HnConnection, Item, reads,
-    search::{stories::stories, threads::children},
+use crate::{
+    hn::{
+        HnConnection, Item, reads,
+        search::{stories::stories, threads::children},
+    },
+    serve::wording::iso_millis,
 };
 
-/// Items of an answer, and levels of comments. No thread is larger.
+/// The most items of an answer, and the most levels of comments. No thread is larger.
 const ITEMS_MAX: usize = 50_000;
 const LEVELS_MAX: usize = 500;
 

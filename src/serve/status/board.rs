@@ -1,4 +1,4 @@
-//! The state of the ingestion as it was read last. It is read on one connection at a time, and the less often, the longer that takes.
+//! The state of the ingestion as it was read last. It is read on one connection at a time. If reading takes long, it is read less often.
 
 use std::{
     sync::Arc,
@@ -26,13 +26,13 @@ use crate::{
     },
 };
 
-/// It is not read more often.
+/// It is read at most this often.
 const READ_EVERY: Duration = Duration::from_secs(2);
 
-/// Reading takes at most this part of the time.
+/// Reading takes at most one part in this many of the time.
 const SHARE: u32 = 10;
 
-/// An answer that is there already is given after this time, if reading it anew takes longer.
+/// If reading a new state takes longer than this, the last one is the answer.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long the first answer is waited for. Counting the items of a large mirror may take longer.

@@ -19,8 +19,8 @@ const NEEDS_TO_WRITE: [&str; 2] = [
 
 /// Opens a file for reading, and never creates it. Its queries can call `within_time`. Waits as [`open`](super::open) does while another program has locked the file.
 ///
-/// Whoever may not write beside a database in WAL mode can still read it if a program that writes has it open, or if all of its
-/// content is in the file itself. The file must not change in the latter case, which a program that writes would prevent.
+/// A process that may not write beside a database in WAL mode can still read it if a program that writes has it open, or if all of its
+/// content is in the file itself. In the second case the file must not change, and a program that writes prevents that.
 ///
 /// # Errors
 /// The path is not UTF-8, the file cannot be opened or is not a database, it stays locked, or part of its content is in a log

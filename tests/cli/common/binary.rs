@@ -124,6 +124,13 @@ impl Call {
         self
     }
 
+    /// Starts it with a pipe as its standard input. Dropping the pipe closes the input.
+    pub(crate) fn start_piped(self) -> (Running, ChildStdin) {
+        let mut running = self.stdin(Stdio::piped()).start();
+        let stdin = running.child().stdin.take().unwrap();
+        (running, stdin)
+    }
+
     pub(crate) fn start(mut self) -> Running {
         // A copy of the binary is busy for as long as a process that another test starts at this moment has the copy open for
         // writing.
@@ -170,10 +177,6 @@ pub(crate) struct Running {
 
 impl Running {
     /// The pipe to its standard input. Dropping it closes the input.
-    pub(crate) fn take_stdin(&mut self) -> ChildStdin {
-        self.child().stdin.take().unwrap()
-    }
-
     pub(crate) fn child(&mut self) -> &mut Child {
         self.child.as_mut().unwrap()
     }

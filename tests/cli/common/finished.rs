@@ -42,6 +42,14 @@ impl Finished {
         report
     }
 
+    /// The ids of the items that the report of a list names.
+    #[track_caller]
+    pub(crate) fn top_ids(&self) -> Vec<Value> {
+        let report = self.report();
+        let top = report["top"].as_array().unwrap();
+        top.iter().map(|item| item["id"].clone()).collect()
+    }
+
     /// It did not start, with exit code 2 and one message, which contains all `parts`.
     #[track_caller]
     pub(crate) fn refuses(&self, parts: &[&str]) {

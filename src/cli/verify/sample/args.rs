@@ -3,7 +3,10 @@
 use clap::{Arg, ArgMatches};
 
 use super::percent::{self, Percent};
-use crate::ingest::config::{BadSetting, presentable};
+use crate::{
+    cli::own_flags::flag,
+    ingest::config::{BadSetting, presentable},
+};
 
 pub(in crate::cli) struct SampleArgs {
     /// How many ids to read.
@@ -22,14 +25,7 @@ const MAX_STALE: &str = "max-stale";
 
 /// The flags, of which `--repair` is not one.
 pub(in crate::cli::verify) fn flags() -> [Arg; 3] {
-    let flag = |name, value, help, long_help| {
-        Arg::new(name)
-            .long(name)
-            .value_name(value)
-            .allow_hyphen_values(true)
-            .help(help)
-            .long_help(long_help)
-    };
+    let flag = |name, value, help, long_help| flag(name, value, help).long_help(long_help);
     [
         flag(
             SAMPLE,

@@ -8,14 +8,13 @@ mod percent;
 pub(in crate::cli) use self::args::SampleArgs;
 pub(super) use self::args::flags;
 use self::{
-    reading::{Reading, Sampled},
+    reading::{SampleRun, Sampled},
     report::{SampleReport, SampleResult},
 };
 use crate::{
     cli::{
         database,
         exit::{CommandError, ExitStatus},
-        numbers::grouped,
         onlooker::Onlooker,
         options::Options,
         presence::Presence,
@@ -28,6 +27,7 @@ use crate::{
         HnConnection,
         sample::{OpenChecks, Population, SampleIds, SampleSink, bound::checks_needed},
     },
+    serve::wording::grouped,
 };
 
 /// The command, with `--sample` or without.
@@ -41,7 +41,7 @@ pub(super) async fn run(options: &Options, args: SampleArgs) -> Result<ExitStatu
         let mut drain = Drain::begin();
         let mut onlooker = Onlooker::new(&session, COMMAND);
         onlooker.look().await;
-        let reading = Reading::new(&session, &ids, SampleSink::new(ids.checks()));
+        let reading = SampleRun::new(&session, &ids, SampleSink::new(ids.checks()));
         let (sampled, kept) = reading
             .read(&mut drain, |watch| onlooker.keep(watch))
             .await?;
@@ -57,7 +57,7 @@ pub(super) async fn run(options: &Options, args: SampleArgs) -> Result<ExitStatu
     let mut drain = Drain::begin();
     let mut presence = Presence::new(&session, COMMAND, row, None);
     presence.look().await;
-    let reading = Reading::new(&session, &ids, SampleSink::repairing(ids.checks()));
+    let reading = SampleRun::new(&session, &ids, SampleSink::repairing(ids.checks()));
     let (sampled, kept) = reading
         .read(&mut drain, |watch| presence.keep(move || watch.progress()))
         .await?;

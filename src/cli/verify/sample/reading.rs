@@ -1,10 +1,6 @@
 //! Reads the ids of a sample, and counts what is found.
 
-use std::{
-    cell::RefCell,
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::{cell::RefCell, rc::Rc};
 
 use futures_util::{Stream, StreamExt, stream};
 
@@ -14,7 +10,6 @@ use crate::{
         database,
         exit::CommandError,
         id_stream_error::IdStreamError,
-        numbers::grouped,
         progress::{ProgressDisplay, ProgressView},
         run::CLOSE_WAIT,
         session::{Session, time_after},
@@ -26,14 +21,14 @@ use crate::{
         sample::{SampleIds, SampleSink, SampleSource, Tally},
     },
     ingest::{
-        Builder, GaveUp, IdOutcome, Outcomes, PipelineStopped, Progress, Report, Run, RunWatch,
-        Start,
+        GaveUp, IdOutcome, Outcomes, PipelineStopped, Progress, Report, Run, RunWatch, Start,
     },
-    store::{Pool, locks::while_locked},
+    serve::wording::grouped,
+    store::Pool,
 };
 
 /// A run that reads the ids of a sample.
-pub(super) struct Reading<'a, C: HnConnection> {
+pub(super) struct SampleRun<'a, C: HnConnection> {
     session: &'a Session<'a, C>,
     ids: SampleIds,
     sink: SampleSink<C>,
@@ -57,7 +52,7 @@ impl Sampled {
     }
 }
 
-impl<'a, C: HnConnection> Reading<'a, C> {
+impl<'a, C: HnConnection> SampleRun<'a, C> {
     pub(super) fn new(session: &'a Session<'a, C>, ids: &SampleIds, sink: SampleSink<C>) -> Self {
         Self {
             session,
@@ -78,13 +73,8 @@ impl<'a, C: HnConnection> Reading<'a, C> {
             source: session.source.clone(),
             checks: checks.clone(),
         };
-        let pipeline = Builder::new(source, sink)
-            .config(session.config.clone())
-            .client(session.client.clone())
-            .pool(session.pool.clone())
-            .start()
-            .await
-            .map_err(CommandError::new)?;
+        let pipeline = session.builder(source, sink).start().await;
+        let pipeline = pipeline.map_err(CommandError::new)?;
         let ids_error = IdStreamError::default();
         let stream = pages::<C>(session.pool.clone(), ids.clone(), ids_error.clone());
         let (start, outcomes) = Start::stream(stream).with_outcomes();
@@ -130,9 +120,7 @@ fn pages<C: HnConnection>(
     let pages = stream::unfold((), move |()| {
         let (pool, ids, error) = (pool.clone(), ids.clone(), error.clone());
         async move {
-            let reading = database::with_connection(&pool, move |conn| {
-                while_locked(|| ids.next_page(conn)).map_err(CommandError::new)
-            });
+            let reading = database::query(&pool, move |conn| ids.next_page(conn));
             match reading.await {
                 Ok(page) => (!page.is_empty()).then_some((page, ())),
                 Err(CommandError(message)) => {
@@ -173,10 +161,8 @@ fn display<C: HnConnection>(
     tally: Rc<RefCell<Tally>>,
     watch: RunWatch,
 ) -> ProgressDisplay {
-    let started = Instant::now();
-    ProgressDisplay::start(session.options.progress, move || {
+    ProgressDisplay::start_timed(session.options.progress, move |elapsed| {
         let tally = tally.borrow();
-        let seconds = Duration::from_secs(started.elapsed().as_secs());
         let share = tally.stale as f64 / tally.checked.max(1) as f64;
         ProgressView {
             position: tally.checked,
@@ -184,7 +170,7 @@ fn display<C: HnConnection>(
             parts: vec![
                 format!("{} of {} checked", grouped(tally.checked), grouped(length)),
                 format!("{} differ ({})", grouped(tally.stale), rounded(share)),
-                humantime::format_duration(seconds).to_string(),
+                elapsed,
                 format!("{} failed", grouped(watch.progress().failed)),
             ],
         }

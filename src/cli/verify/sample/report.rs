@@ -13,12 +13,13 @@ use super::{
     reading::Sampled,
 };
 use crate::{
-    cli::{numbers::grouped, printable::printable, run_report::failure_line},
+    cli::{printable::printable, run_report::failure_line},
     hn::sample::{
         Age, AgeCount, Example, SampleIds,
         bound::{CONFIDENCE, checks_needed, upper_bound},
     },
     ingest::FailedId,
+    serve::wording::grouped,
 };
 
 /// How many stale ids, and how many failures, the text shows.

@@ -264,7 +264,7 @@ impl<I: Id> RunLedger<I> {
         let failed = committed.failed.len() as u64;
         recorder.record_settled(stored, served - stored, failed, committed.records);
         recorder.record(Event::NotAttempted, committed.not_attempted as u64);
-        // A Storage that died has answered for none of its rows.
+        // A Storage that died has reported none of its rows.
         self.in_storage = self.in_storage.saturating_sub(committed.rows());
         for row in committed.undecodable {
             self.keep_refused(row);

@@ -38,7 +38,7 @@ const BUSY_WAIT_FIRST: Duration = Duration::from_millis(10);
 /// The longest single wait for a busy database. After each wait, the writer checks whether the run was aborted.
 const BUSY_WAIT_STEP_MAX: Duration = Duration::from_secs(1);
 
-/// After this time the user is told what is waited for.
+/// After this time a message says what the writer waits for.
 const BUSY_WAIT_UNTOLD: Duration = Duration::from_secs(4);
 
 /// How long the writer waits for an answer of the database after the run was aborted, if there is a bound at all.

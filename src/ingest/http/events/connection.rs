@@ -20,7 +20,7 @@ pub(super) struct EventConnection {
     parser: EventParser,
     /// What was received and not parsed yet.
     unread: Bytes,
-    /// How long its reader has waited since the last byte came. The time in which nobody reads does not count.
+    /// How long its reader has waited since the last byte came. Time in which the stream is not being read does not count.
     silence: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! The runs that read what was announced: new items first, then other items, then the gap to what was stored before, and profiles.
+//! The runs that fetch what was announced: new items first, then other items, then the gap to what was stored before, and profiles.
 
 use std::{pin::Pin, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
         },
     },
     ingest::{
-        Builder, Config, FAILURES_LISTED, IdResult, Outcomes, Pipeline, PipelineStopped, Priority,
+        Config, FAILURES_LISTED, Id, IdResult, Outcomes, Pipeline, PipelineStopped, Priority,
         Progress, Report, Run, RunWatch, Start,
     },
     store::any::AnyConnection,
@@ -26,36 +26,36 @@ use crate::{
 /// engine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30 * 86_400);
 
-/// Ids that a run reads.
+/// Ids that a run fetches.
 pub(super) type Ids = Pin<Box<dyn Stream<Item = i64> + Send>>;
 
-pub(super) struct Runs {
+pub(super) struct FetchRuns {
     items: Pipeline<i64>,
     profiles: Pipeline<String>,
-    new: Reading<i64>,
-    others: Reading<i64>,
+    new: FetchRun<i64>,
+    others: FetchRun<i64>,
     /// `None` once the gap is filled, or if there is none.
-    gap: Option<Reading<i64>>,
-    users: Reading<String>,
+    gap: Option<FetchRun<i64>>,
+    users: FetchRun<String>,
     /// The reports of the runs that have ended.
     ended: Vec<Report<i64>>,
     watches: Vec<RunWatch>,
     began: Instant,
 }
 
-/// A run, and what becomes of its ids.
-struct Reading<I> {
+/// A run, and the outcomes of its ids.
+struct FetchRun<I> {
     run: Run<I>,
     outcomes: Outcomes<I>,
 }
 
 /// What has happened in one of the runs.
-pub(super) enum Happened {
-    /// New items were read.
+pub(super) enum RunEvent {
+    /// New items were fetched.
     New(Vec<IdResult<i64>>),
-    /// Other items were read.
+    /// Other items were fetched.
     Others(Vec<IdResult<i64>>),
-    /// Items of the gap were read.
+    /// Items of the gap were fetched.
     Gap,
     GapFilled,
     Profiles(Vec<IdResult<String>>),
@@ -63,7 +63,7 @@ pub(super) enum Happened {
     Over,
 }
 
-impl Runs {
+impl FetchRuns {
     pub(super) async fn start(
         session: &Session<'_>,
         sink: CountingSink<AnyConnection>,
@@ -81,19 +81,17 @@ impl Runs {
             workers: 1,
             ..session.config.clone()
         };
-        let item_pipeline = Builder::new(session.source.clone(), sink)
+        let item_pipeline = session
+            .builder(session.source.clone(), sink)
             .config(item_config)
-            .client(session.client.clone())
-            .pool(session.pool.clone())
             .busy_wait_max(PATIENCE)
             .start()
             .await
             .map_err(CommandError::new)?;
         let source = UserSource::new(session.source.clone());
-        let profile_pipeline = Builder::new(source, UserSink::new().over::<AnyConnection>())
+        let profile_pipeline = session
+            .builder(source, UserSink::new().over())
             .config(profile_config)
-            .client(session.client.clone())
-            .pool(session.pool.clone())
             .busy_wait_max(PATIENCE)
             .name("profiles")
             .start()
@@ -103,27 +101,23 @@ impl Runs {
         let others = Start::stream(items.stream(NAMED..=BACKLOG)).priority(Priority::Normal);
         let gap = gap.map(|ids| Start::stream(ids).priority(Priority::Low));
         let users = Start::stream(profiles.stream(0..=0)).priority(Priority::Low);
-        let mut runs = Self {
-            new: Reading::start(&item_pipeline, new),
-            others: Reading::start(&item_pipeline, others),
-            gap: gap.map(|gap| Reading::start(&item_pipeline, gap)),
-            users: Reading::start(&profile_pipeline, users),
+        let new = FetchRun::start(&item_pipeline, new);
+        let others = FetchRun::start(&item_pipeline, others);
+        let gap = gap.map(|gap| FetchRun::start(&item_pipeline, gap));
+        let users = FetchRun::start(&profile_pipeline, users);
+        let mut watches = vec![new.run.watch(), others.run.watch(), users.run.watch()];
+        watches.extend(gap.as_ref().map(|gap| gap.run.watch()));
+        Ok(Self {
             items: item_pipeline,
             profiles: profile_pipeline,
+            new,
+            others,
+            gap,
+            users,
             ended: Vec::new(),
-            watches: Vec::new(),
+            watches,
             began: Instant::now(),
-        };
-        runs.watches = [
-            Some(runs.new.run.watch()),
-            Some(runs.others.run.watch()),
-            runs.gap.as_ref().map(|gap| gap.run.watch()),
-            Some(runs.users.run.watch()),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        Ok(runs)
+        })
     }
 
     /// Reads the counters of all runs together.
@@ -139,20 +133,20 @@ impl Runs {
     }
 
     /// Waits until something happens. If the future is dropped, nothing is lost.
-    pub(super) async fn next(&mut self) -> Happened {
+    pub(super) async fn next(&mut self) -> RunEvent {
         tokio::select! {
             biased;
-            batch = self.new.outcomes.next_batch() => batch.map_or(Happened::Over, Happened::New),
-            batch = self.others.outcomes.next_batch() => batch.map_or(Happened::Over, Happened::Others),
-            batch = self.users.outcomes.next_batch() => batch.map_or(Happened::Over, Happened::Profiles),
+            batch = self.new.outcomes.next_batch() => batch.map_or(RunEvent::Over, RunEvent::New),
+            batch = self.others.outcomes.next_batch() => batch.map_or(RunEvent::Over, RunEvent::Others),
+            batch = self.users.outcomes.next_batch() => batch.map_or(RunEvent::Over, RunEvent::Profiles),
             batch = next_of_gap(&mut self.gap) => match batch {
-                Some(_) => Happened::Gap,
-                None => Happened::GapFilled,
+                Some(_) => RunEvent::Gap,
+                None => RunEvent::GapFilled,
             },
         }
     }
 
-    /// The run of the gap has ended. Returns whether it came to its end.
+    /// Takes the report of the run of the gap, which has ended. Returns whether that run has settled all of its ids.
     pub(super) async fn end_gap(&mut self) -> bool {
         let Some(gap) = self.gap.take() else {
             return true;
@@ -167,7 +161,7 @@ impl Runs {
         }
     }
 
-    /// Cancels all runs, and waits until they have ended. What becomes of items meanwhile goes to `read`, with whether they are new.
+    /// Cancels all runs, and waits until they have ended. The outcomes that items have until then go to `read`.
     pub(super) async fn end(
         self,
         mut read: impl FnMut(&IdResult<i64>),
@@ -211,7 +205,7 @@ impl Runs {
     }
 }
 
-impl<I: crate::ingest::Id> Reading<I> {
+impl<I: Id> FetchRun<I> {
     fn start(pipeline: &Pipeline<I>, start: Start<I>) -> Self {
         let (start, outcomes) = start.with_outcomes();
         Self {
@@ -220,7 +214,7 @@ impl<I: crate::ingest::Id> Reading<I> {
         }
     }
 
-    /// Waits for the end of the run, and reads what becomes of its ids.
+    /// Waits for the end of the run, and collects the outcomes that its ids have until then.
     async fn drain(mut self) -> (Result<Report<I>, PipelineStopped>, Vec<IdResult<I>>) {
         let mut ended = Vec::new();
         while let Some(batch) = self.outcomes.next_batch().await {
@@ -230,7 +224,7 @@ impl<I: crate::ingest::Id> Reading<I> {
     }
 }
 
-async fn next_of_gap(gap: &mut Option<Reading<i64>>) -> Option<Vec<IdResult<i64>>> {
+async fn next_of_gap(gap: &mut Option<FetchRun<i64>>) -> Option<Vec<IdResult<i64>>> {
     match gap {
         Some(gap) => gap.outcomes.next_batch().await,
         None => std::future::pending().await,

@@ -1,25 +1,26 @@
-//! What the progress display and the service manager say while the command runs.
+//! Shows how following goes: on the terminal, and to the service manager.
 
 use std::{cell::RefCell, rc::Rc};
 
-use super::{monitor::Monitor, runs::Runs};
+use super::{fetch_runs::FetchRuns, monitor::Monitor};
 use crate::{
     cli::{
-        numbers::grouped,
         options::ProgressMode,
         progress::{ProgressDisplay, ProgressView},
         service_manager::ServiceManager,
     },
     hn::follow::intake::Intake,
+    serve::wording::grouped,
 };
 
-/// Keeps the words that are shown.
-pub(super) struct View {
+/// Shows a line until it is dropped.
+pub(super) struct StatusDisplay {
+    /// The parts of the line.
     parts: Rc<RefCell<Vec<String>>>,
     _display: ProgressDisplay,
 }
 
-impl View {
+impl StatusDisplay {
     pub(super) fn new(mode: ProgressMode) -> Self {
         let parts = Rc::new(RefCell::new(vec!["connecting".to_owned()]));
         let shown = parts.clone();
@@ -37,7 +38,7 @@ impl View {
     pub(super) fn update(
         &self,
         intake: &Intake,
-        runs: &Runs,
+        runs: &FetchRuns,
         due: u64,
         monitor: &Monitor,
         manager: &ServiceManager,

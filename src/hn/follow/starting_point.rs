@@ -13,18 +13,18 @@ use crate::hn::{
 
 /// What a process that begins to follow finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Start {
+pub(crate) struct StartingPoint {
     /// The first id to read. `None` if the database holds nothing that could be followed.
     pub(crate) first: Option<i64>,
-    /// When the process before was last heard of, in Unix seconds: what changed since was not told to anyone.
+    /// When the process before last recorded that it was under way, in Unix seconds. Nothing has followed the changes since then.
     pub(crate) left_at: Option<i64>,
 }
 
-impl Start {
-    /// Reads it for the run in this row of the table `runs`, which is of `command`.
+impl StartingPoint {
+    /// Reads it for the run of `command` in this row of the table `runs`.
     ///
-    /// It begins behind the largest settled id, or behind the mark of the run before, if that is lower: a process that was killed
-    /// leaves holes above its mark.
+    /// The first id comes after the largest settled one. If the run before was killed, there may be holes above the id up to which it
+    /// had recorded everything as settled. Then the first id comes after that one.
     ///
     /// # Errors
     /// Whatever Diesel says.

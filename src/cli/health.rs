@@ -1,4 +1,4 @@
-//! Whether a process does its work, for whoever watches it (`/health`). Pure.
+//! Whether this process does its work: what `/health` answers. Pure.
 //!
 //! | what | healthy? |
 //! |---|---|
@@ -18,14 +18,14 @@ use tokio::time::Instant;
 
 use crate::hn::clock::on_machine;
 
-/// A process that expects news is unhealthy when it has heard nothing for so long. Streams send something every 30 seconds.
+/// A process that expects news is unhealthy when it has heard nothing for this long. Streams send something every 30 seconds.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
-/// …in a test whose clock runs fast, too.
+/// In a test whose clock runs fast, it still has this long.
 const SILENCE_MAX_LEAST: Duration = Duration::from_secs(1);
 
 /// The health of this process. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Health(Arc<Mutex<Facts>>);
+pub(super) struct Health(Arc<Mutex<Facts>>);
 
 #[derive(Debug, Default)]
 struct Facts {
@@ -52,34 +52,34 @@ enum Work {
 
 /// The health at one moment, to be serialized.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct HealthState {
-    pub(crate) is_healthy: bool,
+pub(super) struct HealthState {
+    pub(super) is_healthy: bool,
     /// Since something was last heard from the API. `None` if that has never happened.
-    pub(crate) seconds_since_heard: Option<u64>,
+    pub(super) seconds_since_heard: Option<u64>,
     /// What is wrong, or why silence is right.
-    pub(crate) why: Option<String>,
+    pub(super) why: Option<String>,
 }
 
 impl Health {
     /// From now on, news come from the API all the time.
-    pub(crate) fn expect_news(&self) {
+    pub(super) fn expect_news(&self) {
         self.facts().work = Work::ExpectsNews {
             since: Instant::now(),
         };
     }
 
     /// From now on, this process waits for the end of another one.
-    pub(crate) fn stand_by(&self) {
+    pub(super) fn stand_by(&self) {
         self.facts().work = Work::StandsBy;
     }
 
     /// Something was heard from the API: an answer, an event, or only a sign that a stream is alive.
-    pub(crate) fn note_heard(&self) {
+    pub(super) fn note_heard(&self) {
         self.facts().heard_at = Some(Instant::now());
     }
 
     /// The API wants no requests for this long. Zero says nothing about an earlier wish.
-    pub(crate) fn note_cool_down(&self, rest: Duration) {
+    pub(super) fn note_cool_down(&self, rest: Duration) {
         if let Some(until) = Instant::now().checked_add(rest).filter(|_| !rest.is_zero()) {
             let mut facts = self.facts();
             facts.cool_until = facts.cool_until.max(Some(until));
@@ -87,11 +87,22 @@ impl Health {
     }
 
     /// Something was stored, or why it cannot be.
-    pub(crate) fn note_storage(&self, stored: Result<(), String>) {
+    pub(super) fn note_storage(&self, stored: Result<(), String>) {
         self.facts().storage_lost = stored.err();
     }
 
-    pub(crate) fn state(&self, now: Instant) -> HealthState {
+    /// How long nothing was heard. If nothing ever was: how long the process has expected news, or zero if it expects none.
+    pub(super) fn silence(&self) -> Duration {
+        let facts = self.facts();
+        let expected_at = match facts.work {
+            Work::ExpectsNews { since } => Some(since),
+            Work::Ordinary | Work::StandsBy => None,
+        };
+        let quiet_since = facts.heard_at.max(expected_at);
+        quiet_since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    pub(super) fn state(&self, now: Instant) -> HealthState {
         let facts = self.facts();
         let silence = facts
             .heard_at

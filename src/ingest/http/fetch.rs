@@ -1,0 +1,350 @@
+//! Fetches a URL: makes attempts until there is an answer. Each request takes a permit; before each retry there is a wait.
+
+use std::{cell::Cell, fmt::Display, pin::pin};
+
+use bytes::Bytes;
+use log::debug;
+use tokio::time::{Instant, sleep_until};
+
+use crate::ingest::{
+    backlog::Backlog,
+    handle::control::{NoTurn, RunControl},
+    http::{
+        attempt::{Exchange, attempt},
+        client::{Client, RequestSettings},
+        error::AttemptError,
+        refresh::{Generation, Refresher},
+        tally::Tally,
+        target::Target,
+    },
+    limits::{
+        cool_down::AskedToWait,
+        signal::{Blame, Signal},
+        throttle::{AttemptEnd, Permit, RequestKind},
+    },
+    outcome::{
+        answer::{Answer, AttemptsSoFar, NotAnswered},
+        failure::{Failure, FailureKind},
+        panics::DisplayId,
+    },
+    request::Request,
+    stats::event::{Event, RequestEnd},
+};
+
+/// What to fetch.
+pub(crate) struct FetchRequest<'a, I> {
+    /// The id, for logs.
+    pub(crate) id: &'a I,
+    /// The first attempt does not start before this time.
+    pub(crate) next_at: Option<Instant>,
+    /// Makes the request of one attempt.
+    pub(crate) request: &'a dyn Fn() -> Request,
+    /// Whether the source decodes answers with this HTTP status.
+    pub(crate) is_answer: &'a dyn Fn(u16) -> bool,
+    /// Whether answers keep their headers.
+    pub(crate) wants_headers: bool,
+    /// Whether an HTTP status means that there is no such record.
+    pub(crate) is_absent: &'a dyn Fn(u16) -> bool,
+    /// Renews what requests need, if the source can do that.
+    pub(crate) refresher: Option<&'a Refresher>,
+}
+
+/// An attempt that may start now.
+struct ReadyAttempt<'a> {
+    permit: Permit<'a>,
+    target: Target,
+    /// How many refreshes had ended when the request was made.
+    generation: Option<Generation>,
+}
+
+/// Why an attempt does not start.
+enum NoStart {
+    NoTurn(NoTurn),
+    AskedToWait(AskedToWait),
+    /// The request cannot be sent.
+    Unsendable(AttemptError),
+}
+
+impl Client {
+    /// Fetches one document that is not a record, such as a list of ids.
+    ///
+    /// # Errors
+    /// The failure of the last attempt.
+    ///
+    /// # Panics
+    /// It runs outside an actix arbiter or another `LocalSet`.
+    pub async fn get(&self, url: &str, headers: &[(String, String)]) -> Result<Bytes, Failure> {
+        let request = FetchRequest {
+            id: &url,
+            next_at: None,
+            request: &|| Request::get(url).headers(headers.iter().cloned()),
+            is_answer: &|status| (200..300).contains(&status),
+            wants_headers: false,
+            is_absent: &|_| false,
+            refresher: None,
+        };
+        let settings = self.settings();
+        let backlog = Backlog::new(1);
+        let control = RunControl::default();
+        let attempts = Cell::new(0);
+        let answer = self
+            .fetch(request, settings, &backlog, &control, &attempts)
+            .await;
+        let failed = |kind, message| Failure::new(kind, message, attempts.get());
+        Err(match answer {
+            Ok(Answer::Body(body)) => return Ok(body.bytes),
+            Ok(Answer::Failed {
+                kind,
+                message,
+                status,
+                ..
+            }) => failed(kind, message).with_status(status),
+            Err(NotAnswered::AskedToWait(asked)) => Failure {
+                asked_to_wait: Some(asked.rest),
+                ..failed(FailureKind::Status, asked.to_string())
+            },
+            // This cannot happen: no status means absent here, and this run never stops and never gives way.
+            Ok(Answer::Absent) | Err(NotAnswered::Stopped | NotAnswered::GaveWay(_)) => {
+                failed(FailureKind::Status, "no answer".to_owned())
+            }
+        })
+    }
+
+    /// Makes attempts until there is an answer.
+    ///
+    /// `attempts` counts the attempts that began. It belongs to the caller, so that the count survives a panic in the source's
+    /// code.
+    pub(crate) async fn fetch<I: Display>(
+        &self,
+        request: FetchRequest<'_, I>,
+        settings: &RequestSettings,
+        backlog: &Backlog,
+        control: &RunControl,
+        attempts: &Cell<u32>,
+    ) -> Result<Answer, NotAnswered> {
+        let throttle = self.throttle();
+        let recorder = &control.recorder;
+        let exchange = Exchange {
+            connections: self.connections(),
+            bodies: self.bodies(),
+            throttle,
+            backlog,
+            timeout: settings.timeout,
+            max_body: settings.max_body,
+            patience: settings.patience,
+            priority: control.priority,
+            is_answer: request.is_answer,
+            wants_headers: request.wants_headers,
+        };
+        let no_turn = |why, next_at| match why {
+            NoTurn::Stopping => NotAnswered::Stopped,
+            NoTurn::GivesWay => NotAnswered::GaveWay(AttemptsSoFar {
+                begun: attempts.get(),
+                next_at,
+            }),
+        };
+        let mut next_at = request.next_at;
+        let mut being_retried = None;
+        loop {
+            if attempts.get() > 0 {
+                being_retried.get_or_insert_with(|| recorder.hold_being_retried());
+            }
+            if let Some(at) = next_at {
+                let waited = control.wait_to_start(sleep_until(at)).await;
+                waited.map_err(|why| no_turn(why, next_at))?;
+            }
+            let kind = match attempts.get() {
+                0 => RequestKind::Regular,
+                _ => RequestKind::Retry,
+            };
+            // Large futures are pinned here, because moving one would copy it.
+            let starting = pin!(self.start_attempt(&request, kind, settings, control));
+            let ReadyAttempt {
+                permit,
+                target,
+                generation,
+            } = match starting.await {
+                Ok(ready) => ready,
+                Err(NoStart::NoTurn(why)) => return Err(no_turn(why, next_at)),
+                Err(NoStart::AskedToWait(asked)) => return Err(NotAnswered::AskedToWait(asked)),
+                Err(NoStart::Unsendable(error)) => return Ok(failed(&error)),
+            };
+            let mut permit = Some(permit);
+            let number = attempts.get() + 1;
+            attempts.set(number);
+            recorder.record_attempt(number);
+            let mut tally = Tally::begin();
+            let tried = {
+                let _in_flight = recorder.hold_in_flight();
+                let trying = pin!(attempt(&exchange, &target, &mut permit, &mut tally));
+                control.stop.unless_aborted(trying).await
+            };
+            recorder.record(Event::ConnectionOpened, tally.connections_opened.into());
+            recorder.record_resends(tally.resends);
+            let took = tally.took();
+            let Some(tried) = tried else {
+                recorder.record_attempt_end(RequestEnd::Dropped, took);
+                return Err(NotAnswered::Stopped);
+            };
+            // If a refresh may help, the API is not at fault. That it answered shows that it works.
+            let refresh = match &tried {
+                Err(AttemptError::Status { code, .. }) => request
+                    .refresher
+                    .filter(|refresher| refresher.helps_after(*code))
+                    .zip(generation),
+                _ => None,
+            };
+            let signal = match refresh {
+                Some(_) => Signal::Served,
+                None => Signal::of(&tried),
+            };
+            let backoff = settings.retry.wait(number, signal, fastrand::f64());
+            if let Some(permit) = permit {
+                permit.finish(&AttemptEnd {
+                    signal,
+                    attempt: number,
+                    took,
+                    backoff,
+                });
+                if let Some(limit) = throttle.in_flight_limit() {
+                    recorder.record_in_flight_limit(limit);
+                }
+            }
+            control.record_signal(signal, tried.as_ref().err());
+            let error = match tried {
+                Ok(body) => {
+                    recorder.record_attempt_end(RequestEnd::Ok, took);
+                    recorder.record(Event::BodyBytes, body.bytes.len() as u64);
+                    return Ok(Answer::Body(body));
+                }
+                Err(error) => error,
+            };
+            recorder.record_attempt_end(RequestEnd::Failed(error.kind()), took);
+            if let AttemptError::Status { code, .. } = error
+                && (request.is_absent)(code)
+            {
+                return Ok(Answer::Absent);
+            }
+            recorder.record_failed_attempt(error.kind(), signal);
+            if let AttemptError::AskedToWait(asked) = error {
+                return Err(NotAnswered::AskedToWait(asked));
+            }
+            let may_be_carried_out = tally.is_carried_out || error.may_be_carried_out();
+            let must_not_repeat = target.is_once() && may_be_carried_out;
+            if let Some((refresher, generation)) = refresh {
+                // Even after an id's last attempt: the ids that follow need it.
+                refresher.start(generation);
+                if number >= settings.retry.attempts {
+                    return Ok(failed(&error));
+                }
+                if must_not_repeat {
+                    return Ok(failed_once(&error));
+                }
+                being_retried.get_or_insert_with(|| recorder.hold_being_retried());
+                next_at = None;
+                debug!(
+                    "{}: attempt {number} failed: {error}; trying again after a refresh",
+                    DisplayId(request.id)
+                );
+                let refreshed = control.stop.unless_stopping(refresher.result()).await;
+                if let Err(failure) = refreshed.ok_or(NotAnswered::Stopped)? {
+                    return Ok(Answer::Failed {
+                        kind: failure.kind,
+                        message: format!("{error}, and {}", failure.message),
+                        status: error.status(),
+                        blame: failure.blame,
+                    });
+                }
+                continue;
+            }
+            if must_not_repeat && signal != Signal::Served {
+                return Ok(failed_once(&error));
+            }
+            if let Some(rest) = signal.retry_after() {
+                AskedToWait::check(rest, settings.patience).map_err(NotAnswered::AskedToWait)?;
+            }
+            let is_unsendable = matches!(
+                error,
+                AttemptError::Request(_) | AttemptError::Proxy(_) | AttemptError::TlsSetup(_)
+            );
+            if is_unsendable || !settings.retry.tries_again_after(number, signal) {
+                return Ok(failed(&error));
+            }
+            debug!(
+                "{}: attempt {number} failed: {error}; trying again in {backoff:.1?}",
+                DisplayId(request.id)
+            );
+            next_at = Some(Instant::now() + backoff);
+        }
+    }
+
+    /// Waits until an attempt may start, and makes its request then: what the request needs may have been renewed during the
+    /// wait.
+    async fn start_attempt<I>(
+        &self,
+        request: &FetchRequest<'_, I>,
+        kind: RequestKind,
+        settings: &RequestSettings,
+        control: &RunControl,
+    ) -> Result<ReadyAttempt<'_>, NoStart> {
+        let under_way = || {
+            request
+                .refresher
+                .filter(|refresher| refresher.is_under_way())
+        };
+        loop {
+            if let Some(refresher) = under_way() {
+                let waiting = refresher.wait_while_under_way();
+                let waited = control.wait_to_start(waiting).await;
+                waited.map_err(NoStart::NoTurn)?;
+            }
+            let acquiring = pin!(self.throttle().acquire(
+                kind,
+                control.priority,
+                settings.patience
+            ));
+            let acquired = control.wait_for_permit(acquiring).await;
+            let permit = acquired
+                .map_err(NoStart::NoTurn)?
+                .map_err(NoStart::AskedToWait)?;
+            // A refresh may have begun meanwhile. Its own requests may need a permit of this client, so none is kept while
+            // waiting.
+            if under_way().is_some() {
+                permit.give_back();
+                continue;
+            }
+            let generation = request.refresher.map(Refresher::generation);
+            return match Target::new((request.request)()) {
+                Ok(target) => Ok(ReadyAttempt {
+                    permit,
+                    target,
+                    generation,
+                }),
+                Err(error) => {
+                    permit.give_back();
+                    Err(NoStart::Unsendable(error))
+                }
+            };
+        }
+    }
+}
+
+/// The failure of a request that must not be sent twice, and that the server may have carried out.
+fn failed_once(error: &AttemptError) -> Answer {
+    Answer::Failed {
+        kind: error.kind(),
+        message: format!("{error}, and the request must not be sent twice"),
+        status: error.status(),
+        // Otherwise the id might be tried again after an outage.
+        blame: Blame::Id,
+    }
+}
+
+fn failed(error: &AttemptError) -> Answer {
+    Answer::Failed {
+        kind: error.kind(),
+        message: error.to_string(),
+        status: error.status(),
+        blame: Signal::blame(error),
+    }
+}
