@@ -191,7 +191,7 @@ fn a_search_is_typed_and_its_results_show_the_words_the_best_or_the_newest_first
     assert_eq!(note, "3 results.");
     browser.script("document.querySelector('.as-of a').click()");
     browser.wait_for("return location.search.includes('sort=date') && document.querySelector('.results') !== null");
-    assert_eq!(browser.script(titles), json!([poll, timetable, notes]));
+    assert_eq!(browser.script(titles), json!([notes, timetable, poll]));
     open(&served, &browser, "/search?q=%22a+copy%22+reproduction");
     let comment = browser.script(
         "const li = document.querySelector('.results li');
