@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use crate::hn::List;
+use crate::hn::{List, User};
 
 /// What a single read gives.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,7 +39,10 @@ impl DocumentPath {
                 Some(id) => parse_id(&id).map_or(Record::Nothing, Record::Item),
                 None => Record::Nothing,
             },
-            "user" => keys.next().map_or(Record::Nothing, Record::User),
+            "user" => match keys.next() {
+                Some(name) if name.len() <= User::NAME_MAX => Record::User(name),
+                _ => Record::Nothing,
+            },
             name => list(name).map_or(Record::Nothing, Record::List),
         };
         Self {
@@ -88,6 +91,7 @@ mod tests {
             ("updates//items/", Record::Updates, &["items"]),
             ("", Record::Nothing, &[]),
             ("x/y", Record::Nothing, &["y"]),
+            (&format!("user/{}", "x".repeat(101)), Record::Nothing, &[]),
         ] {
             let keys = keys.iter().map(|key| (*key).to_owned()).collect();
             assert_eq!(

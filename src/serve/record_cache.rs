@@ -12,7 +12,7 @@ use crate::hn_api::{Document, Record};
 /// The cache has this many parts, each with a lock of its own. So threads seldom wait for each other.
 const SHARDS: usize = 16;
 
-/// About how much memory an entry takes beside its JSON.
+/// About how much memory an entry takes beside its JSON and its name.
 const ENTRY_BYTES: usize = 200;
 
 /// Records of one version of the database.
@@ -86,7 +86,11 @@ impl Shard {
     }
 
     fn add(&mut self, record: Record, document: Document, half_bytes: usize) {
-        let bytes = document.json.len() + ENTRY_BYTES;
+        let name_bytes = match &record {
+            Record::User(name) => name.len(),
+            _ => 0,
+        };
+        let bytes = document.json.len() + name_bytes + ENTRY_BYTES;
         if self.young_bytes + bytes > half_bytes {
             self.old = mem::take(&mut self.young);
             self.young_bytes = 0;
@@ -123,6 +127,22 @@ mod tests {
         for id in 0..10_000 {
             cache.put(0, Record::Item(id), document(1000));
             assert_eq!(cache.get(0, &Record::Item(0)), Some(document(1000)), "{id}");
+        }
+        let kept = |shard: &Mutex<Shard>| {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.young.len() + shard.old.len()
+        };
+        let kept: usize = cache.shards.iter().map(kept).sum();
+        assert!((200..=bytes / 1000).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn long_names_count_as_well() {
+        let bytes = 1 << 20;
+        let cache = RecordCache::new(bytes);
+        for number in 0..4_000 {
+            let name = format!("{number:01000}");
+            cache.put(0, Record::User(name), Document::NULL);
         }
         let kept = |shard: &Mutex<Shard>| {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);

@@ -35,8 +35,8 @@ struct Row {
 /// # Errors
 /// Whatever Diesel says.
 pub fn user(conn: &mut impl HnConnection, name: &str) -> QueryResult<Option<StoredUser>> {
-    // No database keeps one, and PostgreSQL refuses it.
-    if name.contains('\0') {
+    // No database keeps a NUL, and PostgreSQL refuses it.
+    if name.contains('\0') || name.len() > User::NAME_MAX {
         return Ok(None);
     }
     let row: Option<Row> =

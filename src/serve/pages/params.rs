@@ -4,7 +4,7 @@ use actix_web::HttpRequest;
 use url::form_urlencoded;
 
 use super::failed::PageError;
-use crate::hn::reads::Place;
+use crate::hn::{User, reads::Place};
 
 /// The most lines of a page.
 pub(super) const PER_PAGE: usize = 30;
@@ -40,7 +40,7 @@ impl Params {
     /// The name of a user.
     pub(super) fn name(&self) -> Result<String, PageError> {
         match self.get("id") {
-            Some(name) if !name.is_empty() && name.len() <= 100 => Ok(name.to_owned()),
+            Some(name) if !name.is_empty() && name.len() <= User::NAME_MAX => Ok(name.to_owned()),
             _ => Err(PageError::BadRequest(
                 "This address needs the name of a user, as in /user?id=pg.",
             )),
