@@ -19,7 +19,7 @@ use actix_web::{
 };
 use tokio::net::TcpStream;
 
-use super::lenient_stream::LenientStream;
+use super::lenient_stream::{ClientTimes, LenientStream};
 
 /// How connections are treated.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,8 @@ pub(crate) struct ConnectionSettings {
     pub(crate) keep_alive: Duration,
     /// How long the head of a request may take to arrive.
     pub(crate) head_timeout: Duration,
+    /// How long a client may take nothing of an answer that is being sent.
+    pub(crate) write_timeout: Duration,
     /// How long those with a request may go on after an orderly stop, in seconds.
     pub(crate) stop_seconds: u64,
 }
@@ -89,11 +91,15 @@ where
                     }
                 })
                 .finish(map_config(application, |()| AppConfig::default()));
-            fn_service(async |tcp: TcpStream| {
+            let times = ClientTimes {
+                head: settings.head_timeout,
+                write: settings.write_timeout,
+            };
+            fn_service(move |tcp: TcpStream| async move {
                 // An answer is one write, and nothing comes after it that could go along.
                 let _ = tcp.set_nodelay(true);
                 let peer = tcp.peer_addr().ok();
-                Ok::<_, DispatchError>((LenientStream::new(tcp), Protocol::Http1, peer))
+                Ok::<_, DispatchError>((LenientStream::new(tcp, times), Protocol::Http1, peer))
             })
             .and_then(http)
         })?;

@@ -1,32 +1,53 @@
-//! A connection whose clients need not encode the quotes in an address.
+//! A connection whose clients need not encode the quotes in an address, and may not keep it waiting.
 //!
 //! The real API takes `?orderBy="$key"` as it stands, and that is how people write it for curl. The parser of addresses refuses a quote in
-//! a query, so each one is turned into a sign that it lets through, and [`query`](super::query) turns it back.
+//! a query, so each one is encoded before it is parsed.
 
 use std::{
-    io::Result,
+    io::{Error, ErrorKind, Result},
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::{Sleep, sleep},
 };
 
-/// Stands for a quote in a query. No parameter of the API has one.
-pub(super) const QUOTE: char = '`';
+/// A quote as an address may have it.
+const ENCODED_QUOTE: &[u8] = b"%22";
 
-/// A connection that replaces the quotes in the queries that it reads.
+/// How long a client may keep a connection waiting.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClientTimes {
+    /// From the first byte of a request's head to its last one.
+    pub(super) head: Duration,
+    /// While an answer is sent, until the client takes the next bytes.
+    pub(super) write: Duration,
+}
+
+/// A connection that encodes the quotes in the queries that it reads.
 pub(crate) struct LenientStream {
     tcp: TcpStream,
+    times: ClientTimes,
     place: Place,
+    /// Bytes that were read and had no room in the buffer, because quotes become longer.
+    rest: Bytes,
+    /// Runs while a head arrives. The server times the first head of a connection only.
+    head_timer: Timer,
+    /// Runs while the client takes nothing.
+    write_timer: Timer,
 }
 
 /// Where in the requests the next byte is. A body may be taken for a request. That does no harm, because no body is read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Place {
+    /// Before a request.
+    Between,
     /// In the first line of a request, before any `?`.
     Line,
     /// In the first line of a request, after a `?`.
@@ -38,10 +59,14 @@ enum Place {
 }
 
 impl LenientStream {
-    pub(super) fn new(tcp: TcpStream) -> Self {
+    pub(super) fn new(tcp: TcpStream, times: ClientTimes) -> Self {
         Self {
             tcp,
-            place: Place::Line,
+            times,
+            place: Place::Between,
+            rest: Bytes::new(),
+            head_timer: Timer::default(),
+            write_timer: Timer::default(),
         }
     }
 
@@ -49,28 +74,73 @@ impl LenientStream {
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
         self.tcp.local_addr().ok()
     }
+
+    fn give_rest(&mut self, buffer: &mut ReadBuf<'_>) {
+        let fits = self.rest.len().min(buffer.remaining());
+        buffer.put_slice(&self.rest.split_to(fits));
+    }
+}
+
+/// What some bytes of a connection are.
+#[derive(Debug, PartialEq)]
+struct Passed {
+    /// The bytes with the quotes in queries encoded, if there are any.
+    encoded: Option<Vec<u8>>,
+    /// Whether a head ended among them.
+    head_ended: bool,
 }
 
 impl Place {
-    /// Replaces quotes in queries. Returns the place after the bytes.
-    fn pass(self, bytes: &mut [u8]) -> Self {
-        let mut place = self;
-        for byte in bytes {
-            place = match (place, *byte) {
+    /// Moves on behind these bytes.
+    fn pass(&mut self, bytes: &[u8]) -> Passed {
+        let mut encoded: Option<Vec<u8>> = None;
+        let mut head_ended = false;
+        for (at, byte) in bytes.iter().enumerate() {
+            if *self == Self::Query && *byte == b'"' {
+                let encoded = encoded.get_or_insert_with(|| bytes[..at].to_vec());
+                encoded.extend_from_slice(ENCODED_QUOTE);
+                continue;
+            }
+            if let Some(encoded) = &mut encoded {
+                encoded.push(*byte);
+            }
+            *self = match (*self, *byte) {
+                // A client may send an empty line before a request.
+                (Self::Between, b'\r' | b'\n') => Self::Between,
                 (Self::Line | Self::Query, b'\n') => Self::LineStart,
-                (Self::Line, b'?') => Self::Query,
-                (Self::Query, b'"') => {
-                    *byte = QUOTE as u8;
-                    Self::Query
+                (Self::Between | Self::Line, b'?') => Self::Query,
+                (Self::Between | Self::Line, _) => Self::Line,
+                (Self::Query, _) => Self::Query,
+                (Self::LineStart, b'\n') => {
+                    head_ended = true;
+                    Self::Between
                 }
-                (Self::Line | Self::Query, _) => place,
-                (Self::LineStart, b'\n') => Self::Line,
                 (Self::LineStart, b'\r') => Self::LineStart,
                 (_, b'\n') => Self::LineStart,
                 _ => Self::Head,
             };
         }
-        place
+        Passed {
+            encoded,
+            head_ended,
+        }
+    }
+}
+
+/// Ends what takes too long.
+#[derive(Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    fn stop(&mut self) {
+        self.0 = None;
+    }
+
+    /// Waits for the end of the time, which begins with the first call.
+    fn poll<T>(&mut self, cx: &mut Context<'_>, time: Duration) -> Poll<Result<T>> {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep(time)));
+        ready!(sleep.as_mut().poll(cx));
+        Poll::Ready(Err(Error::from(ErrorKind::TimedOut)))
     }
 }
 
@@ -81,16 +151,38 @@ impl AsyncRead for LenientStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
         let this = self.get_mut();
+        if !this.rest.is_empty() {
+            this.give_rest(buffer);
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.tcp).poll_read(cx, buffer))?;
-        this.place = this.place.pass(&mut buffer.filled_mut()[before..]);
+        let read = Pin::new(&mut this.tcp).poll_read(cx, buffer);
+        if read.is_pending() && this.place != Place::Between {
+            return this.head_timer.poll(cx, this.times.head);
+        }
+        ready!(read)?;
+        let passed = this.place.pass(&buffer.filled()[before..]);
+        if passed.head_ended {
+            this.head_timer.stop();
+        }
+        if let Some(encoded) = passed.encoded {
+            buffer.set_filled(before);
+            this.rest = encoded.into();
+            this.give_rest(buffer);
+        }
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for LenientStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
-        Pin::new(&mut self.get_mut().tcp).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.tcp).poll_write(cx, bytes);
+        if written.is_pending() {
+            return this.write_timer.poll(cx, this.times.write);
+        }
+        this.write_timer.stop();
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
@@ -108,14 +200,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotes_are_replaced_in_queries_only_wherever_the_bytes_are_cut() {
-        let requests = b"GET /\"a?b=\"c\" HTTP/1.1\r\nX: \"?\"\r\n\r\nGET /?\"\" HTTP/1.1\r\n\r\n";
-        let wanted = b"GET /\"a?b=`c` HTTP/1.1\r\nX: \"?\"\r\n\r\nGET /?`` HTTP/1.1\r\n\r\n";
+    fn quotes_are_encoded_in_queries_only_wherever_the_bytes_are_cut() {
+        let requests =
+            b"GET /\"a?b=\"c\"` HTTP/1.1\r\nX: \"?\"\r\n\r\n\r\nGET /?\"\" HTTP/1.1\r\n\r\n";
+        let wanted =
+            "GET /\"a?b=%22c%22` HTTP/1.1\r\nX: \"?\"\r\n\r\n\r\nGET /?%22%22 HTTP/1.1\r\n\r\n";
         for cut in 0..requests.len() {
-            let mut bytes = requests.to_vec();
-            let (first, second) = bytes.split_at_mut(cut);
-            let place = Place::Line.pass(first).pass(second);
-            assert_eq!((&bytes[..], place), (&wanted[..], Place::Line), "{cut}");
+            let mut place = Place::Between;
+            let mut seen = Vec::new();
+            for part in [&requests[..cut], &requests[cut..]] {
+                let passed = place.pass(part);
+                seen.extend(passed.encoded.unwrap_or_else(|| part.to_vec()));
+            }
+            let seen = String::from_utf8(seen).unwrap();
+            assert_eq!((seen.as_str(), place), (wanted, Place::Between), "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_head_ends_with_its_empty_line() {
+        let mut place = Place::Between;
+        for (bytes, ends, after) in [
+            ("GET / HTTP/1.1\r\nHo", false, Place::Head),
+            ("st: x\r\n\r\nGE", true, Place::Line),
+            ("T / HTTP/1.1\n\n", true, Place::Between),
+            ("\r\n", false, Place::Between),
+        ] {
+            let passed = place.pass(bytes.as_bytes());
+            assert_eq!((passed.head_ended, place), (ends, after), "{bytes:?}");
         }
     }
 }

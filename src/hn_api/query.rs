@@ -2,7 +2,7 @@
 
 use url::form_urlencoded;
 
-use super::{lenient_stream::QUOTE, selection::Selection};
+use super::selection::Selection;
 
 /// The longest name of a JSONP callback.
 const CALLBACK_MAX: usize = 100;
@@ -28,7 +28,6 @@ impl Query {
         if text.is_empty() {
             return Ok(Self::default());
         }
-        let text = text.replace(QUOTE, "\"");
         let pairs: Vec<_> = form_urlencoded::parse(text.as_bytes()).collect();
         // The last one of several counts.
         let value = |name: &str| {

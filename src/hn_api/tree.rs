@@ -14,9 +14,14 @@ pub(crate) fn value_at(root: Bytes, keys: &[String]) -> Bytes {
 /// As [`value_at`], for a value.
 pub(super) fn inside<'a>(root: &'a Value, keys: &[String]) -> Option<&'a Value> {
     keys.iter().try_fold(root, |at, key| match at {
-        Value::Array(list) => list.get(key.parse::<usize>().ok()?),
+        Value::Array(list) => list.get(place(key)?),
         at => at.get(key),
     })
+}
+
+/// The place in a list that a key means. Numbers have one spelling, as in Firebase.
+fn place(key: &str) -> Option<usize> {
+    key.parse().ok().filter(|n: &usize| n.to_string() == key)
 }
 
 pub(super) fn parse(json: &[u8]) -> Value {
@@ -38,4 +43,26 @@ pub(super) fn shallow(mut value: Value) -> Value {
         }
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_a_list_has_one_spelling() {
+        let list = Bytes::from_static(b"[[7,8],9]");
+        for (key, wanted) in [
+            ("0", "[7,8]"),
+            ("1", "9"),
+            ("2", "null"),
+            ("00", "null"),
+            ("01", "null"),
+            ("+1", "null"),
+            ("-1", "null"),
+            ("", "null"),
+        ] {
+            assert_eq!(value_at(list.clone(), &[key.to_owned()]), wanted, "{key}");
+        }
+    }
 }

@@ -95,6 +95,7 @@ const CONNECTIONS: ConnectionSettings = ConnectionSettings {
     // Long, so that the server does not close a pooled connection while its client sends the next request.
     keep_alive: Duration::from_secs(75),
     head_timeout: Duration::from_secs(5),
+    write_timeout: Duration::from_secs(60),
     stop_seconds: 30,
 };
 

@@ -33,6 +33,8 @@ pub struct ServeConfig {
     pub keep_alive: Duration,
     /// How long the head of a request may take to arrive.
     pub head_timeout: Duration,
+    /// How long a client may take nothing of an answer that is being sent.
+    pub write_timeout: Duration,
     /// How long requests may go on after [`stop`](super::RunningServer::stop).
     pub drain: Duration,
     /// How often the server looks whether the database has changed.
@@ -47,12 +49,13 @@ impl Default for ServeConfig {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             allowed_hosts: Vec::new(),
             threads: 0,
-            connections: 4096,
+            connections: 1024,
             reads: ReadLimits::default(),
             streams: 256,
             longest_uri: 4096,
             keep_alive: Duration::from_secs(75),
             head_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(5),
             look_every: Duration::from_millis(200),
             cache_bytes: 64 << 20,

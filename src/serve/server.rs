@@ -109,6 +109,7 @@ impl Server {
             most: config.connections,
             keep_alive: config.keep_alive,
             head_timeout: config.head_timeout,
+            write_timeout: config.write_timeout,
             stop_seconds: IDLE_SECONDS,
         };
         let shared = state.clone();

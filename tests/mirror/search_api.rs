@@ -197,6 +197,8 @@ fn tags_and_numbers_limit_a_search_with_and_without_words() {
             &[10, 5, 15, 2, 7],
         ),
         ("query=%22rust+again%22", &[5]),
+        ("query=\"rust+again\"", &[5]),
+        ("query=`rust+again`", &[5, 15]),
         ("query=rust+-actors&tags=story", &[13, 14]),
         ("query=rust+-actors&tags=story&advancedSyntax=false", &[1]),
         ("query=acme+orphan&optionalWords=acme+orphan", &[12, 15]),

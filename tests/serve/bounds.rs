@@ -83,3 +83,39 @@ fn a_client_that_is_slow_to_ask_loses_its_connection() {
         );
     }
 }
+
+#[test]
+fn a_client_that_is_slow_to_ask_again_loses_its_connection() {
+    let mirror = Mirror::empty();
+    let served = mirror.serve_with(|config| config.head_timeout = Duration::from_millis(50));
+    let mut stream = connect(&served.address);
+    let head = format!(
+        "GET /v0/maxitem.json HTTP/1.1\r\nHost: {}\r\n",
+        served.address
+    );
+    stream
+        .write_all(format!("{head}\r\n{head}").as_bytes())
+        .unwrap();
+    let mut answers = String::new();
+    // Ends long before a connection without a request does.
+    let _ = stream.read_to_string(&mut answers);
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 1, "{answers}");
+}
+
+#[test]
+fn a_client_that_never_reads_loses_its_connection() {
+    let mirror = Mirror::empty();
+    let text = "x".repeat(1 << 20);
+    mirror.store_items([(1, format!(r#"{{"id":1,"text":"{text}"}}"#))]);
+    let served = mirror.serve_with(|config| config.write_timeout = Duration::from_millis(50));
+    let mut stream = connect(&served.address);
+    let request = format!(
+        "GET /v0/item/1.json HTTP/1.1\r\nHost: {}\r\n\r\n",
+        served.address
+    );
+    stream.write_all(request.repeat(40).as_bytes()).unwrap();
+    // A byte that a closed connection is sent makes the next one fail.
+    while stream.write_all(b"\r\n").is_ok() {
+        thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -93,7 +93,8 @@ async fn results(
 }
 
 async fn item(id: web::Path<String>, state: Data<State>) -> HttpResponse {
-    let Ok(id) = id.parse::<i64>() else {
+    let plain = id.bytes().all(|b| b.is_ascii_digit());
+    let Some(id) = id.parse::<i64>().ok().filter(|_| plain) else {
         return answer(Err(ApiError::not_found("ObjectID does not exist")));
     };
     let read = state.readers.read(move |conn| thread(conn, id)).await;
