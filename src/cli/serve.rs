@@ -1,19 +1,20 @@
 //! `serve`: a web server over the database, until a signal comes.
 
-use std::{future, net::SocketAddr};
+use std::{future, net::SocketAddr, thread, time::Duration};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use log::warn;
+use tokio::time::sleep;
 
 use super::{
     database, demo_mirror,
     exit::{CommandError, ExitStatus},
     follow::{self, FollowArgs},
-    metrics_server,
+    metrics_server, open_file_limit,
     options::Options,
     own_flags::switch,
     scope::Scope,
-    signals::Drain,
+    signals::{self, Drain},
     terminal::print_message,
 };
 use crate::serve::{ServeConfig, ServeError, Server};
@@ -26,6 +27,12 @@ pub(super) struct ServeArgs {
 
 const ALLOW_HOST: &str = "allow-host";
 const FOLLOW: &str = "follow";
+
+/// When the API cannot be followed, it is tried again after this time.
+const FOLLOW_AGAIN: Duration = Duration::from_secs(60);
+
+/// A connection to a database is the file, its log, and the index of that.
+const FILES_OF_READER: usize = 3;
 
 pub(super) fn command() -> Command {
     Command::new("serve")
@@ -97,11 +104,12 @@ pub(super) async fn run(options: &Options, args: ServeArgs) -> Result<ExitStatus
     }
     let recorder = metrics_server::recorder()
         .map_err(|error| CommandError(format!("metrics cannot be kept: {error}")))?;
-    let config = ServeConfig {
+    let mut config = ServeConfig {
         address: options.bind.0,
         allowed_hosts: args.allowed_hosts,
         ..ServeConfig::default()
     };
+    keep_within_open_files(&mut config, options);
     let server = Server::new(location.secret_text())
         .config(config)
         .metrics(move || recorder.render());
@@ -116,7 +124,7 @@ pub(super) async fn run(options: &Options, args: ServeArgs) -> Result<ExitStatus
     let followed = options.clone();
     let mut following = Box::pin(async move {
         if follows {
-            follow::run(&followed, FollowArgs::default()).await
+            keep_following(&followed).await
         } else {
             future::pending().await
         }
@@ -141,6 +149,37 @@ pub(super) async fn run(options: &Options, args: ServeArgs) -> Result<ExitStatus
         let _ = demo.await;
     }
     ended
+}
+
+/// Follows until a signal comes. What is stored can be read meanwhile, so an API that is out does not end the server.
+async fn keep_following(options: &Options) -> Result<ExitStatus, CommandError> {
+    let mut drain = Drain::begin();
+    loop {
+        let error = match follow::run(options, FollowArgs::default()).await {
+            Err(error) if signals::noted().is_none() => error,
+            ended => return ended,
+        };
+        warn!("{error}; the database is served as it is, and following begins again in a minute");
+        tokio::select! {
+            signal = drain.first_signal() => return Ok(ExitStatus::Interrupted { signal }),
+            () = sleep(FOLLOW_AGAIN) => {}
+        }
+    }
+}
+
+/// Allows as many connections as files can be open. Those of the database and of the fetchers come first.
+fn keep_within_open_files(config: &mut ServeConfig, options: &Options) {
+    config.threads = thread::available_parallelism().map_or(1, usize::from);
+    let others = config.reads.at_once * FILES_OF_READER + 2 * options.config.workers;
+    let wanted = config.threads * config.connections + others;
+    let allowed = open_file_limit::raise_for(wanted, false);
+    if allowed < wanted {
+        config.connections = (allowed.saturating_sub(others) / config.threads).max(1);
+        warn!(
+            "the limit of open files allows {} connections of clients for each of {} threads; raise it with ulimit -n",
+            config.connections, config.threads
+        );
+    }
 }
 
 fn explained(error: ServeError) -> CommandError {

@@ -16,7 +16,7 @@ use super::{
     etag,
     path::DocumentPath,
     query::Query,
-    tree::{parse, shallow, value_at},
+    tree::{parse, shallow, to_json, value_at},
 };
 
 const METHODS: &str = "GET, OPTIONS";
@@ -78,6 +78,7 @@ fn respond(
 ) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, NO_CACHE));
+    response.insert_header((header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF));
     if let Some(at) = fetched_at {
         response.insert_header((FETCHED_AT, at));
     }
@@ -94,7 +95,6 @@ fn respond(
             .body(body),
         Some(function) => response
             .insert_header((header::CONTENT_TYPE, SCRIPT))
-            .insert_header((header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF))
             .body(script(function, &body)),
     }
 }
@@ -104,19 +104,21 @@ fn apply(query: &Query, body: Bytes) -> Bytes {
     if !query.pretty && !query.shallow && query.selection.is_none() {
         return body;
     }
-    let mut value = parse(&body);
-    if let Some(selection) = &query.selection {
-        value = selection.apply(value);
+    // What cannot be read as a value is shown as it is.
+    let mut body = body;
+    if let Some(selection) = &query.selection
+        && let Some(value) = parse(&body)
+    {
+        body = to_json(&selection.apply(value));
     }
     if query.shallow {
-        value = shallow(value);
+        body = shallow(body);
     }
-    let json = if query.pretty {
-        serde_json::to_vec_pretty(&value)
-    } else {
-        serde_json::to_vec(&value)
-    };
-    json.map_or(body, Bytes::from)
+    if !query.pretty {
+        return body;
+    }
+    let pretty = parse(&body).and_then(|value| serde_json::to_vec_pretty(&value).ok());
+    pretty.map_or(body, Bytes::from)
 }
 
 /// Adds the tag if the client asks for it. Returns whether the client has this body already.
@@ -146,11 +148,12 @@ fn script(function: &str, json: &[u8]) -> String {
 }
 
 /// Firebase's form of an error.
-fn refusal(request: &HttpRequest, status: StatusCode, why: &str) -> HttpResponse {
+pub(crate) fn refusal(request: &HttpRequest, status: StatusCode, why: &str) -> HttpResponse {
     let error: Value = json!({ "error": why });
     let response = HttpResponse::build(status)
         .insert_header((header::CONTENT_TYPE, JSON))
         .insert_header((header::CACHE_CONTROL, NO_CACHE))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF))
         .body(error.to_string());
     with_cross_origin(request, response)
 }

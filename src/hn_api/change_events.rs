@@ -8,7 +8,8 @@ pub(crate) struct Event {
     pub(crate) name: &'static str,
     /// Where in the value something changed. Only puts and patches have it.
     path: Option<String>,
-    data: Value,
+    /// As JSON.
+    data: String,
 }
 
 impl Event {
@@ -17,7 +18,16 @@ impl Event {
         Event {
             name: "put",
             path: Some(path.to_owned()),
-            data: data.clone(),
+            data: data.to_string(),
+        }
+    }
+
+    /// The whole value is now this JSON.
+    pub(super) fn put_json(json: &[u8]) -> Self {
+        Event {
+            name: "put",
+            path: Some("/".to_owned()),
+            data: String::from_utf8_lossy(json).into_owned(),
         }
     }
 
@@ -26,7 +36,7 @@ impl Event {
         Event {
             name: "patch",
             path: Some(path.to_owned()),
-            data: Value::Object(data),
+            data: Value::Object(data).to_string(),
         }
     }
 
@@ -35,7 +45,7 @@ impl Event {
         Event {
             name,
             path: None,
-            data,
+            data: data.to_string(),
         }
     }
 
@@ -61,7 +71,7 @@ impl Event {
                 "{{\"path\":{},\"data\":{data}}}",
                 Value::from(path.as_str())
             ),
-            None => data.to_string(),
+            None => data.clone(),
         };
         format!("event: {name}{line_end}data: {data}{line_end}{line_end}")
     }

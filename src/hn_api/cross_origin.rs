@@ -24,7 +24,7 @@ fn add_cross_origin(asked: &HeaderMap, answer: &mut HeaderMap) {
 }
 
 /// The answer to `OPTIONS`, which browsers send first before some requests.
-pub(super) fn options(request: &HttpRequest, methods: &'static str) -> HttpResponse {
+pub(crate) fn options(request: &HttpRequest, methods: &'static str) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::ALLOW, methods))

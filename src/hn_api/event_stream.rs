@@ -42,6 +42,7 @@ pub(crate) fn answer_with_stream<P: 'static>(
     let response = HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
         .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .streaming(chunks(watch, place));
     with_cross_origin(request, response)
 }
@@ -61,8 +62,8 @@ fn chunks<P: 'static>(
 async fn next_event(watch: &mut Watch<impl Follow>) -> Option<Event> {
     loop {
         return Some(match watch.next().await {
-            Ok(Seen::First) => Event::put("/", watch.value()),
-            Ok(Seen::Changed { old }) => Event::of_change(&old, watch.value()),
+            Ok(Seen::First) => watch.whole(),
+            Ok(Seen::Changed { old }) => watch.change_from(&old),
             Ok(Seen::Quiet) => Event::keep_alive(),
             Err(Unavailable::Closing) => return None,
             Err(why) => {

@@ -29,8 +29,8 @@ mod change_events;
 mod event_stream;
 
 pub(crate) use self::{
-    answer::{answer, require_readable},
-    cross_origin::with_cross_origin,
+    answer::{answer, refusal, require_readable},
+    cross_origin::{options, with_cross_origin},
     data::{Document, Follow, HnData, Unavailable},
     event_stream::{answer_with_stream, wants_stream},
     http_server::{ConnectionSettings, server},

@@ -7,8 +7,9 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
+    change_events::Event,
     data::{Follow, Unavailable},
-    tree::{inside, parse},
+    tree::{parse, value_at},
 };
 
 /// A value that is watched: a record, or a part of it.
@@ -19,6 +20,8 @@ pub(crate) struct Watch<F> {
     /// The record as it was seen last.
     json: Option<Bytes>,
     value: Value,
+    /// The value as JSON, if it is what a [`Value`] cannot be.
+    unreadable: Option<Bytes>,
     keep_alive: Duration,
     keep_alive_at: Instant,
 }
@@ -42,6 +45,7 @@ impl<F: Follow> Watch<F> {
             keys,
             json: None,
             value: Value::Null,
+            unreadable: None,
             keep_alive,
             keep_alive_at: Instant::now() + keep_alive,
         }
@@ -50,6 +54,22 @@ impl<F: Follow> Watch<F> {
     /// The value as it was seen last.
     pub(crate) fn value(&self) -> &Value {
         &self.value
+    }
+
+    /// The event that tells the whole value.
+    pub(super) fn whole(&self) -> Event {
+        match &self.unreadable {
+            Some(json) => Event::put_json(json),
+            None => Event::put("/", &self.value),
+        }
+    }
+
+    /// The event that turns `old` into the value.
+    pub(super) fn change_from(&self, old: &Value) -> Event {
+        if self.unreadable.is_some() {
+            return self.whole();
+        }
+        Event::of_change(old, &self.value)
     }
 
     /// Waits until there is something to send. Dropping the future loses no change.
@@ -63,17 +83,19 @@ impl<F: Follow> Watch<F> {
             if self.json.as_ref() == Some(&json) {
                 continue;
             }
-            let record = parse(&json);
-            let new = match self.keys.as_slice() {
-                [] => record,
-                keys => inside(&record, keys).cloned().unwrap_or_default(),
-            };
+            let new_json = value_at(json.clone(), &self.keys);
+            let parsed = parse(&new_json);
+            let is_readable = parsed.is_some();
+            let new = parsed.unwrap_or_default();
+            let unreadable = (!is_readable).then_some(new_json);
             let is_first = self.json.replace(json).is_none();
+            let differs = new != self.value || unreadable != self.unreadable;
+            self.unreadable = unreadable;
             if is_first {
                 self.value = new;
                 return Ok(Seen::First);
             }
-            if new != self.value {
+            if differs {
                 let old = mem::replace(&mut self.value, new);
                 return Ok(Seen::Changed { old });
             }

@@ -2,20 +2,24 @@
 
 use std::{sync::Arc, time::Duration};
 
-use log::debug;
+use log::{debug, warn};
 use tokio::{
     sync::{broadcast, watch},
     task::{JoinHandle, spawn_blocking},
     time::sleep,
 };
 
-use crate::{hn::reads, store::readers::Readers};
+use super::watched_database::{Lost, WatchedDatabase};
+use crate::store::readers::Readers;
 
 /// How many commits wait for a slow receiver. Beyond that, it misses the oldest ones.
 const COMMITS_KEPT: usize = 1024;
 
 /// After an error the database is left alone for this long.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// What `/health` says until the file can be opened again.
+const OTHER_FILE: &str = "the database file was removed or replaced";
 
 /// What a commit stored. A pipeline in the same process tells it with [`Changes::publish`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +47,8 @@ pub(super) struct State {
     pub(super) version: u64,
     /// The server ends, and nothing more is told.
     pub(super) is_closing: bool,
+    /// What is wrong with the database as a whole.
+    pub(super) trouble: Option<&'static str>,
 }
 
 impl Default for Changes {
@@ -98,32 +104,52 @@ impl Changes {
         let changes = self.clone();
         tokio::spawn(async move {
             loop {
-                let why = changes.watch_one_connection(&readers, look_every).await;
-                debug!("changes of the database are not seen for a while: {why}");
-                sleep(PAUSE).await;
+                match changes.watch_one_connection(&readers, look_every).await {
+                    Lost::OtherFile(why) => {
+                        warn!("{why}; it is opened again");
+                        changes.note_trouble(Some(OTHER_FILE));
+                    }
+                    Lost::Written => {}
+                    Lost::Failed(why) => {
+                        debug!("changes of the database are not seen for a while: {why}");
+                        sleep(PAUSE).await;
+                        continue;
+                    }
+                }
+                readers.forget_connections();
+                changes.note_change();
             }
         })
     }
 
-    /// The version means something on one connection only. Ends with an error.
-    async fn watch_one_connection(&self, readers: &Readers, look_every: Duration) -> String {
+    fn note_trouble(&self, trouble: Option<&'static str>) {
+        self.0.state.send_if_modified(|state| {
+            let is_new = state.trouble != trouble;
+            state.trouble = trouble;
+            is_new
+        });
+    }
+
+    /// The version means something on one connection only.
+    async fn watch_one_connection(&self, readers: &Readers, look_every: Duration) -> Lost {
         let readers = readers.clone();
         let mut seen = None;
-        let mut conn = match spawn_blocking(move || readers.another_connection()).await {
-            Ok(Ok(conn)) => conn,
-            Ok(Err(error)) => return error.to_string(),
-            Err(panic) => return panic.to_string(),
+        let mut database = match spawn_blocking(move || WatchedDatabase::open(&readers)).await {
+            Ok(Ok(database)) => database,
+            Ok(Err(error)) => return Lost::Failed(error),
+            Err(panic) => return Lost::Failed(panic.to_string()),
         };
         loop {
-            let look = spawn_blocking(move || (reads::data_version(&mut conn), conn));
+            let look = spawn_blocking(move || (database.version(), database));
             let version = match look.await {
-                Ok((Ok(version), connection)) => {
-                    conn = connection;
+                Ok((Ok(version), again)) => {
+                    database = again;
                     version
                 }
-                Ok((Err(error), _)) => return error.to_string(),
-                Err(panic) => return panic.to_string(),
+                Ok((Err(lost), _)) => return lost,
+                Err(panic) => return Lost::Failed(panic.to_string()),
             };
+            self.note_trouble(None);
             // The first version counts as a change: records may have been read, and then changed, before it was looked at.
             let before = seen.replace(version);
             if before != seen {

@@ -14,8 +14,10 @@ use futures_util::FutureExt;
 
 use super::{
     errors::{ErrorPage, error_page},
+    search_api,
     state::State,
 };
+use crate::hn_api;
 
 /// Answers a request, unless it may not be answered. A panic ends it with an error page.
 pub(super) async fn guard<B: MessageBody + 'static>(
@@ -74,14 +76,14 @@ fn refusal(request: &HttpRequest, state: &State) -> Option<HttpResponse> {
     let length = uri.path_and_query().map_or(0, |part| part.as_str().len());
     if length > state.longest_uri {
         let why = "The address of this request is too long.";
-        return Some(error_page(StatusCode::URI_TOO_LONG, why));
+        return Some(refused(request, StatusCode::URI_TOO_LONG, why));
     }
     let mut hosts = request.headers().get_all(header::HOST);
     let (host, another) = (hosts.next(), hosts.next());
     let is_usable = another.is_none() && (host.is_some() || request.version() < Version::HTTP_11);
     if !is_usable {
         let why = "A request needs one Host header.";
-        return Some(error_page(StatusCode::BAD_REQUEST, why));
+        return Some(refused(request, StatusCode::BAD_REQUEST, why));
     }
     let host = host.map(|host| host.to_str().unwrap_or_default());
     let authority = uri.authority().map(Authority::as_str);
@@ -93,5 +95,16 @@ fn refusal(request: &HttpRequest, state: &State) -> Option<HttpResponse> {
         return None;
     }
     let why = "This server does not answer to that name. Ask for localhost, or start it with --allow-host NAME.";
-    Some(error_page(StatusCode::FORBIDDEN, why))
+    Some(refused(request, StatusCode::FORBIDDEN, why))
+}
+
+/// Says why in the form of the address: an API has errors in JSON, which any site may read.
+fn refused(request: &HttpRequest, status: StatusCode, why: &str) -> HttpResponse {
+    if request.path().starts_with("/v0/") {
+        return hn_api::refusal(request, status, why);
+    }
+    if request.path().starts_with("/api/v1/") {
+        return search_api::refusal(status, why);
+    }
+    error_page(status, why)
 }

@@ -17,6 +17,10 @@ pub(super) async fn health(state: Data<State>) -> HttpResponse {
         .health
         .as_ref()
         .map_or(Ok(()), |health| health());
+    let read = match state.changes.state().trouble {
+        Some(trouble) => Err(trouble.to_owned()),
+        None => read.map_err(|error| error.to_string()),
+    };
     let why = match (read, host) {
         (Ok(_), Ok(())) => {
             return HttpResponse::Ok()
@@ -24,7 +28,7 @@ pub(super) async fn health(state: Data<State>) -> HttpResponse {
                 .insert_header((header::CACHE_CONTROL, "no-store"))
                 .body("{\"status\":\"ok\"}");
         }
-        (Err(why), _) => why.to_string(),
+        (Err(why), _) => why,
         (_, Err(why)) => why,
     };
     let body = serde_json::json!({"status": "failing", "reason": why});
@@ -39,6 +43,7 @@ pub(super) async fn metrics(state: Data<State>) -> HttpResponse {
     match &state.monitoring.metrics {
         Some(metrics) => HttpResponse::Ok()
             .insert_header((header::CONTENT_TYPE, "text/plain; version=0.0.4"))
+            .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
             .body(metrics()),
         None => error_page(StatusCode::NOT_FOUND, "There are no metrics here."),
     }

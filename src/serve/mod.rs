@@ -41,6 +41,7 @@
 mod config;
 mod server;
 mod changes;
+mod watched_database;
 
 // What every request passes:
 

@@ -2,7 +2,7 @@
 
 use actix_web::{
     FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder,
-    http::StatusCode,
+    http::{StatusCode, header},
     web::{self, Data, ServiceConfig},
 };
 
@@ -15,6 +15,7 @@ pub(super) fn configure(app: &mut ServiceConfig) {
         .configure(search_api::configure)
         .service(readable("/health", health::health))
         .service(readable("/metrics", health::metrics))
+        .service(readable("/robots.txt", robots))
         .configure(pages::configure)
         .default_service(web::to(nothing));
 }
@@ -42,6 +43,14 @@ async fn hn_api(request: HttpRequest, state: Data<State>) -> HttpResponse {
         return answer_with_stream(&request, path, &Mirror(state), place);
     }
     answer(&request, &path, &Mirror(state)).await
+}
+
+/// What programs that read all pages need not read.
+async fn robots() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .body("User-agent: *\nDisallow: /search\nDisallow: /status\n")
 }
 
 async fn nothing() -> HttpResponse {

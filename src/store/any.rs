@@ -12,6 +12,8 @@ use diesel::{
 
 #[cfg(feature = "postgres")]
 use super::postgres::{self, PgLocation, PgManager};
+#[cfg(feature = "serve")]
+use super::sqlite::FrozenFile;
 use super::{
     ErrorClass, Pool, StoreConnection, StoreError,
     sqlite::{FileIdentity, pool_builder, prepare_file, set_pragmas},
@@ -39,6 +41,18 @@ impl AnyConnection {
     /// The database cannot be opened or read.
     #[cfg(feature = "serve")]
     pub(crate) fn open_read_only(location: &OsStr, time: Duration) -> Result<Self, StoreError> {
+        Self::open_watched(location, time).map(|(conn, _)| conn)
+    }
+
+    /// The same, and the file if it is read as it is at this moment: the connection does not see when it is written.
+    ///
+    /// # Errors
+    /// The database cannot be opened or read.
+    #[cfg(feature = "serve")]
+    pub(crate) fn open_watched(
+        location: &OsStr,
+        time: Duration,
+    ) -> Result<(Self, Option<FrozenFile>), StoreError> {
         #[cfg(feature = "postgres")]
         if PgLocation::is_meant_by(&location.to_string_lossy()) {
             use diesel::connection::SimpleConnection;
@@ -50,10 +64,11 @@ impl AnyConnection {
             );
             conn.batch_execute(&settings)
                 .map_err(|error| StoreError::NoConnection(error.to_string()))?;
-            return Ok(Self::Postgres(conn));
+            return Ok((Self::Postgres(conn), None));
         }
         let _ = time;
-        super::sqlite::open_read_only(Path::new(location)).map(Self::Sqlite)
+        let (conn, frozen) = super::sqlite::open_watched(Path::new(location))?;
+        Ok((Self::Sqlite(conn), frozen))
     }
 
     /// How many bytes the database takes on its server, if it is on one that says so.

@@ -11,20 +11,24 @@ use diesel::QueryResult;
 use log::warn;
 use thiserror::Error as ThisError;
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit},
     task::spawn_blocking,
     time::{Instant, timeout_at},
 };
 
-use super::{ErrorClass, StoreConnection, StoreError, any::AnyConnection, sqlite::with_deadline};
+use super::{
+    ErrorClass, StoreConnection, StoreError,
+    any::AnyConnection,
+    sqlite::{FrozenFile, with_deadline},
+};
 
 /// How many reads of a database there may be, and how long they may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReadLimits {
-    /// Reads at once, which is also the most connections. At least 1.
+    /// Reads at once, which is also the most connections. At least 1. Searches have at most half of them.
     pub at_once: usize,
-    /// Reads that may wait for their turn. The next one is refused.
+    /// Reads that may wait for their turn. The next one is refused. Searches have at most half of the places.
     pub waiting: usize,
     /// How long a read may take, with its wait.
     pub time: Duration,
@@ -58,35 +62,83 @@ pub enum ReadError {
     Failed,
 }
 
-/// Connections that only read. They are made when they are needed. Clones share them.
+/// Connections that only read. One that fails is replaced when it is needed. Clones share them.
 #[derive(Clone)]
 pub struct Readers(Arc<Shared>);
 
 struct Shared {
     location: OsString,
     limits: ReadLimits,
-    /// Those that nobody uses.
-    idle: Mutex<Vec<AnyConnection>>,
-    /// One permit for each read that may go on or wait.
+    idle: Mutex<Idle>,
+    reads: Bounds,
+    /// A search takes a place here first, so that short reads have the rest of the connections.
+    searches: Bounds,
+}
+
+/// The connections that nobody uses.
+#[derive(Default)]
+struct Idle {
+    connections: Vec<AnyConnection>,
+    /// Another number after the database was opened anew. Connections from before are not used again.
+    generation: u64,
+}
+
+/// How many reads of a kind there may be.
+struct Bounds {
+    /// One permit for each that may go on or wait.
     places: Semaphore,
-    /// One permit for each connection.
+    /// One permit for each that may go on.
     turns: Arc<Semaphore>,
 }
 
+impl Bounds {
+    fn new(at_once: usize, waiting: usize) -> Self {
+        Self {
+            places: Semaphore::new(at_once + waiting),
+            turns: Arc::new(Semaphore::new(at_once)),
+        }
+    }
+
+    /// Waits for a turn. The place is only held meanwhile and while the caller waits for the read.
+    async fn enter(
+        &self,
+        deadline: Instant,
+    ) -> Result<(SemaphorePermit<'_>, OwnedSemaphorePermit), ReadError> {
+        let place = self.places.try_acquire().map_err(|_| ReadError::Busy)?;
+        match timeout_at(deadline, self.turns.clone().acquire_owned()).await {
+            Ok(Ok(turn)) => Ok((place, turn)),
+            _ => Err(ReadError::Busy),
+        }
+    }
+}
+
 impl Readers {
-    /// Opens a database once, to see whether it can be read. To be called where blocking is allowed.
+    /// Opens all connections to a database: later there may be no more files that this process may open. To be called where blocking is
+    /// allowed.
     ///
     /// # Errors
     /// It cannot be read.
     pub fn open(location: &OsStr, limits: ReadLimits) -> Result<Self, StoreError> {
         let at_once = limits.at_once.max(1);
-        let first = AnyConnection::open_read_only(location, limits.time)?;
+        let (first, frozen) = AnyConnection::open_watched(location, limits.time)?;
+        if let Some(file) = frozen {
+            warn!(
+                "{file} cannot be locked by this user, so it is read as it is, and opened again after it was written"
+            );
+        }
+        let mut connections = vec![first];
+        for _ in 1..at_once {
+            connections.push(AnyConnection::open_read_only(location, limits.time)?);
+        }
         Ok(Self(Arc::new(Shared {
             location: location.to_owned(),
             limits,
-            idle: Mutex::new(vec![first]),
-            places: Semaphore::new(at_once + limits.waiting),
-            turns: Arc::new(Semaphore::new(at_once)),
+            idle: Mutex::new(Idle {
+                connections,
+                generation: 0,
+            }),
+            reads: Bounds::new(at_once, limits.waiting),
+            searches: Bounds::new((at_once / 2).max(1), limits.waiting / 2),
         })))
     }
 
@@ -98,19 +150,37 @@ impl Readers {
         &self,
         work: impl FnOnce(&mut AnyConnection) -> QueryResult<T> + Send + 'static,
     ) -> Result<T, ReadError> {
+        let deadline = Instant::now() + self.0.limits.time;
+        self.read_until(deadline, (), work).await
+    }
+
+    /// The same for work that may take long. It leaves half of the connections to other reads.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), or there are too many searches.
+    pub(crate) async fn search<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut AnyConnection) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let deadline = Instant::now() + self.0.limits.time;
+        let (_place, turn) = self.0.searches.enter(deadline).await?;
+        self.read_until(deadline, turn, work).await
+    }
+
+    /// `held` is dropped when the read is over, even if nobody waits for it any more.
+    async fn read_until<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        held: impl Send + 'static,
+        work: impl FnOnce(&mut AnyConnection) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, ReadError> {
         let shared = &self.0;
-        let deadline = Instant::now() + shared.limits.time;
-        let _place: SemaphorePermit<'_> =
-            shared.places.try_acquire().map_err(|_| ReadError::Busy)?;
-        let turn = timeout_at(deadline, shared.turns.clone().acquire_owned());
-        let Ok(Ok(turn)) = turn.await else {
-            return Err(ReadError::Busy);
-        };
+        let (_place, turn) = shared.reads.enter(deadline).await?;
         let shared = shared.clone();
         let reading = spawn_blocking(move || {
             let done = shared.read_now(deadline, work);
             // Only now, so that a read that nobody waits for any more still counts.
-            drop(turn);
+            drop((turn, held));
             done
         });
         match timeout_at(deadline, reading).await {
@@ -133,16 +203,25 @@ impl Readers {
 
     /// Closes the connections, and gives no more.
     pub(crate) fn close(&self) {
-        self.0.turns.close();
-        self.0.lock().clear();
+        self.0.reads.turns.close();
+        self.0.lock().connections.clear();
     }
 
-    /// A connection beside those for reads.
+    /// Uses none of the present connections again, because they may be to a file that is gone.
+    pub(crate) fn forget_connections(&self) {
+        let mut idle = self.0.lock();
+        idle.generation += 1;
+        idle.connections.clear();
+    }
+
+    /// A connection beside those for reads, and the file if it is read as it is.
     ///
     /// # Errors
     /// The database cannot be opened.
-    pub(crate) fn another_connection(&self) -> Result<AnyConnection, StoreError> {
-        AnyConnection::open_read_only(&self.0.location, self.0.limits.time)
+    pub(crate) fn watched_connection(
+        &self,
+    ) -> Result<(AnyConnection, Option<FrozenFile>), StoreError> {
+        AnyConnection::open_watched(&self.0.location, self.0.limits.time)
     }
 }
 
@@ -156,7 +235,10 @@ impl Shared {
         if Instant::now() >= deadline {
             return Err(ReadError::TooSlow);
         }
-        let idle = self.lock().pop();
+        let (idle, generation) = {
+            let mut idle = self.lock();
+            (idle.connections.pop(), idle.generation)
+        };
         let mut conn = match idle {
             Some(conn) => conn,
             None => {
@@ -173,14 +255,14 @@ impl Shared {
         // A connection that failed or hung is not used again.
         if done.is_ok() && !is_late {
             let mut idle = self.lock();
-            if !self.turns.is_closed() {
-                idle.push(conn);
+            if !self.reads.turns.is_closed() && idle.generation == generation {
+                idle.connections.push(conn);
             }
         }
         done
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<AnyConnection>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -201,11 +283,41 @@ impl fmt::Debug for Readers {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::sync::mpsc;
+
     use diesel::{
         Connection, RunQueryDsl, SqliteConnection, connection::SimpleConnection, sql_query,
     };
 
     use super::*;
+
+    #[actix_rt::test]
+    async fn searches_leave_half_of_the_connections_to_other_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hn.db");
+        let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+        conn.batch_execute("CREATE TABLE t (x)").unwrap();
+        let limits = ReadLimits {
+            at_once: 2,
+            waiting: 2,
+            ..ReadLimits::default()
+        };
+        let readers = Readers::open(path.as_os_str(), limits).unwrap();
+        let (end, ended) = mpsc::channel::<()>();
+        let search = |work: Box<dyn FnOnce() -> bool + Send>| {
+            let readers = readers.clone();
+            actix_rt::spawn(async move { readers.search(move |_| Ok(work())).await })
+        };
+        let under_way = search(Box::new(move || ended.recv().is_err()));
+        let waits = search(Box::new(|| true));
+        // Both have their places when this is over, and the second connection is free.
+        assert_eq!(readers.read(|_| Ok(7)).await, Ok(7));
+        let too_many = readers.search(|_| Ok(7)).await;
+        assert_eq!(too_many, Err(ReadError::Busy));
+        drop(end);
+        assert_eq!(under_way.await.unwrap(), Ok(true));
+        assert_eq!(waits.await.unwrap(), Ok(true));
+    }
 
     #[actix_rt::test]
     async fn a_read_that_would_never_end_gives_its_turn_back_at_its_deadline() {

@@ -20,10 +20,12 @@ use diesel::{
 #[cfg(all(feature = "serve", test))]
 pub(crate) use self::deadline::register_within_time;
 #[cfg(feature = "serve")]
-pub(crate) use self::deadline::with_deadline;
+pub(crate) use self::deadline::{check_deadline, with_deadline};
 pub use self::file_identity::FileIdentity;
 #[cfg(any(feature = "cli", feature = "serve"))]
 pub(crate) use self::read_only::open_read_only;
+#[cfg(feature = "serve")]
+pub(crate) use self::read_only::{FrozenFile, open_watched};
 #[cfg(feature = "cli")]
 pub(crate) use self::{
     classify::is_about_lock,

@@ -5,7 +5,12 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt},
 };
 
-use crate::common::{Api, Call, Finished, Sandbox, foreign_database};
+use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
+
+use crate::{
+    common::{Api, Call, Finished, Sandbox, foreign_database, wait_until},
+    serve::Served,
+};
 
 /// A mirror in a folder, neither of which another user may write to.
 struct ReadOnlyMirror {
@@ -40,15 +45,17 @@ impl ReadOnlyMirror {
 
     /// Runs a command as somebody who may not write to the mirror.
     fn run(&self, args: &[&str]) -> Finished {
+        self.call(args).args(&["--format", "json"]).run()
+    }
+
+    fn call(&self, args: &[&str]) -> Call {
         let call = if self.is_root {
             let program = self.sandbox.path("hn-ingest");
             Call::new(program.to_str().unwrap(), &self.sandbox).user(65534)
         } else {
             Call::new(env!("CARGO_BIN_EXE_hn-ingest"), &self.sandbox)
         };
-        call.args(args)
-            .args(&["--database", "theirs/hn.db", "--format", "json"])
-            .run()
+        call.args(args).args(&["--database", "theirs/hn.db"])
     }
 }
 
@@ -194,4 +201,29 @@ fn a_file_that_may_not_be_read_is_named() {
             .run(&[command])
             .refuses(&["theirs/hn.db", "Permission denied"]);
     }
+}
+
+#[test]
+fn a_mirror_of_another_user_is_served_as_it_was_written_last() {
+    let mirror = ReadOnlyMirror::new();
+    mirror.lock_up();
+    let served = Served::of(mirror.call(&["serve", "--bind", "127.0.0.1:0"]).start());
+    assert!(served.said.contains("is read as it is"), "{}", served.said);
+    assert!(served.get("/v0/item/1.json").contains("\"id\":1"));
+    // Whoever may write replaces the content at once, as a copy does.
+    let database = mirror.sandbox.path("theirs/hn.db");
+    let written = mirror.sandbox.path("written.db");
+    fs::copy(&database, &written).unwrap();
+    fs::set_permissions(&written, Permissions::from_mode(0o644)).unwrap();
+    let mut conn = SqliteConnection::establish(written.to_str().unwrap()).unwrap();
+    conn.batch_execute("DELETE FROM items WHERE id = 1; PRAGMA wal_checkpoint(TRUNCATE)")
+        .unwrap();
+    drop(conn);
+    fs::set_permissions(&database, Permissions::from_mode(0o644)).unwrap();
+    fs::write(&database, fs::read(&written).unwrap()).unwrap();
+    wait_until("the change is seen", || {
+        served.get("/v0/item/1.json").ends_with("\r\n\r\nnull")
+    });
+    served.running.signal("TERM");
+    served.running.wait().exits(143);
 }

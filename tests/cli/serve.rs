@@ -9,9 +9,11 @@ use std::{
 use crate::common::{Api, Running, Sandbox, wait_until};
 
 /// A running server, the rest of its stderr, and its address.
-struct Served {
-    running: Running,
+pub(crate) struct Served {
+    pub(crate) running: Running,
     stderr: BufReader<ChildStderr>,
+    /// What it said until it served.
+    pub(crate) said: String,
     address: String,
 }
 
@@ -21,26 +23,26 @@ impl Served {
         Self::of(sandbox.call(&args).start())
     }
 
-    fn of(mut running: Running) -> Self {
+    pub(crate) fn of(mut running: Running) -> Self {
         let mut stderr = BufReader::new(running.child().stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("http://") {
-            line.clear();
+        let mut said = String::new();
+        while !said.contains("http://") {
             assert!(
-                stderr.read_line(&mut line).unwrap() > 0,
+                stderr.read_line(&mut said).unwrap() > 0,
                 "it says no address"
             );
         }
-        let (_, url) = line.split_once("http://").unwrap();
+        let (_, url) = said.split_once("http://").unwrap();
         let address = url.trim_end().trim_end_matches('/').to_owned();
         Self {
             running,
             stderr,
+            said,
             address,
         }
     }
 
-    fn get(&self, path: &str) -> String {
+    pub(crate) fn get(&self, path: &str) -> String {
         get(&self.address, &self.address, path)
     }
 }
@@ -162,4 +164,26 @@ fn a_demo_fills_its_own_database_while_it_serves() {
     served.running.signal("TERM");
     served.running.wait().exits(143);
     assert_eq!(sandbox.files(), ["hn-demo.db"]);
+}
+
+#[test]
+fn an_api_that_cannot_be_followed_does_not_end_the_server() {
+    let sandbox = Sandbox::new();
+    sandbox.ingest(&Api::of_stories(), &["items", "1"]).exits(0);
+    let nothing = [
+        "--follow",
+        "--api-url",
+        "http://127.0.0.1:1/v0",
+        "--attempts",
+        "1",
+    ];
+    let mut served = Served::start(&sandbox, &nothing);
+    let mut line = String::new();
+    while !line.contains("following begins again in a minute") {
+        line.clear();
+        assert!(served.stderr.read_line(&mut line).unwrap() > 0, "it ends");
+    }
+    assert!(body(&served.get("/v0/item/1.json")).contains("\"id\":1"));
+    served.running.signal("TERM");
+    served.running.wait().exits(143);
 }

@@ -1,6 +1,6 @@
 //! How a server starts, says how it is, and ends.
 
-use std::{net::TcpListener, thread, time::Duration};
+use std::{fs, net::TcpListener, thread, time::Duration};
 
 use hn_ingest::serve::{ServeConfig, ServeError, Server};
 
@@ -78,4 +78,37 @@ fn a_file_that_is_written_meanwhile_is_read_without_waiting() {
         assert!(json(&served.address, "item/1").is_object());
     }
     writer.join().unwrap();
+}
+
+#[test]
+fn a_file_that_was_replaced_is_read_and_one_that_is_gone_is_said() {
+    let mirror_of = |id: i64| {
+        let mirror = Mirror::empty();
+        mirror.store_items([(id, format!(r#"{{"id":{id}}}"#))]);
+        mirror.execute("PRAGMA journal_mode = DELETE");
+        mirror
+    };
+    let (mirror, other) = (mirror_of(1), mirror_of(2));
+    let served = mirror.serve();
+    let a = &served.address;
+    let wait = |is_so: &dyn Fn() -> bool| {
+        while !is_so() {
+            thread::sleep(Duration::from_millis(10));
+        }
+    };
+    assert_eq!(json(a, "item/1")["id"], 1);
+    fs::rename(other.path(), mirror.path()).unwrap();
+    wait(&|| get(a, "/v0/item/2.json").body == r#"{"id":2}"#);
+    assert_eq!(get(a, "/v0/item/1.json").body, "null");
+    assert_eq!(get(a, "/health").status, 200);
+    let aside = mirror.path().with_extension("aside");
+    fs::rename(mirror.path(), &aside).unwrap();
+    wait(&|| get(a, "/health").status == 503);
+    let health = get(a, "/health");
+    let why = health.json()["reason"].as_str().unwrap().to_owned();
+    assert_eq!(why, "the database file was removed or replaced");
+    assert_eq!(get(a, "/v0/item/2.json").status, 500);
+    fs::rename(&aside, mirror.path()).unwrap();
+    wait(&|| get(a, "/health").status == 200);
+    assert_eq!(json(a, "item/2")["id"], 2);
 }

@@ -235,6 +235,24 @@ fn polls_jobs_users_and_their_works_have_their_pages() {
 }
 
 #[test]
+fn an_author_without_a_stored_profile_has_a_page_with_links() {
+    let mirror = mirror_of(&[comment(5, 1, &[])]);
+    mirror
+        .execute("UPDATE items SET \"by\" = 'a b'; CREATE INDEX items_by_author ON items (\"by\")");
+    let served = mirror.into_served();
+    assert_in_order(
+        &body(&served, "/user?id=a+b"),
+        &[
+            "a b",
+            "does not hold the profile",
+            "/submitted?id=a+b",
+            "/threads?id=a+b",
+        ],
+    );
+    assert_eq!(get(&served.address, "/user?id=A+b").status, 404);
+}
+
+#[test]
 fn earlier_versions_are_linked_and_shown() {
     let story =
         |title: &str| json!({"id": 1, "type": "story", "title": title, "time": 1_700_000_000});

@@ -1,10 +1,12 @@
 //! The parameters of the API of Hacker News, asked of the mock API and of a server over a mirror of it.
 
+use std::io::{Read, Write};
+
 use serde_json::{Value, json};
 
 use crate::{
-    fixture::both,
-    http::{Answer, get, json},
+    fixture::{Mirror, both},
+    http::{Answer, connect, get, json},
 };
 
 const BY_KEY: &str = "orderBy=%22$key%22";
@@ -165,4 +167,53 @@ fn a_script_gets_its_call_and_nothing_that_it_did_not_name() {
             get(a, &format!("/v0/maxitem.json?callback={bad}")).is_error(400);
         }
     }
+}
+
+/// JSON allows more than most programs can read.
+#[test]
+fn a_value_that_few_can_read_does_not_hide_an_item() {
+    let mirror = Mirror::empty();
+    let nested = format!("{}{}", "[".repeat(300), "]".repeat(300));
+    let odd = ["\"\\ud800\"", "1e400", &nested];
+    let body = |id: i64, odd: &str| format!(r#"{{"id":{id},"title":"x","odd":{odd},"kids":[7]}}"#);
+    mirror.store_items((1..).zip(odd).map(|(id, odd)| (id, body(id, odd))));
+    let served = mirror.serve();
+    let a = &served.address;
+    for (id, odd) in (1..).zip(odd) {
+        let plain = get(a, &format!("/v0/item/{id}.json")).body;
+        assert!(plain.contains(odd), "{plain}");
+        assert_eq!(json(a, &format!("item/{id}/title")), "x");
+        assert_eq!(json(a, &format!("item/{id}/kids/0")), 7);
+        assert_eq!(get(a, &format!("/v0/item/{id}/odd.json")).body, odd);
+        for parameters in ["print=pretty", "orderBy=\"$key\"&limitToFirst=1"] {
+            let answer = get(a, &format!("/v0/item/{id}.json?{parameters}"));
+            assert_eq!(answer.body, plain, "{parameters}");
+        }
+        let shallow = get(a, &format!("/v0/item/{id}.json?shallow=true")).body;
+        assert!(shallow.contains(r#""kids":true"#), "{shallow}");
+        let stream = send(
+            a,
+            &format!(
+                "GET /v0/item/{id}.json HTTP/1.1\r\nHost: {a}\r\nAccept: text/event-stream\r\n\r\n"
+            ),
+            plain.len(),
+        );
+        assert!(
+            stream.contains(&format!(r#"{{"path":"/","data":{plain}}}"#)),
+            "{stream}"
+        );
+    }
+}
+
+/// Sends a request, and reads until this many bytes of a body may be there.
+fn send(address: &str, request: &str, body: usize) -> String {
+    let mut stream = connect(address);
+    stream.write_all(request.as_bytes()).unwrap();
+    let (mut text, mut part) = (String::new(), [0; 4096]);
+    while text.matches("\n\n").count() == 0 || text.len() < body {
+        let length = stream.read(&mut part).unwrap();
+        assert!(length > 0, "{text}");
+        text += std::str::from_utf8(&part[..length]).unwrap();
+    }
+    text
 }

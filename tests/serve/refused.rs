@@ -158,3 +158,62 @@ fn nothing_that_is_asked_changes_the_database() {
     let count: i64 = diesel::RunQueryDsl::get_result(count, &mut conn).unwrap();
     assert!(count > 1_900, "{count}");
 }
+
+#[test]
+fn what_an_api_refuses_is_json_that_any_site_may_read() {
+    let served = Mirror::empty().into_served();
+    let a = &served.address;
+    let long = "x".repeat(4_200);
+    for root in ["/v0/maxitem.json", "/api/v1/search"] {
+        let foreign = with_host(a, root, "evil.example");
+        let too_long = get(a, &format!("{root}?x={long}"));
+        for (answer, status) in [(foreign, 403), (too_long, 414)] {
+            assert_eq!(answer.status, status, "{answer:?}");
+            assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+            let why = if root.starts_with("/v0") {
+                &answer.json()["error"]
+            } else {
+                &answer.json()["message"]
+            };
+            assert!(why.is_string(), "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn the_search_api_can_be_asked_about_and_read_but_not_written() {
+    let served = Mirror::empty().into_served();
+    let a = &served.address;
+    for path in [
+        "/api/v1/search?query=",
+        "/api/v1/search_by_date",
+        "/api/v1/users/pg",
+    ] {
+        let (got, head) = (get(a, path), request(a, "HEAD", path, &[]));
+        assert_eq!(
+            (head.status, head.body.as_str()),
+            (got.status, ""),
+            "{path}"
+        );
+        let options = request(a, "OPTIONS", path, &["Origin: https://x.example"]);
+        assert_eq!(options.status, 200, "{options:?}");
+        let allowed = options.header("access-control-allow-methods");
+        assert_eq!(allowed, Some("GET, HEAD, OPTIONS"));
+        for method in ["POST", "PUT", "DELETE"] {
+            let answer = request(a, method, path, &[]);
+            assert_eq!((answer.status, answer.header("allow")), (405, allowed));
+            assert_eq!(answer.json()["status"], 405, "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_that_is_no_page_is_taken_for_one() {
+    let served = Mirror::empty().into_served();
+    for path in ["/v0/maxitem.json", "/v0/x", "/robots.txt"] {
+        let answer = get(&served.address, path);
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    }
+    let robots = get(&served.address, "/robots.txt").body;
+    assert!(robots.contains("Disallow: /search\nDisallow: /status\n"));
+}

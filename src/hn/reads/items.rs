@@ -2,10 +2,13 @@
 
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable, RunQueryDsl};
 
-use crate::hn::{
-    Item,
-    connection::{HnConnection, IDS_OF_QUERY, on_backend},
-    schema::{absent, items},
+use crate::{
+    hn::{
+        Item,
+        connection::{HnConnection, IDS_OF_QUERY, on_backend},
+        schema::{absent, items},
+    },
+    store::sqlite::check_deadline,
 };
 
 /// An item, and when the API gave it.
@@ -83,6 +86,7 @@ pub fn item(conn: &mut impl HnConnection, id: i64) -> QueryResult<Option<StoredI
 pub fn items(conn: &mut impl HnConnection, ids: &[i64]) -> QueryResult<Vec<StoredItem>> {
     let mut found = std::collections::HashMap::with_capacity(ids.len());
     for ids in ids.chunks(IDS_OF_QUERY) {
+        check_deadline()?;
         let rows: Vec<Row> = on_backend!(conn, |conn| items::table
             .filter(items::id.eq_any(ids))
             .load(conn))?;
@@ -98,6 +102,7 @@ pub(super) fn items_below(
 ) -> QueryResult<Vec<StoredItem>> {
     let mut found = Vec::new();
     for parents in parents.chunks(IDS_OF_QUERY) {
+        check_deadline()?;
         let rows: Vec<Row> = on_backend!(conn, |conn| items::table
             .filter(items::parent.eq_any(parents))
             .load(conn))?;

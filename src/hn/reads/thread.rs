@@ -9,7 +9,10 @@ use super::{
     items::{StoredItem, items, items_below},
     kids::ids_of,
 };
-use crate::hn::{Item, connection::HnConnection};
+use crate::{
+    hn::{Item, connection::HnConnection},
+    store::sqlite::check_deadline,
+};
 
 /// The comments below an item, as a page shows them from top to bottom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,6 +67,7 @@ pub fn thread(conn: &mut impl HnConnection, root: &Item, limit: usize) -> QueryR
         if is_cut {
             break;
         }
+        check_deadline()?;
         level = levels.read(conn, &level)?;
     }
     Ok(Thread {

@@ -10,9 +10,12 @@ use super::{
     items::{StoredItem, items},
     kids::ids_of,
 };
-use crate::hn::{
-    connection::{HnConnection, on_backend},
-    schema::{items, users},
+use crate::{
+    hn::{
+        connection::{HnConnection, on_backend},
+        schema::{items, users},
+    },
+    store::sqlite::check_deadline,
 };
 
 /// Rows of one query.
@@ -123,6 +126,7 @@ pub fn of_author(
         // Ids that are not stored give no row, so more are looked at until there is one.
         let wanted = &submitted[submitted.partition_point(|id| *id > from)..];
         for ids in wanted.chunks(ROWS) {
+            check_deadline()?;
             let mut rows: Vec<ItemRow> = on_backend!(conn, |conn| items::table
                 .filter(items::id.eq_any(ids))
                 .select(ItemRow::as_select())
@@ -150,6 +154,7 @@ fn walk<C: HnConnection>(
     // One more than wanted shows whether there are more.
     let enough = place.skip + place.count + 1;
     for _ in 0..LOOKED_AT / ROWS {
+        check_deadline()?;
         let rows = read_down(conn, from)?;
         let Some(last) = rows.last() else {
             gave_up = false;

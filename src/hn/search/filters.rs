@@ -65,6 +65,9 @@ pub(crate) struct Comparison {
 /// The types that have points and a title.
 const TITLED: [&str; 3] = ["story", "poll", "job"];
 
+/// The types that have points.
+const WITH_POINTS: [&str; 4] = ["story", "poll", "job", "pollopt"];
+
 impl Filters {
     pub(crate) fn is_empty(&self) -> bool {
         self.tags.is_empty() && self.numbers.is_empty()
@@ -96,6 +99,29 @@ impl Filters {
             [Tag::Type(name)] => Some(&**name),
             [Tag::AskHn | Tag::ShowHn] => Some("story"),
             _ => None,
+        })
+    }
+
+    /// The types whose items can pass, if all of those have points.
+    pub(super) fn types_with_points(&self) -> Option<Vec<&'static str>> {
+        let by_tag = self.tags.iter().filter_map(|tags| {
+            let types = tags.iter().map(|tag| match tag {
+                Tag::Type(name) => WITH_POINTS.into_iter().find(|known| known == name),
+                Tag::AskHn | Tag::ShowHn => Some("story"),
+                _ => None,
+            });
+            types.collect::<Option<Vec<_>>>()
+        });
+        let by_number = self.numbers.iter().filter_map(|numbers| {
+            let all = |field| numbers.iter().all(|one| one.field == field);
+            if all(NumberField::Comments) {
+                return Some(TITLED.to_vec());
+            }
+            all(NumberField::Points).then(|| WITH_POINTS.to_vec())
+        });
+        by_tag.chain(by_number).reduce(|all, some| {
+            let is_in_both = |name: &&str| some.contains(name);
+            all.into_iter().filter(is_in_both).collect()
         })
     }
 
@@ -240,6 +266,35 @@ mod tests {
         assert_eq!(filters.times(), (Some(20), Some(90)));
         filters.numbers.push(time(Operator::Equal, 30));
         assert_eq!(filters.times(), (Some(30), Some(30)));
+    }
+
+    #[test]
+    fn the_types_with_points_are_known_if_no_other_type_can_pass() {
+        let tag = |name: &str| Tag::Type(name.to_owned());
+        let types = |tags: Vec<Vec<Tag>>| {
+            let numbers = Vec::new();
+            Filters { tags, numbers }.types_with_points()
+        };
+        assert_eq!(types(vec![vec![tag("story")]]), Some(vec!["story"]));
+        assert_eq!(
+            types(vec![vec![tag("story"), tag("poll")], vec![Tag::Story(1)]]),
+            Some(vec!["story", "poll"])
+        );
+        assert_eq!(
+            types(vec![vec![tag("job"), Tag::AskHn], vec![tag("story")]]),
+            Some(vec!["story"])
+        );
+        assert_eq!(types(vec![vec![tag("story"), tag("comment")]]), None);
+        assert_eq!(
+            types(vec![vec![tag("story"), Tag::Author("a".into())]]),
+            None
+        );
+        assert_eq!(types(Vec::new()), None);
+        let mut filters = Filters::default();
+        filters.add_number(NumberField::Points, Operator::More, 50);
+        assert_eq!(filters.types_with_points(), Some(WITH_POINTS.to_vec()));
+        filters.add_number(NumberField::Comments, Operator::More, 1);
+        assert_eq!(filters.types_with_points(), Some(TITLED.to_vec()));
     }
 
     #[test]

@@ -21,14 +21,14 @@ const COUNTED: i64 = 10_000;
 const SHORT_TIME: i64 = 50_000;
 
 /// How the items are found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Way {
     /// All of them are read and sorted, because there are few.
     Few,
     /// By id, the newest first.
     Ids,
-    /// By points, the highest first. Only stories have an index for that.
-    Points,
+    /// By points, the highest first. An index leads to the items of each type in this order.
+    Points(Vec<&'static str>),
 }
 
 /// The ids of the items that pass the filters, and how many such items there are.
@@ -44,32 +44,24 @@ pub(super) fn list(
     // A search never shows dead or deleted items.
     let rows = Part::new(" FROM items i WHERE (i.dead IS NULL OR i.dead <> 1) AND (i.deleted IS NULL OR i.deleted <> 1)")
         .part(still_in_time(conn, "i.id"))
-        .sql(if way == Way::Points {
-            " AND i.type = 'story'"
-        } else {
-            ""
-        })
         .part(filters.conditions())
         .part(bounds.conditions("i.id"));
-    let by = match (way, order) {
-        (Way::Points, _) => "i.score DESC",
-        (_, Order::Date) | (Way::Ids, _) => "i.id DESC",
-        (Way::Few, Order::Relevance) => {
-            "coalesce(i.score, 0) DESC, coalesce(i.descendants, 0) DESC, i.id DESC"
-        }
+    let offset_sql = i64::try_from(offset).unwrap_or(i64::MAX);
+    let limit_sql = i64::try_from(limit).unwrap_or(i64::MAX);
+    let ids = match (&way, order) {
+        (Way::Points(types), _) => by_points(types, &rows, offset_sql.saturating_add(limit_sql)),
+        (Way::Few, Order::Relevance) => Statement::new("SELECT i.id")
+            .part(rows.clone())
+            .sql(" ORDER BY coalesce(i.score, 0) DESC, coalesce(i.descendants, 0) DESC, i.id DESC"),
+        (_, Order::Date) | (Way::Ids, _) => Statement::new("SELECT i.id")
+            .part(rows.clone())
+            .sql(" ORDER BY i.id DESC"),
     };
-    let positive = if way == Way::Points {
-        // PostgreSQL has NULLs first, SQLite last.
-        " AND i.score IS NOT NULL"
-    } else {
-        ""
-    };
-    let ids = Statement::<BigInt>::new("SELECT i.id")
-        .part(rows.clone())
-        .sql(format!("{positive} ORDER BY {by} LIMIT "))
-        .number(i64::try_from(limit).unwrap_or(i64::MAX))
+    let ids: Statement<BigInt> = ids
+        .sql(" LIMIT ")
+        .number(limit_sql)
         .sql(" OFFSET ")
-        .number(i64::try_from(offset).unwrap_or(i64::MAX));
+        .number(offset_sql);
     let mut ids: Vec<i64> = on_backend!(conn, |conn| ids.load(conn))?;
     if is_front_page(filters) && order == Order::Relevance {
         ids = front_page_order(conn, rows.clone())?;
@@ -84,6 +76,27 @@ pub(super) fn list(
         is_exact: count <= COUNTED,
     };
     Ok((ids, total))
+}
+
+/// The rows of these types by points. `most` is how many of each type can be wanted.
+fn by_points(types: &[&str], rows: &Part, most: i64) -> Statement<BigInt> {
+    let mut all = Statement::new("SELECT id FROM (");
+    for (at, name) in types.iter().enumerate() {
+        // PostgreSQL has NULLs first, SQLite last.
+        all = all
+            .sql(if at > 0 { " UNION ALL " } else { "" })
+            .sql("SELECT * FROM (SELECT i.id, i.score")
+            .part(rows.clone())
+            .sql(" AND i.score IS NOT NULL AND i.type = ")
+            .text(*name)
+            .sql(" ORDER BY i.score DESC LIMIT ")
+            .number(most)
+            .sql(") one_type");
+    }
+    if types.is_empty() {
+        all = all.sql("SELECT 0 AS id, 0 AS score WHERE 1 = 0");
+    }
+    all.sql(") by_points ORDER BY score DESC, id DESC")
 }
 
 fn way(filters: &Filters, order: Order, ids: Option<i64>) -> Way {
@@ -104,12 +117,9 @@ fn way(filters: &Filters, order: Order, ids: Option<i64>) -> Way {
     if has_parent || filters.tags.iter().any(is_few) || ids.is_some_and(|ids| ids <= SHORT_TIME) {
         return Way::Few;
     }
-    // Comments have no points.
-    let only_comments = filters.only_type() == Some("comment");
-    if order == Order::Date || only_comments {
-        Way::Ids
-    } else {
-        Way::Points
+    match filters.types_with_points() {
+        Some(types) if order == Order::Relevance => Way::Points(types),
+        _ => Way::Ids,
     }
 }
 

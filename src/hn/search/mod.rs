@@ -20,7 +20,6 @@ pub(crate) mod index;
 pub(crate) mod highlight;
 mod rank;
 pub(crate) mod stories;
-pub(crate) mod threads;
 mod bounds;
 pub(crate) mod candidates;
 mod listing;

@@ -11,6 +11,9 @@ pub(crate) const QUERY_MAX: usize = 1000;
 /// The most words and phrases of a query.
 pub(crate) const TERMS_MAX: usize = 32;
 
+/// The most words of a query, those of phrases and of texts such as addresses included.
+pub(crate) const WORDS_MAX: usize = 64;
+
 /// A shorter beginning of a word would stand for too many words.
 const PREFIX_MIN: usize = 3;
 
@@ -36,6 +39,9 @@ pub(crate) enum BadQuery {
     /// Too many terms.
     #[error("the query has too many words; allowed are {TERMS_MAX}")]
     TooManyTerms,
+    /// Too many words in its terms.
+    #[error("the query has too many words in its phrases; allowed are {WORDS_MAX} in all")]
+    TooManyWords,
     /// Only words with a minus.
     #[error("the query only says what is not wanted; add a word without a minus")]
     OnlyMinus,
@@ -61,6 +67,7 @@ impl SearchQuery {
         }
         let mut query = Self::default();
         let mut terms = 0;
+        let mut words = 0;
         let mut joins_last = false;
         for token in tokens(text, syntax) {
             match token {
@@ -69,6 +76,10 @@ impl SearchQuery {
                     terms += 1;
                     if terms > TERMS_MAX {
                         return Err(BadQuery::TooManyTerms);
+                    }
+                    words += term.words().len();
+                    if words > WORDS_MAX {
+                        return Err(BadQuery::TooManyWords);
                     }
                     if term.is_prefix && term.last_word_length() < PREFIX_MIN {
                         return Err(BadQuery::ShortPrefix);
@@ -260,6 +271,12 @@ mod tests {
         }
         let many = "x ".repeat(TERMS_MAX + 1);
         assert_eq!(parsed(&many), "TooManyTerms");
+        let many = "x-y ".repeat(TERMS_MAX);
+        assert_eq!(parsed(&many).matches("x-y").count(), TERMS_MAX);
+        for many in [many + "z", format!("\"{}\"", "x ".repeat(WORDS_MAX + 1))] {
+            assert!(parsed(&many).starts_with("TooMany"), "{many}");
+        }
+        assert_eq!(parsed(&"x-".repeat(WORDS_MAX + 1)), "TooManyWords");
         assert_eq!(parsed(&"x".repeat(QUERY_MAX + 1)), "TooLong");
     }
 

@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
-use diesel::{QueryResult, RunQueryDsl, sql_types::BigInt};
+use diesel::{
+    QueryResult, RunQueryDsl,
+    sql_types::{BigInt, Nullable},
+};
 
-use super::statement::Statement;
+use super::statement::{Statement, still_in_time};
 use crate::hn::{
     connection::{HnConnection, IDS_OF_QUERY, on_backend},
     reads::{self, StoredItem},
 };
-
-/// No thread is deeper. Items whose parents form a circle would otherwise have no end.
-const DEPTH_MAX: i64 = 1000;
 
 /// The stories (or polls, or jobs) that these items belong to, by the item's id. An item above which something is not stored has none.
 ///
@@ -42,16 +42,40 @@ pub(crate) fn stories(
 
 /// Pairs of an item and the topmost one above it.
 fn roots_of(conn: &mut impl HnConnection, ids: &[i64]) -> QueryResult<Vec<(i64, i64)>> {
-    let roots = Statement::<(BigInt, BigInt)>::new(
-        "WITH RECURSIVE up (hit, id, above, depth) AS (
-             SELECT i.id, i.id, coalesce(i.parent, i.poll), CAST(0 AS BIGINT) FROM items i WHERE i.id IN (",
+    // Each item that is met comes once, so that many items below the same ones cost little, and a circle has an end.
+    let up = Statement::<(BigInt, Nullable<BigInt>)>::new(
+        "WITH RECURSIVE up (id, above) AS (
+             SELECT i.id, coalesce(i.parent, i.poll) FROM items i WHERE i.id IN (",
     );
-    let roots = roots.numbers(ids).sql(
-        ") UNION ALL SELECT u.hit, p.id, coalesce(p.parent, p.poll), u.depth + 1
-             FROM up u JOIN items p ON p.id = u.above WHERE u.depth < ",
-    );
-    let roots = roots
-        .number(DEPTH_MAX)
-        .sql(") SELECT hit, id FROM up WHERE above IS NULL");
-    on_backend!(conn, |conn| roots.load(conn))
+    let up = up
+        .numbers(ids)
+        .sql(
+            ") UNION SELECT p.id, coalesce(p.parent, p.poll)
+             FROM up u JOIN items p ON p.id = u.above WHERE 1 = 1",
+        )
+        .part(still_in_time(conn, "p.id"))
+        .sql(") SELECT id, above FROM up");
+    let above: Vec<(i64, Option<i64>)> = on_backend!(conn, |conn| up.load(conn))?;
+    let above: HashMap<i64, Option<i64>> = above.into_iter().collect();
+    let mut roots: HashMap<i64, Option<i64>> = HashMap::new();
+    for id in ids {
+        let mut way = Vec::new();
+        let mut at = *id;
+        let root = loop {
+            if let Some(known) = roots.get(&at) {
+                break *known;
+            }
+            // If the way comes here again, it is a circle.
+            roots.insert(at, None);
+            way.push(at);
+            match above.get(&at) {
+                None => break None,
+                Some(None) => break Some(at),
+                Some(Some(above)) => at = *above,
+            }
+        };
+        roots.extend(way.into_iter().map(|id| (id, root)));
+    }
+    let pairs = ids.iter().filter_map(|id| Some((*id, (*roots.get(id)?)?)));
+    Ok(pairs.collect())
 }

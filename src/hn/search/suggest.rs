@@ -7,7 +7,10 @@ use diesel::{
 use strsim::osa_distance;
 
 use super::{query::SearchQuery, statement::Statement, words::fold};
-use crate::hn::connection::{Backend, HnConnection};
+use crate::{
+    hn::connection::{Backend, HnConnection},
+    store::sqlite::check_deadline,
+};
 
 /// This many letters at the beginning of a word must be right, so that only the words that begin with them are compared.
 const RIGHT_LETTERS: usize = 3;
@@ -58,6 +61,7 @@ fn better(conn: &mut diesel::SqliteConnection, word: &str) -> QueryResult<Option
         .sql(" AND term < ")
         .text(format!("{begin}\u{10ffff}"))
         .sql(format!(" LIMIT {LOOKED_AT}"));
+    check_deadline()?;
     let words: Vec<(String, i64)> = words.load(conn)?;
     if words.iter().any(|(known, _)| *known == word) {
         return Ok(None);

@@ -15,7 +15,10 @@
 
   // A link to a comment inside a folded one unfolds what is above it.
   const unfold = () => {
-    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    // A hash that is not encoded well names no comment.
+    let id = "";
+    try { id = decodeURIComponent(location.hash.slice(1)); } catch { return; }
+    const target = document.getElementById(id);
     for (let above = target; above; above = above.parentElement) {
       if (above.tagName === "DETAILS") above.open = true;
     }

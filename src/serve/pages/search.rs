@@ -7,7 +7,7 @@ use super::{
     comment::CommentHead,
     excerpt::{Part, excerpt},
     params::{PER_PAGE, Params, query_value},
-    show::{ShowError, Shown, show},
+    show::{ShowError, Shown, show_found},
     story::{On, counted, is_comment, title_of},
 };
 use crate::{
@@ -55,7 +55,7 @@ pub(super) async fn search(request: HttpRequest, state: Data<State>) -> Shown {
     let params = Params::of(&request);
     let query = params.get("q").unwrap_or_default().trim().to_owned();
     let by_date = params.get("sort") == Some("date");
-    show(&state, move |conn, now| {
+    show_found(&state, move |conn, now| {
         let address = format!("/search?q={}", query_value(&query));
         let dated = format!("{address}&sort=date");
         let (this_order, other_order) = if by_date {
@@ -100,7 +100,11 @@ pub(super) async fn search(request: HttpRequest, state: Data<State>) -> Shown {
                 template.more =
                     (found.hits.len() > PER_PAGE).then(|| format!("{this_order}&p={next}"));
                 found.hits.truncate(PER_PAGE);
-                template.note = Some(summary(&found));
+                let mut note = summary(&found);
+                if found.hits.is_empty() && params.page() > 1 {
+                    note += " There are no more of them.";
+                }
+                template.note = Some(note);
                 template.results = results(conn, &found, now)?;
             }
             SearchAnswer::NoIndex => {

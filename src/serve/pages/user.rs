@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, web::Data};
 use askama::Template;
+use diesel::QueryResult;
 
 use super::{
     moment::when,
@@ -11,7 +12,7 @@ use super::{
     text::safe_html,
 };
 use crate::{
-    hn::reads,
+    hn::{HnConnection, User, reads},
     serve::{layout::Page, state::State, wording::grouped},
 };
 
@@ -21,7 +22,8 @@ struct UserTemplate {
     page: Page,
     name: String,
     query: String,
-    as_of: String,
+    /// `None` if the profile is not stored.
+    as_of: Option<String>,
     created: Option<String>,
     karma: Option<String>,
     about: Option<String>,
@@ -31,17 +33,34 @@ pub(super) async fn user(request: HttpRequest, state: Data<State>) -> Shown {
     let name = Params::of(&request).name()?;
     show(&state, move |conn, now| {
         let address = format!("/user?id={}", query_value(&name));
-        let stored = reads::user(conn, &name)?.ok_or_else(|| unknown_user(&address))?;
-        let user = stored.user;
+        let stored = reads::user(conn, &name)?;
+        if stored.is_none() && !has_items(conn, &name)? {
+            return Err(unknown_user(&address).into());
+        }
+        let as_of = stored.as_ref().map(|stored| when(stored.fetched_at, now));
+        let user = stored.map(|stored| stored.user);
+        let field = |of: fn(&User) -> Option<i64>| user.as_ref().and_then(of);
+        let about = user.as_ref().and_then(|user| user.about.as_deref());
         Ok(UserTemplate {
             page: Page::new(name.clone(), &address),
             query: query_value(&name),
             name,
-            as_of: when(stored.fetched_at, now),
-            created: user.created.map(|created| when(created, now)),
-            karma: user.karma.map(grouped),
-            about: user.about.map(|about| safe_html(&about).into_owned()),
+            as_of,
+            created: field(|user| user.created).map(|created| when(created, now)),
+            karma: field(|user| user.karma).map(grouped),
+            about: about.map(|about| safe_html(about).into_owned()),
         })
     })
     .await
+}
+
+/// Whether anything of this author is stored, as far as an index says.
+fn has_items(conn: &mut impl HnConnection, name: &str) -> QueryResult<bool> {
+    let newest = reads::Place {
+        from: i64::MAX,
+        skip: 0,
+        count: 1,
+    };
+    let found = reads::of_author(conn, name, newest, |_| true)?;
+    Ok(found.is_some_and(|found| !found.items.is_empty()))
 }

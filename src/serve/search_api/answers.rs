@@ -1,10 +1,12 @@
 //! Answers in JSON, errors included. Any page may read them, as from the original.
 
+use std::fmt::Display;
+
 use actix_web::{
     HttpResponse,
     http::{StatusCode, header},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::store::readers::ReadError;
 
@@ -51,19 +53,25 @@ impl From<ReadError> for ApiError {
     }
 }
 
+/// An error that no work on the request has met.
+pub(in crate::serve) fn refusal(status: StatusCode, why: &str) -> HttpResponse {
+    let message = why.to_owned();
+    answer(Err::<String, _>(ApiError { status, message }))
+}
+
 /// The answer, or the error in the shape of the original's.
-pub(super) fn answer(answer: Result<Value, ApiError>) -> HttpResponse {
+pub(super) fn answer(answer: Result<impl Display, ApiError>) -> HttpResponse {
     let (status, json) = match answer {
-        Ok(json) => (StatusCode::OK, json),
-        Err(ApiError { status, message }) => (
-            status,
-            json!({"message": message, "status": status.as_u16()}),
-        ),
+        Ok(json) => (StatusCode::OK, json.to_string()),
+        Err(ApiError { status, message }) => {
+            let json = json!({"message": message, "status": status.as_u16()});
+            (status, json.to_string())
+        }
     };
     HttpResponse::build(status)
         .insert_header((header::CONTENT_TYPE, "application/json; charset=utf-8"))
         .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .body(json.to_string())
+        .body(json)
 }

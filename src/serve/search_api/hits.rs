@@ -34,10 +34,18 @@ pub(super) fn envelope(
         shown.json()
     });
     let per_page = parameters.request.limit as u64;
-    let pages = found.total.count.div_ceil(per_page.max(1));
+    let mut count = found.total.count;
+    let mut pages = count.div_ceil(per_page.max(1));
+    let on_page = found.hits.len() as u64;
+    if !found.total.is_exact && on_page > 0 {
+        // There may be more than was counted. A client that goes on until the last page must not end before.
+        let page = parameters.page as u64;
+        count = count.max(page * per_page + on_page);
+        pages = pages.max(page + if on_page < per_page { 1 } else { 2 });
+    }
     json!({
         "hits": hits.collect::<Vec<_>>(),
-        "nbHits": found.total.count,
+        "nbHits": count,
         "page": parameters.page,
         "nbPages": if per_page == 0 { 0 } else { pages },
         "hitsPerPage": per_page,

@@ -12,11 +12,16 @@ mod answers;
 use std::time::Instant;
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder,
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderValue},
+    },
     web::{self, Data, ServiceConfig},
 };
 use serde_json::json;
 
+pub(super) use self::answers::refusal;
 use self::{
     answers::{ApiError, answer},
     hits::envelope,
@@ -24,25 +29,54 @@ use self::{
     thread::thread,
 };
 use super::state::State;
-use crate::hn::{
-    List, reads,
-    search::{
-        read::{SearchAnswer, search},
-        request::Order,
-        stories::stories,
+use crate::{
+    hn::{
+        List, reads,
+        search::{
+            read::{SearchAnswer, search},
+            request::Order,
+            stories::stories,
+        },
     },
+    hn_api::{options, with_cross_origin},
 };
+
+/// What can be done at each address.
+const METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// Adds the routes.
 pub(super) fn configure(app: &mut ServiceConfig) {
     app.service(
         web::scope("/api/v1")
-            .route("/search", web::get().to(by_relevance))
-            .route("/search_by_date", web::get().to(by_date))
-            .route("/items/{id}", web::get().to(item))
-            .route("/users/{name}", web::get().to(user))
+            .service(readable("/search", by_relevance))
+            .service(readable("/search_by_date", by_date))
+            .service(readable("/items/{id}", item))
+            .service(readable("/users/{name}", user))
             .default_service(web::to(nothing)),
     );
+}
+
+fn readable<F, A>(path: &str, handler: F) -> Resource
+where
+    F: Handler<A>,
+    A: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    web::resource(path)
+        .route(web::get().to(handler.clone()))
+        .route(web::head().to(handler))
+        .default_service(web::to(other_method))
+}
+
+async fn other_method(request: HttpRequest) -> HttpResponse {
+    if request.method() == Method::OPTIONS {
+        return with_cross_origin(&request, options(&request, METHODS));
+    }
+    let why = "This can only be read: the methods are GET, HEAD and OPTIONS";
+    let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, why);
+    let allow = HeaderValue::from_static(METHODS);
+    response.headers_mut().insert(header::ALLOW, allow);
+    response
 }
 
 async fn by_relevance(request: HttpRequest, state: Data<State>) -> HttpResponse {
@@ -61,7 +95,7 @@ async fn results(
     let began = Instant::now();
     let parameters = SearchParameters::read(request.query_string(), order)?;
     let wanted = parameters.request.clone();
-    let read = state.readers.read(move |conn| {
+    let read = state.readers.search(move |conn| {
         let answer = search(conn, &wanted)?;
         let SearchAnswer::Found(found) = answer else {
             return Ok(Err(answer));
@@ -95,9 +129,9 @@ async fn results(
 async fn item(id: web::Path<String>, state: Data<State>) -> HttpResponse {
     let plain = id.bytes().all(|b| b.is_ascii_digit());
     let Some(id) = id.parse::<i64>().ok().filter(|_| plain) else {
-        return answer(Err(ApiError::not_found("ObjectID does not exist")));
+        return refusal(StatusCode::NOT_FOUND, "ObjectID does not exist");
     };
-    let read = state.readers.read(move |conn| thread(conn, id)).await;
+    let read = state.readers.search(move |conn| thread(conn, id)).await;
     let found = read.map_err(ApiError::from);
     answer(
         found.and_then(|found| found.ok_or_else(|| ApiError::not_found("ObjectID does not exist"))),
@@ -116,5 +150,5 @@ async fn user(name: web::Path<String>, state: Data<State>) -> HttpResponse {
 }
 
 async fn nothing() -> HttpResponse {
-    answer(Err(ApiError::not_found("There is nothing at this address")))
+    refusal(StatusCode::NOT_FOUND, "There is nothing at this address")
 }

@@ -4,7 +4,7 @@ use url::form_urlencoded;
 
 use super::{
     answers::ApiError,
-    tags::{read_filters, read_numbers, read_tags},
+    tags::{check_count, read_filters, read_numbers, read_tags},
 };
 use crate::hn::search::{
     content::Columns,
@@ -67,6 +67,7 @@ impl SearchParameters {
                 _ => {}
             }
         }
+        check_count(&filters)?;
         let offset = page.saturating_mul(hits);
         if offset > OFFSET_MAX {
             return Err(ApiError::bad_request(format!(

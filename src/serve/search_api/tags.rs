@@ -1,10 +1,10 @@
 //! The filters of the search API: `tags`, `numericFilters` and `filters`. In each of them a comma is AND, and parentheses hold an OR.
 
 use super::answers::ApiError;
-use crate::hn::search::filters::{Comparison, NumberField, Operator, Tag};
+use crate::hn::search::filters::{Comparison, Filters, NumberField, Operator, Tag};
 
 /// The most filters of one request.
-const MOST: usize = 1000;
+const MOST: usize = 200;
 
 /// Reads `story,(author_pg,author_dang)`: each part must hold, and of a part in parentheses one is enough.
 pub(super) fn read_tags(text: &str) -> Result<Vec<Vec<Tag>>, ApiError> {
@@ -21,13 +21,21 @@ fn read_tag(text: &str) -> Result<Tag, ApiError> {
         "show_hn" => Tag::ShowHn,
         "front_page" => Tag::FrontPage,
         _ => match text.split_once('_') {
-            Some(("author", name)) => Tag::Author(name.to_owned()),
+            Some(("author", name)) => author(name),
             Some(("story", id)) => id.parse().map_or(Tag::Nothing, Tag::Story),
             // The original knows no tag by heart: one that no item has finds nothing.
             _ => Tag::Nothing,
         },
     };
     Ok(tag)
+}
+
+fn author(name: &str) -> Tag {
+    // No database keeps a NUL, and PostgreSQL refuses it.
+    if name.contains('\0') {
+        return Tag::Nothing;
+    }
+    Tag::Author(name.to_owned())
 }
 
 /// Reads `points>=10,created_at_i<1700000000`, also as a JSON array of texts or of arrays of texts.
@@ -78,7 +86,7 @@ pub(super) fn read_filters(text: &str) -> Result<ReadFilters, ApiError> {
 fn read_facet(text: &str) -> Result<Tag, ApiError> {
     let unquoted = |text: &str| text.trim_matches(['"', '\'']).to_owned();
     match text.split_once(':') {
-        Some(("author", name)) => Ok(Tag::Author(unquoted(name))),
+        Some(("author", name)) => Ok(author(&unquoted(name))),
         Some(("_tags" | "tags", tag)) => read_tag(&unquoted(tag)),
         Some(("story_id", id)) => Ok(unquoted(id).parse().map_or(Tag::Nothing, Tag::Story)),
         Some(_) => Err(ApiError::bad_request(
@@ -158,6 +166,16 @@ fn groups(text: &str) -> Result<Vec<Vec<String>>, ApiError> {
     Ok(groups)
 }
 
+/// Refuses a request with too many filters.
+pub(super) fn check_count(filters: &Filters) -> Result<(), ApiError> {
+    let tags: usize = filters.tags.iter().map(Vec::len).sum();
+    let numbers: usize = filters.numbers.iter().map(Vec::len).sum();
+    if tags + numbers > MOST {
+        return Err(too_many());
+    }
+    Ok(())
+}
+
 fn too_many() -> ApiError {
     ApiError::bad_request(format!("There are too many filters; allowed are {MOST}"))
 }
@@ -198,6 +216,7 @@ mod tests {
                 vec![vec![Tag::Nothing], vec![Tag::Nothing]],
             ),
             ("(),,", vec![]),
+            ("author_\0", vec![vec![Tag::Nothing]]),
         ] {
             assert_eq!(read_tags(text).unwrap(), expected, "{text}");
         }

@@ -1,91 +1,112 @@
 //! An item with everything below it, as `items/ID` shows it. Comments are in Hacker News's own order: that of `kids`.
 
-use std::collections::{HashMap, HashSet};
-
 use diesel::QueryResult;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     hn::{
-        HnConnection, Item, reads,
-        search::{stories::stories, threads::children},
+        HnConnection, Item,
+        reads::{self, StoredItem, Thread, ThreadNode},
+        search::stories::stories,
     },
     serve::wording::iso_millis,
 };
 
-/// The most items of an answer, and the most levels of comments. No thread is larger.
+/// The most items of an answer. No thread is larger.
 const ITEMS_MAX: usize = 50_000;
-const LEVELS_MAX: usize = 500;
 
-/// The item and everything below it. `None` if it is not stored.
-pub(super) fn thread(conn: &mut impl HnConnection, id: i64) -> QueryResult<Option<Value>> {
+/// The item and everything below it, as JSON. `None` if it is not stored.
+pub(super) fn thread(conn: &mut impl HnConnection, id: i64) -> QueryResult<Option<String>> {
     conn.snapshot(|conn| {
         let Some(root) = reads::item(conn, id)? else {
             return Ok(None);
         };
         let root = root.item;
         let story = stories(conn, &[id])?.remove(&id);
+        let thread = reads::thread(conn, &root, ITEMS_MAX)?;
+        let options = reads::items(conn, &reads::ids_of(root.parts.as_deref()))?;
         let story_id = story.map(|story| story.item.id);
-        let levels = levels(conn, root)?;
-        Ok(nested(levels, story_id))
+        Ok(Some(nested(&root, &thread, &options, story_id)))
     })
 }
 
-/// The items of each level, the one that was asked for first. Each item comes once, even if parents form a circle.
-fn levels(conn: &mut impl HnConnection, root: Item) -> QueryResult<Vec<Vec<Item>>> {
-    let mut seen = HashSet::from([root.id]);
-    let mut levels = vec![vec![root]];
-    while let Some(above) = levels.last() {
-        let mut below = children(conn, above)?;
-        below.retain(|item| seen.insert(item.id));
-        if below.is_empty() || seen.len() > ITEMS_MAX || levels.len() >= LEVELS_MAX {
-            break;
-        }
-        levels.push(below);
+/// Each comment inside the one that it answers. Written without recursion, because a thread may be deeper than a stack.
+fn nested(root: &Item, thread: &Thread, options: &[StoredItem], story_id: Option<i64>) -> String {
+    let mut json = String::new();
+    let mut option_list = String::new();
+    for option in options {
+        separate(&mut option_list);
+        let end = begin(&mut option_list, &option.item, story_id);
+        option_list += end.without_options();
     }
-    Ok(levels)
+    let root_end = begin(&mut json, root, story_id);
+    // The ends of the comments that the next one is below.
+    let mut open: Vec<End> = Vec::new();
+    for row in &thread.rows {
+        let ThreadNode::Stored(stored) = &row.node else {
+            continue;
+        };
+        while open.len() > row.depth {
+            json += open.pop().map_or("", End::without_options);
+        }
+        separate(&mut json);
+        open.push(begin(&mut json, &stored.item, story_id));
+    }
+    while let Some(end) = open.pop() {
+        json += end.without_options();
+    }
+    match root_end {
+        End::Hidden => json += root_end.without_options(),
+        End::Shown => json += &format!("],\"options\":[{option_list}]}}"),
+    }
+    json
 }
 
-/// The JSON of the first level's item, with the levels below it inside.
-fn nested(levels: Vec<Vec<Item>>, story_id: Option<i64>) -> Option<Value> {
-    // The JSON of each item's children, from the lowest level up.
-    let mut below: HashMap<i64, Vec<Value>> = HashMap::new();
-    for (depth, level) in levels.into_iter().enumerate().rev() {
-        let mut above: HashMap<i64, Vec<Value>> = HashMap::new();
-        for item in level {
-            let children = below.remove(&item.id).unwrap_or_default();
-            let json = json_of(&item, story_id, children);
-            if depth == 0 {
-                return Some(json);
-            }
-            if let Some(parent) = item.parent.or(item.poll) {
-                above.entry(parent).or_default().push(json);
-            }
-        }
-        below = above;
-    }
-    None
+/// How an item ends, behind its children.
+#[derive(Clone, Copy)]
+enum End {
+    Shown,
+    Hidden,
 }
 
-fn json_of(item: &Item, story_id: Option<i64>, below: Vec<Value>) -> Value {
-    let is_option = |json: &Value| json["type"] == "pollopt";
-    let (options, children): (Vec<Value>, Vec<Value>) = below.into_iter().partition(is_option);
-    if item.deleted == Some(true) || item.dead == Some(true) {
-        return json!({"id": item.id, "children": children});
+impl End {
+    fn without_options(self) -> &'static str {
+        match self {
+            Self::Shown => r#"],"options":[]}"#,
+            Self::Hidden => "]}",
+        }
     }
-    json!({
-        "id": item.id,
-        "created_at": item.time.and_then(iso_millis),
-        "created_at_i": item.time,
-        "type": item.type_,
-        "author": item.by,
-        "title": item.title,
-        "url": item.url,
-        "text": item.text,
-        "points": item.score,
-        "parent_id": item.parent.or(item.poll),
-        "story_id": story_id,
-        "children": children,
-        "options": options,
-    })
+}
+
+/// Puts a comma behind another element.
+fn separate(json: &mut String) {
+    if json.ends_with('}') {
+        json.push(',');
+    }
+}
+
+/// Writes an item up to the beginning of its children.
+fn begin(json: &mut String, item: &Item, story_id: Option<i64>) -> End {
+    let (fields, end) = if item.deleted == Some(true) || item.dead == Some(true) {
+        (json!({"id": item.id}), End::Hidden)
+    } else {
+        let fields = json!({
+            "id": item.id,
+            "created_at": item.time.and_then(iso_millis),
+            "created_at_i": item.time,
+            "type": item.type_,
+            "author": item.by,
+            "title": item.title,
+            "url": item.url,
+            "text": item.text,
+            "points": item.score,
+            "parent_id": item.parent.or(item.poll),
+            "story_id": story_id,
+        });
+        (fields, End::Shown)
+    };
+    let fields = fields.to_string();
+    *json += fields.strip_suffix('}').unwrap_or(&fields);
+    *json += r#","children":["#;
+    end
 }

@@ -16,6 +16,8 @@ extern "SQL" {
     fn within_time(id: BigInt) -> Bool;
 }
 
+const LATE: &str = "the deadline of the read has passed";
+
 thread_local! {
     static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
@@ -33,6 +35,19 @@ pub(crate) fn with_deadline<T>(deadline: Instant, work: impl FnOnce() -> T) -> T
     work()
 }
 
+/// An error after the deadline of the thread. For work of several statements, which need not be long themselves.
+pub(crate) fn check_deadline() -> QueryResult<()> {
+    if is_late() {
+        return Err(diesel::result::Error::QueryBuilderError(LATE.into()));
+    }
+    Ok(())
+}
+
+fn is_late() -> bool {
+    let deadline = DEADLINE.get();
+    deadline.is_some_and(|deadline| Instant::now() >= deadline)
+}
+
 /// Lets queries of this connection call `within_time`.
 pub(crate) fn register_within_time(conn: &mut SqliteConnection) -> QueryResult<()> {
     within_time_utils::register_nondeterministic_impl(conn, |_: i64| WithinTime)
@@ -44,11 +59,8 @@ struct WithinTime;
 
 impl ToSql<Bool, Sqlite> for WithinTime {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
-        if DEADLINE
-            .get()
-            .is_some_and(|deadline| Instant::now() >= deadline)
-        {
-            return Err("the deadline of the read has passed".into());
+        if is_late() {
+            return Err(LATE.into());
         }
         out.set_value(1_i32);
         Ok(IsNull::No)

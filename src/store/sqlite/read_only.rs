@@ -1,6 +1,10 @@
 //! Reading a database that need not be writable: a file of another user, in a folder of another user, or on a read-only mount.
 
-use std::{fs, path::Path};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
 
@@ -26,6 +30,16 @@ const NEEDS_TO_WRITE: [&str; 2] = [
 /// The path is not UTF-8, the file cannot be opened or is not a database, it stays locked, or part of its content is in a log
 /// that cannot be read.
 pub(crate) fn open_read_only(path: &Path) -> Result<SqliteConnection, StoreError> {
+    open_watched(path).map(|(conn, _)| conn)
+}
+
+/// The same, and the file if it is read as it is at this moment: the connection does not see when it is written.
+///
+/// # Errors
+/// As [`open_read_only`].
+pub(crate) fn open_watched(
+    path: &Path,
+) -> Result<(SqliteConnection, Option<FrozenFile>), StoreError> {
     // SQLite opens the file for reading only if this process may not write to it.
     match open_with(path, "mode=rw") {
         Err(StoreError::Use { source, .. }) if NEEDS_TO_WRITE.contains(&&*source.to_string()) => {
@@ -35,10 +49,44 @@ pub(crate) fn open_read_only(path: &Path) -> Result<SqliteConnection, StoreError
                     path: path.to_owned(),
                     log,
                 }),
-                None => open_unlocked(path),
+                None => {
+                    let file = FrozenFile::of(path);
+                    Ok((open_unlocked(path)?, Some(file)))
+                }
             }
         }
-        opened => opened,
+        opened => opened.map(|conn| (conn, None)),
+    }
+}
+
+/// A file that is read as it was when it was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FrozenFile {
+    path: PathBuf,
+    bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+impl FrozenFile {
+    fn of(path: &Path) -> Self {
+        let data = fs::metadata(path).ok();
+        Self {
+            path: path.to_owned(),
+            bytes: data.as_ref().map_or(0, fs::Metadata::len),
+            modified: data.and_then(|data| data.modified().ok()),
+        }
+    }
+
+    /// Whether the file was written since, or has a log whose content the connection does not see.
+    #[cfg(feature = "serve")]
+    pub(crate) fn has_changed(&self) -> bool {
+        Self::of(&self.path) != *self
+    }
+}
+
+impl fmt::Display for FrozenFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.display().fmt(f)
     }
 }
 
