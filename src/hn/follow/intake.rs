@@ -31,8 +31,8 @@ const WAITING_MAX: usize = 20_000;
 const NEW_AT_ONCE: i64 = 500;
 /// The backlog is moved to the queue in pieces of this size.
 const BACKLOG_PIECE: usize = 200;
-/// A largest id that is larger by more than this may be an error of the API, so it is to be confirmed. It is most of a day's ids.
-const JUMP_MAX: i64 = 10_000;
+/// A largest id that is larger by more than this may be an error of the API, so it is to be confirmed. It is about an hour's ids.
+const JUMP_MAX: i64 = 500;
 /// A new id that the API has nothing for is asked for again after these times. After that it is a hole.
 const NULL_WAITS: [Duration; 4] = [
     Duration::from_secs(1),
@@ -165,10 +165,12 @@ impl Intake {
         self.watermark.settled()
     }
 
-    /// Items and profiles have changed. Returns the largest id among them if it is not announced yet.
+    /// Items and profiles have changed. Returns the largest id among them that is not announced yet, rather one that needs no confirmation.
     pub(crate) fn updates(&mut self, updates: Updates, now: Instant) -> Option<i64> {
         let known = self.watermark.announced();
-        let largest = updates.items.iter().copied().max();
+        let larger = updates.items.iter().copied().filter(|id| *id > known);
+        let near = larger.clone().filter(|id| id - known <= JUMP_MAX).max();
+        let largest = near.or(larger.max());
         for id in updates.items.into_iter().filter(|id| *id <= known) {
             if self.named_items.is_named(&id, now) && self.items.add(NAMED, id) == Added::Refused {
                 self.dropped += 1;
@@ -181,7 +183,7 @@ impl Intake {
                 self.dropped += 1;
             }
         }
-        largest.filter(|id| *id > known)
+        largest
     }
 
     /// Changes since this time, in Unix seconds, may have been missed.
@@ -330,6 +332,8 @@ mod tests {
         let mut intake = Intake::new(100, None);
         assert_eq!(intake.updates(named(&[7, 99, 100]), now), None);
         assert_eq!(intake.updates(named(&[7, 103, 101]), now), Some(103));
+        assert_eq!(intake.updates(named(&[i64::MAX, 103]), now), Some(103));
+        assert_eq!(intake.updates(named(&[i64::MAX]), now), Some(i64::MAX));
         assert_eq!(waiting(&intake), [7, 99, 100]);
     }
 
