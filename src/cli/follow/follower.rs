@@ -36,7 +36,7 @@ use crate::{
         coverage::Frontier,
         follow::{
             counting_sink::{CountingSink, Counts, ReadAgain},
-            intake::{Intake, MaxItem, Read},
+            intake::{Intake, MaxItem},
         },
         leases::{FOLLOWER, Search},
         plan::Refetch,
@@ -340,11 +340,5 @@ impl<'a, 's> Follower<'a, 's> {
 
 /// Returns when the item was announced, if it is a new one and stored now.
 fn note_read(intake: &mut Intake, read: &IdResult<i64>) -> Option<Instant> {
-    let what = match read.outcome {
-        IdOutcome::Stored => Read::Stored,
-        IdOutcome::Absent => Read::Absent,
-        IdOutcome::Failed(_) => Read::Failed,
-        IdOutcome::NotAttempted => Read::NotAttempted,
-    };
-    intake.is_read(read.id, what, Instant::now())
+    intake.is_read(read.id, &read.outcome, Instant::now())
 }

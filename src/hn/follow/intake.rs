@@ -13,7 +13,10 @@ use super::{
     reread::Reread,
     watermark::Watermark,
 };
-use crate::hn::{clock::on_machine, coverage::Range};
+use crate::{
+    hn::{clock::on_machine, coverage::Range},
+    ingest::IdOutcome,
+};
 
 /// The levels of the queue of items: new ids first.
 pub(crate) const NEW: usize = 0;
@@ -216,18 +219,23 @@ impl Intake {
     }
 
     /// An id was read. Returns when it was announced, if it is a new one that is stored now.
-    pub(crate) fn is_read(&mut self, id: i64, read: Read, now: Instant) -> Option<Instant> {
+    pub(crate) fn is_read(
+        &mut self,
+        id: i64,
+        outcome: &IdOutcome,
+        now: Instant,
+    ) -> Option<Instant> {
         self.items.finish(&id);
-        if read == Read::NotAttempted {
+        if *outcome == IdOutcome::NotAttempted {
             return None;
         }
         self.watermark.settle(id);
-        match read {
-            Read::Stored => {
+        match outcome {
+            IdOutcome::Stored => {
                 self.nulls.remove(&id);
                 self.announced_at.remove(&id)
             }
-            Read::Absent if self.announced_at.contains_key(&id) => {
+            IdOutcome::Absent if self.announced_at.contains_key(&id) => {
                 let (asked, _) = self.nulls.get(&id).copied().unwrap_or((0, now));
                 match NULL_WAITS.get(asked) {
                     Some(wait) => {
@@ -293,15 +301,6 @@ impl Intake {
     }
 }
 
-/// What became of an id that was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Read {
-    Stored,
-    Absent,
-    Failed,
-    NotAttempted,
-}
-
 /// Whether a text may be the name of a user. It becomes a part of a URL.
 fn is_name(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -358,7 +357,7 @@ mod tests {
         assert_eq!(intake.settled_up_to(), 100);
         intake.advance(now);
         for id in waiting(&intake) {
-            let announced = intake.is_read(id, Read::Stored, now);
+            let announced = intake.is_read(id, &IdOutcome::Stored, now);
             assert_eq!(announced.is_some(), id > 200, "{id}");
         }
         assert_eq!(intake.settled_up_to(), 700);
@@ -369,8 +368,8 @@ mod tests {
         let now = Instant::now();
         let mut intake = Intake::new(100, None);
         intake.max_item(102, now);
-        intake.is_read(101, Read::NotAttempted, now);
-        intake.is_read(102, Read::Stored, now);
+        intake.is_read(101, &IdOutcome::NotAttempted, now);
+        intake.is_read(102, &IdOutcome::Stored, now);
         assert_eq!(intake.settled_up_to(), 100);
     }
 
@@ -385,12 +384,12 @@ mod tests {
             intake.advance(now);
             for id in waiting(&intake) {
                 asked.push(second);
-                assert_eq!(intake.is_read(id, Read::Absent, now), None);
+                assert_eq!(intake.is_read(id, &IdOutcome::Absent, now), None);
             }
         }
         assert_eq!(asked, [0, 1, 4, 14, 44]);
         assert_eq!(intake.settled_up_to(), 101);
-        assert_eq!(intake.is_read(101, Read::Stored, start), Some(start));
+        assert_eq!(intake.is_read(101, &IdOutcome::Stored, start), Some(start));
     }
 
     #[test]
@@ -445,7 +444,7 @@ mod tests {
         let mut intake = Intake::new(100, None);
         intake.updates(named(&[7]), now);
         assert_eq!(waiting(&intake), [7]);
-        intake.is_read(7, Read::Stored, now);
+        intake.is_read(7, &IdOutcome::Stored, now);
         assert_eq!(intake.begin_after_gap(now, 1_000_000), None);
         intake.missed(999_000);
         let after = intake.begin_after_gap(now, 1_000_000);
