@@ -27,6 +27,9 @@ pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(400);
 /// How often a run says that it is under way.
 const BEAT_INTERVAL: Duration = Duration::from_secs(2);
 
+/// A database that nothing could be written to for this long is out of order, for whoever watches this process.
+const UNWRITABLE_AFTER: Duration = Duration::from_secs(10);
+
 /// A run that has not seen the others for this long pauses. That is shortly before they take over its share of the rate.
 const ALONE_AFTER: Duration = Duration::from_secs(SHARE_SECONDS as u64 - 2);
 /// Such a pause lasts for at least this long.
@@ -53,6 +56,8 @@ pub(super) struct Presence {
     /// The client's share of the rate now.
     share: RateShare,
     has_warned: bool,
+    /// When it last wrote to the database.
+    last_written: Instant,
 }
 
 /// What a run knows of the others.
@@ -116,6 +121,7 @@ impl Presence {
             }),
             share,
             has_warned: false,
+            last_written: Instant::now(),
         }
     }
 
@@ -139,7 +145,9 @@ impl Presence {
         match looking.await {
             Ok(others) => {
                 self.sight.last_look.set(Instant::now());
-                self.health.note_storage(Ok(()));
+                if self.last_written.elapsed() < UNWRITABLE_AFTER {
+                    self.health.note_storage(Ok(()));
+                }
                 self.keep_to(&others);
             }
             Err(error) => debug!("the other processes of this database are out of sight: {error}"),
@@ -190,7 +198,15 @@ impl Presence {
             }
             Ok(())
         });
-        match beating.await {
+        let written = beating.await;
+        match &written {
+            Ok(()) => self.last_written = Instant::now(),
+            Err(error) if self.last_written.elapsed() >= UNWRITABLE_AFTER => {
+                self.health.note_storage(Err(error.to_string()));
+            }
+            Err(_) => {}
+        }
+        match written {
             Ok(()) => self.has_warned = false,
             Err(error) if self.has_warned || self.leases.is_none() => {
                 debug!("this run cannot say that it is under way: {error}");

@@ -22,6 +22,7 @@ use super::{
     held_leases::{HeldLeases, Hold},
     id_stream_error::IdStreamError,
     session::Session,
+    signals,
 };
 use crate::{
     hn::{
@@ -30,7 +31,7 @@ use crate::{
         plan::{Refetch, RemainingIds},
         process::Process,
     },
-    store::{any::AnyPool, locks::while_locked},
+    store::{BUSY_WAIT_MAX, any::AnyPool, locks::while_locked_up_to},
 };
 
 /// A lease has at most this many ids to fetch.
@@ -66,6 +67,8 @@ pub(super) struct Claimer {
     /// The run's row in the table `runs`.
     row: i64,
     search: Search,
+    /// How long a database is waited for that another program has locked.
+    busy_wait_max: Duration,
     pub(super) leases: HeldLeases,
 }
 
@@ -81,9 +84,16 @@ impl Claimer {
             process: session.process.clone(),
             command,
             row,
+            busy_wait_max: BUSY_WAIT_MAX,
             leases: HeldLeases::new(search.clone()),
             search,
         }
+    }
+
+    /// Waits longer for a database that another program has locked.
+    pub(super) fn busy_wait_max(mut self, time: Duration) -> Self {
+        self.busy_wait_max = time;
+        self
     }
 
     /// Claims up to `count` ids on another thread, and comes back with them.
@@ -102,9 +112,14 @@ impl Claimer {
         let (row, command) = (self.row, self.command);
         let (search, process) = (&mut self.search, &self.process);
         let known = self.leases.ranges();
+        let busy_wait_max = self.busy_wait_max;
+        // After a signal, the wait is short.
+        let waits_on = |waited| signals::noted().is_none() || may_wait(waited);
         let claim = while_connecting(&self.pool, |conn| {
-            while_locked(|| claim(conn, search, row, command, process, &known, count))
-                .map_err(CommandError::new)
+            while_locked_up_to(busy_wait_max, waits_on, || {
+                claim(conn, search, row, command, process, &known, count)
+            })
+            .map_err(CommandError::new)
         })?;
         if let Claim::Ids { lease, .. } = claim {
             self.leases.add(lease);

@@ -38,10 +38,22 @@ pub(crate) fn while_locked<T, E: Display>(work: impl FnMut() -> Result<T, E>) ->
 /// The last error of `work`.
 pub(crate) fn while_locked_and<T, E: Display>(
     waits_on: impl Fn(Duration) -> bool,
+    work: impl FnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    while_locked_up_to(BUSY_WAIT_MAX, waits_on, work)
+}
+
+/// As [`while_locked_and`], for up to `wait_max`.
+///
+/// # Errors
+/// The last error of `work`.
+pub(crate) fn while_locked_up_to<T, E: Display>(
+    wait_max: Duration,
+    waits_on: impl Fn(Duration) -> bool,
     mut work: impl FnMut() -> Result<T, E>,
 ) -> Result<T, E> {
     let what = |_: &str| "another program has locked the database".to_owned();
-    wait_while(what, is_busy, waits_on, BUSY_WAIT_MAX, &mut work)
+    wait_while(what, is_busy, waits_on, wait_max, &mut work)
 }
 
 /// Tries `work` again while its error `may_pass`.
@@ -66,8 +78,8 @@ fn wait_while<T, E: Display>(
                 if !has_warned && began.elapsed() >= SILENT_WAIT {
                     has_warned = true;
                     let what = what(&in_one_line(&error.to_string()));
-                    let seconds = wait_max.as_secs();
-                    tell(&format!("{what}; waiting for it for up to {seconds} s"));
+                    let time = humantime::format_duration(wait_max);
+                    tell(&format!("{what}; waiting for it for up to {time}"));
                 }
                 thread::sleep(LOCK_WAIT);
             }

@@ -32,6 +32,7 @@ mod flat_memory;
 // Other commands and servers.
 mod metrics;
 mod watched_services;
+mod following;
 mod mock_api;
 mod serve;
 mod tune;

@@ -386,7 +386,7 @@ fn a_second_process_stands_by_and_takes_over_when_the_first_dies() {
     let world = World::new(Streams::default());
     let first = world.follow(&[]);
     world.wait_until_it_listens();
-    let mut second = world.follow(&[]);
+    let mut second = world.follow(&["--progress", "auto"]);
     let line = second.stderr().find(|line| line.contains("stands by"));
     assert!(line.unwrap().contains(&first.0.id().to_string()));
     assert_eq!(world.number("SELECT count(*) FROM runs"), Some(1));
@@ -403,7 +403,7 @@ fn a_process_that_stands_by_ends_at_once_by_a_signal() {
     let world = World::new(Streams::default());
     let first = world.follow(&[]);
     world.wait_until_it_listens();
-    let mut second = world.follow(&[]);
+    let mut second = world.follow(&["--progress", "auto"]);
     assert!(second.stderr().any(|line| line.contains("stands by")));
     let (code, _) = second.stop();
     assert_eq!(code, Some(143));

@@ -76,17 +76,28 @@ pub(super) async fn prepare(
 
 impl Beginning {
     /// Decides where the run in this row begins, and records that. `from` is the first id if the user names one, and `max_item` is the
-    /// API's largest id.
+    /// API's largest id. If it is not known or is not confirmed, the run begins with what is known, and the API announces the rest.
     pub(super) async fn record(
         session: &Session<'_>,
         row: i64,
         found: StartingPoint,
         from: Option<i64>,
-        max_item: i64,
+        max_item: Option<i64>,
     ) -> Result<Self, CommandError> {
-        largest::check(session, max_item, found.first).await?;
+        let begins_at = from.or(found.first);
+        let max_item = match (max_item, begins_at) {
+            (Some(id), _) if largest::is_credible(session, id, found.first).await => id,
+            (Some(id), None) => return Err(largest::incredible(id)),
+            (None, None) => largest::read(session).await?,
+            (max_item, Some(first)) => {
+                if let Some(id) = max_item {
+                    warn!("{}; it is not used", largest::incredible(id));
+                }
+                first - 1
+            }
+        };
         let newest = max_item.saturating_add(1);
-        let first = from.or(found.first).unwrap_or(newest);
+        let first = begins_at.unwrap_or(newest);
         let settled = first - 1;
         if first > newest {
             warn!(
@@ -123,12 +134,12 @@ impl Beginning {
     }
 
     /// Where following begins, for people.
-    pub(super) fn describe(&self, max_item: i64) -> String {
+    pub(super) fn describe(&self) -> String {
         let first = self.known.lo;
         if self.is_empty {
             format!("following from item {first} on; backfill fetches what is older")
         } else {
-            let left = (max_item - first + 1).max(0);
+            let left = self.known.hi - first + 1;
             format!("following from item {first} on, {left} below the API's largest")
         }
     }

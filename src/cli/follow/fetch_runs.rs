@@ -79,6 +79,8 @@ impl FetchRuns {
         };
         let profile_config = Config {
             workers: 1,
+            // An API that refuses profiles may still give items.
+            max_refusals: 0,
             ..session.config.clone()
         };
         let item_pipeline = session

@@ -3,12 +3,12 @@
 use std::{cell::Cell, fmt, rc::Rc, sync::Arc, time::Duration};
 
 use log::warn;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{
     args::{COMMAND, FollowArgs},
     beginning::{self, Beginning},
-    fetch_runs::{FetchRuns, RunEvent},
+    fetch_runs::{FetchRuns, PATIENCE, RunEvent},
     largest,
     listener::{Heard, Listeners},
     lists::Lists,
@@ -36,7 +36,7 @@ use crate::{
         coverage::Frontier,
         follow::{
             counting_sink::{CountingSink, Counts, ReadAgain},
-            intake::{Intake, MaxItem, Read},
+            intake::{Intake, MaxItem},
         },
         leases::{FOLLOWER, Search},
         plan::Refetch,
@@ -48,9 +48,6 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 /// In a test whose clock runs fast, ticks are at least this far apart.
 const TICK_LEAST: Duration = Duration::from_millis(50);
-
-/// How long the API has for confirming a jump of its largest id. It is asked again when it next announces such an id.
-const CONFIRMATION: Duration = Duration::from_secs(10);
 
 /// An error that lasts is logged this often.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
@@ -94,33 +91,33 @@ pub(super) enum Ended {
 }
 
 impl<'a, 's> Follower<'a, 's> {
-    /// Begins the run in this row of the table `runs`. `max_item` is the API's largest id.
+    /// Begins the run in this row of the table `runs`. `max_item` is the API's largest id, if the API tells it at the moment.
     pub(super) async fn begin(
         session: &'a Session<'s>,
         args: &FollowArgs,
         manager: &'a ServiceManager,
         row: i64,
-        max_item: i64,
+        max_item: Option<i64>,
     ) -> Result<Self, CommandError> {
         let ladder = session.options.refresh.clone();
         // This may take long, so a signal ends the process.
         let found = beginning::prepare(session, row, &ladder).await?;
-        let drain = Drain::begin();
         let beginning = Beginning::record(session, row, found, args.from, max_item).await?;
+        let drain = Drain::begin();
         let known = beginning.known;
         let search = Search::new(known, Refetch::default(), false);
-        let claimer = Claimer::new(session, COMMAND, row, search);
+        let claimer = Claimer::new(session, COMMAND, row, search).busy_wait_max(PATIENCE);
         let leases = claimer.leases.clone();
         leases.add(FOLLOWER);
         let gap_error = IdStreamError::default();
         let gap = beginning.gap(session, claimer, gap_error.clone()).await?;
-        session.print_note(&beginning.describe(max_item));
+        session.print_note(&beginning.describe());
         let intake = Intake::new(known.hi, gap.as_ref().map(|_| known.lo));
         let settled_up_to = Rc::new(Cell::new(intake.settled_up_to()));
         let mut presence = Presence::new(session, COMMAND, row, Some(leases.clone()))
             .with_settled_up_to(settled_up_to.clone());
         presence.look().await;
-        let frontier = Frontier::below(max_item);
+        let frontier = Frontier::below(known.hi);
         let mut sink = HnSink::with_moving_frontier(frontier.clone());
         if args.keeps_scores {
             sink = sink.keep_scores(ladder.clone());
@@ -258,8 +255,7 @@ impl<'a, 's> Follower<'a, 's> {
         let Some(id) = self.unconfirmed.take() else {
             return;
         };
-        let confirming = largest::is_confirmed(&self.session.client, &self.session.source, id);
-        if timeout(CONFIRMATION, confirming).await == Ok(true) {
+        if largest::is_confirmed(&self.session.client, &self.session.source, id).await {
             self.intake.confirmed_max_item(id, Instant::now());
             self.frontier.raise(id);
         } else {
@@ -293,6 +289,7 @@ impl<'a, 's> Follower<'a, 's> {
             &self.runs,
             self.refreshes.due_count(),
             &self.monitor,
+            self.session.client.cool_down_rest(),
             self.manager,
         );
         if let Some(every) = self.manager.watchdog_interval()
@@ -343,11 +340,5 @@ impl<'a, 's> Follower<'a, 's> {
 
 /// Returns when the item was announced, if it is a new one and stored now.
 fn note_read(intake: &mut Intake, read: &IdResult<i64>) -> Option<Instant> {
-    let what = match read.outcome {
-        IdOutcome::Stored => Read::Stored,
-        IdOutcome::Absent => Read::Absent,
-        IdOutcome::Failed(_) => Read::Failed,
-        IdOutcome::NotAttempted => Read::NotAttempted,
-    };
-    intake.is_read(read.id, what, Instant::now())
+    intake.is_read(read.id, &read.outcome, Instant::now())
 }

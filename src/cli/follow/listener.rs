@@ -140,13 +140,13 @@ impl Listener {
             .idle_timeout(on_machine(IDLE_TIMEOUT).max(IDLE_TIMEOUT_LEAST))
             .max_event(EVENT_MAX);
         let (mut opened_at, mut wait, mut had_one) = (Instant::now(), ENDED_WAIT, false);
-        let mut next_poll = Instant::now() + on_machine(MUTE);
+        let (mut next_poll, mut poll_interval) = self.polls_of_new_stream();
         while !self.heard.is_closed() {
             let next = tokio::select! {
                 next = events.next() => next,
                 () = sleep_until(next_poll) => {
                     self.poll_once(&url).await;
-                    next_poll = Instant::now() + self.feed.poll_interval();
+                    next_poll = Instant::now() + poll_interval;
                     continue;
                 }
             };
@@ -160,15 +160,20 @@ impl Listener {
                     had_one = true;
                     self.note_heard();
                     if !matches!(event.name.as_str(), "cancel" | "auth_revoked") {
-                        next_poll = far_future();
-                        self.take(puts(&event.name, &event.data)).await;
+                        let puts = puts(&event.name, &event.data);
+                        // A sign that the connection is alive does not show that the server tells of changes.
+                        if !puts.is_empty() {
+                            poll_interval = self.feed.quiet_time();
+                            next_poll = Instant::now() + poll_interval;
+                            self.take(puts).await;
+                        }
                         continue;
                     }
                     debug!("{url}: the server ended the stream by {}", event.name);
                     self.monitor.is_interrupted(self.feed);
                     events.close_for(jittered(wait));
                     wait = next_wait(opened_at, wait);
-                    next_poll = Instant::now() + on_machine(MUTE);
+                    (next_poll, poll_interval) = self.polls_of_new_stream();
                 }
                 Ok(EventStreamItem::Interrupted {
                     failure,
@@ -180,7 +185,7 @@ impl Listener {
                         // It was open. The event at the beginning of each connection says nothing of how long one lasts.
                         events.close_for(own_wait.max(jittered(wait)));
                         wait = next_wait(opened_at, wait);
-                        next_poll = Instant::now() + on_machine(MUTE);
+                        (next_poll, poll_interval) = self.polls_of_new_stream();
                     }
                 }
                 Err(error) => {
@@ -190,6 +195,12 @@ impl Listener {
             }
         }
         had_one
+    }
+
+    /// When a stream that is to be opened is first polled beside, and how often after that, as long as it tells nothing.
+    fn polls_of_new_stream(&self) -> (Instant, Duration) {
+        let first = Instant::now() + on_machine(MUTE);
+        (first, self.feed.poll_interval())
     }
 
     /// Polls for a while.
@@ -271,9 +282,4 @@ fn next_wait(opened_at: Instant, wait: Duration) -> Duration {
 /// Between half of it and all of it, in the machine's time.
 fn jittered(wait: Duration) -> Duration {
     on_machine(wait).mul_f64(0.5 + fastrand::f64() / 2.0)
-}
-
-/// While the stream speaks, nothing is polled.
-fn far_future() -> Instant {
-    Instant::now() + Duration::from_secs(86_400 * 365)
 }

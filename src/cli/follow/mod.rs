@@ -36,16 +36,17 @@ pub(super) async fn run(options: &Options, args: FollowArgs) -> Result<ExitStatu
     options.config.outage_patience = fetch_runs::PATIENCE;
     let session = Session::open_to_follow(&options).await?;
     follow_metrics::register();
-    let mut max_item = largest::read(&session).await?;
+    let max_item = largest::read(&session).await?;
     if let Some(from) = args.from.filter(|from| *from > max_item) {
         return Err(CommandError(format!(
             "--from is {from}, beyond the API's largest id, which is {max_item}; leave it out to begin with what is new"
         )));
     }
+    let mut max_item = Some(max_item);
     loop {
         let turn = standby::wait_for_turn(&session, &manager).await?;
         if turn.has_waited {
-            max_item = largest::read_patiently(&session).await;
+            max_item = largest::read_to_take_over(&session).await;
         }
         let follower = Follower::begin(&session, &args, &manager, turn.row, max_item).await?;
         match follower.follow().await? {

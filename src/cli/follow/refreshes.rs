@@ -139,6 +139,7 @@ impl Refreshes {
             let gap = intake.begin_after_gap(Instant::now(), now());
             self.after_gap = gap.map(|gap| QueuedAfterGap { gap, last: 0 });
         }
+        intake.items.forget_finished();
         let (question, pool) = (self.question(intake), self.pool.clone());
         self.asking = Some(actix_rt::spawn(async move {
             let asked = question.clone();
@@ -193,9 +194,9 @@ fn is_time(next: &mut Instant, now: Instant, interval: Duration) -> bool {
     is_time
 }
 
-/// An id that is being read is not due any more.
+/// An id that is being read, or was read while the database was asked, is not due any more.
 fn queue(items: &IdQueue<i64>, ids: &[i64]) {
     for id in ids {
-        items.add_unless_being_read(DUE, *id);
+        items.add_unless_read(DUE, *id);
     }
 }

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use actix_rt::time::sleep;
+use log::warn;
 
 use crate::{
     cli::{
         database::{self, NOT_WRITTEN},
         exit::CommandError,
+        options::ProgressMode,
         service_manager::ServiceManager,
         session::Session,
         terminal::print_message,
@@ -17,6 +19,9 @@ use crate::{
 
 /// How often a process that stands by looks whether it is its turn.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long to wait after the database has failed.
+const FAILED_WAIT: Duration = Duration::from_secs(10);
 
 /// It is this process's turn.
 pub(super) struct OwnTurn {
@@ -39,7 +44,17 @@ pub(super) async fn wait_for_turn(
         let turn = database::query_or(NOT_WRITTEN, &session.pool, move |conn| {
             begin_turn(conn, super::args::COMMAND, &process, rate)
         });
-        match turn.await? {
+        let turn = match turn.await {
+            Ok(turn) => turn,
+            // Whatever the database suffers from may pass, and the process that follows waits for that as well.
+            Err(error) if known_holder.is_some() => {
+                warn!("{error}; trying again");
+                sleep(FAILED_WAIT).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        match turn {
             Turn::Ours(row) => {
                 return Ok(OwnTurn {
                     row,
@@ -49,9 +64,11 @@ pub(super) async fn wait_for_turn(
             Turn::Others { host, pid } => {
                 let holder = format!("process {pid} on {host}");
                 if known_holder.as_ref() != Some(&holder) {
-                    print_message(format_args!(
-                        "{holder} follows with this database; this one stands by and takes over when that one ends"
-                    ));
+                    if session.options.progress != ProgressMode::Never {
+                        print_message(format_args!(
+                            "{holder} follows with this database; this one stands by and takes over when that one ends"
+                        ));
+                    }
                     session.health.stand_by();
                     manager.ready();
                     manager.status(&format!("stands by: {holder} follows"));

@@ -1,6 +1,6 @@
 //! Shows how following goes: on the terminal, and to the service manager.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use super::{fetch_runs::FetchRuns, monitor::Monitor};
 use crate::{
@@ -41,13 +41,14 @@ impl StatusDisplay {
         runs: &FetchRuns,
         due: u64,
         monitor: &Monitor,
+        cool_down: Duration,
         manager: &ServiceManager,
     ) {
         let totals = runs.totals()();
         let waiting = intake.items.waiting() as u64 + intake.backlog() + runs.left_in_gap();
         let newest = u64::try_from(intake.announced()).unwrap_or(0);
         let per_second = totals.last_minute.settled_per_second();
-        let parts = vec![
+        let mut parts = vec![
             format!("newest {}", grouped(newest)),
             format!("{per_second:.1} read/s"),
             format!("{} waiting", grouped(waiting)),
@@ -55,6 +56,11 @@ impl StatusDisplay {
             monitor.summary(),
             format!("{} failed", grouped(totals.failed)),
         ];
+        if !cool_down.is_zero() {
+            let rest = Duration::from_secs(cool_down.as_secs() + 1);
+            let rest = humantime::format_duration(rest);
+            parts.insert(1, format!("the API asks to wait {rest}"));
+        }
         manager.status(&parts.join(", "));
         *self.parts.borrow_mut() = parts;
     }

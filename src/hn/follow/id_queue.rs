@@ -1,7 +1,7 @@
 //! Ids that wait to be read, the most urgent first. An id waits once, and is never read twice at the same time.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     hash::Hash,
     ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -25,6 +25,8 @@ struct State<I> {
     /// The ids that are being read, and the level at which each is to wait afterwards: what a request answers may be older than
     /// the change that was announced meanwhile.
     being_read: HashMap<I, Option<usize>>,
+    /// The ids whose reading has ended since they were last forgotten.
+    finished: HashSet<I>,
     /// A level holds at most this many ids.
     capacity: usize,
     /// The streams that wait for ids.
@@ -55,6 +57,7 @@ impl<I: Clone + Eq + Hash + Send + 'static> IdQueue<I> {
             waiting: HashMap::new(),
             counts: vec![0; levels],
             being_read: HashMap::new(),
+            finished: HashSet::new(),
             capacity,
             readers: Vec::new(),
         })))
@@ -79,9 +82,25 @@ impl<I: Clone + Eq + Hash + Send + 'static> IdQueue<I> {
         state.add(level, id)
     }
 
+    /// Adds an id as [`add`](Self::add) does, unless it is being read, or was read since [`forget_finished`](Self::forget_finished).
+    pub(crate) fn add_unless_read(&self, level: usize, id: I) -> Added {
+        let mut state = self.lock();
+        if state.being_read.contains_key(&id) || state.finished.contains(&id) {
+            return Added::WaitedAlready;
+        }
+        state.add(level, id)
+    }
+
+    /// Forgets which ids were read. To be called before the database is asked which ids are due: its answer may be older than the end of
+    /// a reading that comes meanwhile.
+    pub(crate) fn forget_finished(&self) {
+        self.lock().finished.clear();
+    }
+
     /// The reading of an id has ended.
     pub(crate) fn finish(&self, id: &I) {
         let mut state = self.lock();
+        state.finished.insert(id.clone());
         if let Some(Some(level)) = state.being_read.remove(id) {
             state.add(level, id.clone());
         }
@@ -194,6 +213,23 @@ mod tests {
         let mut all = queue.stream(0..=2);
         assert_eq!(ready(&mut all), [3, 2, 4, 1]);
         assert_eq!(queue.waiting(), 0);
+    }
+
+    #[test]
+    fn an_id_that_was_read_while_the_database_was_asked_is_not_read_again() {
+        let queue = IdQueue::new(2, 10);
+        let mut ids = queue.stream(0..=1);
+        for id in [1, 2, 3] {
+            queue.add(0, id);
+        }
+        assert_eq!(ready(&mut ids), [1, 2, 3]);
+        queue.finish(&1);
+        queue.forget_finished();
+        queue.finish(&2);
+        for id in [1, 2, 3, 4] {
+            queue.add_unless_read(1, id);
+        }
+        assert_eq!(ready(&mut ids), [1, 4]);
     }
 
     #[test]

@@ -13,7 +13,10 @@ use super::{
     reread::Reread,
     watermark::Watermark,
 };
-use crate::hn::{clock::on_machine, coverage::Range};
+use crate::{
+    hn::{clock::on_machine, coverage::Range},
+    ingest::IdOutcome,
+};
 
 /// The levels of the queue of items: new ids first.
 pub(crate) const NEW: usize = 0;
@@ -31,8 +34,8 @@ const WAITING_MAX: usize = 20_000;
 const NEW_AT_ONCE: i64 = 500;
 /// The backlog is moved to the queue in pieces of this size.
 const BACKLOG_PIECE: usize = 200;
-/// A largest id that is larger by more than this may be an error of the API, so it is to be confirmed. It is most of a day's ids.
-const JUMP_MAX: i64 = 10_000;
+/// A largest id that is larger by more than this may be an error of the API, so it is to be confirmed. It is about an hour's ids.
+const JUMP_MAX: i64 = 500;
 /// A new id that the API has nothing for is asked for again after these times. After that it is a hole.
 const NULL_WAITS: [Duration; 4] = [
     Duration::from_secs(1),
@@ -165,10 +168,12 @@ impl Intake {
         self.watermark.settled()
     }
 
-    /// Items and profiles have changed. Returns the largest id among them if it is not announced yet.
+    /// Items and profiles have changed. Returns the largest id among them that is not announced yet, rather one that needs no confirmation.
     pub(crate) fn updates(&mut self, updates: Updates, now: Instant) -> Option<i64> {
         let known = self.watermark.announced();
-        let largest = updates.items.iter().copied().max();
+        let larger = updates.items.iter().copied().filter(|id| *id > known);
+        let near = larger.clone().filter(|id| id - known <= JUMP_MAX).max();
+        let largest = near.or(larger.max());
         for id in updates.items.into_iter().filter(|id| *id <= known) {
             if self.named_items.is_named(&id, now) && self.items.add(NAMED, id) == Added::Refused {
                 self.dropped += 1;
@@ -181,7 +186,7 @@ impl Intake {
                 self.dropped += 1;
             }
         }
-        largest.filter(|id| *id > known)
+        largest
     }
 
     /// Changes since this time, in Unix seconds, may have been missed.
@@ -214,18 +219,23 @@ impl Intake {
     }
 
     /// An id was read. Returns when it was announced, if it is a new one that is stored now.
-    pub(crate) fn is_read(&mut self, id: i64, read: Read, now: Instant) -> Option<Instant> {
+    pub(crate) fn is_read(
+        &mut self,
+        id: i64,
+        outcome: &IdOutcome,
+        now: Instant,
+    ) -> Option<Instant> {
         self.items.finish(&id);
-        if read == Read::NotAttempted {
+        if *outcome == IdOutcome::NotAttempted {
             return None;
         }
         self.watermark.settle(id);
-        match read {
-            Read::Stored => {
+        match outcome {
+            IdOutcome::Stored => {
                 self.nulls.remove(&id);
                 self.announced_at.remove(&id)
             }
-            Read::Absent if self.announced_at.contains_key(&id) => {
+            IdOutcome::Absent if self.announced_at.contains_key(&id) => {
                 let (asked, _) = self.nulls.get(&id).copied().unwrap_or((0, now));
                 match NULL_WAITS.get(asked) {
                     Some(wait) => {
@@ -291,15 +301,6 @@ impl Intake {
     }
 }
 
-/// What became of an id that was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Read {
-    Stored,
-    Absent,
-    Failed,
-    NotAttempted,
-}
-
 /// Whether a text may be the name of a user. It becomes a part of a URL.
 fn is_name(name: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -330,6 +331,8 @@ mod tests {
         let mut intake = Intake::new(100, None);
         assert_eq!(intake.updates(named(&[7, 99, 100]), now), None);
         assert_eq!(intake.updates(named(&[7, 103, 101]), now), Some(103));
+        assert_eq!(intake.updates(named(&[i64::MAX, 103]), now), Some(103));
+        assert_eq!(intake.updates(named(&[i64::MAX]), now), Some(i64::MAX));
         assert_eq!(waiting(&intake), [7, 99, 100]);
     }
 
@@ -354,7 +357,7 @@ mod tests {
         assert_eq!(intake.settled_up_to(), 100);
         intake.advance(now);
         for id in waiting(&intake) {
-            let announced = intake.is_read(id, Read::Stored, now);
+            let announced = intake.is_read(id, &IdOutcome::Stored, now);
             assert_eq!(announced.is_some(), id > 200, "{id}");
         }
         assert_eq!(intake.settled_up_to(), 700);
@@ -365,8 +368,8 @@ mod tests {
         let now = Instant::now();
         let mut intake = Intake::new(100, None);
         intake.max_item(102, now);
-        intake.is_read(101, Read::NotAttempted, now);
-        intake.is_read(102, Read::Stored, now);
+        intake.is_read(101, &IdOutcome::NotAttempted, now);
+        intake.is_read(102, &IdOutcome::Stored, now);
         assert_eq!(intake.settled_up_to(), 100);
     }
 
@@ -381,12 +384,12 @@ mod tests {
             intake.advance(now);
             for id in waiting(&intake) {
                 asked.push(second);
-                assert_eq!(intake.is_read(id, Read::Absent, now), None);
+                assert_eq!(intake.is_read(id, &IdOutcome::Absent, now), None);
             }
         }
         assert_eq!(asked, [0, 1, 4, 14, 44]);
         assert_eq!(intake.settled_up_to(), 101);
-        assert_eq!(intake.is_read(101, Read::Stored, start), Some(start));
+        assert_eq!(intake.is_read(101, &IdOutcome::Stored, start), Some(start));
     }
 
     #[test]
@@ -441,7 +444,7 @@ mod tests {
         let mut intake = Intake::new(100, None);
         intake.updates(named(&[7]), now);
         assert_eq!(waiting(&intake), [7]);
-        intake.is_read(7, Read::Stored, now);
+        intake.is_read(7, &IdOutcome::Stored, now);
         assert_eq!(intake.begin_after_gap(now, 1_000_000), None);
         intake.missed(999_000);
         let after = intake.begin_after_gap(now, 1_000_000);

@@ -2,13 +2,13 @@
 
 use diesel::{
     ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl, QueryResult,
-    RunQueryDsl,
+    RunQueryDsl, dsl::max,
 };
 
 use crate::hn::{
     connection::{HnConnection, on_backend},
     runs,
-    schema::coverage,
+    schema::{coverage, lists},
 };
 
 /// What a process that begins to follow finds.
@@ -16,7 +16,8 @@ use crate::hn::{
 pub(crate) struct StartingPoint {
     /// The first id to read. `None` if the database holds nothing that could be followed.
     pub(crate) first: Option<i64>,
-    /// When the process before last recorded that it was under way, in Unix seconds. Nothing has followed the changes since then.
+    /// Since when nothing has followed the changes, in Unix seconds: the process before was under way until then, and had last stored a
+    /// list then or later. It may have gone on without an API for a long time.
     pub(crate) left_at: Option<i64>,
 }
 
@@ -35,11 +36,15 @@ impl StartingPoint {
             .select(coverage::hi.nullable());
         let highest: Option<Option<i64>> =
             on_backend!(conn, |conn| highest.first(conn)).optional()?;
+        let list_at = lists::table.select(max(lists::fetched_at));
+        let list_at: Option<i64> = on_backend!(conn, |conn| list_at.first(conn))?;
         let mark = left_off.map(|left_off| left_off.settled_up_to);
         let last = highest.flatten().into_iter().chain(mark).min();
         Ok(Self {
             first: last.map(|last| last.saturating_add(1)),
-            left_at: left_off.map(|left_off| left_off.heard_at),
+            left_at: left_off.map(|left_off| {
+                list_at.map_or(left_off.heard_at, |list_at| list_at.min(left_off.heard_at))
+            }),
         })
     }
 }
