@@ -109,7 +109,8 @@ pub(super) async fn run(options: &Options, args: ServeArgs) -> Result<ExitStatus
         allowed_hosts: args.allowed_hosts,
         ..ServeConfig::default()
     };
-    keep_within_open_files(&mut config, options);
+    let fetchers = if follows { options.config.workers } else { 0 };
+    keep_within_open_files(&mut config, fetchers);
     let server = Server::new(location.secret_text())
         .config(config)
         .metrics(move || recorder.render());
@@ -168,9 +169,10 @@ async fn keep_following(options: &Options) -> Result<ExitStatus, CommandError> {
 }
 
 /// Allows as many connections as files can be open. Those of the database and of the fetchers come first.
-fn keep_within_open_files(config: &mut ServeConfig, options: &Options) {
+fn keep_within_open_files(config: &mut ServeConfig, fetchers: usize) {
     config.threads = thread::available_parallelism().map_or(1, usize::from);
-    let others = config.reads.at_once * FILES_OF_READER + 2 * options.config.workers;
+    // The API of a demo is in this process, too.
+    let others = config.reads.at_once * FILES_OF_READER + 2 * fetchers;
     let wanted = config.threads * config.connections + others;
     let allowed = open_file_limit::raise_for(wanted, false);
     if allowed < wanted {

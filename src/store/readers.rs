@@ -8,7 +8,7 @@ use std::{
 };
 
 use diesel::QueryResult;
-use log::warn;
+use log::{debug, warn};
 use thiserror::Error as ThisError;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit},
@@ -128,7 +128,17 @@ impl Readers {
         }
         let mut connections = vec![first];
         for _ in 1..at_once {
-            connections.push(AnyConnection::open_read_only(location, limits.time)?);
+            match AnyConnection::open_read_only(location, limits.time) {
+                Ok(conn) => connections.push(conn),
+                // A server may allow fewer. Those that are missing are opened when they are needed.
+                Err(error) => {
+                    debug!(
+                        "{} connections are open at first: {error}",
+                        connections.len()
+                    );
+                    break;
+                }
+            }
         }
         Ok(Self(Arc::new(Shared {
             location: location.to_owned(),

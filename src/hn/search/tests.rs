@@ -12,9 +12,10 @@ use super::{
     query::{SearchQuery, Syntax},
     read::{SearchAnswer, search},
     request::{Order, SearchRequest},
+    stories::stories,
 };
 use crate::{
-    hn::migrations::empty_database,
+    hn::{migrations::empty_database, reads},
     store::sqlite::{register_within_time, with_deadline},
 };
 
@@ -125,4 +126,24 @@ fn every_kind_of_search_ends_when_its_time_is_over() {
             }
         }
     }
+}
+
+#[test]
+fn reads_of_several_statements_end_when_their_time_is_over() {
+    let mut conn = database(Content::Everything);
+    let story = reads::item(&mut conn, 1).unwrap().unwrap().item;
+    let place = reads::Place {
+        from: i64::MAX,
+        skip: 0,
+        count: 1,
+    };
+    let mut read = || {
+        [
+            stories(&mut conn, &[2]).is_ok(),
+            reads::thread(&mut conn, &story, 10).is_ok(),
+            reads::newest(&mut conn, place, |_| true).is_ok(),
+        ]
+    };
+    assert_eq!(read(), [true; 3]);
+    assert_eq!(with_deadline(Instant::now(), read), [false; 3]);
 }

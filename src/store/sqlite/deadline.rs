@@ -66,3 +66,19 @@ impl ToSql<Bool, Sqlite> for WithinTime {
         Ok(IsNull::No)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_ends_work_between_its_statements_and_only_on_its_thread() {
+        assert_eq!(check_deadline(), Ok(()));
+        with_deadline(Instant::now(), || {
+            assert!(check_deadline().is_err());
+            let other = std::thread::spawn(check_deadline);
+            assert_eq!(other.join().ok(), Some(Ok(())));
+        });
+        assert_eq!(check_deadline(), Ok(()));
+    }
+}
