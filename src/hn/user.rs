@@ -36,6 +36,7 @@ pub struct User {
 
 impl User {
     /// Names are shorter than this, in bytes. A longer text names no user.
+    #[cfg(any(feature = "mock-api", feature = "serve"))]
     pub(crate) const NAME_MAX: usize = 100;
 
     /// Reads the API's answer for the user `name`. `None` if it is the literal `null`: there is no such user.

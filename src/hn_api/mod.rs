@@ -28,9 +28,11 @@ mod watch;
 mod change_events;
 mod event_stream;
 
+#[cfg(feature = "serve")]
+pub(crate) use self::{answer::refusal, cross_origin::options};
 pub(crate) use self::{
-    answer::{answer, refusal, require_readable},
-    cross_origin::{options, with_cross_origin},
+    answer::{answer, require_readable},
+    cross_origin::with_cross_origin,
     data::{Document, Follow, HnData, Unavailable},
     event_stream::{answer_with_stream, wants_stream},
     http_server::{ConnectionSettings, server},

@@ -22,15 +22,13 @@ pub(crate) use self::deadline::register_within_time;
 #[cfg(feature = "serve")]
 pub(crate) use self::deadline::{check_deadline, with_deadline};
 pub use self::file_identity::FileIdentity;
-#[cfg(any(feature = "cli", feature = "serve"))]
-pub(crate) use self::read_only::open_read_only;
 #[cfg(feature = "serve")]
 pub(crate) use self::read_only::{FrozenFile, open_watched};
 #[cfg(feature = "cli")]
 pub(crate) use self::{
     classify::is_about_lock,
     file_name::{LOG_SUFFIX, beside},
-    read_only::open_unlocked,
+    read_only::{open_read_only, open_unlocked},
 };
 use self::{
     classify::{classify, unusable},

@@ -21,22 +21,24 @@ const NEEDS_TO_WRITE: [&str; 2] = [
     "attempt to write a readonly database",
 ];
 
-/// Opens a file for reading, and never creates it. Its queries can call `within_time`. Waits as [`open`](super::open) does while another program has locked the file.
-///
-/// A process that may not write beside a database in WAL mode can still read it if a program that writes has it open, or if all of its
-/// content is in the file itself. In the second case the file must not change, and a program that writes prevents that.
+/// As [`open_watched`], for a connection that lives too shortly to be watched.
 ///
 /// # Errors
-/// The path is not UTF-8, the file cannot be opened or is not a database, it stays locked, or part of its content is in a log
-/// that cannot be read.
+/// As [`open_watched`].
+#[cfg(feature = "cli")]
 pub(crate) fn open_read_only(path: &Path) -> Result<SqliteConnection, StoreError> {
     open_watched(path).map(|(conn, _)| conn)
 }
 
-/// The same, and the file if it is read as it is at this moment: the connection does not see when it is written.
+/// Opens a file for reading, and never creates it. Its queries can call `within_time`. Waits as [`open`](super::open) does while another
+/// program has locked the file.
+///
+/// A process that may not write beside a database in WAL mode can still read it if a program that writes has it open, or if all of its
+/// content is in the file itself. In the second case the connection does not see when the file is written, and the file is given as well.
 ///
 /// # Errors
-/// As [`open_read_only`].
+/// The path is not UTF-8, the file cannot be opened or is not a database, it stays locked, or part of its content is in a log
+/// that cannot be read.
 pub(crate) fn open_watched(
     path: &Path,
 ) -> Result<(SqliteConnection, Option<FrozenFile>), StoreError> {
@@ -77,7 +79,7 @@ impl FrozenFile {
         }
     }
 
-    /// Whether the file was written since, or has a log whose content the connection does not see.
+    /// Whether the file was written since.
     #[cfg(feature = "serve")]
     pub(crate) fn has_changed(&self) -> bool {
         Self::of(&self.path) != *self
