@@ -64,6 +64,8 @@ pub(crate) struct Comparison {
 
 /// The types that have points and a title.
 const TITLED: [&str; 3] = ["story", "poll", "job"];
+/// The types that have points.
+const WITH_POINTS: [&str; 4] = ["story", "poll", "job", "pollopt"];
 
 impl Filters {
     pub(crate) fn is_empty(&self) -> bool {
@@ -99,18 +101,25 @@ impl Filters {
         })
     }
 
-    /// Whether only items with a title can pass, or, with points, the options of polls.
-    pub(super) fn only_titled(&self) -> bool {
-        let has_title = |tag: &Tag| match tag {
-            Tag::Type(name) => TITLED.contains(&&**name),
-            Tag::AskHn | Tag::ShowHn | Tag::FrontPage | Tag::Nothing => true,
-            Tag::Author(_) | Tag::Story(_) => false,
-        };
-        let by_tag = self.tags.iter().any(|tags| tags.iter().all(has_title));
+    /// The types of which items must be. `None` if they may be of any.
+    pub(super) fn types(&self) -> Option<Vec<&str>> {
+        let by_tags = self.tags.iter().find_map(|tags| {
+            let types: Option<Vec<Vec<&str>>> = tags.iter().map(Tag::types).collect();
+            types.map(|types| types.concat())
+        });
         let of_stories =
             |one: &Comparison| matches!(one.field, NumberField::Points | NumberField::Comments);
-        let numbers = &self.numbers;
-        by_tag || numbers.iter().any(|numbers| numbers.iter().all(of_stories))
+        let mut numbers = self.numbers.iter();
+        by_tags.or_else(|| {
+            let is_of_stories = numbers.any(|numbers| numbers.iter().all(of_stories));
+            is_of_stories.then(|| WITH_POINTS.to_vec())
+        })
+    }
+
+    /// Whether they ask for types, and for nothing else.
+    pub(super) fn are_types(&self) -> bool {
+        let is_type = |tag: &Tag| matches!(tag, Tag::Type(_));
+        matches!(&self.tags[..], [tags] if tags.iter().all(is_type)) && self.numbers.is_empty()
     }
 
     /// Whether no item with a title can pass.
@@ -169,6 +178,16 @@ fn any_of(conditions: impl Iterator<Item = Part>) -> Part {
 }
 
 impl Tag {
+    /// The types of the items that have it. `None` if they may be of any.
+    fn types(&self) -> Option<Vec<&str>> {
+        match self {
+            Self::Type(name) => Some(vec![name]),
+            Self::AskHn | Self::ShowHn => Some(vec!["story"]),
+            Self::FrontPage => Some(TITLED.to_vec()),
+            Self::Author(_) | Self::Story(_) | Self::Nothing => None,
+        }
+    }
+
     fn condition(&self, only_titled: bool) -> Part {
         match self {
             Self::Type(name) => Part::new("i.type = ").text(name),
