@@ -34,8 +34,8 @@ const WAITING_MAX: usize = 20_000;
 const NEW_AT_ONCE: i64 = 500;
 /// The backlog is moved to the queue in pieces of this size.
 const BACKLOG_PIECE: usize = 200;
-/// A largest id that is larger by more than this may be an error of the API, so it is to be confirmed. It is about an hour's ids.
-const JUMP_MAX: i64 = 500;
+/// A largest id that is larger by more than this may be an error of the API, so it is to be confirmed. It is about two hours' ids.
+const JUMP_MAX: i64 = 1_000;
 /// A new id that the API has nothing for is asked for again after these times. After that it is a hole.
 const NULL_WAITS: [Duration; 4] = [
     Duration::from_secs(1),

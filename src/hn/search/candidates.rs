@@ -26,7 +26,7 @@ use crate::hn::connection::{Backend, HnConnection, on_backend};
 const COUNTED: i64 = 10_000;
 
 /// The same limit, where each row must be looked up for a filter.
-const COUNTED_FILTERED: i64 = 1_000;
+const COUNTED_FILTERED: i64 = 3_000;
 
 /// This many of the newest rows are ranked, and this many of the newest rows with the words in the title.
 const RANKED: i64 = 500;
@@ -71,7 +71,6 @@ impl Rows<'_> {
         let select = Statement::new(format!("SELECT {} ", what.replace("$id", id)))
             .part(rows)
             .part(still_in_time(conn, id))
-            .part(self.matching.filters.conditions())
             .part(self.bounds.conditions(id));
         (select, id)
     }
@@ -80,7 +79,7 @@ impl Rows<'_> {
     pub(super) fn count(&self, conn: &mut impl HnConnection) -> QueryResult<(Total, IdBounds)> {
         let mut wanted = self.matching.query.wanted();
         let has_literal = wanted.any(|term| term.literal().is_some());
-        let most = if self.matching.filters.is_empty() && !has_literal {
+        let most = if !sqlite::needs_rows(&self.matching) && !has_literal {
             COUNTED
         } else {
             COUNTED_FILTERED

@@ -102,41 +102,35 @@ impl Filters {
         })
     }
 
-    /// The types whose items can pass, if all of those have points.
-    pub(super) fn types_with_points(&self) -> Option<Vec<&'static str>> {
-        let by_tag = self.tags.iter().filter_map(|tags| {
-            let types = tags.iter().map(|tag| match tag {
-                Tag::Type(name) => WITH_POINTS.into_iter().find(|known| known == name),
-                Tag::AskHn | Tag::ShowHn => Some("story"),
-                _ => None,
-            });
-            types.collect::<Option<Vec<_>>>()
+    /// The types of which items must be. `None` if they may be of any.
+    pub(super) fn types(&self) -> Option<Vec<&str>> {
+        let by_tags = self.tags.iter().find_map(|tags| {
+            let types: Option<Vec<Vec<&str>>> = tags.iter().map(Tag::types).collect();
+            types.map(|types| types.concat())
         });
-        let by_number = self.numbers.iter().filter_map(|numbers| {
-            let all = |field| numbers.iter().all(|one| one.field == field);
-            if all(NumberField::Comments) {
-                return Some(TITLED.to_vec());
-            }
-            all(NumberField::Points).then(|| WITH_POINTS.to_vec())
-        });
-        by_tag.chain(by_number).reduce(|all, some| {
-            let is_in_both = |name: &&str| some.contains(name);
-            all.into_iter().filter(is_in_both).collect()
+        let of_stories =
+            |one: &Comparison| matches!(one.field, NumberField::Points | NumberField::Comments);
+        let mut numbers = self.numbers.iter();
+        by_tags.or_else(|| {
+            let is_of_stories = numbers.any(|numbers| numbers.iter().all(of_stories));
+            is_of_stories.then(|| WITH_POINTS.to_vec())
         })
     }
 
-    /// Whether only items with a title can pass, or, with points, the options of polls.
-    pub(super) fn only_titled(&self) -> bool {
-        let has_title = |tag: &Tag| match tag {
-            Tag::Type(name) => TITLED.contains(&&**name),
-            Tag::AskHn | Tag::ShowHn | Tag::FrontPage | Tag::Nothing => true,
-            Tag::Author(_) | Tag::Story(_) => false,
-        };
-        let by_tag = self.tags.iter().any(|tags| tags.iter().all(has_title));
-        let of_stories =
-            |one: &Comparison| matches!(one.field, NumberField::Points | NumberField::Comments);
-        let numbers = &self.numbers;
-        by_tag || numbers.iter().any(|numbers| numbers.iter().all(of_stories))
+    /// The same, each once, if items of all of those have points.
+    pub(super) fn types_with_points(&self) -> Option<Vec<&'static str>> {
+        let has_points = |name: &str| WITH_POINTS.into_iter().find(|known| *known == name);
+        let types = self.types()?.into_iter().map(has_points);
+        let mut types: Vec<&str> = types.collect::<Option<_>>()?;
+        types.sort_unstable();
+        types.dedup();
+        Some(types)
+    }
+
+    /// Whether they ask for types, and for nothing else.
+    pub(super) fn are_types(&self) -> bool {
+        let is_type = |tag: &Tag| matches!(tag, Tag::Type(_));
+        matches!(&self.tags[..], [tags] if tags.iter().all(is_type)) && self.numbers.is_empty()
     }
 
     /// Whether no item with a title can pass.
@@ -195,6 +189,16 @@ fn any_of(conditions: impl Iterator<Item = Part>) -> Part {
 }
 
 impl Tag {
+    /// The types of the items that have it. `None` if they may be of any.
+    fn types(&self) -> Option<Vec<&str>> {
+        match self {
+            Self::Type(name) => Some(vec![name]),
+            Self::AskHn | Self::ShowHn => Some(vec!["story"]),
+            Self::FrontPage => Some(TITLED.to_vec()),
+            Self::Author(_) | Self::Story(_) | Self::Nothing => None,
+        }
+    }
+
     fn condition(&self, only_titled: bool) -> Part {
         match self {
             Self::Type(name) => Part::new("i.type = ").text(name),
@@ -269,32 +273,26 @@ mod tests {
     }
 
     #[test]
-    fn the_types_with_points_are_known_if_no_other_type_can_pass() {
+    fn types_with_points_are_named_if_no_other_type_can_pass() {
         let tag = |name: &str| Tag::Type(name.to_owned());
-        let types = |tags: Vec<Vec<Tag>>| {
+        let check = |tags: Vec<Vec<Tag>>, expected: Option<&[&str]>| {
             let numbers = Vec::new();
-            Filters { tags, numbers }.types_with_points()
+            let filters = Filters { tags, numbers };
+            assert_eq!(filters.types_with_points().as_deref(), expected);
         };
-        assert_eq!(types(vec![vec![tag("story")]]), Some(vec!["story"]));
-        assert_eq!(
-            types(vec![vec![tag("story"), tag("poll")], vec![Tag::Story(1)]]),
-            Some(vec!["story", "poll"])
+        check(vec![vec![tag("story")]], Some(&["story"]));
+        check(
+            vec![vec![tag("story"), tag("poll")]],
+            Some(&["poll", "story"]),
         );
-        assert_eq!(
-            types(vec![vec![tag("job"), Tag::AskHn], vec![tag("story")]]),
-            Some(vec!["story"])
-        );
-        assert_eq!(types(vec![vec![tag("story"), tag("comment")]]), None);
-        assert_eq!(
-            types(vec![vec![tag("story"), Tag::Author("a".into())]]),
-            None
-        );
-        assert_eq!(types(Vec::new()), None);
+        check(vec![vec![Tag::AskHn, Tag::ShowHn]], Some(&["story"]));
+        check(vec![vec![tag("story"), tag("comment")]], None);
+        check(vec![vec![tag("story"), Tag::Author("a".into())]], None);
+        check(Vec::new(), None);
         let mut filters = Filters::default();
         filters.add_number(NumberField::Points, Operator::More, 50);
-        assert_eq!(filters.types_with_points(), Some(WITH_POINTS.to_vec()));
-        filters.add_number(NumberField::Comments, Operator::More, 1);
-        assert_eq!(filters.types_with_points(), Some(TITLED.to_vec()));
+        let all = ["job", "poll", "pollopt", "story"];
+        assert_eq!(filters.types_with_points().as_deref(), Some(&all[..]));
     }
 
     #[test]

@@ -93,9 +93,6 @@ fn by_points(types: &[&str], rows: &Part, most: i64) -> Statement<BigInt> {
             .number(most)
             .sql(") one_type");
     }
-    if types.is_empty() {
-        all = all.sql("SELECT 0 AS id, 0 AS score WHERE 1 = 0");
-    }
     all.sql(") by_points ORDER BY score DESC, id DESC")
 }
 

@@ -20,13 +20,21 @@ const ROWS: i64 = 10_000;
 const HASH_SIZE: i64 = 64 << 20;
 
 impl Content {
+    /// The columns of the index. The type of an item is found far more quickly there than in its row.
+    fn indexed(self) -> &'static [&'static str] {
+        match self {
+            Self::Everything => &["title", "url", "text", "by", "type"],
+            Self::Stories => self.columns(),
+        }
+    }
+
     /// The values of a row of `items` in these columns. `by` is a word of SQL.
     fn values(self, row: &str) -> String {
         let value = |column: &&str| match *column {
             "text" => text_of(row),
             column => format!("{row}.\"{column}\""),
         };
-        self.columns()
+        self.indexed()
             .iter()
             .map(value)
             .collect::<Vec<_>>()
@@ -47,7 +55,7 @@ impl Content {
 
     /// Whether an update changes what the index holds.
     fn changes(self) -> String {
-        let columns = self.columns().iter().chain(&["id", "dead", "deleted"]);
+        let columns = self.indexed().iter().chain(&["id", "dead", "deleted"]);
         let changes = columns.map(|column| format!("old.\"{column}\" IS NOT new.\"{column}\""));
         changes.collect::<Vec<_>>().join(" OR ")
     }
@@ -63,7 +71,7 @@ fn text_of(row: &str) -> String {
 /// The quotes in `content="items"` are how Datasette finds the index of a table. An FTS5 table over another table's rows must be told
 /// the old values of a row that it is to forget.
 pub(super) fn create(conn: &mut SqliteConnection, content: Content) -> QueryResult<()> {
-    let columns = content.columns().join(", ");
+    let columns = content.indexed().join(", ");
     let changes = content.changes();
     let is_in = |row: &str| {
         let condition = content.condition(row);
@@ -108,7 +116,7 @@ pub(super) fn add_rows(
     };
     let add = format!(
         "INSERT INTO items_fts (rowid, {}) SELECT i.id, {} FROM items i WHERE {} AND i.id BETWEEN ",
-        content.columns().join(", "),
+        content.indexed().join(", "),
         content.values("i"),
         content.condition("i")
     );
@@ -147,7 +155,8 @@ pub(super) const ID: &str = "f.rowid";
 /// The rows that fit, as `FROM … WHERE …`.
 pub(super) fn rows(matching: &Matching<'_>, columns: Columns) -> Part {
     let mut rows = Part::new("FROM items_fts f");
-    if !matching.filters.is_empty() {
+    let needs_rows = needs_rows(matching);
+    if needs_rows {
         // Only the index knows which rows fit, so it comes first.
         rows = rows.sql(" CROSS JOIN items i ON i.id = f.rowid");
     }
@@ -158,21 +167,22 @@ pub(super) fn rows(matching: &Matching<'_>, columns: Columns) -> Part {
     rows = rows
         .sql(" WHERE items_fts MATCH ")
         .text(expression(matching, &names));
-    if matching.filters.only_titled() {
-        rows = rows.sql(HAS_TITLE);
-    }
     for term in matching.query.wanted() {
         if let Some(literal) = term.literal() {
             rows = rows.part(literal_condition(&literal, &names));
         }
     }
+    if needs_rows {
+        rows = rows.part(matching.filters.conditions());
+    }
     rows
 }
 
-/// That a row has a title or an address, or is an option of a poll: most rows with a word are comments, and the index itself tells them
-/// apart far more quickly than the rows. `sz` begins with how many words the title and the address have.
-const HAS_TITLE: &str = " AND (EXISTS (SELECT 1 FROM items_fts_docsize d WHERE d.id = f.rowid AND substr(d.sz, 1, 2) <> x'0000')
-    OR f.rowid + 0 IN (SELECT id FROM items WHERE type = 'pollopt'))";
+/// Whether the filters need more of an item than the index holds.
+pub(super) fn needs_rows(matching: &Matching<'_>) -> bool {
+    let is_in_index = matching.content == Content::Everything && matching.filters.are_types();
+    !matching.filters.is_empty() && !is_in_index
+}
 
 /// The signs of `c++` are in no index, so the text itself must have them.
 fn literal_condition(literal: &str, names: &[&str]) -> Part {
@@ -199,8 +209,14 @@ fn expression(matching: &Matching<'_>, names: &[&str]) -> String {
     if let (Some(name), Content::Everything) = (matching.filters.author(), matching.content) {
         expression = format!("({expression}) AND ({{by}} : {})", quoted(name));
     }
+    if let (Some(types), Content::Everything) = (matching.filters.types(), matching.content) {
+        let types: Vec<_> = types.into_iter().map(quoted).collect();
+        expression = format!("({expression}) AND ({{type}} : ({}))", types.join(" OR "));
+    }
     if !none.is_empty() {
-        expression = format!("({expression}) NOT ({})", any_of(none));
+        // The type is no text of the item.
+        let all = matching.content.columns().join(" ");
+        expression = format!("({expression}) NOT ({{{all}}} : ({}))", any_of(none));
     }
     expression
 }
