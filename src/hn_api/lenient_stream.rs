@@ -1,7 +1,7 @@
-//! A connection whose clients need not encode the quotes in an address, and may not keep it waiting.
+//! A connection whose clients need not encode quotes and angle brackets in a query, and may not keep it waiting.
 //!
-//! The real API takes `?orderBy="$key"` as it stands, and that is how people write it for curl. The parser of addresses refuses a quote in
-//! a query, so each one is encoded before it is parsed.
+//! The real APIs take `?orderBy="$key"` and `?numericFilters=points>10` as they stand, and that is how people write them for curl. The
+//! parser of addresses refuses these signs in a query, so each one is encoded before it is parsed.
 
 use std::{
     io::{Error, ErrorKind, Result},
@@ -18,8 +18,15 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// A quote as an address may have it.
-const ENCODED_QUOTE: &[u8] = b"%22";
+/// A sign as a query may have it, if it may not be there as it stands.
+fn encoded_sign(byte: u8) -> Option<&'static [u8]> {
+    match byte {
+        b'"' => Some(b"%22"),
+        b'<' => Some(b"%3C"),
+        b'>' => Some(b"%3E"),
+        _ => None,
+    }
+}
 
 /// How long a client may keep a connection waiting.
 #[derive(Clone, Copy, Debug)]
@@ -30,12 +37,12 @@ pub(super) struct ClientTimes {
     pub(super) write: Duration,
 }
 
-/// A connection that encodes the quotes in the queries that it reads.
+/// A connection that encodes quotes and angle brackets in the queries that it reads.
 pub(crate) struct LenientStream {
     tcp: TcpStream,
     times: ClientTimes,
     place: Place,
-    /// Bytes that were read and had no room in the buffer, because quotes become longer.
+    /// Bytes that were read and had no room in the buffer, because encoded signs are longer.
     rest: Bytes,
     /// Runs while a head arrives. The server times the first head of a connection only.
     head_timer: Timer,
@@ -84,7 +91,7 @@ impl LenientStream {
 /// What some bytes of a connection are.
 #[derive(Debug, PartialEq)]
 struct Passed {
-    /// The bytes with the quotes in queries encoded, if there are any.
+    /// The bytes with the signs in queries encoded, if there are any.
     encoded: Option<Vec<u8>>,
     /// Whether a head ended among them.
     head_ended: bool,
@@ -96,9 +103,11 @@ impl Place {
         let mut encoded: Option<Vec<u8>> = None;
         let mut head_ended = false;
         for (at, byte) in bytes.iter().enumerate() {
-            if *self == Self::Query && *byte == b'"' {
+            if *self == Self::Query
+                && let Some(sign) = encoded_sign(*byte)
+            {
                 let encoded = encoded.get_or_insert_with(|| bytes[..at].to_vec());
-                encoded.extend_from_slice(ENCODED_QUOTE);
+                encoded.extend_from_slice(sign);
                 continue;
             }
             if let Some(encoded) = &mut encoded {
@@ -200,11 +209,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quotes_are_encoded_in_queries_only_wherever_the_bytes_are_cut() {
+    fn quotes_and_angle_brackets_are_encoded_in_queries_only_wherever_the_bytes_are_cut() {
         let requests =
-            b"GET /\"a?b=\"c\"` HTTP/1.1\r\nX: \"?\"\r\n\r\n\r\nGET /?\"\" HTTP/1.1\r\n\r\n";
-        let wanted =
-            "GET /\"a?b=%22c%22` HTTP/1.1\r\nX: \"?\"\r\n\r\n\r\nGET /?%22%22 HTTP/1.1\r\n\r\n";
+            b"GET /\"a?b=\"c\"` HTTP/1.1\r\nX: \"?\"<\r\n\r\n\r\nGET /?<>\"\" HTTP/1.1\r\n\r\n";
+        let wanted = "GET /\"a?b=%22c%22` HTTP/1.1\r\nX: \"?\"<\r\n\r\n\r\nGET /?%3C%3E%22%22 HTTP/1.1\r\n\r\n";
         for cut in 0..requests.len() {
             let mut place = Place::Between;
             let mut seen = Vec::new();

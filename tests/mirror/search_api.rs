@@ -221,6 +221,7 @@ fn tags_and_numbers_limit_a_search_with_and_without_words() {
         ("tags=nonsense", &[]),
         ("tags=story&numericFilters=points%3C100", &[1, 14]),
         ("numericFilters=num_comments%3E0", &[1]),
+        ("numericFilters=num_comments>0", &[1]),
         ("numericFilters=points%3E25", &[13, 1, 9]),
         ("numericFilters=points%3E0", &[13, 1, 9, 10, 11, 14, 12]),
         ("tags=(story,poll)", &[13, 1, 9, 14]),
