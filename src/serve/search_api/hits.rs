@@ -104,9 +104,14 @@ impl ShownHit<'_> {
             ("_tags", json!(self.tags(story_id))),
             ("_highlightResult", self.highlights(is_comment)),
         ];
+        let unused: &[&str] = if is_comment {
+            &["title", "url", "story_text", "num_comments"]
+        } else {
+            &["comment_text", "story_title", "story_url", "parent_id"]
+        };
         let wanted = fields
             .into_iter()
-            .filter(|(name, _)| self.parameters.wants(name));
+            .filter(|(name, _)| self.parameters.wants(name) && !unused.contains(name));
         Value::Object(
             wanted
                 .map(|(name, value)| (name.to_owned(), value))

@@ -50,19 +50,21 @@ pub(super) fn configure(app: &mut ServiceConfig) {
         web::scope("/api/v1")
             .service(readable("/search", by_relevance))
             .service(readable("/search_by_date", by_date))
-            .service(readable("/items/{id}", item))
-            .service(readable("/users/{name}", user))
+            .service(readable("/items/{id:[^/]+?}", item))
+            .service(readable("/users/{name:[^/]+?}", user))
             .default_service(web::to(nothing)),
     );
 }
 
+/// A path, also with the endings that the original takes.
 fn readable<F, A>(path: &str, handler: F) -> Resource
 where
     F: Handler<A>,
     A: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    web::resource(path)
+    let endings = [".json", "/", ""];
+    web::resource(endings.map(|ending| format!("{path}{ending}")).to_vec())
         .route(web::get().to(handler.clone()))
         .route(web::head().to(handler))
         .default_service(web::to(other_method))

@@ -34,48 +34,36 @@ pub(super) fn thread(conn: &mut impl HnConnection, id: i64) -> QueryResult<Optio
 fn nested(root: &Item, thread: &Thread, options: &[StoredItem], story_id: Option<i64>) -> String {
     let mut json = String::new();
     let mut option_list = String::new();
-    for option in options {
+    for option in options.iter().filter(|option| !is_hidden(&option.item)) {
         separate(&mut option_list);
-        let end = begin(&mut option_list, &option.item, story_id);
-        option_list += end.without_options();
+        begin(&mut option_list, &option.item, story_id);
+        option_list += END;
     }
-    let root_end = begin(&mut json, root, story_id);
-    // The ends of the comments that the next one is below.
-    let mut open: Vec<End> = Vec::new();
+    begin(&mut json, root, story_id);
+    // How many comments the next one is below.
+    let mut open = 0;
     for row in &thread.rows {
         let ThreadNode::Stored(stored) = &row.node else {
             continue;
         };
-        while open.len() > row.depth {
-            json += open.pop().map_or("", End::without_options);
+        while open > row.depth {
+            json += END;
+            open -= 1;
         }
         separate(&mut json);
-        open.push(begin(&mut json, &stored.item, story_id));
+        begin(&mut json, &stored.item, story_id);
+        open += 1;
     }
-    while let Some(end) = open.pop() {
-        json += end.without_options();
-    }
-    match root_end {
-        End::Hidden => json += root_end.without_options(),
-        End::Shown => json += &format!("],\"options\":[{option_list}]}}"),
-    }
+    json += &END.repeat(open);
+    json += &format!("],\"options\":[{option_list}]}}");
     json
 }
 
-/// How an item ends, behind its children.
-#[derive(Clone, Copy)]
-enum End {
-    Shown,
-    Hidden,
-}
+/// The end of an item without options, behind its children.
+const END: &str = r#"],"options":[]}"#;
 
-impl End {
-    fn without_options(self) -> &'static str {
-        match self {
-            Self::Shown => r#"],"options":[]}"#,
-            Self::Hidden => "]}",
-        }
-    }
+fn is_hidden(item: &Item) -> bool {
+    item.deleted == Some(true) || item.dead == Some(true)
 }
 
 /// Puts a comma behind another element.
@@ -85,28 +73,24 @@ fn separate(json: &mut String) {
     }
 }
 
-/// Writes an item up to the beginning of its children.
-fn begin(json: &mut String, item: &Item, story_id: Option<i64>) -> End {
-    let (fields, end) = if item.deleted == Some(true) || item.dead == Some(true) {
-        (json!({"id": item.id}), End::Hidden)
-    } else {
-        let fields = json!({
-            "id": item.id,
-            "created_at": item.time.and_then(iso_millis),
-            "created_at_i": item.time,
-            "type": item.type_,
-            "author": item.by,
-            "title": item.title,
-            "url": item.url,
-            "text": item.text,
-            "points": item.score,
-            "parent_id": item.parent.or(item.poll),
-            "story_id": story_id,
-        });
-        (fields, End::Shown)
-    };
+/// Writes an item up to the beginning of its children. Of a dead or deleted one it shows only its place: clients need all keys, and
+/// leave out what has no author and no text.
+fn begin(json: &mut String, item: &Item, story_id: Option<i64>) {
+    let shown = (!is_hidden(item)).then_some(item);
+    let fields = json!({
+        "id": item.id,
+        "created_at": item.time.and_then(iso_millis),
+        "created_at_i": item.time,
+        "type": item.type_,
+        "author": shown.and_then(|item| item.by.as_deref()),
+        "title": shown.and_then(|item| item.title.as_deref()),
+        "url": shown.and_then(|item| item.url.as_deref()),
+        "text": shown.and_then(|item| item.text.as_deref()),
+        "points": shown.and_then(|item| item.score),
+        "parent_id": item.parent.or(item.poll),
+        "story_id": story_id,
+    });
     let fields = fields.to_string();
     *json += fields.strip_suffix('}').unwrap_or(&fields);
     *json += r#","children":["#;
-    end
 }
