@@ -217,6 +217,11 @@ impl Readers {
         self.0.lock().connections.clear();
     }
 
+    /// Another number after the present connections were forgotten.
+    pub(crate) fn generation(&self) -> u64 {
+        self.0.lock().generation
+    }
+
     /// Uses none of the present connections again, because they may be to a file that is gone.
     pub(crate) fn forget_connections(&self) {
         let mut idle = self.0.lock();

@@ -97,10 +97,13 @@ fn a_file_that_was_replaced_is_read_and_one_that_is_gone_is_said() {
         }
     };
     assert_eq!(json(a, "item/1")["id"], 1);
+    assert_eq!(get(a, "/status").status, 200);
+    other.execute("INSERT INTO coverage VALUES (1, 500), (601, 1000)");
     fs::rename(other.path(), mirror.path()).unwrap();
     wait(&|| get(a, "/v0/item/2.json").body == r#"{"id":2}"#);
     assert_eq!(get(a, "/v0/item/1.json").body, "null");
     assert_eq!(get(a, "/health").status, 200);
+    wait(&|| get(a, "/status").body.contains("90.0%"));
     let aside = mirror.path().with_extension("aside");
     fs::rename(mirror.path(), &aside).unwrap();
     wait(&|| get(a, "/health").status == 503);

@@ -75,8 +75,8 @@ impl Snapshot {
 pub(in crate::serve) struct StatusBoard {
     readers: Readers,
     latest: watch::Sender<Option<Arc<Snapshot>>>,
-    /// Held while a snapshot is read, with the connection for it.
-    reading: Arc<Mutex<Option<AnyConnection>>>,
+    /// Held while a snapshot is read, with the connection for it and the generation of that.
+    reading: Arc<Mutex<Option<(u64, AnyConnection)>>>,
 }
 
 impl StatusBoard {
@@ -122,15 +122,16 @@ impl StatusBoard {
         let (readers, latest) = (self.readers.clone(), self.latest.clone());
         tokio::spawn(async move {
             let read = spawn_blocking(move || {
+                let generation = readers.generation();
                 let mut own = match conn.take() {
-                    Some(own) => own,
-                    None => readers
+                    Some((of, own)) if of == generation => own,
+                    _ => readers
                         .patient_connection()
                         .map_err(|error| error.to_string())?,
                 };
                 let snapshot = Snapshot::read(&mut own).map_err(|error| error.to_string())?;
                 // A connection that failed is not used again.
-                *conn = Some(own);
+                *conn = Some((generation, own));
                 latest.send_replace(Some(Arc::new(snapshot)));
                 Ok::<_, String>(())
             });
