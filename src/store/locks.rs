@@ -6,8 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(all(feature = "cli", feature = "postgres"))]
+use super::postgres::classify::is_about_lost_connection;
 #[cfg(feature = "postgres")]
-use super::postgres::classify::{is_about_lost_connection, is_about_wait};
+use super::postgres::classify::is_about_wait;
 use super::{
     BUSY_WAIT_MAX,
     message::in_one_line,
