@@ -347,13 +347,14 @@ mod tests {
         };
         let readers = Readers::open(path.as_os_str(), limits).unwrap();
         let endless = readers.read(|conn| {
-            let AnyConnection::Sqlite(conn) = conn else {
-                unreachable!("it is a file");
-            };
-            sql_query(
+            let endless = sql_query(
                 "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE within_time(i) AND i < 0",
-            )
-            .execute(conn)
+            );
+            match conn {
+                AnyConnection::Sqlite(conn) => endless.execute(conn),
+                #[cfg(feature = "postgres")]
+                AnyConnection::Postgres(_) => unreachable!("it is a file"),
+            }
         });
         assert_eq!(endless.await, Err(ReadError::TooSlow));
         let next = readers.read(|_| Ok(7)).await;
