@@ -21,16 +21,15 @@ pub(crate) struct Browser {
     _profile: TempDir,
 }
 
+/// chromedriver finds a free port for IPv4, and ends if that is taken for IPv6. So it may have to be started again.
+const STARTS: usize = 5;
+
 impl Browser {
     /// A window of this width, in pixels of a style sheet.
     pub(crate) fn open(width: u32) -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver must be installed (Debian: chromium-driver)");
-        let port = port_of(&mut driver);
+        let (driver, port) = (0..STARTS)
+            .find_map(|_| start_driver())
+            .expect("chromedriver starts");
         let profile = TempDir::new().unwrap();
         let profile_flag = format!("--user-data-dir={}", profile.path().display());
         let mut browser = Self {
@@ -186,7 +185,22 @@ impl Drop for Browser {
     }
 }
 
-fn port_of(driver: &mut Child) -> u16 {
+/// Starts chromedriver at a free port. `None` if another program has taken the port meanwhile.
+fn start_driver() -> Option<(Child, u16)> {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("chromedriver must be installed (Debian: chromium-driver)");
+    let port = port_of(&mut driver);
+    if port.is_none() {
+        let _ = driver.wait();
+    }
+    Some((driver, port?))
+}
+
+fn port_of(driver: &mut Child) -> Option<u16> {
     let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
     let port = lines.find_map(|line| {
         let line = line.unwrap();
@@ -195,7 +209,7 @@ fn port_of(driver: &mut Child) -> u16 {
     });
     // What it says later must go somewhere.
     std::thread::spawn(move || lines.for_each(drop));
-    port.expect("chromedriver says its port")
+    port
 }
 
 fn from_base64(text: &str) -> Vec<u8> {
