@@ -23,24 +23,25 @@ WITH RECURSIVE words(word, rest) AS (
 SELECT word FROM words WHERE word GLOB '[a-z]*' AND NOT word GLOB '*[^a-z]*' AND length(word) > 2 GROUP BY word ORDER BY count(*) DESC LIMIT 60
 SQL
 words=$(sqlite3 -readonly "$database" <words.sql | sed 's/.*/"&",/')
-# searches PATH: one word, two words, or a phrase.
+# searches PATH QUERY: a script for wrk. QUERY is an expression of Lua.
 searches() {
     cat <<LUA
 math.randomseed(1)
 words = { $words }
 function word() return words[math.random(#words)] end
-request = function()
-    local kinds = { word(), word() .. "+" .. word(), "%22" .. word() .. "+" .. word() .. "%22" }
-    return wrk.format("GET", "$1" .. kinds[math.random(3)])
-end
+request = function() return wrk.format("GET", "$1" .. $2) end
 LUA
 }
-searches "/api/v1/search?query=" >relevance.lua
-searches "/api/v1/search_by_date?tags=story&query=" >stories.lua
-searches "/search?q=" >page.lua
+two='word() .. "+" .. word()'
+searches "/api/v1/search?query=" 'word()' >"one word.lua"
+searches "/api/v1/search?query=" "$two" >"two words.lua"
+searches "/api/v1/search?tags=story&query=" 'word()' >"one word, stories.lua"
+searches "/api/v1/search_by_date?tags=story&query=" 'word()' >"one word, stories by date.lua"
 for connections in 1 4; do
-    echo "thread of $(sqlite3 -readonly "$database" "SELECT descendants FROM items WHERE id = $thread") comments, $connections at once: $(measure "$address/item?id=$thread" $connections)"
-    for kind in relevance stories page; do
-        echo "search ($kind), $connections at once: $(measure "$address" $connections $kind.lua)"
+    if [ -n "$thread" ]; then
+        echo "thread of about 500 comments, $connections at once: $(measure "$address/item?id=$thread" $connections)"
+    fi
+    for kind in "one word" "two words" "one word, stories" "one word, stories by date"; do
+        echo "search ($kind), $connections at once: $(measure "$address" $connections "$kind.lua")"
     done
 done
