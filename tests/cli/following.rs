@@ -1,6 +1,9 @@
 //! `follow` when the API, the database or the process that followed before is at fault. The API has no streams, so it is polled.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    fs::{self, File},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use diesel::{
     Connection, RunQueryDsl, SqliteConnection,
@@ -161,17 +164,20 @@ fn with_progress_never_a_process_that_stands_by_prints_nothing() {
     let quiet = |sandbox: &Sandbox| follow(sandbox, &api).args(&["--progress", "never"]);
     let first = quiet(&sandbox).start();
     wait_for_item(&sandbox, 1);
-    let mut second = quiet(&sandbox).env("RUST_LOG", "hn_ingest=info").start();
-    let address = address_of(&mut second);
+    let log = File::create(sandbox.path("stderr")).unwrap();
+    let second = quiet(&sandbox).stderr(log).start();
+    let printed = || fs::read_to_string(sandbox.path("stderr")).unwrap();
+    wait_until("it says where its health is", || {
+        printed().contains("/metrics")
+    });
+    let text = printed();
+    let (_, url) = text.split_once("metrics are at http://").unwrap();
+    let (address, _) = url.split_once('/').unwrap();
     wait_until("it stands by", || {
-        get(&address, "/health").contains("stands by")
+        get(address, "/health").contains("stands by")
     });
     second.signal("TERM");
-    let finished = second.wait();
-    assert!(
-        !finished.stderr.contains("stands by"),
-        "{}",
-        finished.stderr
-    );
+    second.wait();
+    assert!(!printed().contains("stands by"), "{}", printed());
     stop(first);
 }
