@@ -17,8 +17,8 @@ use crate::hn::{
 
 /// If there are more items than this outside of coverage, their ids are not read. Reading this many takes a tenth of a second.
 const READ_MAX: u64 = 100_000;
-/// The gaps may have so many ids that fewer than one in this many would be an item. Then all items are read, however many there are,
-/// because drawing ids until one of them is an item would take longer.
+/// Ids are drawn until one of them is an item. If fewer than one id in this many is an item, that takes longer than reading all items, so
+/// all are read.
 const LOOKS_PER_ITEM_MAX: u64 = 1000;
 
 /// Ids of one query.
