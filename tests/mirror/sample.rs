@@ -3,7 +3,11 @@
 use std::{
     fs,
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, SystemTime},
 };
@@ -423,18 +427,19 @@ fn a_sample_keeps_to_the_rate_that_others_on_the_database_share() {
 fn an_interrupted_sample_reports_what_it_has_checked() {
     let mirror = fresh_mirror();
     let latch = Latch::new();
+    let requests = Arc::new(AtomicUsize::new(0));
     mirror.api.otherwise({
-        let latch = latch.clone();
+        let (latch, requests) = (latch.clone(), requests.clone());
         move |path| {
-            let id = crate::fixture::id_of(path).unwrap();
-            let reply = Reply::json(comment(id));
-            if id <= 30 {
-                reply.held_by(&latch)
-            } else {
+            let reply = Reply::json(comment(crate::fixture::id_of(path).unwrap()));
+            if requests.fetch_add(1, Ordering::SeqCst) < 30 {
                 reply
+            } else {
+                reply.held_by(&latch)
             }
         }
     });
+    // As many workers as answers that are held back: when each worker waits, all other answers have arrived.
     let args = [
         "verify",
         "--sample",
@@ -444,10 +449,13 @@ fn an_interrupted_sample_reports_what_it_has_checked() {
         "--drain",
         "0s",
         "--workers",
-        "40",
+        "30",
     ];
     let sampling = start(&mirror, &args);
-    mirror.api.wait_for(|stats| stats.in_flight == 30);
+    let all_are_sent = || requests.load(Ordering::SeqCst) == 60;
+    mirror
+        .api
+        .wait_for(|stats| stats.in_flight == 30 && all_are_sent());
     let kill = Command::new("kill")
         .args(["-INT", &sampling.id().to_string()])
         .status();
