@@ -169,6 +169,50 @@ fn a_story_and_a_comment_have_the_fields_of_the_original() {
 }
 
 #[test]
+fn a_query_is_answered_while_its_last_word_is_typed() {
+    let served = Served::new();
+    for (query_string, ids) in [
+        ("query=orph", &[15][..]),
+        ("query=rust+orph", &[15]),
+        ("query=rust+orph&tags=comment", &[15]),
+        ("query=use+rus&tags=story", &[]),
+        ("query=uses+rus&tags=story", &[13]),
+        // These words are typed to their end, too short, or no single words.
+        ("query=orph+", &[]),
+        ("query=orph&queryType=prefixNone", &[]),
+        ("query=us", &[]),
+        ("query=%22rust+aga%22", &[]),
+    ] {
+        let path = format!("/api/v1/search?{query_string}");
+        assert_eq!(served.ids(&path), ids, "{query_string}");
+    }
+    let hit = &served.json("/api/v1/search?query=orph")["hits"][0];
+    assert_eq!(
+        hit["_highlightResult"]["comment_text"]["value"],
+        "an <em>orphan</em> with rust"
+    );
+}
+
+#[test]
+fn the_front_page_has_thirty_stories() {
+    let served = Served::new();
+    served.mirror.execute(
+        "WITH RECURSIVE n (rank) AS (VALUES (4) UNION ALL SELECT rank + 1 FROM n WHERE rank < 100)
+         INSERT INTO lists SELECT 'top', rank, 1000 + rank, 1700000000 FROM n;
+         INSERT INTO items (id, type, title, fetched_at) SELECT id, 'story', 'Full', 1700000000 FROM lists WHERE id > 1000",
+    );
+    let front_page = served.json("/api/v1/search?tags=front_page&hitsPerPage=100");
+    assert_eq!(front_page["nbHits"], 30);
+    let ids: Vec<i64> = [14, 1, 12].into_iter().chain(1004..=1030).collect();
+    assert_eq!(
+        served.ids("/api/v1/search?tags=front_page&hitsPerPage=100"),
+        ids
+    );
+    let below = &served.json("/api/v1/search?tags=story_1031")["hits"][0];
+    assert_eq!(below["_tags"], json!(["story", "story_1031"]));
+}
+
+#[test]
 fn tags_and_numbers_limit_a_search_with_and_without_words() {
     let served = Served::new();
     for (parameters, ids) in [

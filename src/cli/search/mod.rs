@@ -51,6 +51,7 @@ async fn find(options: &Options, wanted: Wanted) -> Result<ExitStatus, CommandEr
         offset: 0,
         limit: options.limit.most(),
         corrects: true,
+        completes: false,
     };
     let (answer, stories) = database::blocking(move || {
         database::read_existing(&location, |conn| {

@@ -2,6 +2,9 @@
 
 use super::statement::Part;
 
+/// How many stories the front page has, as on Hacker News.
+pub(crate) const FRONT_PAGE: usize = 30;
+
 /// What a search is limited to. The default is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Filters {
@@ -20,7 +23,7 @@ pub(crate) enum Tag {
     AskHn,
     /// Stories that show.
     ShowHn,
-    /// What the list of top stories has.
+    /// The first stories of the list of top stories.
     FrontPage,
     /// Items of this author.
     Author(String),
@@ -208,7 +211,9 @@ impl Tag {
             Self::ShowHn => {
                 Part::new("i.type = 'story' AND lower(substr(i.title, 1, 7)) = 'show hn'")
             }
-            Self::FrontPage => Part::new("i.id IN (SELECT id FROM lists WHERE list = 'top')"),
+            Self::FrontPage => Part::new(format!(
+                "i.id IN (SELECT id FROM lists WHERE list = 'top' ORDER BY rank LIMIT {FRONT_PAGE})"
+            )),
             Self::Author(name) => Part::new("i.\"by\" = ").text(name),
             Self::Story(id) if only_titled => Part::new("i.id = ").number(*id),
             Self::Story(id) => Part::new("i.id IN (").part(thread(*id)).sql(")"),

@@ -136,6 +136,16 @@ impl SearchQuery {
         query
     }
 
+    /// The same query with its last word as the beginning of a word. `None` if that is no single word, or too short.
+    pub(crate) fn completed(&self) -> Option<Self> {
+        let mut query = self.clone();
+        let AnyOf(terms) = query.all.last_mut()?;
+        let last = terms.last_mut()?;
+        last.single_word()?;
+        last.is_prefix = last.last_word_length() >= PREFIX_MIN;
+        last.is_prefix.then_some(query)
+    }
+
     /// The query as one may type it.
     pub(crate) fn typed(&self) -> String {
         let groups = self.all.iter().map(|AnyOf(terms)| {

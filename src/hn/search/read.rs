@@ -61,7 +61,16 @@ pub(crate) fn search(
             return Ok(SearchAnswer::UnfinishedIndex);
         }
         let found = find(conn, request, &request.query, index)?;
-        if found.total.count > 0 || !request.corrects {
+        if found.total.count > 0 {
+            return Ok(SearchAnswer::Found(found));
+        }
+        if let Some(completed) = request.query.completed().filter(|_| request.completes) {
+            let completed = find(conn, request, &completed, index)?;
+            if completed.total.count > 0 {
+                return Ok(SearchAnswer::Found(completed));
+            }
+        }
+        if !request.corrects {
             return Ok(SearchAnswer::Found(found));
         }
         let Some(corrected) = suggest::corrected(conn, &request.query)? else {

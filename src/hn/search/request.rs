@@ -13,6 +13,8 @@ pub(crate) struct SearchRequest {
     pub(crate) limit: usize,
     /// Whether a query without results may be searched with its words corrected.
     pub(crate) corrects: bool,
+    /// Whether the last word of a query without results may be the beginning of a word.
+    pub(crate) completes: bool,
 }
 
 /// The order of the results.

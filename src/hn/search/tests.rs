@@ -41,6 +41,7 @@ fn request(query: SearchQuery, order: Order) -> SearchRequest {
         offset: 0,
         limit: 10,
         corrects: true,
+        completes: false,
     }
 }
 

@@ -93,6 +93,7 @@ pub(super) async fn search(request: HttpRequest, state: Data<State>) -> Shown {
             // One more shows whether there is another page.
             limit: PER_PAGE + 1,
             corrects: true,
+            completes: false,
         };
         match find(conn, &wanted)? {
             SearchAnswer::Found(mut found) => {

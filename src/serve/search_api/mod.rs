@@ -33,6 +33,7 @@ use crate::{
     hn::{
         List, reads,
         search::{
+            filters::FRONT_PAGE,
             read::{SearchAnswer, search},
             request::Order,
             stories::stories,
@@ -105,7 +106,8 @@ async fn results(
         let comments = found.hits.iter().filter(|hit| hit.item.title.is_none());
         let ids: Vec<i64> = comments.map(|hit| hit.item.id).collect();
         let stories = stories(conn, &ids)?;
-        let front_page = reads::list(conn, List::Top)?.map_or(Vec::new(), |list| list.ids);
+        let mut front_page = reads::list(conn, List::Top)?.map_or(Vec::new(), |list| list.ids);
+        front_page.truncate(FRONT_PAGE);
         Ok(Ok((found, stories, front_page)))
     });
     match read.await? {

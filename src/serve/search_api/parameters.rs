@@ -44,6 +44,7 @@ impl SearchParameters {
         let mut page = 0;
         let mut hits = HITS;
         let mut corrects = true;
+        let mut completes = true;
         let mut fields = None;
         let mut highlighted = None;
         for (name, value) in form_urlencoded::parse(query_string.as_bytes()) {
@@ -62,6 +63,7 @@ impl SearchParameters {
                 "optionalWords" => optional = value.into_owned(),
                 "advancedSyntax" if value == "false" => syntax = Syntax::Words,
                 "typoTolerance" => corrects = value != "false",
+                "queryType" => completes = value != "prefixNone",
                 "attributesToRetrieve" => fields = read_names(&value),
                 "attributesToHighlight" => highlighted = read_names(&value),
                 _ => {}
@@ -93,6 +95,8 @@ impl SearchParameters {
                 offset,
                 limit: hits,
                 corrects,
+                // After a space or a sign, the last word is typed to its end.
+                completes: completes && typed.ends_with(char::is_alphanumeric),
             },
             typed,
             raw: query_string.to_owned(),
