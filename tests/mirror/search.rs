@@ -240,6 +240,8 @@ fn an_index_that_is_half_built_takes_no_harm_from_writers_and_is_finished_later(
     mirror.execute(
         "INSERT INTO items_fts (items_fts, rowid, title, url, text, by)
              SELECT 'delete', id, title, url, nullif(text, '[delayed]'), by FROM items WHERE id >= 8 AND deleted IS NULL;
+         INSERT INTO stories_fts (stories_fts, rowid, title, url, text, by)
+             SELECT 'delete', id, title, url, text, by FROM items WHERE id >= 8 AND deleted IS NULL AND type <> 'comment';
          UPDATE search_index SET next_id = 8",
     );
     let unfinished = mirror.run(&["search", "rust"]);
@@ -337,7 +339,7 @@ fn a_small_index_holds_titles_only_and_an_index_can_be_dropped_and_rebuilt() {
         (dropped.exit_code, &dropped.report["index"]),
         (0, &json!(null))
     );
-    let left = "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'items_fts%' OR name LIKE 'items_a_' OR name = 'search_index'";
+    let left = "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%_fts%' OR name LIKE 'items_a_' OR name = 'search_index'";
     assert_eq!(number(&mirror, left), 0);
     store(
         &mirror,
@@ -354,6 +356,8 @@ fn verify_finds_a_search_index_that_is_damaged_or_lacks_items_and_repair_drops_i
         "DROP TRIGGER items_ad; DELETE FROM items WHERE id = 4",
         "DROP TRIGGER items_au; UPDATE items SET dead = 1 WHERE id = 4",
         "UPDATE items_fts_data SET block = zeroblob(length(block)) WHERE id > 10",
+        "INSERT INTO stories_fts (stories_fts, rowid, title, url, text, by) SELECT 'delete', id, title, url, text, by FROM items WHERE id = 4",
+        "UPDATE stories_fts_data SET block = zeroblob(length(block)) WHERE id > 10",
     ] {
         let mirror = mirror();
         mirror.execute(damage);

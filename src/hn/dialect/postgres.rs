@@ -29,6 +29,8 @@ pub(in crate::hn) static POSTGRES: Dialect = Dialect {
         WHERE i.indisvalid AND i.indrelid = to_regclass(concat(quote_ident(current_schema()), '.items'))",
     #[cfg(feature = "serve")]
     has_search_index: "to_regclass(format('%I.search_index', current_schema())) IS NOT NULL",
+    #[cfg(feature = "serve")]
+    reads_rows_for_titles: true,
     // A field that is not a list is a fault already, and would end the query.
     moved_kids: "SELECT c.id, p.id, c.parent
          FROM items p

@@ -20,6 +20,8 @@ pub(in crate::hn) static SQLITE: Dialect = Dialect {
         WHERE type = 'index' AND tbl_name = 'items'",
     #[cfg(feature = "serve")]
     has_search_index: "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'search_index')",
+    #[cfg(feature = "serve")]
+    reads_rows_for_titles: false,
     now: "unixepoch()",
     #[cfg(feature = "cli")]
     now_ms: "CAST(unixepoch('subsec') * 1000 AS INTEGER)",

@@ -31,6 +31,9 @@ pub struct Dialect {
     /// Whether there is a search index, complete or not, as a condition.
     #[cfg(feature = "serve")]
     pub(in crate::hn) has_search_index: &'static str,
+    /// Whether the search must read each row with the words to see whether its title has them.
+    #[cfg(feature = "serve")]
+    pub(in crate::hn) reads_rows_for_titles: bool,
     /// This moment in Unix seconds.
     pub(in crate::hn) now: &'static str,
     /// This moment in milliseconds since 1970.

@@ -23,7 +23,7 @@ use super::{
 use crate::hn::connection::{Backend, HnConnection, on_backend};
 
 /// At most this many rows are counted. If there are more, the total is not exact.
-const COUNTED: i64 = 10_000;
+const COUNTED: i64 = 5000;
 
 /// The same limit, where each row must be looked up for a filter.
 const COUNTED_FILTERED: i64 = 3_000;
@@ -35,9 +35,10 @@ const RANKED: i64 = 500;
 const POPULAR: i64 = 20_000;
 
 /// At most this many older rows with the words in the title are compared with those stories.
-const OLDER_TITLES: i64 = 5000;
+const OLDER_TITLES: i64 = 10_000;
 
-/// If there are too many rows to count, titles are searched in a span of ids this many times as long as that of the counted rows.
+/// A database that must read each row to see whether its title has the words does so in a span of ids that is this many times as long
+/// as that of the counted rows, if there are too many rows to count.
 const TITLE_REACH: i64 = 5;
 
 /// How many rows fit.
@@ -125,8 +126,9 @@ impl Rows<'_> {
         if self.matching.filters.excludes_titles() || !self.columns.title {
             return Ok(Vec::new());
         }
+        let is_short = total.is_exact || !conn.dialect().reads_rows_for_titles;
         let reach = match (counted.lo, counted.hi) {
-            (Some(lo), Some(hi)) if !total.is_exact => {
+            (Some(lo), Some(hi)) if !is_short => {
                 let span = hi.saturating_sub(lo).saturating_mul(TITLE_REACH);
                 Some(hi.saturating_sub(span))
             }

@@ -69,7 +69,7 @@ pub(crate) struct Comparison {
 const TITLED: [&str; 3] = ["story", "poll", "job"];
 
 /// The types that have points.
-const WITH_POINTS: [&str; 4] = ["story", "poll", "job", "pollopt"];
+pub(super) const WITH_POINTS: [&str; 4] = ["story", "poll", "job", "pollopt"];
 
 impl Filters {
     pub(crate) fn is_empty(&self) -> bool {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, ops::Range};
 
 use super::{
     query::SearchQuery,
-    words::{Word, fold, html_words},
+    words::{Word, html_words, is_word},
 };
 
 /// Private signs of Unicode that mark a found word until the text is shown.
@@ -60,9 +60,7 @@ impl Highlighter {
 
     /// Finds the words in HTML. Tags and entities hold none.
     pub(crate) fn find(&self, html: &str) -> Highlight {
-        let all: Vec<(Word<'_>, String)> = html_words(html)
-            .map(|word| (word.clone(), fold(word.text)))
-            .collect();
+        let all: Vec<Word<'_>> = html_words(html).collect();
         let mut is_marked = vec![false; all.len()];
         let mut matched = BTreeSet::new();
         for term in &self.terms {
@@ -75,7 +73,7 @@ impl Highlighter {
         }
         let marks = all.iter().zip(&is_marked).filter(|(_, marked)| **marked);
         Highlight {
-            marks: marks.map(|((word, _), _)| word.range.clone()).collect(),
+            marks: marks.map(|(word, _)| word.range.clone()).collect(),
             matched,
             is_whole: !all.is_empty() && is_marked.iter().all(|marked| *marked),
         }
@@ -84,13 +82,14 @@ impl Highlighter {
 
 impl FoldedTerm {
     /// Whether it stands at the beginning of these words.
-    fn is_at(&self, words: &[(Word<'_>, String)]) -> bool {
+    fn is_at(&self, words: &[Word<'_>]) -> bool {
         let last = self.words.len().saturating_sub(1);
         words.len() >= self.words.len()
-            && self.words.iter().enumerate().all(|(at, wanted)| {
-                let word = &words[at].1;
-                word == wanted || self.is_prefix && at == last && word.starts_with(wanted)
-            })
+            && self
+                .words
+                .iter()
+                .enumerate()
+                .all(|(at, wanted)| is_word(words[at].text, wanted, self.is_prefix && at == last))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The search index of SQLite: an FTS5 table over the rows of `items`, and the triggers that keep it current.
+//! The search index of SQLite: FTS5 tables over the rows of `items`, and the triggers that keep them current.
 
 use diesel::{
     QueryResult, RunQueryDsl, SqliteConnection,
@@ -8,10 +8,18 @@ use diesel::{
 
 use super::{
     content::{Columns, Content},
+    filters::WITH_POINTS,
     matching::Matching,
     query::{AnyOf, SearchQuery, Term},
     statement::{Part, Statement},
 };
+
+/// The index of everything, or of titles and addresses only.
+const ITEMS: &str = "items_fts";
+
+/// A second index of what has points, a title or an address. That is a ninth of all items, and most searches look for it. In the
+/// index of everything they would pass over each comment with the words.
+const STORIES: &str = "stories_fts";
 
 /// Rows that one transaction adds. Others that write wait for it, so it takes well under a second.
 const ROWS: i64 = 10_000;
@@ -41,6 +49,18 @@ impl Content {
             .join(", ")
     }
 
+    /// The FTS5 tables, each with the condition of the rows of `items` that belong into it.
+    fn tables(self, row: &str) -> Vec<(&'static str, String)> {
+        let is_in = self.condition(row);
+        let types = WITH_POINTS.map(|name| format!("'{name}'")).join(", ");
+        let is_story =
+            format!("({row}.type IN ({types}) OR coalesce({row}.title, {row}.url) IS NOT NULL)");
+        match self {
+            Self::Everything => vec![(STORIES, format!("{is_in} AND {is_story}")), (ITEMS, is_in)],
+            Self::Stories => vec![(ITEMS, is_in)],
+        }
+    }
+
     /// Whether a row of `items` belongs into the index.
     fn condition(self, row: &str) -> String {
         let has_words = match self {
@@ -68,29 +88,35 @@ fn text_of(row: &str) -> String {
 
 /// Makes the empty index, and the triggers that keep it current. They leave alone what the index does not hold yet.
 ///
-/// The quotes in `content="items"` are how Datasette finds the index of a table. An FTS5 table over another table's rows must be told
-/// the old values of a row that it is to forget.
+/// An FTS5 table over another table's rows must be told the old values of a row that it is to forget.
 pub(super) fn create(conn: &mut SqliteConnection, content: Content) -> QueryResult<()> {
     let columns = content.indexed().join(", ");
     let changes = content.changes();
-    let is_in = |row: &str| {
-        let condition = content.condition(row);
-        format!("{condition} AND (SELECT next_id IS NULL OR {row}.id < next_id FROM search_index)")
-    };
-    let forget = format!(
-        "INSERT INTO items_fts (items_fts, rowid, {columns}) SELECT 'delete', old.id, {} WHERE {};",
-        content.values("old"),
-        is_in("old")
-    );
-    let add = format!(
-        "INSERT INTO items_fts (rowid, {columns}) SELECT new.id, {} WHERE {};",
-        content.values("new"),
-        is_in("new")
-    );
+    let is_done =
+        |row: &str| format!("(SELECT next_id IS NULL OR {row}.id < next_id FROM search_index)");
+    let (mut forget, mut add) = (String::new(), String::new());
+    for (table, is_in) in content.tables("old") {
+        let (values, is_done) = (content.values("old"), is_done("old"));
+        forget += &format!(
+            "INSERT INTO {table} ({table}, rowid, {columns}) SELECT 'delete', old.id, {values} WHERE {is_in} AND {is_done};"
+        );
+    }
+    for (table, is_in) in content.tables("new") {
+        let (values, is_done) = (content.values("new"), is_done("new"));
+        add += &format!(
+            "INSERT INTO {table} (rowid, {columns}) SELECT new.id, {values} WHERE {is_in} AND {is_done};"
+        );
+    }
+    for (table, _) in content.tables("items") {
+        // Datasette takes the table with these double quotes for the index of `items`.
+        let quote = if table == ITEMS { '"' } else { '\'' };
+        conn.batch_execute(&format!(
+            r#"CREATE VIRTUAL TABLE {table} USING fts5({columns}, content={quote}items{quote}, content_rowid="id", tokenize="unicode61 remove_diacritics 2");
+            INSERT INTO {table} ({table}, rank) VALUES ('hashsize', {HASH_SIZE});"#
+        ))?;
+    }
     conn.batch_execute(&format!(
-        r#"CREATE VIRTUAL TABLE items_fts USING fts5({columns}, content="items", content_rowid="id", tokenize="unicode61 remove_diacritics 2");
-        CREATE VIRTUAL TABLE items_fts_words USING fts5vocab('items_fts', 'row');
-        INSERT INTO items_fts (items_fts, rank) VALUES ('hashsize', {HASH_SIZE});
+        r#"CREATE VIRTUAL TABLE items_fts_words USING fts5vocab('{ITEMS}', 'row');
         CREATE TRIGGER items_ai AFTER INSERT ON items BEGIN {add} END;
         CREATE TRIGGER items_ad AFTER DELETE ON items BEGIN {forget} END;
         CREATE TRIGGER items_au AFTER UPDATE ON items WHEN {changes} BEGIN {forget} {add} END;"#
@@ -112,41 +138,49 @@ pub(super) fn add_rows(
         .number(ROWS)
         .sql(")");
     let Some(last) = last.get_result::<Option<i64>>(conn)? else {
-        return end_building(conn).map(|()| None);
+        return end_building(conn, content).map(|()| None);
     };
-    let add = format!(
-        "INSERT INTO items_fts (rowid, {}) SELECT i.id, {} FROM items i WHERE {} AND i.id BETWEEN ",
-        content.indexed().join(", "),
-        content.values("i"),
-        content.condition("i")
-    );
-    let add = Part::new(add).number(from).sql(" AND ").number(last);
-    add.execute(conn)?;
+    for (table, is_in) in content.tables("i") {
+        let add = format!(
+            "INSERT INTO {table} (rowid, {}) SELECT i.id, {} FROM items i WHERE {is_in} AND i.id BETWEEN ",
+            content.indexed().join(", "),
+            content.values("i"),
+        );
+        let add = Part::new(add).number(from).sql(" AND ").number(last);
+        add.execute(conn)?;
+    }
     match last.checked_add(1) {
-        None => end_building(conn).map(|()| None),
+        None => end_building(conn, content).map(|()| None),
         next => Ok(next),
     }
 }
 
-fn end_building(conn: &mut SqliteConnection) -> QueryResult<()> {
-    // The default again, for the small transactions to come.
-    conn.batch_execute("INSERT INTO items_fts (items_fts, rank) VALUES ('hashsize', 1048576)")
+fn end_building(conn: &mut SqliteConnection, content: Content) -> QueryResult<()> {
+    for (table, _) in content.tables("items") {
+        // The default again, for the small transactions to come.
+        conn.batch_execute(&format!(
+            "INSERT INTO {table} ({table}, rank) VALUES ('hashsize', 1048576)"
+        ))?;
+    }
+    Ok(())
 }
 
 pub(super) const DROP: &str = "DROP TRIGGER IF EXISTS items_ai; DROP TRIGGER IF EXISTS items_ad; DROP TRIGGER IF EXISTS items_au;
-    DROP TABLE IF EXISTS items_fts_words; DROP TABLE IF EXISTS items_fts; DROP TABLE IF EXISTS search_index";
+    DROP TABLE IF EXISTS items_fts_words; DROP TABLE IF EXISTS items_fts; DROP TABLE IF EXISTS stories_fts; DROP TABLE IF EXISTS search_index";
 
 /// The ids of rows that the index should hold and does not, or the other way round.
 pub(super) fn differences(content: Content) -> String {
-    let is_in = content.condition("i");
-    format!(
-        "SELECT i.id FROM items i, search_index s
-             WHERE (s.next_id IS NULL OR i.id < s.next_id)
-                 AND ({is_in}) <> EXISTS (SELECT 1 FROM items_fts_docsize d WHERE d.id = i.id)
-         UNION ALL
-         SELECT d.id FROM items_fts_docsize d WHERE NOT EXISTS (SELECT 1 FROM items i WHERE i.id = d.id)
-         ORDER BY 1"
-    )
+    let tables = content.tables("i").into_iter().map(|(table, is_in)| {
+        format!(
+            "SELECT i.id FROM items i, search_index s
+                 WHERE (s.next_id IS NULL OR i.id < s.next_id)
+                     AND ({is_in}) <> EXISTS (SELECT 1 FROM {table}_docsize d WHERE d.id = i.id)
+             UNION
+             SELECT d.id FROM {table}_docsize d WHERE NOT EXISTS (SELECT 1 FROM items i WHERE i.id = d.id)"
+        )
+    });
+    let ids = tables.collect::<Vec<_>>().join(" UNION ");
+    format!("{ids} ORDER BY 1")
 }
 
 /// The id of a row that [`rows`] finds.
@@ -154,19 +188,20 @@ pub(super) const ID: &str = "f.rowid";
 
 /// The rows that fit, as `FROM … WHERE …`.
 pub(super) fn rows(matching: &Matching<'_>, columns: Columns) -> Part {
-    let mut rows = Part::new("FROM items_fts f");
+    let names = columns.names(matching.content);
+    let table = table(matching, &names);
+    let mut rows = Part::new(format!("FROM {table} f"));
     let needs_rows = needs_rows(matching);
     if needs_rows {
         // Only the index knows which rows fit, so it comes first.
         rows = rows.sql(" CROSS JOIN items i ON i.id = f.rowid");
     }
-    let names = columns.names(matching.content);
     if names.is_empty() {
         return rows.sql(" WHERE 1 = 0");
     }
     rows = rows
-        .sql(" WHERE items_fts MATCH ")
-        .text(expression(matching, &names));
+        .sql(format!(" WHERE {table} MATCH "))
+        .text(expression(matching, &names, table));
     for term in matching.query.wanted() {
         if let Some(literal) = term.literal() {
             rows = rows.part(literal_condition(&literal, &names));
@@ -176,6 +211,17 @@ pub(super) fn rows(matching: &Matching<'_>, columns: Columns) -> Part {
         rows = rows.part(matching.filters.conditions());
     }
     rows
+}
+
+/// The smallest table that holds all rows that can fit.
+fn table(matching: &Matching<'_>, names: &[&str]) -> &'static str {
+    let are_of_stories = names.iter().all(|name| ["title", "url"].contains(name));
+    let only_stories = are_of_stories || matching.filters.types_with_points().is_some();
+    if only_stories && matching.content == Content::Everything {
+        STORIES
+    } else {
+        ITEMS
+    }
 }
 
 /// Whether the filters need more of an item than the index holds.
@@ -199,7 +245,7 @@ fn literal_condition(literal: &str, names: &[&str]) -> Part {
 }
 
 /// A query as FTS5 reads it. Every word is in quotes, so that no text is an error.
-fn expression(matching: &Matching<'_>, names: &[&str]) -> String {
+fn expression(matching: &Matching<'_>, names: &[&str], table: &str) -> String {
     let SearchQuery { all, none } = matching.query;
     let groups = all
         .iter()
@@ -209,7 +255,9 @@ fn expression(matching: &Matching<'_>, names: &[&str]) -> String {
     if let (Some(name), Content::Everything) = (matching.filters.author(), matching.content) {
         expression = format!("({expression}) AND ({{by}} : {})", quoted(name));
     }
-    if let (Some(types), Content::Everything) = (matching.filters.types(), matching.content) {
+    // Of stories nearly all have the type. If their rows are looked at, that is quicker alone.
+    let by_row = matching.content == Content::Stories || table == STORIES && needs_rows(matching);
+    if let Some(types) = matching.filters.types().filter(|_| !by_row) {
         let types: Vec<_> = types.into_iter().map(quoted).collect();
         expression = format!("({expression}) AND ({{type}} : ({}))", types.join(" OR "));
     }

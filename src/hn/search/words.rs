@@ -78,6 +78,21 @@ fn is_combining(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}')
 }
 
+/// Whether a word, or only its beginning, is this one, which is folded already.
+pub(crate) fn is_word(word: &str, folded: &str, by_beginning: bool) -> bool {
+    if word.is_ascii() {
+        // Most words are, and each word of a few hundred texts is compared.
+        let compared = if by_beginning {
+            word.get(..folded.len())
+        } else {
+            Some(word)
+        };
+        return compared.is_some_and(|compared| compared.eq_ignore_ascii_case(folded));
+    }
+    let word = fold(word);
+    word == folded || by_beginning && word.starts_with(folded)
+}
+
 /// A word in lower case, without accents.
 pub(crate) fn fold(word: &str) -> String {
     let lower = word.chars().flat_map(char::to_lowercase);
@@ -114,6 +129,26 @@ mod tests {
             ("İ", "i"),
         ] {
             assert_eq!(fold(word), folded);
+        }
+    }
+
+    #[test]
+    fn a_word_is_compared_as_it_is_folded() {
+        for (word, folded, by_beginning, is_it) in [
+            ("Rust", "rust", false, true),
+            ("Rust", "rus", false, false),
+            ("Rust", "rus", true, true),
+            ("Rust", "rusty", true, false),
+            ("Übergröße", "ubergroße", false, true),
+            ("Übergröße", "uber", true, true),
+            ("Übergröße", "uber", false, false),
+            ("uber", "überg", true, false),
+        ] {
+            assert_eq!(
+                is_word(word, folded, by_beginning),
+                is_it,
+                "{word} {folded}"
+            );
         }
     }
 
