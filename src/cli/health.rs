@@ -60,6 +60,17 @@ pub(super) struct HealthState {
     pub(super) why: Option<String>,
 }
 
+impl HealthState {
+    /// What is to be said of it if the process is healthy, or why it is not.
+    pub(super) fn into_result(self) -> Result<Option<String>, String> {
+        if self.is_healthy {
+            Ok(self.why)
+        } else {
+            Err(self.why.unwrap_or_default())
+        }
+    }
+}
+
 impl Health {
     /// From now on, news come from the API all the time.
     pub(super) fn expect_news(&self) {

@@ -205,7 +205,7 @@ impl StatusReport {
         self.status
             .runs
             .iter()
-            .try_for_each(|run| write_run(run, out))
+            .try_for_each(|run| write_run(&self.status, run, out))
     }
 }
 
@@ -227,7 +227,7 @@ fn write_process(process: &WorkingProcess, out: &mut dyn Write) -> io::Result<()
     writeln!(out)
 }
 
-fn write_run(run: &RunRow, out: &mut dyn Write) -> io::Result<()> {
+fn write_run(status: &Status, run: &RunRow, out: &mut dyn Write) -> io::Result<()> {
     write!(
         out,
         "  {}: {} at {}",
@@ -236,7 +236,7 @@ fn write_run(run: &RunRow, out: &mut dyn Write) -> io::Result<()> {
         format_time(run.started_at)
     )?;
     let Some(finished_at) = run.finished_at else {
-        return writeln!(out, ": under way, or ended without a report");
+        return writeln!(out, ": {}", status.state_of_unfinished(run));
     };
     let seconds = finished_at.saturating_sub(run.started_at);
     let lasted = Duration::from_secs(seconds.try_into().unwrap_or(0));

@@ -1,5 +1,6 @@
 //! What the database holds, as the command `status` shows it. Needs no network.
 
+mod at_work;
 mod freshness;
 
 use diesel::{
@@ -10,13 +11,16 @@ use diesel::{
 };
 use serde::Serialize;
 
+use self::at_work::at_work;
 pub use self::freshness::{FollowRun, Freshness, NewestIds, Refreshes};
 use super::{
     connection::{HnConnection, on_backend},
     coverage::{self, Range, Ranges},
-    live_runs::{self, LiveRun, SHARE_SECONDS, database_now},
+    live_runs::{LiveRun, SHARE_SECONDS, database_now},
     plan,
-    schema::{absent, coverage as ranges, failures, item_history, items, leases, runs, users},
+    schema::{
+        absent, coverage as ranges, failures, item_history, items, leases, lists, runs, users,
+    },
 };
 
 /// Failures that are shown of each kind.
@@ -24,6 +28,9 @@ const EXAMPLES: i64 = 3;
 
 /// Runs that are shown.
 const RUNS: i64 = 5;
+
+/// The command that follows the API.
+const FOLLOW: &str = "follow";
 
 /// Gaps that are listed. All are counted.
 const HOLES: usize = 20;
@@ -46,7 +53,7 @@ pub struct Status {
     pub users: i64,
     /// How many earlier versions of items are kept.
     pub item_history: i64,
-    /// The processes that work on the database, in the order in which they began.
+    /// The processes that work on the database, as far as this machine can tell, in the order in which they began.
     pub processes: Vec<WorkingProcess>,
     /// When the backfills under way will have fetched what is left, if they go on as they did in the last seconds.
     pub estimate: Option<Estimate>,
@@ -99,7 +106,7 @@ pub struct CoverageStatus {
     pub ids: u64,
     /// Gaps below and between them.
     pub holes: Holes,
-    /// The largest id that any table names, or that a backfill under way goes to.
+    /// The largest id that is stored, settled or on a list, or that a run under way goes to.
     pub highest_known: Option<i64>,
     /// Ids from 1 to `highest_known` that are not settled. Only the API knows how many came after it.
     pub left: u64,
@@ -218,7 +225,7 @@ impl Status {
     /// Whatever Diesel says.
     pub fn read(conn: &mut impl HnConnection) -> QueryResult<Self> {
         conn.snapshot(|conn| {
-            let live = live_runs::live(conn)?;
+            let live = at_work(conn)?;
             let items = Items::read(conn)?;
             let newest = items.newest.map(|newest| (newest.id, newest.time));
             let freshness = Freshness::read(conn, &live, newest)?;
@@ -243,6 +250,16 @@ impl Status {
                     .load(conn))?,
             })
         })
+    }
+
+    /// How a run without a report is: its process is at work, or has ended.
+    #[cfg(feature = "serve")]
+    pub(crate) fn state_of_unfinished(&self, run: &RunRow) -> &'static str {
+        if self.processes.iter().any(|process| process.run == run.id) {
+            "under way"
+        } else {
+            "ended without a report"
+        }
     }
 }
 
@@ -330,7 +347,7 @@ impl CoverageStatus {
             },
             highest_known,
             left: ids(&left),
-            left_absent: left_absent(conn)?,
+            left_absent: left_absent(conn, highest_known.unwrap_or(0))?,
         })
     }
 }
@@ -339,25 +356,24 @@ fn ids(ranges: &[Range]) -> u64 {
     ranges.iter().map(|range| range.count()).sum()
 }
 
-/// Absent ids that no range holds. One look-up for each absent id, since there may be very many gaps.
-fn left_absent(conn: &mut impl HnConnection) -> QueryResult<i64> {
+/// Absent ids up to this one that no range holds. One look-up for each absent id, since there may be very many gaps.
+fn left_absent(conn: &mut impl HnConnection, highest: i64) -> QueryResult<i64> {
     let count = sql::<BigInt>(
         "SELECT count(*) FROM absent a WHERE a.id > 0 AND coalesce(
-             (SELECT hi FROM coverage WHERE lo <= a.id ORDER BY lo DESC LIMIT 1) < a.id, TRUE)",
-    );
+             (SELECT hi FROM coverage WHERE lo <= a.id ORDER BY lo DESC LIMIT 1) < a.id, TRUE) AND a.id <= ",
+    )
+    .bind::<BigInt, _>(highest);
     on_backend!(conn, |conn| count.get_result(conn))
 }
 
+/// The largest id that is known to exist. An id that was only asked for may be beyond all that the API has.
 fn highest_known(conn: &mut impl HnConnection) -> QueryResult<Option<i64>> {
     let highest = [
         on_backend!(conn, |conn| items::table
             .select(max(items::id))
             .get_result(conn))?,
-        on_backend!(conn, |conn| absent::table
-            .select(max(absent::id))
-            .get_result(conn))?,
-        on_backend!(conn, |conn| failures::table
-            .select(max(failures::id))
+        on_backend!(conn, |conn| lists::table
+            .select(max(lists::id))
             .get_result(conn))?,
         on_backend!(conn, |conn| ranges::table
             .select(ranges::hi.nullable())

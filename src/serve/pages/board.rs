@@ -103,7 +103,7 @@ impl Board {
             runs: status
                 .runs
                 .iter()
-                .map(|run| PastRun::new(run, now))
+                .map(|run| PastRun::new(status, run, now))
                 .collect(),
         }
     }
@@ -289,13 +289,13 @@ impl Process {
 }
 
 impl PastRun {
-    fn new(run: &RunRow, now: i64) -> Self {
+    fn new(status: &Status, run: &RunRow, now: i64) -> Self {
         Self {
             name: format!("{} {}", run.id, run.command),
             began: when(run.started_at, now),
             state: match run.finished_at {
                 Some(at) => format!("took {}", seconds(at.saturating_sub(run.started_at))),
-                None => "under way, or ended without a report".to_owned(),
+                None => status.state_of_unfinished(run).to_owned(),
             },
             counts: format!(
                 "{} stored, {} absent, {} failed, {} not attempted",
