@@ -26,6 +26,8 @@ pub use self::{
     repair::repair,
     report::{BadField, BadRange, Checked, Fault, Listed, MovedKid, Note, Verified},
 };
+#[cfg(feature = "serve")]
+use super::search::index::{SearchIndex, differences, missing_parts};
 use super::{
     connection::{HnConnection, on_backend},
     schema::{absent, failures, items},
@@ -65,18 +67,19 @@ pub fn verify(conn: &mut impl HnConnection, progress: &CheckProgress) -> QueryRe
 /// Compares the search index with the items. `messages` is what the database's own check found wrong with it.
 fn check_search_index(
     conn: &mut impl HnConnection,
-    messages: Vec<String>,
+    mut messages: Vec<String>,
     verified: &mut Verified,
 ) -> QueryResult<()> {
-    #[cfg(feature = "serve")]
-    let ids = if messages.is_empty() {
-        super::search::index::differences(conn)?
-    } else {
-        Listed::default()
-    };
+    let mut ids = Listed::default();
     // Without the feature, this program neither builds nor reads one.
-    #[cfg(not(feature = "serve"))]
-    let (ids, _) = (Listed::default(), conn);
+    #[cfg(feature = "serve")]
+    if let Some(index) = SearchIndex::read(conn)? {
+        let missing = missing_parts(conn, index)?;
+        messages.extend(missing.iter().map(ToString::to_string));
+        if messages.is_empty() {
+            ids = differences(conn)?;
+        }
+    }
     if ids.count > 0 || !messages.is_empty() {
         verified.faults.push(Fault::SearchIndex { ids, messages });
     }

@@ -71,6 +71,7 @@ async fn find(options: &Options, wanted: Wanted) -> Result<ExitStatus, CommandEr
         SearchAnswer::Found(found) => found,
         SearchAnswer::NoIndex => return Err(CommandError::new(NO_INDEX)),
         SearchAnswer::UnfinishedIndex => return Err(CommandError::new(UNFINISHED_INDEX)),
+        SearchAnswer::BrokenIndex(missing) => return Err(building::broken(&missing)),
     };
     if found.is_corrected {
         print_message(format_args!(
