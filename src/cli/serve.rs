@@ -101,7 +101,7 @@ pub(super) async fn run(options: &Options, args: ServeArgs) -> Result<ExitStatus
             .fresh_file;
     } else {
         let checked = location.clone();
-        database::blocking(move || database::read_existing(&checked, |_| Ok(()))).await?;
+        database::blocking(move || database::read_existing(&checked, false, |_| Ok(()))).await?;
     }
     let recorder = metrics_server::recorder()
         .map_err(|error| CommandError(format!("metrics cannot be kept: {error}")))?;

@@ -136,12 +136,14 @@ fn has_migrations_table(conn: &mut impl HnConnection) -> QueryResult<bool> {
 /// The database is from another version, or refuses.
 pub fn is_current(conn: &mut impl HnConnection) -> Result<bool, MigrateError> {
     let known = known_versions()?;
+    // First, because another program may make the tables at this moment, together with the record.
+    let has_items = has_items_table(conn)?;
     let applied = applied_versions(conn)?;
     let is_complete = applied.len() == known.len();
     let has_none = applied.is_empty();
     let unknown = |version: &String| !known.contains(version);
     match applied.into_iter().filter(unknown).max() {
-        None if has_none && has_items_table(conn)? => Err(MigrateError::Unrecorded),
+        None if has_none && has_items => Err(MigrateError::Unrecorded),
         None => Ok(is_complete),
         Some(version) if Some(&version) < known.iter().max() => {
             Err(MigrateError::Discarded(version))

@@ -2,6 +2,8 @@
 
 mod at_work;
 mod freshness;
+#[cfg(feature = "serve")]
+mod search_index;
 
 use diesel::{
     ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl, QueryResult,
@@ -13,6 +15,8 @@ use serde::Serialize;
 
 use self::at_work::at_work;
 pub use self::freshness::{FollowRun, Freshness, NewestIds, Refreshes};
+#[cfg(feature = "serve")]
+pub use self::search_index::SearchIndexStatus;
 use super::{
     connection::{HnConnection, on_backend},
     coverage::{self, Range, Ranges},
@@ -53,6 +57,9 @@ pub struct Status {
     pub users: i64,
     /// How many earlier versions of items are kept.
     pub item_history: i64,
+    /// The search index. `None` if there is none.
+    #[cfg(feature = "serve")]
+    pub search_index: Option<SearchIndexStatus>,
     /// The processes that work on the database, as far as this machine can tell, in the order in which they began.
     pub processes: Vec<WorkingProcess>,
     /// When the backfills under way will have fetched what is left, if they go on as they did in the last seconds.
@@ -237,6 +244,8 @@ impl Status {
                 estimate: Estimate::of(&processes, coverage.left, database_now(conn)?),
                 coverage,
                 processes,
+                #[cfg(feature = "serve")]
+                search_index: SearchIndexStatus::read(conn)?,
                 failures: Failures::read(conn)?,
                 absent: on_backend!(conn, |conn| absent::table.count().get_result(conn))?,
                 users: on_backend!(conn, |conn| users::table.count().get_result(conn))?,

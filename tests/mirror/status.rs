@@ -235,6 +235,38 @@ fn an_id_that_was_only_asked_for_is_not_the_highest_known_one() {
     );
 }
 
+#[test]
+fn status_says_what_there_is_of_a_search_index() {
+    let mirror = Mirror::new(20_000);
+    mirror.fill_database();
+    let check = |state: Value, line: &str| {
+        assert_eq!(mirror.run(&["status"]).report["search_index"], state);
+        let mut command = mirror.command(&["status", "--format", "text"]);
+        let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        let found = text.lines().find(|found| found.starts_with("search "));
+        assert!(
+            found.unwrap().starts_with(&format!("search    {line}")),
+            "{text}"
+        );
+    };
+    check(json!(null), "no index");
+    mirror.run(&["search", "--build", "--stories-only"]);
+    let index = |content: &str, built_up_to: Option<i64>, missing: &[&str]| {
+        let is_complete = built_up_to.is_none();
+        json!({"content": content, "is_complete": is_complete, "built_up_to": built_up_to, "missing": missing})
+    };
+    check(index("stories", None, &[]), "index of stories");
+    mirror.run(&["search", "--rebuild"]);
+    check(index("everything", None, &[]), "index of everything");
+    mirror.execute("UPDATE search_index SET next_id = 51");
+    let line = "index of everything, built up to id 50";
+    check(index("everything", Some(50), &[]), line);
+    mirror.execute("UPDATE search_index SET next_id = NULL; DROP TRIGGER items_ad");
+    let missing = "the trigger items_ad is missing";
+    let line = format!("index of everything: {missing}; `hn-ingest search --rebuild`");
+    check(index("everything", None, &[missing]), &line);
+}
+
 fn index_of_refreshes(mirror: &Mirror) -> String {
     let name = diesel::dsl::sql::<diesel::sql_types::Text>(
         "SELECT name FROM sqlite_master WHERE name LIKE 'items_to_refresh_%'",

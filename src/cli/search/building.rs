@@ -59,12 +59,12 @@ pub(super) async fn build(
     anew: bool,
 ) -> Result<ExitStatus, CommandError> {
     let began = Instant::now();
-    let location = options.database();
+    let (location, demo) = (options.database(), options.demo);
     let database = location.to_string();
     let progress = Arc::new(BuildProgress::default());
     let display = display(options.progress, progress.clone());
     let built = database::blocking(move || {
-        database::change_existing(&location, |conn| {
+        database::change_existing(&location, demo, |conn| {
             if anew {
                 while_locked(|| index::drop_index(conn)).map_err(failed)?;
             }
@@ -101,7 +101,7 @@ pub(super) async fn build(
 /// Drops the index from the command line.
 pub(super) async fn drop_index(options: &Options) -> Result<ExitStatus, CommandError> {
     let began = Instant::now();
-    let location = options.database();
+    let (location, demo) = (options.database(), options.demo);
     let report = BuildReport {
         command: "search",
         database: location.to_string(),
@@ -109,7 +109,7 @@ pub(super) async fn drop_index(options: &Options) -> Result<ExitStatus, CommandE
         elapsed_ms: 0,
     };
     database::blocking(move || {
-        database::change_existing(&location, |conn| {
+        database::change_existing(&location, demo, |conn| {
             while_locked(|| index::drop_index(conn)).map_err(failed)
         })
     })

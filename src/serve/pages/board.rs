@@ -14,6 +14,7 @@ use crate::{
         status::{LatencyBucket, Snapshot},
         wording::{grouped, iso_seconds},
     },
+    store::message::in_largest_units,
 };
 
 #[derive(Template)]
@@ -232,8 +233,7 @@ fn range(range: Range) -> String {
 /// Seconds in words, down to the two largest units.
 fn seconds(seconds: i64) -> String {
     let duration = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-    let words = humantime::format_duration(duration).to_string();
-    words.split(' ').take(2).collect::<Vec<_>>().join(" ")
+    in_largest_units(duration, 2)
 }
 
 fn bars(latency: &[LatencyBucket]) -> Vec<Bar> {
