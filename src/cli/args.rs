@@ -98,6 +98,11 @@ fn print_clap_error(error: &clap::Error) -> ExitCode {
             let help = command_line(Purpose::Parse).render_long_help();
             return write_stdout(|out| write!(out, "{help}")).into();
         }
+        if name.parse::<u64>().is_ok() || name.starts_with("http") {
+            return exit_with(format!(
+                "`{name}` is not a command; `hn-ingest items {name}` fetches an item"
+            ));
+        }
         let declared = declared();
         let known: Vec<_> = declared
             .iter()

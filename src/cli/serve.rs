@@ -40,7 +40,7 @@ pub(super) fn command() -> Command {
         .about("Serve the database as pages, and as the API of Hacker News")
         .long_about(
             "Serve the database over HTTP: pages to read, a dashboard at /status, the API of Hacker News at /v0, the search API at \
-             /api/v1, /health and /metrics. The database is only read. With --follow it is kept true meanwhile. With --demo it is \
+             /api/v1, /health and /metrics. The database is only read. With --follow it is kept true meanwhile; the settings of the API, of the pipeline, and of retries and rate apply only then. With --demo it is \
              filled with made-up items, which go on as time passes.",
         )
         .arg(

@@ -6,7 +6,7 @@ use super::{
     options::{OPTIONS, Options, flag_name},
     scope::{DEMO, Scope},
 };
-use crate::ingest::config::{Config, Heading, SETTINGS, Setting};
+use crate::ingest::config::{Config, Heading, HttpProxy, SETTINGS, Setting};
 
 /// The flags that most users need, with a text that fits a line of 80 columns. The short help (`-h`) shows no others, so that it
 /// fits a screen.
@@ -36,9 +36,13 @@ pub(super) fn flags(scope: Scope) -> Vec<Arg> {
     let options = OPTIONS
         .iter()
         .map(|setting| setting_flag(setting, &Options::default(), scope));
+    let defaults = Config {
+        proxy: HttpProxy::from_env(),
+        ..Config::default()
+    };
     let engine = SETTINGS
         .iter()
-        .map(|setting| setting_flag(setting, &Config::default(), scope));
+        .map(|setting| setting_flag(setting, &defaults, scope));
     let mut flags: Vec<_> = options.chain(engine).collect();
     // Help shows the headings in the order in which they first come.
     flags.sort_by_key(|(heading, _)| *heading as u8);

@@ -88,7 +88,15 @@ fn help_shows_every_flag_with_its_variable_and_its_default() {
             assert!(entry.contains(&part), "{part} of {flag}: {entry}");
         }
     }
-    for word in ["--demo", "RUST_LOG", "top", "items", "mock-api", "130/143"] {
+    for word in [
+        "--demo",
+        "RUST_LOG",
+        "top",
+        "items",
+        "mock-api",
+        "130/143",
+        "[default: environment]",
+    ] {
         assert!(help.contains(word), "{word}: {help}");
     }
 }

@@ -188,6 +188,8 @@ fn help_about_help_is_help() {
     }
     let sandbox = Sandbox::new();
     sandbox.run(&["helf"]).refuses(&["is not a command"]);
+    // An id is meant for another command.
+    sandbox.run(&["8863"]).refuses(&["hn-ingest items 8863"]);
 }
 
 #[test]

@@ -169,6 +169,21 @@ fn a_story_and_a_comment_have_the_fields_of_the_original() {
 }
 
 #[test]
+fn a_hit_has_no_number_that_its_type_lacks() {
+    let served = Served::new();
+    let hit = |query_string: &str| {
+        let answer = served.json(&format!("/api/v1/search?{query_string}"));
+        answer["hits"][0].as_object().unwrap().clone()
+    };
+    let (job, option, story) = (hit("tags=job"), hit("tags=pollopt"), hit("tags=story"));
+    assert!(!job.contains_key("num_comments") && !job.contains_key("parent_id"));
+    assert!(!option.contains_key("num_comments"));
+    assert_eq!(option["parent_id"], 9);
+    assert_eq!(story["num_comments"], 0);
+    assert!(!story.contains_key("parent_id"));
+}
+
+#[test]
 fn a_query_is_answered_while_its_last_word_is_typed() {
     let served = Served::new();
     for (query_string, ids) in [

@@ -85,7 +85,7 @@ pub(in crate::cli) fn command() -> Command {
             switch("stories-only", "With --build: only titles and addresses")
                 .conflicts_with_all(finds)
                 .conflicts_with("drop")
-                .long_help("With --build or --rebuild: an index of titles and addresses only, which is a tenth as large"),
+                .long_help("With --build or --rebuild: an index of titles and addresses only, which is a thirtieth as large"),
         )
         .arg(
             switch("drop", "Drop the index")

@@ -23,13 +23,16 @@ use super::{
 use crate::hn::connection::{Backend, HnConnection, on_backend};
 
 /// At most this many rows are counted. If there are more, the total is not exact.
-const COUNTED: i64 = 5000;
+const COUNTED: usize = 5000;
 
 /// The same limit, where each row must be looked up for a filter.
-const COUNTED_FILTERED: i64 = 3_000;
+const COUNTED_FILTERED: usize = 3_000;
 
-/// This many of the newest rows are ranked, and this many of the newest rows with the words in the title.
-const RANKED: i64 = 500;
+/// This many of the newest rows are ranked.
+const NEWEST: usize = 300;
+
+/// This many of the newest rows with the words in the title are ranked.
+const TITLES: usize = 500;
 
 /// An older row is ranked if it has the words in its title and is among this many stories with the most points.
 const POPULAR: i64 = 20_000;
@@ -47,6 +50,27 @@ pub(crate) struct Total {
     pub(crate) count: u64,
     /// Whether all rows were counted. Otherwise there are more.
     pub(crate) is_exact: bool,
+}
+
+/// The newest rows that fit.
+pub(super) struct Counted {
+    pub(super) total: Total,
+    /// Their ids, the newest first. All of them, if the total is exact.
+    ids: Vec<i64>,
+}
+
+impl Counted {
+    /// The newest rows that are ranked, whether their titles fit or not.
+    pub(super) fn ranked(&self) -> &[i64] {
+        &self.ids[..self.ids.len().min(NEWEST)]
+    }
+
+    /// A part of the rows. `None` if it goes beyond what was counted.
+    pub(super) fn part(&self, offset: usize, limit: usize) -> Option<Vec<i64>> {
+        let is_known = self.total.is_exact || offset.saturating_add(limit) <= self.ids.len();
+        let part = self.ids.iter().skip(offset).take(limit);
+        is_known.then(|| part.copied().collect())
+    }
 }
 
 /// The rows that fit a query and lie within bounds of ids.
@@ -76,8 +100,8 @@ impl Rows<'_> {
         (select, id)
     }
 
-    /// How many rows there are, and among which ids the counted ones are.
-    pub(super) fn count(&self, conn: &mut impl HnConnection) -> QueryResult<(Total, IdBounds)> {
+    /// Counts the rows, the newest first.
+    pub(super) fn count(&self, conn: &mut impl HnConnection) -> QueryResult<Counted> {
         let mut wanted = self.matching.query.wanted();
         let has_literal = wanted.any(|term| term.literal().is_some());
         let most = if !sqlite::needs_rows(&self.matching) && !has_literal {
@@ -85,19 +109,14 @@ impl Rows<'_> {
         } else {
             COUNTED_FILTERED
         };
-        let (rows, id) = self.select::<()>(conn, "$id AS id");
-        let count = Statement::<(BigInt, Nullable<BigInt>, Nullable<BigInt>)>::new(
-            "SELECT count(*), min(id), max(id) FROM (",
-        )
-        .part(rows)
-        .sql(format!(" ORDER BY {id} DESC LIMIT {}) counted", most + 1));
-        let (count, lo, hi): (i64, Option<i64>, Option<i64>) =
-            on_backend!(conn, |conn| count.get_result(conn))?;
+        let mut ids = self.newest(conn, 0, most + 1)?;
+        let is_exact = ids.len() <= most;
+        ids.truncate(most);
         let total = Total {
-            count: u64::try_from(count.min(most)).unwrap_or(0),
-            is_exact: count <= most,
+            count: ids.len() as u64,
+            is_exact,
         };
-        Ok((total, IdBounds { lo, hi }))
+        Ok(Counted { total, ids })
     }
 
     /// The ids of the newest rows.
@@ -120,17 +139,16 @@ impl Rows<'_> {
     pub(super) fn titles(
         &self,
         conn: &mut impl HnConnection,
-        total: Total,
-        counted: IdBounds,
+        counted: &Counted,
     ) -> QueryResult<Vec<i64>> {
         if self.matching.filters.excludes_titles() || !self.columns.title {
             return Ok(Vec::new());
         }
-        let is_short = total.is_exact || !conn.dialect().reads_rows_for_titles;
-        let reach = match (counted.lo, counted.hi) {
-            (Some(lo), Some(hi)) if !is_short => {
-                let span = hi.saturating_sub(lo).saturating_mul(TITLE_REACH);
-                Some(hi.saturating_sub(span))
+        let is_short = counted.total.is_exact || !conn.dialect().reads_rows_for_titles;
+        let reach = match &counted.ids[..] {
+            [newest, .., oldest] if !is_short => {
+                let span = newest.saturating_sub(*oldest).saturating_mul(TITLE_REACH);
+                Some(newest.saturating_sub(span))
             }
             _ => None,
         };
@@ -139,8 +157,8 @@ impl Rows<'_> {
             bounds: self.bounds.from(reach),
             ..*self
         };
-        let mut ids = titles.newest(conn, 0, RANKED as usize)?;
-        if let Some(oldest) = ids.last().filter(|_| ids.len() as i64 == RANKED) {
+        let mut ids = titles.newest(conn, 0, TITLES)?;
+        if let Some(oldest) = ids.last().filter(|_| ids.len() == TITLES) {
             let older = IdBounds {
                 hi: Some(oldest - 1),
                 ..titles.bounds
@@ -166,12 +184,7 @@ impl Rows<'_> {
         let rows = rows.sql(format!(" ORDER BY {id} DESC LIMIT {OLDER_TITLES}"));
         let ids: Vec<i64> = on_backend!(conn, |conn| rows.load(conn))?;
         let popular = ids.into_iter().filter(|id| popular.contains(id));
-        Ok(popular.take(RANKED as usize).collect())
-    }
-
-    /// The ids of the newest rows, as many as are ranked.
-    pub(super) fn newest_ranked(&self, conn: &mut impl HnConnection) -> QueryResult<Vec<i64>> {
-        self.newest(conn, 0, RANKED as usize)
+        Ok(popular.take(TITLES).collect())
     }
 
     /// The ids of the rows below an id, the newest first, without those that were shown before.

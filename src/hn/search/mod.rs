@@ -1,4 +1,7 @@
 //! Full-text search: the query language, the index, and how results are found and ordered.
+//!
+//! `read` is the way in. It counts the rows that fit, has `candidates` choose those that are ranked, has `rank` order them, and lets all
+//! others follow, the newest first. A search without words goes through `listing` instead, which needs no index.
 
 // What is searched for. Pure.
 mod term;

@@ -6,7 +6,7 @@ use diesel::QueryResult;
 
 use super::{
     bounds::IdBounds,
-    candidates::{self, Rows, Total},
+    candidates::{self, Counted, Rows, Total},
     highlight::Highlighter,
     index::{SearchIndex, missing_parts},
     listing,
@@ -122,13 +122,16 @@ fn find(
         columns: request.columns,
         bounds: IdBounds::of(conn, &request.filters)?,
     };
-    let (total, counted) = rows.count(conn)?;
+    let counted = rows.count(conn)?;
     let ids = match request.order {
-        _ if total.count == 0 => Vec::new(),
-        Order::Date => rows.newest(conn, request.offset, request.limit)?,
-        Order::Relevance => by_relevance(conn, request, query, &rows, total, counted)?,
+        _ if counted.total.count == 0 => Vec::new(),
+        Order::Date => match counted.part(request.offset, request.limit) {
+            Some(ids) => ids,
+            None => rows.newest(conn, request.offset, request.limit)?,
+        },
+        Order::Relevance => by_relevance(conn, request, query, &rows, &counted)?,
     };
-    found(conn, request, query, &ids, total)
+    found(conn, request, query, &ids, counted.total)
 }
 
 /// The ranked rows first, then all others, the newest first.
@@ -137,14 +140,13 @@ fn by_relevance(
     request: &SearchRequest,
     query: &SearchQuery,
     rows: &Rows<'_>,
-    total: Total,
-    counted: IdBounds,
+    counted: &Counted,
 ) -> QueryResult<Vec<i64>> {
-    let titles: HashSet<i64> = rows.titles(conn, total, counted)?.into_iter().collect();
-    let newest = rows.newest_ranked(conn)?;
+    let titles: HashSet<i64> = rows.titles(conn, counted)?.into_iter().collect();
+    let newest = counted.ranked();
     let oldest = newest.last().copied();
     let mut ids: Vec<i64> = titles.iter().copied().collect();
-    ids.extend(newest.into_iter().filter(|id| !titles.contains(id)));
+    ids.extend(newest.iter().filter(|id| !titles.contains(id)));
     let candidates = candidates::load(conn, &ids, |id| titles.contains(&id))?;
     let mut ids = ranked(candidates, &Highlighter::of(query));
     let ranked = ids.len();

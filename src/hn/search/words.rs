@@ -19,8 +19,8 @@ pub(crate) struct Word<'a> {
 pub(crate) fn words(text: &str) -> impl Iterator<Item = Word<'_>> {
     let mut from = 0;
     std::iter::from_fn(move || {
-        let start = from + text[from..].find(char::is_alphanumeric)?;
-        let length = text[start..].find(|c| !is_in_word(c));
+        let start = from + position(&text[from..], char::is_alphanumeric)?;
+        let length = position(&text[start..], |c| !is_in_word(c));
         let end = length.map_or(text.len(), |length| start + length);
         from = end;
         Some(Word {
@@ -28,6 +28,27 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = Word<'_>> {
             range: start..end,
         })
     })
+}
+
+/// Where the first such letter is. Nearly all letters are single bytes, so only the others are decoded.
+fn position(text: &str, is_it: impl Fn(char) -> bool) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        if byte.is_ascii() {
+            if is_it(char::from(*byte)) {
+                return Some(at);
+            }
+            at += 1;
+        } else {
+            let letter = text[at..].chars().next()?;
+            if is_it(letter) {
+                return Some(at);
+            }
+            at += letter.len_utf8();
+        }
+    }
+    None
 }
 
 /// The words of HTML that a reader sees: neither tags nor entities.
@@ -38,7 +59,8 @@ pub(crate) fn html_words(html: &str) -> impl Iterator<Item = Word<'_>> {
             return None;
         }
         let start = rest;
-        let end = html[start..].find(['<', '&']);
+        let mut bytes = html[start..].bytes();
+        let end = bytes.position(|byte| matches!(byte, b'<' | b'&'));
         let end = end.map_or(html.len(), |at| start + at);
         rest = end + markup_length(&html[end..]);
         Some((start, &html[start..end]))
@@ -80,14 +102,17 @@ fn is_combining(c: char) -> bool {
 
 /// Whether a word, or only its beginning, is this one, which is folded already.
 pub(crate) fn is_word(word: &str, folded: &str, by_beginning: bool) -> bool {
+    // Each word of some hundred texts is compared, and most are neither equal nor have accents.
+    let compared = if by_beginning {
+        word.get(..folded.len()).unwrap_or(word)
+    } else {
+        word
+    };
+    if compared.eq_ignore_ascii_case(folded) {
+        return true;
+    }
     if word.is_ascii() {
-        // Most words are, and each word of a few hundred texts is compared.
-        let compared = if by_beginning {
-            word.get(..folded.len())
-        } else {
-            Some(word)
-        };
-        return compared.is_some_and(|compared| compared.eq_ignore_ascii_case(folded));
+        return false;
     }
     let word = fold(word);
     word == folded || by_beginning && word.starts_with(folded)

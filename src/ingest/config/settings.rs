@@ -76,7 +76,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
         variable: "INGEST_PROXY",
         heading: Heading::Api,
         allowed: proxy::ALLOWED,
-        meaning: "HTTP proxy, except for hosts in NO_PROXY; without it, HTTPS_PROXY, http_proxy and ALL_PROXY count; none ignores them",
+        meaning: "HTTP proxy, except for hosts in NO_PROXY; environment is HTTPS_PROXY, http_proxy and ALL_PROXY, none ignores them",
         show: |config| config.proxy.to_setting(),
         set: |config, text| put(&mut config.proxy, HttpProxy::parse(text)),
     },

@@ -98,7 +98,7 @@ impl ShownHit<'_> {
                 "story_url",
                 json!(story.and_then(|story| story.url.as_deref())),
             ),
-            ("parent_id", json!(item.parent)),
+            ("parent_id", json!(item.parent.or(item.poll))),
             ("children", children(item)),
             ("objectID", json!(item.id.to_string())),
             ("_tags", json!(self.tags(story_id))),
@@ -107,11 +107,15 @@ impl ShownHit<'_> {
         let unused: &[&str] = if is_comment {
             &["title", "url", "story_text", "num_comments"]
         } else {
-            &["comment_text", "story_title", "story_url", "parent_id"]
+            &["comment_text", "story_title", "story_url"]
         };
-        let wanted = fields
-            .into_iter()
-            .filter(|(name, _)| self.parameters.wants(name) && !unused.contains(name));
+        // Not every type has these, and clients take a null for a fault.
+        let is_missing = |name: &str, value: &Value| {
+            ["num_comments", "parent_id"].contains(&name) && value.is_null()
+        };
+        let wanted = fields.into_iter().filter(|(name, value)| {
+            self.parameters.wants(name) && !unused.contains(name) && !is_missing(name, value)
+        });
         Value::Object(
             wanted
                 .map(|(name, value)| (name.to_owned(), value))
