@@ -79,6 +79,14 @@ impl Health {
         };
     }
 
+    /// Following could not begin, since this moment. That counts as silence, unless the process expects news already.
+    pub(super) fn note_failed_start(&self, since: Instant) {
+        let mut facts = self.facts();
+        if let Work::Ordinary = facts.work {
+            facts.work = Work::ExpectsNews { since };
+        }
+    }
+
     /// From now on, this process waits for the end of another one.
     pub(super) fn stand_by(&self) {
         self.facts().work = Work::StandsBy;
@@ -203,6 +211,19 @@ mod tests {
         tokio::time::advance(Duration::from_secs(86_400)).await;
         health.expect_news();
         assert!(after(&health, 59).0 && !after(&health, 60).0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_start_that_fails_again_and_again_is_silence_since_the_first_time() {
+        let health = Health::default();
+        for seconds in [0, 20, 40] {
+            assert!(after(&health, 59 - seconds).0);
+            health.note_failed_start(Instant::now());
+            tokio::time::advance(Duration::from_secs(20)).await;
+        }
+        assert!(!after(&health, 0).0);
+        health.expect_news();
+        assert!(after(&health, 59).0, "following has begun");
     }
 
     #[tokio::test(start_paused = true)]

@@ -117,8 +117,6 @@ pub(super) async fn run(options: &Options, args: ServeArgs) -> Result<ExitStatus
         .metrics(move || recorder.render());
     let health = Health::default();
     if follows {
-        // If following cannot even begin, that is silence, too.
-        health.expect_news();
         let health = health.clone();
         server = server.health(Arc::new(move || health.state(Instant::now()).into_result()));
     }
@@ -164,11 +162,13 @@ pub(super) async fn run(options: &Options, args: ServeArgs) -> Result<ExitStatus
 async fn keep_following(options: &Options, health: Health) -> Result<ExitStatus, CommandError> {
     let mut drain = Drain::begin();
     loop {
+        let began = Instant::now();
         let following = follow::run(options, FollowArgs::default(), health.clone());
         let error = match following.await {
             Err(error) if signals::noted().is_none() => error,
             ended => return ended,
         };
+        health.note_failed_start(began);
         warn!("{error}; the database is served as it is, and following begins again in a minute");
         tokio::select! {
             signal = drain.first_signal() => return Ok(ExitStatus::Interrupted { signal }),
