@@ -33,9 +33,6 @@ const EXAMPLES: i64 = 3;
 /// Runs that are shown.
 const RUNS: i64 = 5;
 
-/// The command that follows the API.
-const FOLLOW: &str = "follow";
-
 /// Gaps that are listed. All are counted.
 const HOLES: usize = 20;
 

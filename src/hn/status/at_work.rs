@@ -2,7 +2,6 @@
 
 use diesel::{OptionalExtension, QueryDsl, QueryResult, RunQueryDsl};
 
-use super::FOLLOW;
 #[cfg(feature = "cli")]
 use crate::hn::process::Process;
 use crate::hn::{
@@ -10,6 +9,9 @@ use crate::hn::{
     live_runs::{self, LiveRun},
     schema::leases,
 };
+
+/// The command that follows the API.
+pub(super) const FOLLOW: &str = "follow";
 
 /// The first id of the lease of the run that follows. No item has it.
 const FOLLOWER: i64 = 0;

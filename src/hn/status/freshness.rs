@@ -11,7 +11,7 @@ use diesel::{
 };
 use serde::Serialize;
 
-use super::FOLLOW;
+use super::at_work::FOLLOW;
 use crate::hn::{
     clock::now,
     connection::{HnConnection, on_backend},
