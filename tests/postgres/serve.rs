@@ -146,7 +146,7 @@ fn each_page_shows_a_mirror_on_a_server() {
          UPDATE items SET title = 'Made of steel' WHERE id = 11",
     );
     let build = ["search", "--build", "--database", &url];
-    sandbox.ingest(&api, &build).exits(0);
+    sandbox.run(&build).exits(0);
     let web = Web::start(url);
     for (path, text) in [
         ("/", "Made of steel"),
@@ -162,7 +162,8 @@ fn each_page_shows_a_mirror_on_a_server() {
         ("/submitted?id=ann", "Hiring smiths"),
         ("/threads?id=eve", "then said"),
         ("/from?site=example.com", "Made of steel"),
-        ("/search?q=steel", "<mark>steel</mark>"),
+        ("/search?q=steel", "Made of steel"),
+        ("/search?q=said", "<mark>said</mark>"),
         ("/history?id=11", "iron"),
         ("/status", "items"),
         ("/api/v1/items/11", "\"text\":\"then said\""),

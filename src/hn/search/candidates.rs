@@ -15,6 +15,7 @@ use super::postgres;
 use super::{
     bounds::IdBounds,
     content::Columns,
+    filters::Filters,
     matching::Matching,
     rank::Candidate,
     sqlite,
@@ -180,7 +181,17 @@ impl Rows<'_> {
         ));
         let popular: Vec<i64> = on_backend!(conn, |conn| popular.load(conn))?;
         let popular: HashSet<i64> = popular.into_iter().collect();
-        let (rows, id) = self.select::<BigInt>(conn, "$id AS id");
+        // All of these are stories. So a filter that lets stories pass need not be looked at for each title.
+        let no_filters = Filters::default();
+        let mut rows = *self;
+        if self.matching.filters.are_types() {
+            let types = self.matching.filters.types().unwrap_or_default();
+            if !types.contains(&"story") {
+                return Ok(Vec::new());
+            }
+            rows.matching.filters = &no_filters;
+        }
+        let (rows, id) = rows.select::<BigInt>(conn, "$id AS id");
         let rows = rows.sql(format!(" ORDER BY {id} DESC LIMIT {OLDER_TITLES}"));
         let ids: Vec<i64> = on_backend!(conn, |conn| rows.load(conn))?;
         let popular = ids.into_iter().filter(|id| popular.contains(id));
