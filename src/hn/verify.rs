@@ -67,23 +67,36 @@ pub fn verify(conn: &mut impl HnConnection, progress: &CheckProgress) -> QueryRe
 /// Compares the search index with the items. `messages` is what the database's own check found wrong with it.
 fn check_search_index(
     conn: &mut impl HnConnection,
-    mut messages: Vec<String>,
+    messages: Vec<String>,
     verified: &mut Verified,
 ) -> QueryResult<()> {
-    let mut ids = Listed::default();
-    // Without the feature, this program neither builds nor reads one.
     #[cfg(feature = "serve")]
-    if let Some(index) = SearchIndex::read(conn)? {
-        let missing = missing_parts(conn, index)?;
-        messages.extend(missing.iter().map(ToString::to_string));
-        if messages.is_empty() {
-            ids = differences(conn)?;
-        }
-    }
+    let (ids, messages) = compare_search_index(conn, messages)?;
+    // Without the feature, this program neither builds nor reads one.
+    #[cfg(not(feature = "serve"))]
+    let (ids, _) = (Listed::default(), conn);
     if ids.count > 0 || !messages.is_empty() {
         verified.faults.push(Fault::SearchIndex { ids, messages });
     }
     Ok(())
+}
+
+/// Adds what is missing of the index to the messages. If nothing is wrong by then, the index can be compared.
+#[cfg(feature = "serve")]
+fn compare_search_index(
+    conn: &mut impl HnConnection,
+    mut messages: Vec<String>,
+) -> QueryResult<(Listed<i64>, Vec<String>)> {
+    if let Some(index) = SearchIndex::read(conn)? {
+        let missing = missing_parts(conn, index)?;
+        messages.extend(missing.iter().map(ToString::to_string));
+    }
+    let ids = if messages.is_empty() {
+        differences(conn)?
+    } else {
+        Listed::default()
+    };
+    Ok((ids, messages))
 }
 
 fn check(
