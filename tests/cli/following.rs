@@ -14,7 +14,10 @@ use diesel::{
 use hn_ingest::test_util::Reply;
 use serde_json::json;
 
-use crate::common::{Api, Call, Running, Sandbox, address_of, get, id_of, wait_until};
+use crate::{
+    common::{Api, Call, Running, Sandbox, address_of, get, id_of, wait_until},
+    watched_services::fast_clock,
+};
 
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -227,7 +230,9 @@ impl<'a> Logged<'a> {
 #[test]
 fn a_process_that_was_replaced_is_healthy_while_it_stands_by_and_says_when_it_follows_again() {
     let (sandbox, api) = (Sandbox::new(), api_of_new_items(1));
-    let first = Logged::start(&sandbox, follow(&sandbox, &api), "first");
+    // It looks whether it was replaced more often than whether the database can be written again.
+    let call = follow(&sandbox, &api).env("INGEST_TEST_CLOCK", fast_clock());
+    let first = Logged::start(&sandbox, call, "first");
     wait_for_item(&sandbox, 1);
     let second = Logged::start(&sandbox, follow(&sandbox, &api), "second");
     second.wait_until_it_stands_by();
@@ -241,8 +246,8 @@ fn a_process_that_was_replaced_is_healthy_while_it_stands_by_and_says_when_it_fo
     second.wait_until_it_says(&instead_of(first.running.id()));
     let status = sandbox.run(&["status"]).exits(0).stdout;
     assert!(status.contains("follow    run 2 is under way"), "{status}");
-    // A process that has not seen the database for eight seconds is unhealthy.
-    thread::sleep(Duration::from_secs(9).saturating_sub(stopped_at.elapsed()));
+    // A process that has not written to the database for ten seconds is unhealthy.
+    thread::sleep(Duration::from_secs(11).saturating_sub(stopped_at.elapsed()));
     first.running.signal("CONT");
     first.wait_until_it_says("this one stands by");
     first.wait_until_it_stands_by();
