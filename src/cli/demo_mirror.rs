@@ -6,6 +6,7 @@ use log::warn;
 use super::{
     database::{self, connection},
     exit::CommandError,
+    health::Health,
     id_stream_error::IdStreamError,
     options::{Options, ProgressMode},
     search::building::{BuildProgress, build_index},
@@ -39,7 +40,7 @@ pub(super) async fn fill(options: Options) {
 }
 
 async fn try_to_fill(options: &Options) -> Result<(), CommandError> {
-    let mut session = Session::open_to_follow(options).await?;
+    let mut session = Session::open_to_follow(options, Health::default()).await?;
     // Each item can be searched for as soon as it is stored.
     database::with_connection(&session.pool, build_indexes).await?;
     let roots = read_lists(&session).await?;

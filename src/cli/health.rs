@@ -60,12 +60,31 @@ pub(super) struct HealthState {
     pub(super) why: Option<String>,
 }
 
+impl HealthState {
+    /// What is to be said of it if the process is healthy, or why it is not.
+    pub(super) fn into_result(self) -> Result<Option<String>, String> {
+        if self.is_healthy {
+            Ok(self.why)
+        } else {
+            Err(self.why.unwrap_or_default())
+        }
+    }
+}
+
 impl Health {
     /// From now on, news come from the API all the time.
     pub(super) fn expect_news(&self) {
         self.facts().work = Work::ExpectsNews {
             since: Instant::now(),
         };
+    }
+
+    /// Following could not begin, since this moment. That counts as silence, unless the process expects news already.
+    pub(super) fn note_failed_start(&self, since: Instant) {
+        let mut facts = self.facts();
+        if let Work::Ordinary = facts.work {
+            facts.work = Work::ExpectsNews { since };
+        }
     }
 
     /// From now on, this process waits for the end of another one.
@@ -192,6 +211,19 @@ mod tests {
         tokio::time::advance(Duration::from_secs(86_400)).await;
         health.expect_news();
         assert!(after(&health, 59).0 && !after(&health, 60).0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_start_that_fails_again_and_again_is_silence_since_the_first_time() {
+        let health = Health::default();
+        for seconds in [0, 20, 40] {
+            assert!(after(&health, 59 - seconds).0);
+            health.note_failed_start(Instant::now());
+            tokio::time::advance(Duration::from_secs(20)).await;
+        }
+        assert!(!after(&health, 0).0);
+        health.expect_news();
+        assert!(after(&health, 59).0, "following has begun");
     }
 
     #[tokio::test(start_paused = true)]

@@ -76,6 +76,7 @@ use self::{
     args::{Invocation, Subcommand},
     command_line::described,
     exit::{CommandError, ExitStatus},
+    health::Health,
 };
 use crate::ingest::config::WORKERS_MAX;
 
@@ -137,7 +138,7 @@ async fn run_command(invocation: Invocation) -> ExitStatus {
         Subcommand::Items(args) => items::run(&options, args).await,
         Subcommand::Users(args) => users::run(&options, args).await,
         Subcommand::Backfill(args) => backfill::run(&options, args).await,
-        Subcommand::Follow(args) => follow::run(&options, args).await,
+        Subcommand::Follow(args) => follow::run(&options, args, Health::default()).await,
         Subcommand::Retry(args) => retry::run(&options, args).await,
         Subcommand::Verify(args) => verify::run(&options, args).await,
         Subcommand::Copy(args) => copy::run(&options, args).await,

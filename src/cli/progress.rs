@@ -14,6 +14,7 @@ use super::{
 use crate::{
     ingest::{Progress, RunWatch},
     serve::wording::grouped,
+    store::message::in_words,
 };
 
 const BAR_INTERVAL: Duration = Duration::from_millis(200);
@@ -140,7 +141,7 @@ impl ProgressDisplay {
         let started = Instant::now();
         Self::start(mode, move || {
             let seconds = Duration::from_secs(started.elapsed().as_secs());
-            view(humantime::format_duration(seconds).to_string())
+            view(in_words(seconds))
         })
     }
 
@@ -239,7 +240,7 @@ impl Throughput {
         let time_left = (overall > 0.0 && remaining > 0).then(|| {
             let seconds = (remaining as f64 / overall).min(1e9);
             let duration = Duration::from_secs(seconds as u64);
-            format!("{} left", humantime::format_duration(duration))
+            format!("{} left", in_words(duration))
         });
         let done = format!(
             "{} of {} done",

@@ -62,8 +62,8 @@ impl RetryArgs {
 
 pub(super) async fn run(options: &Options, args: RetryArgs) -> Result<ExitStatus, CommandError> {
     // Without a database there is nothing to retry, and the session would create one.
-    let location = options.database();
-    database::blocking(move || database::require_existing(&location)).await?;
+    let (location, demo) = (options.database(), options.demo);
+    database::blocking(move || database::require_existing(&location, demo)).await?;
     let mut session = Session::open(options).await?;
     let error = IdStreamError::default();
     let ids = failed_ids(session.pool.clone(), args.kinds, error.clone());

@@ -239,6 +239,7 @@ impl<I: Serialize + Display> FinishedRun<I> {
                 command: self.command,
                 run,
                 top,
+                is_demo: session.options.demo,
             };
             report.print(session.options.format);
         }

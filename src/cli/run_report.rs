@@ -18,6 +18,9 @@ use crate::{
     ingest::{FailedId, Latency, Report},
 };
 
+/// The command whose failures are in no table, so that they cannot be retried.
+pub(super) const USERS: &str = "users";
+
 /// How many failures the text report shows.
 const FAILURES_SHOWN: usize = 10;
 
@@ -31,6 +34,8 @@ pub(super) struct RunReport<'a, I> {
     pub(super) run: &'a Report<I>,
     /// The best items of the run. Only the commands that fetch a list have them.
     pub(super) top: Option<Vec<TopItem>>,
+    /// Whether the ids are those of the API of `--demo`.
+    pub(super) is_demo: bool,
 }
 
 /// A failure as text reports show it.
@@ -104,10 +109,19 @@ impl<I: Serialize + Display> RunReport<'_, I> {
             writeln!(out, "{}", failure_line(failure))?;
         }
         let more = self.run.totals.failed.saturating_sub(FAILURES_SHOWN as u64);
-        if more > 0 {
-            writeln!(out, "and {more} more; see the table `failures`")?;
+        if self.command == USERS {
+            if more > 0 {
+                writeln!(out, "and {more} more; --format json lists up to a hundred")?;
+            }
+            return Ok(());
         }
-        Ok(())
+        let demo = if self.is_demo { " --demo" } else { "" };
+        let retry = format!("`hn-ingest retry{demo}` fetches again what failed");
+        if more > 0 {
+            writeln!(out, "and {more} more; see the table `failures`; {retry}")
+        } else {
+            writeln!(out, "{retry}")
+        }
     }
 
     fn write_top(&self, out: &mut dyn Write) -> io::Result<()> {

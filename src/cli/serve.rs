@@ -1,15 +1,16 @@
 //! `serve`: a web server over the database, until a signal comes.
 
-use std::{future, net::SocketAddr, thread, time::Duration};
+use std::{future, net::SocketAddr, sync::Arc, thread, time::Duration};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use log::warn;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{
     database, demo_mirror,
     exit::{CommandError, ExitStatus},
     follow::{self, FollowArgs},
+    health::Health,
     metrics_server, open_file_limit,
     options::Options,
     own_flags::switch,
@@ -100,7 +101,7 @@ pub(super) async fn run(options: &Options, args: ServeArgs) -> Result<ExitStatus
             .fresh_file;
     } else {
         let checked = location.clone();
-        database::blocking(move || database::read_existing(&checked, |_| Ok(()))).await?;
+        database::blocking(move || database::read_existing(&checked, false, |_| Ok(()))).await?;
     }
     let recorder = metrics_server::recorder()
         .map_err(|error| CommandError(format!("metrics cannot be kept: {error}")))?;
@@ -111,9 +112,14 @@ pub(super) async fn run(options: &Options, args: ServeArgs) -> Result<ExitStatus
     };
     let fetchers = if follows { options.config.workers } else { 0 };
     keep_within_open_files(&mut config, fetchers);
-    let server = Server::new(location.secret_text())
+    let mut server = Server::new(location.secret_text())
         .config(config)
         .metrics(move || recorder.render());
+    let health = Health::default();
+    if follows {
+        let health = health.clone();
+        server = server.health(Arc::new(move || health.state(Instant::now()).into_result()));
+    }
     // From here on a signal lets the answers under way be sent.
     let mut drain = Drain::begin();
     let server = server.start().await.map_err(explained)?;
@@ -125,7 +131,7 @@ pub(super) async fn run(options: &Options, args: ServeArgs) -> Result<ExitStatus
     let followed = options.clone();
     let mut following = Box::pin(async move {
         if follows {
-            keep_following(&followed).await
+            keep_following(&followed, health).await
         } else {
             future::pending().await
         }
@@ -153,13 +159,16 @@ pub(super) async fn run(options: &Options, args: ServeArgs) -> Result<ExitStatus
 }
 
 /// Follows until a signal comes. What is stored can be read meanwhile, so an API that is out does not end the server.
-async fn keep_following(options: &Options) -> Result<ExitStatus, CommandError> {
+async fn keep_following(options: &Options, health: Health) -> Result<ExitStatus, CommandError> {
     let mut drain = Drain::begin();
     loop {
-        let error = match follow::run(options, FollowArgs::default()).await {
+        let began = Instant::now();
+        let following = follow::run(options, FollowArgs::default(), health.clone());
+        let error = match following.await {
             Err(error) if signals::noted().is_none() => error,
             ended => return ended,
         };
+        health.note_failed_start(began);
         warn!("{error}; the database is served as it is, and following begins again in a minute");
         tokio::select! {
             signal = drain.first_signal() => return Ok(ExitStatus::Interrupted { signal }),

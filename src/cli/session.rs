@@ -62,27 +62,31 @@ impl<'a> Session<'a> {
     pub(super) async fn open(options: &'a Options) -> Result<Self, CommandError> {
         let opening = database::open_or_create(options.database(), options.demo);
         let opening = async { Ok((opening.await?, MockApi::default())) };
-        Self::over_writable(options, opening).await
+        Self::over_writable(options, Health::default(), opening).await
     }
 
-    /// As [`open`](Self::open), where the API of `--demo` goes on as time passes.
-    pub(super) async fn open_to_follow(options: &'a Options) -> Result<Self, CommandError> {
+    /// As [`open`](Self::open), where the API of `--demo` goes on as time passes, and with the health of the process.
+    pub(super) async fn open_to_follow(
+        options: &'a Options,
+        health: Health,
+    ) -> Result<Self, CommandError> {
         let opening = database::open_or_create(options.database(), options.demo);
         let opening = async { Ok((opening.await?, live_demo()?)) };
-        Self::over_writable(options, opening).await
+        Self::over_writable(options, health, opening).await
     }
 
     /// As [`open`](Self::open), where the API of `--demo` is the one that the items are from.
     pub(super) async fn open_to_repair(options: &'a Options) -> Result<Self, CommandError> {
         let opening = database::open_or_create(options.database(), options.demo);
-        Self::over_writable(options, with_its_demo(opening)).await
+        Self::over_writable(options, Health::default(), with_its_demo(opening)).await
     }
 
     async fn over_writable(
         options: &'a Options,
+        health: Health,
         opening: impl Future<Output = Result<Opened<AnyConnection>, CommandError>>,
     ) -> Result<Self, CommandError> {
-        let session = Self::over(options, opening).await?;
+        let session = Self::over(options, health, opening).await?;
         keep_to_shared_cool_down(&session.client, &session.pool).await?;
         Ok(session)
     }
@@ -92,16 +96,16 @@ impl<'a> Session<'a, ReadConnection> {
     /// For a command that fetches and writes nothing. The API of `--demo` is the one that the items are from.
     pub(super) async fn open_read_only(options: &'a Options) -> Result<Self, CommandError> {
         let opening = database::open_read_only(options.database(), options.demo);
-        Self::over(options, with_its_demo(opening)).await
+        Self::over(options, Health::default(), with_its_demo(opening)).await
     }
 }
 
 impl<'a, C: StoreConnection> Session<'a, C> {
     async fn over(
         options: &'a Options,
+        health: Health,
         opening: impl Future<Output = Result<Opened<C>, CommandError>>,
     ) -> Result<Self, CommandError> {
-        let health = Health::default();
         // First, because the client and the pipeline take the metrics recorder that they find.
         let metrics_server = {
             let start = |address| MetricsServer::start(address, health.clone());

@@ -27,6 +27,7 @@ use crate::{
     serve::wording::iso_seconds,
     store::{
         locks::while_locked,
+        message::in_words,
         sqlite::{LOG_SUFFIX, beside},
     },
 };
@@ -60,10 +61,10 @@ struct DiskSize {
 }
 
 pub(super) async fn run(options: &Options) -> Result<ExitStatus, CommandError> {
-    let location = options.database();
+    let (location, demo) = (options.database(), options.demo);
     let name = location.to_string();
     let (status, size) = database::blocking(move || {
-        database::read_existing(&location, |conn| {
+        database::read_existing(&location, demo, |conn| {
             let failed = |error| CommandError(format!("the database cannot be read: {error}"));
             let status = while_locked(|| Status::read(conn)).map_err(failed)?;
             Ok((status, DiskSize::of(&location, conn.size_on_server())))
@@ -117,6 +118,7 @@ impl StatusReport {
         writeln!(out, "history   {versions} (earlier versions of items)")?;
         self.write_coverage(out)?;
         self.write_failures(out)?;
+        self.write_search_index(out)?;
         self.write_processes(out)?;
         self.write_runs(out)
     }
@@ -178,6 +180,28 @@ impl StatusReport {
         Ok(())
     }
 
+    fn write_search_index(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Some(index) = &self.status.search_index else {
+            return writeln!(
+                out,
+                "search    no index; `hn-ingest search --build` makes one"
+            );
+        };
+        write!(out, "search    index of {}", index.content)?;
+        if !index.missing.is_empty() {
+            let missing = index.missing.join(", ");
+            return writeln!(
+                out,
+                ": {missing}; `hn-ingest search --rebuild` makes a new one"
+            );
+        }
+        match index.built_up_to {
+            Some(id) => writeln!(out, ", built up to id {id}"),
+            None if index.is_complete => writeln!(out),
+            None => writeln!(out, ", being built"),
+        }
+    }
+
     fn write_processes(&self, out: &mut dyn Write) -> io::Result<()> {
         if !self.status.processes.is_empty() {
             writeln!(out, "processes at work")?;
@@ -191,7 +215,7 @@ impl StatusReport {
                 out,
                 "  at {} ids/s nothing is left in {}, at {}",
                 estimate.ids_per_second,
-                humantime::format_duration(left),
+                in_words(left),
                 format_time(estimate.ends_at)
             )?;
         }
@@ -205,7 +229,7 @@ impl StatusReport {
         self.status
             .runs
             .iter()
-            .try_for_each(|run| write_run(run, out))
+            .try_for_each(|run| write_run(&self.status, run, out))
     }
 }
 
@@ -227,7 +251,7 @@ fn write_process(process: &WorkingProcess, out: &mut dyn Write) -> io::Result<()
     writeln!(out)
 }
 
-fn write_run(run: &RunRow, out: &mut dyn Write) -> io::Result<()> {
+fn write_run(status: &Status, run: &RunRow, out: &mut dyn Write) -> io::Result<()> {
     write!(
         out,
         "  {}: {} at {}",
@@ -236,14 +260,14 @@ fn write_run(run: &RunRow, out: &mut dyn Write) -> io::Result<()> {
         format_time(run.started_at)
     )?;
     let Some(finished_at) = run.finished_at else {
-        return writeln!(out, ": under way, or ended without a report");
+        return writeln!(out, ": {}", status.state_of_unfinished(run));
     };
     let seconds = finished_at.saturating_sub(run.started_at);
     let lasted = Duration::from_secs(seconds.try_into().unwrap_or(0));
     writeln!(
         out,
         ", {}: {} stored, {} absent, {} failed, {} not attempted, of {}",
-        humantime::format_duration(lasted),
+        in_words(lasted),
         run.stored,
         run.absent,
         run.failed,

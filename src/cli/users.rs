@@ -7,11 +7,12 @@ use super::{
     ids::parse_user,
     named_ids::{NamedIds, run_named},
     options::Options,
+    run_report::USERS,
     session::Session,
 };
 use crate::hn::{UserSink, UserSource};
 
-const COMMAND: &str = "users";
+const COMMAND: &str = USERS;
 
 pub(super) struct UsersArgs {
     names: NamedIds<String>,

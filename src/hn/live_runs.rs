@@ -5,6 +5,8 @@ use diesel::{
     dsl::sql, sql_types::BigInt,
 };
 
+#[cfg(feature = "cli")]
+use super::process::Process;
 use super::{
     connection::{HnConnection, on_backend},
     schema::runs,
@@ -24,11 +26,25 @@ pub(crate) struct LiveRun {
     pub(crate) command: String,
     pub(crate) host: String,
     pub(crate) pid: i64,
+    #[cfg(feature = "cli")]
+    machine: String,
     pub(crate) rate: i64,
     pub(crate) heartbeat_at: i64,
     pub(crate) ids_per_second: i64,
     /// The largest id that a backfill goes to.
     pub(crate) last_id: Option<i64>,
+}
+
+#[cfg(feature = "cli")]
+impl LiveRun {
+    /// The process of the run.
+    pub(super) fn process(&self) -> Process {
+        Process {
+            host: self.host.clone(),
+            pid: self.pid,
+            machine: self.machine.clone(),
+        }
+    }
 }
 
 /// The runs under way, in the order in which they began.

@@ -18,7 +18,7 @@ const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 #[cfg(feature = "postgres")]
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
-/// Migrations of development versions, whose tables this program cannot use.
+/// Migrations of development versions. They say that a database without a mark is this program's.
 const DISCARDED: [&str; 5] = [
     "20261123000000",
     "20261123000001",
@@ -41,6 +41,11 @@ pub enum MigrateError {
         "the database is from a development version of this program (its migration {0} was discarded before the first release); move the file away and fetch its items again"
     )]
     Discarded(String),
+    /// The tables are there, but not the record of the migration that makes them.
+    #[error(
+        "the database has a table of items, but no record of the migration that made it; restore a copy of the database, or move it away and fetch its items again"
+    )]
+    Unrecorded,
     /// The database refused.
     #[error("the tables cannot be brought up to date: {0}")]
     Failed(Box<dyn Error + Send + Sync>),
@@ -110,6 +115,15 @@ fn applied_versions(conn: &mut impl HnConnection) -> QueryResult<Vec<String>> {
     on_backend!(conn, |conn| versions.load(conn))
 }
 
+/// Whether there is a table of items.
+///
+/// # Errors
+/// Whatever Diesel says.
+pub fn has_items_table(conn: &mut impl HnConnection) -> QueryResult<bool> {
+    let query = select(sql::<Bool>(conn.dialect().has_items_table));
+    on_backend!(conn, |conn| query.get_result(conn))
+}
+
 /// Whether the database has a table of migrations.
 fn has_migrations_table(conn: &mut impl HnConnection) -> QueryResult<bool> {
     let query = select(sql::<Bool>(conn.dialect().has_migrations_table));
@@ -122,12 +136,18 @@ fn has_migrations_table(conn: &mut impl HnConnection) -> QueryResult<bool> {
 /// The database is from another version, or refuses.
 pub fn is_current(conn: &mut impl HnConnection) -> Result<bool, MigrateError> {
     let known = known_versions()?;
+    // First, because another program may make the tables at this moment, together with the record.
+    let has_items = has_items_table(conn)?;
     let applied = applied_versions(conn)?;
     let is_complete = applied.len() == known.len();
+    let has_none = applied.is_empty();
     let unknown = |version: &String| !known.contains(version);
-    match applied.into_iter().find(unknown) {
+    match applied.into_iter().filter(unknown).max() {
+        None if has_none && has_items => Err(MigrateError::Unrecorded),
         None => Ok(is_complete),
-        Some(version) if DISCARDED.contains(&&*version) => Err(MigrateError::Discarded(version)),
+        Some(version) if Some(&version) < known.iter().max() => {
+            Err(MigrateError::Discarded(version))
+        }
         Some(version) => Err(MigrateError::Newer(version)),
     }
 }
@@ -161,6 +181,8 @@ mod tests {
     fn a_database_of_another_version_is_refused_with_the_next_step() {
         for (version, next_step) in [
             ("20261123000001", "move the file away"),
+            // No version of the program has such a migration now.
+            ("20261125000000", "move the file away"),
             ("99991231235959", "update hn-ingest"),
         ] {
             let error = run(&mut database_with(version)).unwrap_err().to_string();
@@ -168,6 +190,19 @@ mod tests {
                 error.contains(version) && error.contains(next_step),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn tables_without_the_record_of_their_migration_are_refused_with_the_next_step() {
+        for loss in [
+            "DELETE FROM __diesel_schema_migrations",
+            "DROP TABLE __diesel_schema_migrations",
+        ] {
+            let mut conn = empty_database();
+            conn.batch_execute(loss).unwrap();
+            let error = run(&mut conn).unwrap_err().to_string();
+            assert!(error.contains("restore a copy"), "{loss}: {error}");
         }
     }
 

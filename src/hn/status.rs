@@ -1,6 +1,9 @@
 //! What the database holds, as the command `status` shows it. Needs no network.
 
+mod at_work;
 mod freshness;
+#[cfg(feature = "serve")]
+mod search_index;
 
 use diesel::{
     ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl, QueryResult,
@@ -10,13 +13,18 @@ use diesel::{
 };
 use serde::Serialize;
 
+use self::at_work::at_work;
 pub use self::freshness::{FollowRun, Freshness, NewestIds, Refreshes};
+#[cfg(feature = "serve")]
+pub use self::search_index::SearchIndexStatus;
 use super::{
     connection::{HnConnection, on_backend},
     coverage::{self, Range, Ranges},
-    live_runs::{self, LiveRun, SHARE_SECONDS, database_now},
+    live_runs::{LiveRun, SHARE_SECONDS, database_now},
     plan,
-    schema::{absent, coverage as ranges, failures, item_history, items, leases, runs, users},
+    schema::{
+        absent, coverage as ranges, failures, item_history, items, leases, lists, runs, users,
+    },
 };
 
 /// Failures that are shown of each kind.
@@ -46,7 +54,10 @@ pub struct Status {
     pub users: i64,
     /// How many earlier versions of items are kept.
     pub item_history: i64,
-    /// The processes that work on the database, in the order in which they began.
+    /// The search index. `None` if there is none.
+    #[cfg(feature = "serve")]
+    pub search_index: Option<SearchIndexStatus>,
+    /// The processes that work on the database, as far as this machine can tell, in the order in which they began.
     pub processes: Vec<WorkingProcess>,
     /// When the backfills under way will have fetched what is left, if they go on as they did in the last seconds.
     pub estimate: Option<Estimate>,
@@ -99,7 +110,7 @@ pub struct CoverageStatus {
     pub ids: u64,
     /// Gaps below and between them.
     pub holes: Holes,
-    /// The largest id that any table names, or that a backfill under way goes to.
+    /// The largest id that is stored, settled or on a list, or that a run under way goes to.
     pub highest_known: Option<i64>,
     /// Ids from 1 to `highest_known` that are not settled. Only the API knows how many came after it.
     pub left: u64,
@@ -218,7 +229,7 @@ impl Status {
     /// Whatever Diesel says.
     pub fn read(conn: &mut impl HnConnection) -> QueryResult<Self> {
         conn.snapshot(|conn| {
-            let live = live_runs::live(conn)?;
+            let live = at_work(conn)?;
             let items = Items::read(conn)?;
             let newest = items.newest.map(|newest| (newest.id, newest.time));
             let freshness = Freshness::read(conn, &live, newest)?;
@@ -230,6 +241,8 @@ impl Status {
                 estimate: Estimate::of(&processes, coverage.left, database_now(conn)?),
                 coverage,
                 processes,
+                #[cfg(feature = "serve")]
+                search_index: SearchIndexStatus::read(conn)?,
                 failures: Failures::read(conn)?,
                 absent: on_backend!(conn, |conn| absent::table.count().get_result(conn))?,
                 users: on_backend!(conn, |conn| users::table.count().get_result(conn))?,
@@ -243,6 +256,16 @@ impl Status {
                     .load(conn))?,
             })
         })
+    }
+
+    /// How a run without a report is: its process is at work, or has ended.
+    #[cfg(feature = "serve")]
+    pub(crate) fn state_of_unfinished(&self, run: &RunRow) -> &'static str {
+        if self.processes.iter().any(|process| process.run == run.id) {
+            "under way"
+        } else {
+            "ended without a report"
+        }
     }
 }
 
@@ -330,7 +353,7 @@ impl CoverageStatus {
             },
             highest_known,
             left: ids(&left),
-            left_absent: left_absent(conn)?,
+            left_absent: left_absent(conn, highest_known.unwrap_or(0))?,
         })
     }
 }
@@ -339,25 +362,24 @@ fn ids(ranges: &[Range]) -> u64 {
     ranges.iter().map(|range| range.count()).sum()
 }
 
-/// Absent ids that no range holds. One look-up for each absent id, since there may be very many gaps.
-fn left_absent(conn: &mut impl HnConnection) -> QueryResult<i64> {
+/// Absent ids up to this one that no range holds. One look-up for each absent id, since there may be very many gaps.
+fn left_absent(conn: &mut impl HnConnection, highest: i64) -> QueryResult<i64> {
     let count = sql::<BigInt>(
         "SELECT count(*) FROM absent a WHERE a.id > 0 AND coalesce(
-             (SELECT hi FROM coverage WHERE lo <= a.id ORDER BY lo DESC LIMIT 1) < a.id, TRUE)",
-    );
+             (SELECT hi FROM coverage WHERE lo <= a.id ORDER BY lo DESC LIMIT 1) < a.id, TRUE) AND a.id <= ",
+    )
+    .bind::<BigInt, _>(highest);
     on_backend!(conn, |conn| count.get_result(conn))
 }
 
+/// The largest id that is known to exist. An id that was only asked for may be beyond all that the API has.
 fn highest_known(conn: &mut impl HnConnection) -> QueryResult<Option<i64>> {
     let highest = [
         on_backend!(conn, |conn| items::table
             .select(max(items::id))
             .get_result(conn))?,
-        on_backend!(conn, |conn| absent::table
-            .select(max(absent::id))
-            .get_result(conn))?,
-        on_backend!(conn, |conn| failures::table
-            .select(max(failures::id))
+        on_backend!(conn, |conn| lists::table
+            .select(max(lists::id))
             .get_result(conn))?,
         on_backend!(conn, |conn| ranges::table
             .select(ranges::hi.nullable())

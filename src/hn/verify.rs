@@ -26,6 +26,8 @@ pub use self::{
     repair::repair,
     report::{BadField, BadRange, Checked, Fault, Listed, MovedKid, Note, Verified},
 };
+#[cfg(feature = "serve")]
+use super::search::index::{SearchIndex, differences, missing_parts};
 use super::{
     connection::{HnConnection, on_backend},
     schema::{absent, failures, items},
@@ -69,11 +71,7 @@ fn check_search_index(
     verified: &mut Verified,
 ) -> QueryResult<()> {
     #[cfg(feature = "serve")]
-    let ids = if messages.is_empty() {
-        super::search::index::differences(conn)?
-    } else {
-        Listed::default()
-    };
+    let (ids, messages) = compare_search_index(conn, messages)?;
     // Without the feature, this program neither builds nor reads one.
     #[cfg(not(feature = "serve"))]
     let (ids, _) = (Listed::default(), conn);
@@ -81,6 +79,24 @@ fn check_search_index(
         verified.faults.push(Fault::SearchIndex { ids, messages });
     }
     Ok(())
+}
+
+/// Adds what is missing of the index to the messages. If nothing is wrong by then, the index can be compared.
+#[cfg(feature = "serve")]
+fn compare_search_index(
+    conn: &mut impl HnConnection,
+    mut messages: Vec<String>,
+) -> QueryResult<(Listed<i64>, Vec<String>)> {
+    if let Some(index) = SearchIndex::read(conn)? {
+        let missing = missing_parts(conn, index)?;
+        messages.extend(missing.iter().map(ToString::to_string));
+    }
+    let ids = if messages.is_empty() {
+        differences(conn)?
+    } else {
+        Listed::default()
+    };
+    Ok((ids, messages))
 }
 
 fn check(

@@ -5,6 +5,7 @@ use actix_web::{
     http::{StatusCode, header},
     web::Data,
 };
+use serde_json::json;
 
 use super::{errors::error_page, state::State};
 use crate::hn::reads;
@@ -16,23 +17,20 @@ pub(super) async fn health(state: Data<State>) -> HttpResponse {
         .monitoring
         .health
         .as_ref()
-        .map_or(Ok(()), |health| health());
+        .map_or(Ok(None), |health| health());
     let read = match state.changes.state().trouble {
         Some(trouble) => Err(trouble.to_owned()),
         None => read.map_err(|error| error.to_string()),
     };
-    let why = match (read, host) {
-        (Ok(_), Ok(())) => {
-            return HttpResponse::Ok()
-                .insert_header((header::CONTENT_TYPE, "application/json"))
-                .insert_header((header::CACHE_CONTROL, "no-store"))
-                .body("{\"status\":\"ok\"}");
+    let (status, body) = match read.and(host) {
+        Ok(None) => (StatusCode::OK, json!({"status": "ok"})),
+        Ok(Some(why)) => (StatusCode::OK, json!({"status": "ok", "reason": why})),
+        Err(why) => {
+            let body = json!({"status": "failing", "reason": why});
+            (StatusCode::SERVICE_UNAVAILABLE, body)
         }
-        (Err(why), _) => why,
-        (_, Err(why)) => why,
     };
-    let body = serde_json::json!({"status": "failing", "reason": why});
-    HttpResponse::ServiceUnavailable()
+    HttpResponse::build(status)
         .insert_header((header::CONTENT_TYPE, "application/json"))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .body(body.to_string())

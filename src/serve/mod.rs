@@ -21,7 +21,7 @@
 //! | `/`, `/newest`, `/item?id=`, … | pages to read, at the addresses of news.ycombinator.com |
 //! | `/api/v1/…` | the [search API](https://hn.algolia.com/api) of hn.algolia.com |
 //! | `/status` | a dashboard of the ingestion |
-//! | `/health` | whether the database can be read |
+//! | `/health` | whether the database can be read, and what the host says of itself ([`Server::health`]) |
 //! | `/metrics` | what the host gives ([`Server::metrics`]) |
 //!
 //! # The API

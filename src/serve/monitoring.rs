@@ -2,8 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-/// What a host says of its own health, beside the database: nothing if all is well, or what is wrong.
-pub type Health = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// What a host says of its own health, beside the database. If all is well: what there is to say, if anything. Otherwise: what is wrong.
+pub type Health = Arc<dyn Fn() -> Result<Option<String>, String> + Send + Sync>;
 
 /// What the host adds. Both may be missing.
 #[derive(Clone, Default)]

@@ -12,7 +12,7 @@ use super::postgres::classify::is_about_lost_connection;
 use super::postgres::classify::is_about_wait;
 use super::{
     BUSY_WAIT_MAX,
-    message::in_one_line,
+    message::{in_one_line, in_words},
     silence::{SILENT_WAIT, is_abandoned, note_answer, tell},
     sqlite::classify::ends_with_lock_message,
 };
@@ -80,7 +80,7 @@ fn wait_while<T, E: Display>(
                 if !has_warned && began.elapsed() >= SILENT_WAIT {
                     has_warned = true;
                     let what = what(&in_one_line(&error.to_string()));
-                    let time = humantime::format_duration(wait_max);
+                    let time = in_words(wait_max);
                     tell(&format!("{what}; waiting for it for up to {time}"));
                 }
                 thread::sleep(LOCK_WAIT);

@@ -2,7 +2,8 @@
 
 use std::{
     fs::{self, File},
-    time::{SystemTime, UNIX_EPOCH},
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use diesel::{
@@ -164,20 +165,97 @@ fn with_progress_never_a_process_that_stands_by_prints_nothing() {
     let quiet = |sandbox: &Sandbox| follow(sandbox, &api).args(&["--progress", "never"]);
     let first = quiet(&sandbox).start();
     wait_for_item(&sandbox, 1);
-    let log = File::create(sandbox.path("stderr")).unwrap();
-    let second = quiet(&sandbox).stderr(log).start();
-    let printed = || fs::read_to_string(sandbox.path("stderr")).unwrap();
-    wait_until("it says where its health is", || {
-        printed().contains("/metrics")
-    });
-    let text = printed();
-    let (_, url) = text.split_once("metrics are at http://").unwrap();
-    let (address, _) = url.split_once('/').unwrap();
-    wait_until("it stands by", || {
-        get(address, "/health").contains("stands by")
-    });
-    second.signal("TERM");
-    second.wait();
-    assert!(!printed().contains("stands by"), "{}", printed());
+    let second = Logged::start(&sandbox, quiet(&sandbox), "second");
+    second.wait_until_it_stands_by();
     stop(first);
+    second.wait_until_it_follows();
+    stop(second.running);
+    let printed = fs::read_to_string(sandbox.path("second")).unwrap();
+    assert!(!printed.contains("this one"), "{printed}");
+}
+
+/// A process whose stderr is a file.
+struct Logged<'a> {
+    running: Running,
+    sandbox: &'a Sandbox,
+    log: &'a str,
+    /// Where its health is.
+    address: String,
+}
+
+impl<'a> Logged<'a> {
+    fn start(sandbox: &'a Sandbox, call: Call, log: &'a str) -> Self {
+        let file = File::create(sandbox.path(log)).unwrap();
+        let mut logged = Self {
+            running: call.stderr(file).start(),
+            sandbox,
+            log,
+            address: String::new(),
+        };
+        logged.wait_until_it_says("/metrics");
+        let printed = logged.printed();
+        let (_, url) = printed.split_once("metrics are at http://").unwrap();
+        url.split_once('/')
+            .unwrap()
+            .0
+            .clone_into(&mut logged.address);
+        logged
+    }
+
+    fn printed(&self) -> String {
+        fs::read_to_string(self.sandbox.path(self.log)).unwrap()
+    }
+
+    fn wait_until_it_says(&self, text: &str) {
+        wait_until(text, || self.printed().contains(text));
+    }
+
+    fn wait_until_it_stands_by(&self) {
+        wait_until("it stands by, and is healthy", || {
+            let health = get(&self.address, "/health");
+            health.starts_with("HTTP/1.1 200 ") && health.contains("stands by")
+        });
+    }
+
+    fn wait_until_it_follows(&self) {
+        wait_until("it follows", || {
+            !get(&self.address, "/health").contains("stands by")
+        });
+    }
+}
+
+#[test]
+fn a_process_that_was_replaced_is_healthy_while_it_stands_by_and_says_when_it_follows_again() {
+    let (sandbox, api) = (Sandbox::new(), api_of_new_items(1));
+    let first = Logged::start(&sandbox, follow(&sandbox, &api), "first");
+    wait_for_item(&sandbox, 1);
+    let second = Logged::start(&sandbox, follow(&sandbox, &api), "second");
+    second.wait_until_it_stands_by();
+    // It must not be stopped while it writes, because nobody could write then.
+    let mut db = sandbox.db("hn.db");
+    db.execute("PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE");
+    first.running.signal("STOP");
+    let stopped_at = Instant::now();
+    db.execute("UPDATE leases SET expires_at = 0; COMMIT");
+    let instead_of = |id| format!("this one follows now, in place of process {id} on ");
+    second.wait_until_it_says(&instead_of(first.running.id()));
+    let status = sandbox.run(&["status"]).exits(0).stdout;
+    assert!(status.contains("follow    run 2 is under way"), "{status}");
+    // A process that has not seen the database for eight seconds is unhealthy.
+    thread::sleep(Duration::from_secs(9).saturating_sub(stopped_at.elapsed()));
+    first.running.signal("CONT");
+    first.wait_until_it_says("this one stands by");
+    first.wait_until_it_stands_by();
+
+    let second = second.running;
+    let said = instead_of(second.id());
+    second.signal("KILL");
+    second.wait();
+    first.wait_until_it_says(&said);
+    let status = sandbox.run(&["status"]).exits(0).stdout;
+    assert!(status.contains("follow    run 3 is under way"), "{status}");
+    let killed = status.lines().find(|line| line.starts_with("  2: follow"));
+    let killed = killed.unwrap();
+    assert!(killed.ends_with(": ended without a report"), "{status}");
+    stop(first.running);
 }

@@ -192,3 +192,31 @@ fn the_own_database_of_a_run_that_was_killed_is_recognised() {
     sandbox.ingest(&Api::of_stories(), &["items", "2"]).exits(0);
     assert_eq!(sandbox.db("hn.db").count("items"), 2);
 }
+
+#[test]
+fn a_database_of_an_earlier_version_or_without_a_record_of_its_migration_is_refused_with_the_next_step()
+ {
+    for (sql, why) in [
+        (
+            "UPDATE __diesel_schema_migrations SET version = '20261125000000'",
+            "move the file away",
+        ),
+        (
+            "UPDATE __diesel_schema_migrations SET version = '99991231235959'",
+            "update hn-ingest",
+        ),
+        ("DELETE FROM __diesel_schema_migrations", "restore a copy"),
+        ("DROP TABLE __diesel_schema_migrations", "restore a copy"),
+    ] {
+        let sandbox = Sandbox::new();
+        let api = Api::of_stories();
+        let args = ["items", "1", "--database", "theirs.db"];
+        sandbox.ingest(&api, &args).exits(0);
+        sandbox.db("theirs.db").execute(sql);
+        for command in ["status", "verify", "items 1", "retry", "search x", "serve"] {
+            let args = [&words(command)[..], &["--database", "theirs.db"]].concat();
+            let call = sandbox.call(&args).env("INGEST_API_URL", api.url());
+            call.run().refuses(&["theirs.db", why]);
+        }
+    }
+}

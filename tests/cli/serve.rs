@@ -6,7 +6,10 @@ use std::{
     process::ChildStderr,
 };
 
-use crate::common::{Api, Running, Sandbox, wait_until};
+use crate::{
+    common::{Api, Running, Sandbox, wait_until},
+    watched_services::fast_clock,
+};
 
 /// A running server, the rest of its stderr, and its address.
 pub(crate) struct Served {
@@ -39,6 +42,15 @@ impl Served {
             stderr,
             said,
             address,
+        }
+    }
+
+    /// Reads its stderr until a line has this text.
+    pub(crate) fn read_until(&mut self, text: &str) {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert!(self.stderr.read_line(&mut line).unwrap() > 0, "it ends");
         }
     }
 
@@ -177,12 +189,13 @@ fn an_api_that_cannot_be_followed_does_not_end_the_server() {
         "--attempts",
         "1",
     ];
-    let mut served = Served::start(&sandbox, &nothing);
-    let mut line = String::new();
-    while !line.contains("following begins again in a minute") {
-        line.clear();
-        assert!(served.stderr.read_line(&mut line).unwrap() > 0, "it ends");
-    }
+    let args = [&["serve", "--bind", "127.0.0.1:0"][..], &nothing].concat();
+    let call = sandbox.call(&args).env("INGEST_TEST_CLOCK", fast_clock());
+    let mut served = Served::of(call.start());
+    served.read_until("following begins again in a minute");
+    wait_until("it is unhealthy", || {
+        served.get("/health").starts_with("HTTP/1.1 503 ")
+    });
     assert!(body(&served.get("/v0/item/1.json")).contains("\"id\":1"));
     served.running.signal("TERM");
     served.running.wait().exits(143);

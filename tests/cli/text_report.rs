@@ -32,9 +32,9 @@ fn a_text_report_names_what_failed_and_why_and_counts_the_rest() {
         "{finished:?}"
     );
     assert!(
-        finished
-            .stdout
-            .contains("and 3 more; see the table `failures`"),
+        finished.stdout.contains(
+            "and 3 more; see the table `failures`; `hn-ingest retry` fetches again what failed"
+        ),
         "{finished:?}"
     );
     assert!(
@@ -43,6 +43,58 @@ fn a_text_report_names_what_failed_and_why_and_counts_the_rest() {
     );
     assert_eq!(finished.stderr, "");
     assert_eq!(sandbox.db("hn.db").count("failures"), 13);
+}
+
+#[test]
+fn a_text_report_says_how_to_fetch_again_what_failed_where_that_is_possible() {
+    let sandbox = Sandbox::new();
+    let api = Api::new();
+    let retry = "\n`hn-ingest retry` fetches again what failed\n";
+    let items = text(&sandbox, &api, &["items", "1", "2"]);
+    api.item(1, [Reply::json(story(1, 1))]);
+    let half = text(&sandbox, &api, &["retry"]);
+    for finished in [items.exits(1), half.exits(1)] {
+        assert!(finished.stdout.contains(retry), "{finished:?}");
+    }
+    api.item(2, [Reply::json(story(2, 2))]);
+    let all = text(&sandbox, &api, &["retry"]).exits(0);
+    assert!(!all.stdout.contains("retry"), "{all:?}");
+    // Failures of users are in no table.
+    let names: Vec<String> = (1..=12).map(|number| format!("name{number}")).collect();
+    let names = names.iter().map(String::as_str);
+    let users: Vec<&str> = ["users"].into_iter().chain(names).collect();
+    let users = text(&sandbox, &api, &users).exits(1);
+    assert!(
+        users.stdout.contains("and 2 more; --format json"),
+        "{users:?}"
+    );
+    assert!(!users.stdout.contains("retry"), "{users:?}");
+}
+
+#[test]
+fn without_a_database_the_next_step_is_one_for_the_same_database() {
+    let sandbox = Sandbox::new();
+    for command in [
+        "status",
+        "verify",
+        "search x",
+        "search --build",
+        "retry",
+        "verify --sample 1",
+    ] {
+        let args: Vec<&str> = command.split(' ').collect();
+        let real = ["there is no database hn.db", "`hn-ingest top`"];
+        sandbox.run(&args).refuses(&real);
+        let demo = [
+            "there is no database hn-demo.db",
+            "`hn-ingest backfill --demo`",
+            "`hn-ingest top --demo`",
+        ];
+        sandbox
+            .run(&[&args[..], &["--demo"]].concat())
+            .refuses(&demo);
+    }
+    assert!(sandbox.files().is_empty());
 }
 
 #[test]

@@ -7,7 +7,10 @@ use std::{
 
 use hn_ingest::test_util::{Latch, Reply};
 
-use crate::common::{Api, Call, Running, Sandbox, address_of, get, wait_until};
+use crate::{
+    common::{Api, Call, Running, Sandbox, address_of, get, wait_until},
+    serve::Served,
+};
 
 /// A service manager in this folder, whose watchdog expects a message every second.
 struct Manager(UnixDatagram);
@@ -87,11 +90,9 @@ fn follow_goes_on_although_its_service_manager_is_gone() {
     running.wait().exits(143);
 }
 
-#[test]
-fn a_minute_of_silence_is_unhealthy_until_something_is_heard() {
-    let sandbox = Sandbox::new();
+/// An API whose streams are silent until the latch opens.
+fn silent_api(latch: &Latch) -> Api {
     let api = Api::of_stories();
-    let latch = Latch::new();
     let silent = || Reply::event_stream("").then_silence();
     for document in ["top", "new", "best", "ask", "show", "job"] {
         let path = format!("/v0/{document}stories.json");
@@ -106,17 +107,28 @@ fn a_minute_of_silence_is_unhealthy_until_something_is_heard() {
             Reply::json("5"),
             Reply::event_stream(put).then_silence(),
             Reply::event_stream("")
-                .then_when(&latch, alive)
+                .then_when(latch, alive)
                 .then_silence(),
         ],
     );
-    // A minute is a second.
+    api
+}
+
+/// A clock on which a minute is a second.
+pub(crate) fn fast_clock() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let now = now.as_secs_f64();
+    format!("{now}/{now}*60")
+}
+
+#[test]
+fn a_minute_of_silence_is_unhealthy_until_something_is_heard() {
+    let (sandbox, latch) = (Sandbox::new(), Latch::new());
+    let api = silent_api(&latch);
     let mut running = sandbox
         .call_with(&api, &["follow", "--metrics", "127.0.0.1:0"])
         .env("RUST_LOG", "hn_ingest=info")
-        .env("INGEST_TEST_CLOCK", format!("{now}/{now}*60"))
+        .env("INGEST_TEST_CLOCK", fast_clock())
         .start();
     let address = address_of(&mut running);
     wait_until("it is unhealthy", || {
@@ -134,4 +146,50 @@ fn a_minute_of_silence_is_unhealthy_until_something_is_heard() {
     });
     running.signal("TERM");
     running.wait().exits(143);
+}
+
+#[test]
+fn a_server_that_follows_is_unhealthy_after_a_minute_of_silence_and_serves_on() {
+    let (sandbox, latch) = (Sandbox::new(), Latch::new());
+    let api = silent_api(&latch);
+    sandbox.ingest(&api, &["items", "1"]).exits(0);
+    let serve = ["serve", "--follow", "--bind", "127.0.0.1:0"];
+    let call = sandbox.call(&serve).env("INGEST_API_URL", api.url());
+    let served = Served::of(call.env("INGEST_TEST_CLOCK", fast_clock()).start());
+    wait_until("it is unhealthy", || {
+        let answer = served.get("/health");
+        let is_unhealthy = answer.starts_with("HTTP/1.1 503 ");
+        let why = r#""reason":"nothing was heard from the API for "#;
+        assert_eq!(answer.contains(why), is_unhealthy, "{answer}");
+        is_unhealthy
+    });
+    let item = served.get("/v0/item/1.json");
+    assert!(item.contains("\"id\":1"), "{item}");
+    latch.open();
+    wait_until("it is healthy", || {
+        served.get("/health").contains(r#"{"status":"ok"}"#)
+    });
+    served.running.signal("TERM");
+    served.running.wait().exits(143);
+}
+
+#[test]
+fn a_server_that_stands_by_says_so_and_then_that_it_follows() {
+    let sandbox = Sandbox::new();
+    let manager = Manager::listen(&sandbox, "socket");
+    let follower = follow(&sandbox, "socket").start();
+    manager.wait_for("READY=1");
+    let api = ["serve", "--follow", "--demo", "--bind", "127.0.0.1:0"];
+    let mut served = Served::of(sandbox.call(&api).start());
+    served.read_until("this one stands by");
+    wait_until("it stands by, and is healthy", || {
+        let answer = served.get("/health");
+        let why = r#"{"reason":"stands by: "#;
+        answer.starts_with("HTTP/1.1 200 ") && answer.contains(why)
+    });
+    follower.signal("KILL");
+    follower.wait();
+    served.read_until("this one follows now");
+    served.running.signal("TERM");
+    served.running.wait().exits(143);
 }

@@ -397,6 +397,50 @@ fn verify_finds_a_search_index_that_is_damaged_or_lacks_items_and_repair_drops_i
 }
 
 #[test]
+fn a_part_of_the_search_index_that_is_missing_is_named_by_verify_search_and_build() {
+    for (missing, is_read) in [
+        ("trigger items_ai", false),
+        ("trigger items_ad", false),
+        ("trigger items_au", false),
+        ("table items_fts", true),
+        ("table stories_fts", true),
+        ("table items_fts_words", true),
+        ("table stories_fts_docsize", true),
+    ] {
+        let mirror = mirror();
+        mirror.execute(&format!("DROP {missing}"));
+        let fault = mirror.run(&["verify"]);
+        assert_eq!(fault.exit_code, 1, "{missing}: {fault:?}");
+        let faults = fault.report["faults"].as_array().unwrap();
+        assert_eq!(faults.len(), 1, "{missing}: {faults:?}");
+        assert_eq!(faults[0]["kind"], "search_index", "{missing}");
+        let named = format!("the {missing} is missing");
+        let messages = faults[0]["messages"].as_array().unwrap();
+        assert!(messages.contains(&json!(named)), "{missing}: {messages:?}");
+        let refuses = |args: &[&str]| {
+            let result = mirror.run(args);
+            assert_eq!(result.exit_code, 2, "{missing}: {result:?}");
+            for part in [&*named, "`hn-ingest search --rebuild`"] {
+                assert!(result.stderr.contains(part), "{missing}: {result:?}");
+            }
+        };
+        refuses(&["search", "--build"]);
+        if is_read {
+            refuses(&["search", "rust"]);
+        } else {
+            assert_eq!(mirror.run(&["search", "rust"]).exit_code, 0, "{missing}");
+        }
+        let rebuild = ["search", "--rebuild"];
+        let repair = ["verify", "--repair"];
+        for mend in [&rebuild[..], &repair] {
+            mirror.execute("DROP TRIGGER IF EXISTS items_au");
+            assert_eq!(mirror.run(mend).exit_code, 0, "{missing}: {mend:?}");
+            assert_eq!(mirror.run(&["verify"]).exit_code, 0, "{missing}: {mend:?}");
+        }
+    }
+}
+
+#[test]
 fn a_mirror_that_cannot_be_written_can_be_searched() {
     let mirror = mirror();
     mirror.execute("PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE");

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use diesel::{RunQueryDsl, connection::SimpleConnection};
-use hn_ingest::{Sink, hn::HnSink};
+use hn_ingest::{Sink, hn::HnSink, test_util::Reply};
 use serde_json::{Value, json};
 
 use crate::fixture::{Mirror, comment, failed_outcome, row, stored_item};
@@ -133,7 +133,7 @@ fn status_shows_how_fresh_the_mirror_is() {
     assert!((20..80).contains(&listed));
     let ids = json!({"first": 1, "newest": 200, "absent": 2, "failed": 2, "unknown": 97});
     assert_eq!(now["newest_ids"], ids);
-    // The second one under way stands by.
+    // Of two that are heard of at the same time, one was there before the other.
     assert_eq!(
         (&now["follow"]["run"], &now["follow"]["under_way"]),
         (&json!(8), &json!(true))
@@ -166,6 +166,105 @@ fn status_shows_how_fresh_the_mirror_is() {
 
     mirror.execute(&format!("DROP INDEX {}", index_of_refreshes(&mirror)));
     assert_eq!(fresh()["refreshes"], json!(null));
+}
+
+#[test]
+fn status_names_the_run_that_follows_and_those_that_ended_without_a_report() {
+    let mirror = Mirror::new(20_000);
+    mirror.fill_database();
+    // All were heard of within a minute. Run 3 was killed on another machine, and 4 has taken over.
+    mirror.execute(
+        "INSERT INTO runs (id, command, host, pid, machine, rate, started_at, heartbeat_at) VALUES
+             (3, 'follow', 'h', 1, '', 0, 5, unixepoch() - 30), (4, 'follow', 'h', 2, '', 0, 5, unixepoch() - 40),
+             (5, 'backfill', 'h', 3, '', 0, 5, unixepoch());
+         INSERT INTO leases VALUES (0, 0, 4, unixepoch() + 20)",
+    );
+    let status = || mirror.run(&["status"]).report;
+    let text = || {
+        let mut command = mirror.command(&["status", "--format", "text"]);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let at_work = |status: &Value| -> Vec<i64> {
+        let processes = status["processes"].as_array().unwrap().iter();
+        processes
+            .map(|process| process["run"].as_i64().unwrap())
+            .collect()
+    };
+    let now = status();
+    assert_eq!(now["freshness"]["follow"]["run"], 4);
+    assert_eq!(now["freshness"]["follow"]["under_way"], true);
+    assert_eq!(at_work(&now), [4, 5]);
+    let shown = text();
+    assert!(shown.contains("run 4 is under way"), "{shown}");
+    for (run, state) in [
+        ("3: follow", "ended without a report"),
+        ("4: follow", "under way"),
+        ("5: backfill", "under way"),
+    ] {
+        let line = shown.lines().find(|line| line.trim().starts_with(run));
+        assert!(line.unwrap().ends_with(&format!(": {state}")), "{shown}");
+    }
+
+    // Without a lease, the one that was heard of last is at work.
+    mirror.execute("DELETE FROM leases");
+    assert_eq!(status()["freshness"]["follow"]["run"], 3);
+    mirror.execute("UPDATE runs SET heartbeat_at = unixepoch() WHERE id = 4");
+    assert_eq!(status()["freshness"]["follow"]["run"], 4);
+}
+
+#[test]
+fn an_id_that_was_only_asked_for_is_not_the_highest_known_one() {
+    let mirror = Mirror::new(20_000);
+    mirror.fill_database();
+    let covered = || mirror.run(&["status"]).report["coverage"].clone();
+    let before = covered();
+    assert_eq!(before["highest_known"], 100);
+    mirror.answer_item(60_000_001, [Reply::status(403)]);
+    let far = ["items", "60000000", "60000001"];
+    assert_eq!(mirror.run(&far).exit_code, 1);
+    assert_eq!(mirror.run(&["status"]).report["absent"], 2);
+    assert_eq!(covered(), before);
+    // What the API itself names is known.
+    mirror.execute(
+        "INSERT INTO lists VALUES ('top', 1, 250, 0); INSERT INTO absent VALUES (200, 1, 0, 0)",
+    );
+    let now = covered();
+    assert_eq!(
+        (&now["highest_known"], &now["left"], &now["left_absent"]),
+        (&json!(250), &json!(150), &json!(1))
+    );
+}
+
+#[test]
+fn status_says_what_there_is_of_a_search_index() {
+    let mirror = Mirror::new(20_000);
+    mirror.fill_database();
+    let check = |state: Value, line: &str| {
+        assert_eq!(mirror.run(&["status"]).report["search_index"], state);
+        let mut command = mirror.command(&["status", "--format", "text"]);
+        let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        let found = text.lines().find(|found| found.starts_with("search "));
+        assert!(
+            found.unwrap().starts_with(&format!("search    {line}")),
+            "{text}"
+        );
+    };
+    check(json!(null), "no index");
+    mirror.run(&["search", "--build", "--stories-only"]);
+    let index = |content: &str, built_up_to: Option<i64>, missing: &[&str]| {
+        let is_complete = built_up_to.is_none();
+        json!({"content": content, "is_complete": is_complete, "built_up_to": built_up_to, "missing": missing})
+    };
+    check(index("stories", None, &[]), "index of stories");
+    mirror.run(&["search", "--rebuild"]);
+    check(index("everything", None, &[]), "index of everything");
+    mirror.execute("UPDATE search_index SET next_id = 51");
+    let line = "index of everything, built up to id 50";
+    check(index("everything", Some(50), &[]), line);
+    mirror.execute("UPDATE search_index SET next_id = NULL; DROP TRIGGER items_ad");
+    let missing = "the trigger items_ad is missing";
+    let line = format!("index of everything: {missing}; `hn-ingest search --rebuild`");
+    check(index("everything", None, &[missing]), &line);
 }
 
 fn index_of_refreshes(mirror: &Mirror) -> String {

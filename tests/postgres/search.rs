@@ -139,4 +139,17 @@ fn an_index_that_was_interrupted_is_built_anew() {
         .run(&["search", "--build", "--database", &url])
         .exits(0);
     assert!(results(&sandbox, &url, &["server"])["total"].as_u64() > Some(0));
+    sandbox.run(&["verify", "--database", &url]).exits(0);
+    let missing = "the index items_search is missing";
+    server.execute("DROP INDEX items_search");
+    let verified = sandbox.run(&["verify", "--database", &url]).exits(1);
+    assert!(verified.stdout.contains(missing), "{verified:?}");
+    let status = sandbox.run(&["status", "--database", &url]).exits(0);
+    assert!(status.stdout.contains(missing), "{status:?}");
+    let build = sandbox.run(&["search", "--build", "--database", &url]);
+    build.refuses(&[missing, "search --rebuild"]);
+    sandbox
+        .run(&["search", "--rebuild", "--database", &url])
+        .exits(0);
+    sandbox.run(&["verify", "--database", &url]).exits(0);
 }

@@ -41,23 +41,26 @@ fn open_to_write(path: &Path, demo: bool) -> Result<OpenedDatabase, CommandError
     OpenedDatabase::new(pool, conn)
 }
 
-/// Refuses a database that does not exist, is empty, or belongs to another program.
-pub(super) fn require_existing(path: &Path) -> Result<(), CommandError> {
+/// Refuses a database that does not exist, is empty, or belongs to another program. `demo`: whether it is to be one of `--demo`.
+pub(super) fn require_existing(path: &Path, demo: bool) -> Result<(), CommandError> {
     let name = path.display();
     match look(path)? {
         Owner::Empty if path.exists() => {
             Err(CommandError(format!("{name}: {}", owner::HOLDS_NO_ITEMS)))
         }
-        Owner::Empty => Err(CommandError(format!(
-            "there is no database {name}; `hn-ingest backfill` makes one of everything and `hn-ingest top` a small one, or name another with --database"
-        ))),
+        Owner::Empty => {
+            let demo = if demo { " --demo" } else { "" };
+            Err(CommandError(format!(
+                "there is no database {name}; `hn-ingest backfill{demo}` makes one of everything and `hn-ingest top{demo}` a small one, or name another with --database"
+            )))
+        }
         _ => Ok(()),
     }
 }
 
 /// Opens a database to change what is in it. Never creates the file.
-pub(super) fn open_existing(path: &Path) -> Result<Connection, CommandError> {
-    require_existing(path)?;
+pub(super) fn open_existing(path: &Path, demo: bool) -> Result<Connection, CommandError> {
+    require_existing(path, demo)?;
     let opened = || {
         let pool = AnyConnection::open(path.as_os_str()).map_err(CommandError::new)?;
         let mut conn = connection(&pool)?;
@@ -69,8 +72,8 @@ pub(super) fn open_existing(path: &Path) -> Result<Connection, CommandError> {
 }
 
 /// Opens a database that need not be writable, to read it.
-pub(super) fn open_to_read(path: &Path) -> Result<AnyConnection, CommandError> {
-    require_existing(path)?;
+pub(super) fn open_to_read(path: &Path, demo: bool) -> Result<AnyConnection, CommandError> {
+    require_existing(path, demo)?;
     let mut conn = AnyConnection::Sqlite(sqlite::open_read_only(path).map_err(CommandError::new)?);
     while_locked(|| owner::require_current_tables(&mut conn))
         .map_err(|CommandError(why)| CommandError(format!("{}: {why}", path.display())))?;

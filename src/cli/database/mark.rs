@@ -108,21 +108,6 @@ pub(super) fn has_tables(conn: &mut AnyConnection) -> QueryResult<bool> {
     }
 }
 
-/// Whether there is a table of items.
-pub(super) fn has_items_table(conn: &mut AnyConnection) -> QueryResult<bool> {
-    match conn {
-        AnyConnection::Sqlite(conn) => holds(
-            conn,
-            "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'items')",
-        ),
-        #[cfg(feature = "postgres")]
-        AnyConnection::Postgres(conn) => select(sql::<Bool>(
-            "EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = current_schema() AND tablename = 'items')",
-        ))
-        .get_result(conn),
-    }
-}
-
 /// Whether a condition that every database understands is true.
 pub(super) fn is_true(conn: &mut AnyConnection, condition: &str) -> QueryResult<bool> {
     match conn {

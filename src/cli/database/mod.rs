@@ -95,7 +95,7 @@ pub(super) async fn open_read_only(
     note_server(&location);
     let open = move || {
         while_disconnected(may_wait, || {
-            require_existing(&location)?;
+            require_existing(&location, demo)?;
             let pool = while_locked(|| ReadConnection::open(place(&location)))
                 .map_err(CommandError::new)?;
             let mut conn = connection(&pool)?;
@@ -110,7 +110,7 @@ pub(super) async fn open_read_only(
 
 /// Opens an existing database that another process works on, to write to it beside that. To be called where blocking is allowed.
 pub(super) fn join(location: &Location) -> Result<AnyPool, CommandError> {
-    require_existing(location)?;
+    require_existing(location, false)?;
     AnyConnection::open(place(location)).map_err(CommandError::new)
 }
 
@@ -124,18 +124,19 @@ fn place(location: &Location) -> &OsStr {
 }
 
 /// Opens an existing database to read it. To be called where blocking is allowed.
-fn open_to_read(location: &Location) -> Result<AnyConnection, CommandError> {
+fn open_to_read(location: &Location, demo: bool) -> Result<AnyConnection, CommandError> {
     match location {
-        Location::File(path) => file::open_to_read(path),
+        Location::File(path) => file::open_to_read(path, demo),
         #[cfg(feature = "postgres")]
         Location::Server(url) => server::open_to_read(url),
     }
 }
 
-/// Refuses a database that does not exist, is empty, or belongs to another program. To be called where blocking is allowed.
-pub(super) fn require_existing(location: &Location) -> Result<(), CommandError> {
+/// Refuses a database that does not exist, is empty, or belongs to another program. `demo`: whether it is to be one of `--demo`. To be
+/// called where blocking is allowed.
+pub(super) fn require_existing(location: &Location, demo: bool) -> Result<(), CommandError> {
     match location {
-        Location::File(path) => file::require_existing(path),
+        Location::File(path) => file::require_existing(path, demo),
         #[cfg(feature = "postgres")]
         Location::Server(url) => server::open_to_read(url).map(drop),
     }
@@ -144,11 +145,12 @@ pub(super) fn require_existing(location: &Location) -> Result<(), CommandError> 
 /// Works with an existing database, in order to change what is in it. Never creates anything. To be called where blocking is allowed.
 pub(super) fn change_existing<T>(
     location: &Location,
+    demo: bool,
     mut work: impl FnMut(&mut AnyConnection) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
     while_disconnected(may_wait, || {
         let mut conn = match location {
-            Location::File(path) => file::open_existing(path)?,
+            Location::File(path) => file::open_existing(path, demo)?,
             #[cfg(feature = "postgres")]
             Location::Server(url) => server::open_existing(url)?,
         };
@@ -159,9 +161,10 @@ pub(super) fn change_existing<T>(
 /// Reads an existing database, which need not be writable. To be called where blocking is allowed.
 pub(super) fn read_existing<T>(
     location: &Location,
+    demo: bool,
     mut work: impl FnMut(&mut AnyConnection) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
-    while_disconnected(may_wait, || work(&mut open_to_read(location)?))
+    while_disconnected(may_wait, || work(&mut open_to_read(location, demo)?))
 }
 
 /// A connection of the pool. To be called where blocking is allowed: a new connection waits for locks.

@@ -1,6 +1,6 @@
 //! Who a database belongs to: real items, a demo's made-up items, or another program.
 
-use super::mark::{Mark, has_items_table, has_tables, is_true};
+use super::mark::{Mark, has_tables, is_true};
 use crate::{
     cli::exit::CommandError,
     hn::{HnConnection, migrations},
@@ -73,7 +73,7 @@ pub(super) fn prepare(conn: &mut AnyConnection, demo: bool) -> Result<(), Comman
 /// Refuses a database without a table of items.
 pub(super) fn require_items_table(conn: &mut AnyConnection) -> Result<(), CommandError> {
     Owner::read(conn)?.refuse_other()?;
-    if has_items_table(conn).map_err(failed)? {
+    if migrations::has_items_table(conn).map_err(failed)? {
         Ok(())
     } else {
         Err(CommandError::new(HOLDS_NO_ITEMS))

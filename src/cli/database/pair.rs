@@ -37,7 +37,7 @@ impl Pair {
         if are_same_place(from, to) {
             return Err(same(from, to));
         }
-        let mut source = open_to_read(from)?;
+        let mut source = open_to_read(from, false)?;
         let demo = Mark::read(&mut source).map_err(CommandError::new)? == Mark::Demo;
         let target = open_or_create_now(to, demo)?;
         let mut pair = Self {

@@ -9,6 +9,7 @@ use crate::{
     cli::{exit::CommandError, session::Session},
     hn::{HnSource, lists},
     ingest::{Client, Source},
+    store::message::in_words,
 };
 
 /// Without anything to compare it with, a larger number is no id. Hacker News has 50 million items.
@@ -33,7 +34,7 @@ pub(super) async fn read(session: &Session<'_>) -> Result<i64, CommandError> {
     tokio::select! {
         read = reading => read.map_err(|error| session.explain(error)),
         rest = long_pause(&session.client) => {
-            let rest = humantime::format_duration(Duration::from_secs(rest.as_secs() + 1));
+            let rest = in_words(Duration::from_secs(rest.as_secs() + 1));
             Err(CommandError(format!("the API asks to wait {rest}; start follow again after that")))
         }
     }

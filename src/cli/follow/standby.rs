@@ -27,8 +27,8 @@ const FAILED_WAIT: Duration = Duration::from_secs(10);
 pub(super) struct OwnTurn {
     /// The run that begins, in the table `runs`.
     pub(super) row: i64,
-    /// Whether another process followed meanwhile.
-    pub(super) has_waited: bool,
+    /// The process that followed before, if this one has stood by.
+    pub(super) instead_of: Option<String>,
 }
 
 /// Waits until no other process follows with this database, and begins a run.
@@ -44,7 +44,11 @@ pub(super) async fn wait_for_turn(
         let turn = database::query_or(NOT_WRITTEN, &session.pool, move |conn| {
             begin_turn(conn, super::args::COMMAND, &process, rate)
         });
-        let turn = match turn.await {
+        let turn = turn.await;
+        // Nothing else writes while the process stands by, so nothing else would take back that storage was lost.
+        let written = turn.as_ref().map(drop).map_err(ToString::to_string);
+        session.health.note_storage(written);
+        let turn = match turn {
             Ok(turn) => turn,
             // Whatever the database suffers from may pass, and the process that follows waits for that as well.
             Err(error) if known_holder.is_some() => {
@@ -58,7 +62,7 @@ pub(super) async fn wait_for_turn(
             Turn::Ours(row) => {
                 return Ok(OwnTurn {
                     row,
-                    has_waited: known_holder.is_some(),
+                    instead_of: known_holder,
                 });
             }
             Turn::Others { host, pid } => {

@@ -11,6 +11,7 @@ use crate::{
     },
     hn::follow::intake::Intake,
     serve::wording::grouped,
+    store::message::in_words,
 };
 
 /// Shows a line until it is dropped.
@@ -58,7 +59,7 @@ impl StatusDisplay {
         ];
         if !cool_down.is_zero() {
             let rest = Duration::from_secs(cool_down.as_secs() + 1);
-            let rest = humantime::format_duration(rest);
+            let rest = in_words(rest);
             parts.insert(1, format!("the API asks to wait {rest}"));
         }
         manager.status(&parts.join(", "));

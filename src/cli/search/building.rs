@@ -23,7 +23,8 @@ use crate::{
         indexes,
         search::{
             content::Content,
-            index::{self, SearchIndex, last_id},
+            index::{self, SearchIndex, last_id, missing_parts},
+            parts::IndexPart,
         },
     },
     serve::wording::grouped,
@@ -58,12 +59,12 @@ pub(super) async fn build(
     anew: bool,
 ) -> Result<ExitStatus, CommandError> {
     let began = Instant::now();
-    let location = options.database();
+    let (location, demo) = (options.database(), options.demo);
     let database = location.to_string();
     let progress = Arc::new(BuildProgress::default());
     let display = display(options.progress, progress.clone());
     let built = database::blocking(move || {
-        database::change_existing(&location, |conn| {
+        database::change_existing(&location, demo, |conn| {
             if anew {
                 while_locked(|| index::drop_index(conn)).map_err(failed)?;
             }
@@ -100,7 +101,7 @@ pub(super) async fn build(
 /// Drops the index from the command line.
 pub(super) async fn drop_index(options: &Options) -> Result<ExitStatus, CommandError> {
     let began = Instant::now();
-    let location = options.database();
+    let (location, demo) = (options.database(), options.demo);
     let report = BuildReport {
         command: "search",
         database: location.to_string(),
@@ -108,7 +109,7 @@ pub(super) async fn drop_index(options: &Options) -> Result<ExitStatus, CommandE
         elapsed_ms: 0,
     };
     database::blocking(move || {
-        database::change_existing(&location, |conn| {
+        database::change_existing(&location, demo, |conn| {
             while_locked(|| index::drop_index(conn)).map_err(failed)
         })
     })
@@ -131,6 +132,13 @@ pub(in crate::cli) fn build_index(
     let last_id = while_locked(|| last_id(conn)).map_err(failed)?;
     progress.last_id.store(last_id, Ordering::Relaxed);
     while_locked(|| index::begin(conn, content)).map_err(failed)?;
+    let missing = while_locked(|| match SearchIndex::read(conn)? {
+        Some(index) => missing_parts(conn, index),
+        None => Ok(Vec::new()),
+    });
+    if let Some(part) = missing.map_err(failed)?.first() {
+        return Err(broken(part));
+    }
     loop {
         let index = while_locked(|| index::build_on(conn)).map_err(failed)?;
         let index = index.ok_or_else(|| {
@@ -142,6 +150,13 @@ pub(in crate::cli) fn build_index(
         }
         thread::sleep(PAUSE);
     }
+}
+
+/// The error of an index that lacks this part.
+pub(super) fn broken(missing: &IndexPart) -> CommandError {
+    CommandError(format!(
+        "the search index is not whole: {missing}; `hn-ingest search --rebuild` makes a new one"
+    ))
 }
 
 fn failed(error: diesel::result::Error) -> CommandError {

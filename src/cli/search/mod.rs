@@ -41,7 +41,7 @@ pub(super) async fn run(options: &Options, args: SearchArgs) -> Result<ExitStatu
 }
 
 async fn find(options: &Options, wanted: Wanted) -> Result<ExitStatus, CommandError> {
-    let location = options.database();
+    let (location, demo) = (options.database(), options.demo);
     let name = location.to_string();
     let request = SearchRequest {
         query: wanted.query,
@@ -54,7 +54,7 @@ async fn find(options: &Options, wanted: Wanted) -> Result<ExitStatus, CommandEr
         completes: false,
     };
     let (answer, stories) = database::blocking(move || {
-        database::read_existing(&location, |conn| {
+        database::read_existing(&location, demo, |conn| {
             let failed = |error| CommandError(format!("the database cannot be searched: {error}"));
             let answer = while_locked(|| search(conn, &request)).map_err(failed)?;
             let SearchAnswer::Found(found) = &answer else {
@@ -71,6 +71,7 @@ async fn find(options: &Options, wanted: Wanted) -> Result<ExitStatus, CommandEr
         SearchAnswer::Found(found) => found,
         SearchAnswer::NoIndex => return Err(CommandError::new(NO_INDEX)),
         SearchAnswer::UnfinishedIndex => return Err(CommandError::new(UNFINISHED_INDEX)),
+        SearchAnswer::BrokenIndex(missing) => return Err(building::broken(&missing)),
     };
     if found.is_corrected {
         print_message(format_args!(

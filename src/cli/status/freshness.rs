@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use crate::hn::status::{FollowRun, Freshness};
+use crate::{
+    hn::status::{FollowRun, Freshness},
+    store::message::in_words,
+};
 
 pub(super) fn write_freshness(fresh: &Freshness, out: &mut dyn Write) -> io::Result<()> {
     if let Some(age) = fresh.newest_age {
@@ -57,7 +60,7 @@ fn write_follow(follow: &FollowRun, now: i64, out: &mut dyn Write) -> io::Result
 }
 
 /// Seconds in words. Less than none is none, as clocks may differ.
-fn duration(seconds: i64) -> humantime::FormattedDuration {
+fn duration(seconds: i64) -> String {
     let seconds = u64::try_from(seconds).unwrap_or(0);
-    humantime::format_duration(Duration::from_secs(seconds))
+    in_words(Duration::from_secs(seconds))
 }

@@ -85,16 +85,16 @@ struct CheckResult {
 }
 
 async fn check_database(options: &Options, repair: bool) -> Result<ExitStatus, CommandError> {
-    let location = options.database();
+    let (location, demo) = (options.database(), options.demo);
     let name = location.to_string();
     let is_file = matches!(location, Location::File(_));
     let progress = Arc::new(CheckProgress::default());
     let display = display(options.progress, progress.clone());
     let checked = database::blocking(move || {
         if repair {
-            database::change_existing(&location, |conn| check(conn, true, &progress))
+            database::change_existing(&location, demo, |conn| check(conn, true, &progress))
         } else {
-            database::read_existing(&location, |conn| check(conn, false, &progress))
+            database::read_existing(&location, demo, |conn| check(conn, false, &progress))
         }
     });
     let checked = checked.await;

@@ -24,6 +24,7 @@ pub(in crate::hn) static POSTGRES: Dialect = Dialect {
     // Diesel makes the table in the first schema of the search path.
     has_migrations_table: "EXISTS (SELECT FROM pg_catalog.pg_tables
         WHERE schemaname = current_schema() AND tablename = '__diesel_schema_migrations')",
+    has_items_table: "EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = current_schema() AND tablename = 'items')",
     indexes_of_items: "SELECT c.relname::text AS name, pg_get_indexdef(c.oid) AS definition
         FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
         WHERE i.indisvalid AND i.indrelid = to_regclass(concat(quote_ident(current_schema()), '.items'))",

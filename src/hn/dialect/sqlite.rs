@@ -15,6 +15,7 @@ pub(in crate::hn) static SQLITE: Dialect = Dialect {
     lock_claims: "",
     checks_after_one_more: "absent.checks + 1",
     integrity_check: Some("SELECT integrity_check FROM pragma_integrity_check"),
+    has_items_table: "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'items')",
     has_migrations_table: "EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '__diesel_schema_migrations')",
     indexes_of_items: "SELECT name, coalesce(sql, '') AS definition FROM sqlite_master
         WHERE type = 'index' AND tbl_name = 'items'",

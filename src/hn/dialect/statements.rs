@@ -26,6 +26,8 @@ pub struct Dialect {
     pub(in crate::hn) integrity_check: Option<&'static str>,
     /// Whether there is a table of migrations, as a condition.
     pub(in crate::hn) has_migrations_table: &'static str,
+    /// Whether there is a table of items, as a condition.
+    pub(in crate::hn) has_items_table: &'static str,
     /// The indexes of the table `items` that can be used: `name`, and the statement that makes it as `definition`.
     pub(in crate::hn) indexes_of_items: &'static str,
     /// Whether there is a search index, complete or not, as a condition.

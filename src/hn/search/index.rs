@@ -13,7 +13,7 @@ use diesel::{
 
 #[cfg(feature = "postgres")]
 use super::postgres;
-use super::{content::Content, sqlite, statement::Part};
+use super::{content::Content, parts::IndexPart, sqlite, statement::Part};
 use crate::hn::connection::{Backend, HnConnection, on_backend};
 
 /// The search index of a database.
@@ -130,6 +130,29 @@ pub(crate) fn drop_index(conn: &mut impl HnConnection) -> QueryResult<()> {
             Backend::Postgres(conn) => conn.batch_execute(postgres::DROP),
         }
     })
+}
+
+/// The parts that the index should have and has not: another program has dropped them, or another version has made the index.
+///
+/// # Errors
+/// Whatever Diesel says.
+pub(crate) fn missing_parts(
+    conn: &mut impl HnConnection,
+    index: SearchIndex,
+) -> QueryResult<Vec<IndexPart>> {
+    let (mut parts, present) = match conn.backend() {
+        Backend::Sqlite(_) => (sqlite::parts(index.content), sqlite::PRESENT),
+        #[cfg(feature = "postgres")]
+        Backend::Postgres(_) => (postgres::parts(index.is_complete()), postgres::PRESENT),
+    };
+    let present = sql::<(Text, Text)>(present);
+    let present: Vec<(String, String)> = on_backend!(conn, |conn| present.load(conn))?;
+    parts.retain(|part| {
+        let is_part =
+            |(kind, name): &(String, String)| kind == part.kind.name() && *name == part.name;
+        !present.iter().any(is_part)
+    });
+    Ok(parts)
 }
 
 /// The ids of items that the index should hold and does not, or the other way round.

@@ -14,6 +14,7 @@ pub(crate) mod request;
 pub(crate) mod content;
 mod statement;
 mod matching;
+pub(crate) mod parts;
 mod sqlite;
 #[cfg(feature = "postgres")]
 mod postgres;

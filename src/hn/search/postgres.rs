@@ -14,6 +14,7 @@ use diesel::{
 use super::{
     content::{Columns, Content},
     matching::Matching,
+    parts::{IndexPart, PartKind},
     query::{AnyOf, SearchQuery, Term},
     statement::Part,
     words::{ACCENTED, PLAIN},
@@ -110,6 +111,31 @@ fn build_locked(conn: &mut PgConnection, content: Content) -> QueryResult<()> {
 pub(super) const DROP: &str =
     "DROP INDEX IF EXISTS items_search, items_search_title; DROP TABLE IF EXISTS search_index;
     DROP FUNCTION IF EXISTS hn_search_vector(text), hn_search_query(text), hn_search_prefix(text)";
+
+/// What the index is made of. While it is built, its indexes may not be there yet.
+pub(super) fn parts(is_complete: bool) -> Vec<IndexPart> {
+    let part = |kind, name: &str| IndexPart {
+        kind,
+        name: name.to_owned(),
+    };
+    let functions = ["hn_search_vector", "hn_search_query", "hn_search_prefix"];
+    let indexes = ["items_search", "items_search_title"].map(|name| part(PartKind::Index, name));
+    functions
+        .map(|name| part(PartKind::Function, name))
+        .into_iter()
+        .chain(indexes.into_iter().filter(|_| is_complete))
+        .collect()
+}
+
+/// The kinds and names of what is there.
+pub(super) const PRESENT: &str = "SELECT 'index', c.relname::text FROM pg_catalog.pg_index x
+        JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = current_schema() AND x.indisvalid
+    UNION ALL
+    SELECT 'function', p.proname::text FROM pg_catalog.pg_proc p
+        JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+        WHERE n.nspname = current_schema()";
 
 /// The id of a row that [`rows`] finds.
 pub(super) const ID: &str = "i.id";

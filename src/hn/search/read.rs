@@ -8,9 +8,10 @@ use super::{
     bounds::IdBounds,
     candidates::{self, Counted, Rows, Total},
     highlight::Highlighter,
-    index::SearchIndex,
+    index::{SearchIndex, missing_parts},
     listing,
     matching::Matching,
+    parts::IndexPart,
     query::SearchQuery,
     rank::ranked,
     request::{Order, SearchRequest},
@@ -40,6 +41,8 @@ pub(crate) enum SearchAnswer {
     NoIndex,
     /// The index is not complete yet.
     UnfinishedIndex,
+    /// A part of the index is missing.
+    BrokenIndex(IndexPart),
 }
 
 /// Searches, on one snapshot of the database.
@@ -59,6 +62,10 @@ pub(crate) fn search(
         };
         if !index.is_complete() {
             return Ok(SearchAnswer::UnfinishedIndex);
+        }
+        let mut missing = missing_parts(conn, index)?.into_iter();
+        if let Some(part) = missing.find(IndexPart::is_read) {
+            return Ok(SearchAnswer::BrokenIndex(part));
         }
         let found = find(conn, request, &request.query, index)?;
         if found.total.count > 0 {

@@ -10,6 +10,7 @@ use super::{
     content::{Columns, Content},
     filters::WITH_POINTS,
     matching::Matching,
+    parts::{IndexPart, PartKind},
     query::{AnyOf, SearchQuery, Term},
     statement::{Part, Statement},
 };
@@ -167,6 +168,25 @@ fn end_building(conn: &mut SqliteConnection, content: Content) -> QueryResult<()
 
 pub(super) const DROP: &str = "DROP TRIGGER IF EXISTS items_ai; DROP TRIGGER IF EXISTS items_ad; DROP TRIGGER IF EXISTS items_au;
     DROP TABLE IF EXISTS items_fts_words; DROP TABLE IF EXISTS items_fts; DROP TABLE IF EXISTS stories_fts; DROP TABLE IF EXISTS search_index";
+
+/// What the index is made of.
+pub(super) fn parts(content: Content) -> Vec<IndexPart> {
+    let part = |kind, name: String| IndexPart { kind, name };
+    let tables = content.tables("i").into_iter().flat_map(|(table, _)| {
+        // FTS5 keeps its rows in tables of its own.
+        ["", "_data", "_idx", "_docsize", "_config"].map(|end| format!("{table}{end}"))
+    });
+    let tables = tables.chain(["items_fts_words".to_owned()]);
+    let triggers = ["items_ai", "items_ad", "items_au"].map(str::to_owned);
+    tables
+        .map(|name| part(PartKind::Table, name))
+        .chain(triggers.map(|name| part(PartKind::Trigger, name)))
+        .collect()
+}
+
+/// The kinds and names of what is there.
+pub(super) const PRESENT: &str =
+    "SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'trigger')";
 
 /// The ids of rows that the index should hold and does not, or the other way round.
 pub(super) fn differences(content: Content) -> String {

@@ -2,6 +2,8 @@
 //!
 //! Each query reads few rows, however large the mirror is.
 
+use std::cmp::Reverse;
+
 use diesel::{
     ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable, RunQueryDsl,
     Selectable, SelectableHelper,
@@ -9,6 +11,7 @@ use diesel::{
 };
 use serde::Serialize;
 
+use super::at_work::FOLLOW;
 use crate::hn::{
     clock::now,
     connection::{HnConnection, on_backend},
@@ -19,9 +22,6 @@ use crate::hn::{
 
 /// How many of the newest ids are looked at: those whose absence is not final yet.
 const NEWEST: i64 = 10_000;
-
-/// The command that follows the API.
-const FOLLOW: &str = "follow";
 
 /// How fresh the mirror is.
 #[derive(Clone, Debug, Serialize)]
@@ -182,8 +182,9 @@ fn count(length: usize) -> i64 {
 
 impl FollowRun {
     fn read(conn: &mut impl HnConnection, live: &[LiveRun]) -> QueryResult<Option<Self>> {
-        // A second one stands by, so the first one is at work.
-        let at_work = live.iter().find(|run| run.command == FOLLOW);
+        let at_work = live.iter().filter(|run| run.command == FOLLOW);
+        // The lease of the follower may have ended. Then the one heard of last is at work.
+        let at_work = at_work.min_by_key(|run| (Reverse(run.heartbeat_at), run.id));
         let newest = at_work.map_or(i64::MAX, |run| run.id);
         let row: Option<RunTimes> = on_backend!(conn, |conn| runs::table
             .filter(runs::command.eq(FOLLOW))

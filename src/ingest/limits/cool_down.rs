@@ -10,12 +10,14 @@ use std::{
 use thiserror::Error;
 use tokio::time::Instant;
 
+use crate::store::message::in_words;
+
 /// Every run waits for a cool-down up to this long, whatever its patience: an ordinary backoff may be as long.
 const SHORT: Duration = Duration::from_secs(10);
 
 /// The API asked for no requests, for longer than a run waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the API asks for no requests for the next {}", humantime::format_duration(Duration::from_secs(.rest.as_secs())))]
+#[error("the API asks for no requests for the next {}", in_words(Duration::from_secs(.rest.as_secs())))]
 pub(crate) struct AskedToWait {
     /// How much of that time is left.
     pub(crate) rest: Duration,

@@ -5,9 +5,12 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-use crate::ingest::{
-    limits::cool_down::AskedToWait,
-    outcome::{failure::Failure, progress::Progress, serialize::seconds},
+use crate::{
+    ingest::{
+        limits::cool_down::AskedToWait,
+        outcome::{failure::Failure, progress::Progress, serialize::seconds},
+    },
+    store::message::in_words,
 };
 
 /// A report lists at most this many failures. The others are only counted.
@@ -88,8 +91,8 @@ impl Serialize for GaveUp {
     }
 }
 
-fn whole_seconds(duration: Duration) -> humantime::FormattedDuration {
-    humantime::format_duration(Duration::from_secs(duration.as_secs()))
+fn whole_seconds(duration: Duration) -> String {
+    in_words(Duration::from_secs(duration.as_secs()))
 }
 
 /// An id that failed.

@@ -14,6 +14,7 @@ use crate::{
         status::{LatencyBucket, Snapshot},
         wording::{grouped, iso_seconds},
     },
+    store::message::in_largest_units,
 };
 
 #[derive(Template)]
@@ -103,7 +104,7 @@ impl Board {
             runs: status
                 .runs
                 .iter()
-                .map(|run| PastRun::new(run, now))
+                .map(|run| PastRun::new(status, run, now))
                 .collect(),
         }
     }
@@ -232,8 +233,7 @@ fn range(range: Range) -> String {
 /// Seconds in words, down to the two largest units.
 fn seconds(seconds: i64) -> String {
     let duration = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-    let words = humantime::format_duration(duration).to_string();
-    words.split(' ').take(2).collect::<Vec<_>>().join(" ")
+    in_largest_units(duration, 2)
 }
 
 fn bars(latency: &[LatencyBucket]) -> Vec<Bar> {
@@ -289,13 +289,13 @@ impl Process {
 }
 
 impl PastRun {
-    fn new(run: &RunRow, now: i64) -> Self {
+    fn new(status: &Status, run: &RunRow, now: i64) -> Self {
         Self {
             name: format!("{} {}", run.id, run.command),
             began: when(run.started_at, now),
             state: match run.finished_at {
                 Some(at) => format!("took {}", seconds(at.saturating_sub(run.started_at))),
-                None => "under way, or ended without a report".to_owned(),
+                None => status.state_of_unfinished(run).to_owned(),
             },
             counts: format!(
                 "{} stored, {} absent, {} failed, {} not attempted",

@@ -115,6 +115,10 @@ pub(super) async fn search(request: HttpRequest, state: Data<State>) -> Shown {
             SearchAnswer::UnfinishedIndex => {
                 template.note = Some("The index of this mirror is still being built.".to_owned());
             }
+            SearchAnswer::BrokenIndex(_) => {
+                let how = "The command `hn-ingest search --rebuild` makes a new one.";
+                template.note = Some(format!("The index of this mirror is not whole. {how}"));
+            }
         }
         Ok(template)
     })

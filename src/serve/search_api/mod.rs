@@ -124,6 +124,9 @@ async fn results(
         Err(SearchAnswer::UnfinishedIndex) => Err(ApiError::unavailable(
             "The search index is not complete yet.",
         )),
+        Err(SearchAnswer::BrokenIndex(_)) => Err(ApiError::unavailable(
+            "The search index of this mirror is not whole. Its owner makes a new one with `hn-ingest search --rebuild`.",
+        )),
         Err(_) => Err(ApiError::unavailable(
             "This mirror has no search index. Its owner builds one with `hn-ingest search --build`.",
         )),

@@ -49,8 +49,8 @@ pub(super) async fn run(options: &Options, args: SampleArgs) -> Result<ExitStatu
         return Ok(report(options, &args, &ids, sampled, drain));
     }
     // Without a database there is nothing to check, and the session would create one.
-    let location = options.database();
-    database::blocking(move || database::require_existing(&location)).await?;
+    let (location, demo) = (options.database(), options.demo);
+    database::blocking(move || database::require_existing(&location, demo)).await?;
     let session = Session::open_to_repair(options).await?;
     let ids = draw(&session, &args).await?;
     let row = session.record_start(COMMAND, None).await?;

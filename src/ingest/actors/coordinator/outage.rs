@@ -14,11 +14,14 @@ use super::{
     Coordinator, active_run::ActiveRun, outage_watch::OutageWatch,
     storage_recipients::StorageRecipients,
 };
-use crate::ingest::{
-    limits::breaker::{BreakerState, StreakLength},
-    messages::{NumberedRow, RunId},
-    outcome::report::GaveUp,
-    source::Id,
+use crate::{
+    ingest::{
+        limits::breaker::{BreakerState, StreakLength},
+        messages::{NumberedRow, RunId},
+        outcome::report::GaveUp,
+        source::Id,
+    },
+    store::message::in_words,
 };
 
 /// When this many failures without a usable answer are kept, ids are handed out only as probes. This bounds the memory that the
@@ -52,7 +55,7 @@ impl<I: Id> Coordinator<I> {
             BreakerState::Open if !run.outage.is_under_way() && run.ledger.expects_more_ids() => {
                 let control = &run.ledger.control;
                 run.outage.failing_before = Some(control.breaker().failing_for(Instant::now()));
-                let timeout = humantime::format_duration(self.config.outage_patience);
+                let timeout = in_words(self.config.outage_patience);
                 let error = control.last_error();
                 warn!(
                     "the API is out ({error}): ids are kept for later, and one at a time is tried for up to {timeout}"

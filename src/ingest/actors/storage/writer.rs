@@ -27,7 +27,7 @@ use crate::{
     },
     store::{
         ErrorClass, Pool, StoreConnection,
-        message::in_one_line,
+        message::{in_one_line, in_words},
         silence::{is_abandoned, note_answer, unless_silent},
     },
 };
@@ -233,7 +233,7 @@ impl<K: Sink> Writer<K> {
                     if waited >= BUSY_WAIT_UNTOLD && !has_told {
                         has_told = true;
                         let name = K::Connection::name(&self.identity);
-                        let time = humantime::format_duration(wait_max);
+                        let time = in_words(wait_max);
                         warn!("{name} is busy: {message}; waiting for it for up to {time}");
                     }
                 }
