@@ -41,7 +41,7 @@ pub(super) struct ClientTimes {
 pub(crate) struct LenientStream {
     tcp: TcpStream,
     times: ClientTimes,
-    place: Place,
+    requests: Requests,
     /// Bytes that were read and had no room in the buffer, because encoded signs are longer.
     rest: Bytes,
     /// Runs while a head arrives. The server times the first head of a connection only.
@@ -50,7 +50,20 @@ pub(crate) struct LenientStream {
     write_timer: Timer,
 }
 
-/// Where in the requests the next byte is. A body may be taken for a request. That does no harm, because no body is read.
+/// How far the requests of a connection were read.
+#[derive(Debug)]
+struct Requests {
+    place: Place,
+    /// The beginning of the line of the head at this place.
+    line: Vec<u8>,
+    /// Whether this head announces a body.
+    has_body: bool,
+}
+
+/// So much of a line of a head is kept. The lines that matter are shorter, or name a length that is not 0 within it.
+const LINE_KEPT: usize = 64;
+
+/// Where in the requests the next byte is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Place {
     /// Before a request.
@@ -63,6 +76,8 @@ enum Place {
     Head,
     /// At the beginning of such a line.
     LineStart,
+    /// Behind a head that announces a body. Only the server knows where the body ends, so nothing is changed any more.
+    Body,
 }
 
 impl LenientStream {
@@ -70,7 +85,7 @@ impl LenientStream {
         Self {
             tcp,
             times,
-            place: Place::Between,
+            requests: Requests::new(),
             rest: Bytes::new(),
             head_timer: Timer::default(),
             write_timer: Timer::default(),
@@ -97,13 +112,21 @@ struct Passed {
     head_ended: bool,
 }
 
-impl Place {
+impl Requests {
+    fn new() -> Self {
+        Self {
+            place: Place::Between,
+            line: Vec::with_capacity(LINE_KEPT),
+            has_body: false,
+        }
+    }
+
     /// Moves on behind these bytes.
     fn pass(&mut self, bytes: &[u8]) -> Passed {
         let mut encoded: Option<Vec<u8>> = None;
         let mut head_ended = false;
         for (at, byte) in bytes.iter().enumerate() {
-            if *self == Self::Query
+            if self.place == Place::Query
                 && let Some(sign) = encoded_sign(*byte)
             {
                 let encoded = encoded.get_or_insert_with(|| bytes[..at].to_vec());
@@ -113,26 +136,53 @@ impl Place {
             if let Some(encoded) = &mut encoded {
                 encoded.push(*byte);
             }
-            *self = match (*self, *byte) {
+            self.place = match (self.place, *byte) {
+                (Place::Body, _) => Place::Body,
                 // A client may send an empty line before a request.
-                (Self::Between, b'\r' | b'\n') => Self::Between,
-                (Self::Line | Self::Query, b'\n') => Self::LineStart,
-                (Self::Between | Self::Line, b'?') => Self::Query,
-                (Self::Between | Self::Line, _) => Self::Line,
-                (Self::Query, _) => Self::Query,
-                (Self::LineStart, b'\n') => {
+                (Place::Between, b'\r' | b'\n') => Place::Between,
+                (Place::Line | Place::Query, b'\n') => Place::LineStart,
+                (Place::Between | Place::Line, b'?') => Place::Query,
+                (Place::Between | Place::Line, _) => Place::Line,
+                (Place::Query, _) => Place::Query,
+                (Place::LineStart, b'\n') => {
                     head_ended = true;
-                    Self::Between
+                    if self.has_body {
+                        Place::Body
+                    } else {
+                        Place::Between
+                    }
                 }
-                (Self::LineStart, b'\r') => Self::LineStart,
-                (_, b'\n') => Self::LineStart,
-                _ => Self::Head,
+                (Place::LineStart, b'\r') => Place::LineStart,
+                (_, b'\n') => {
+                    self.has_body |= announces_body(&self.line);
+                    self.line.clear();
+                    Place::LineStart
+                }
+                _ => {
+                    if self.line.len() < LINE_KEPT {
+                        self.line.push(*byte);
+                    }
+                    Place::Head
+                }
             };
         }
         Passed {
             encoded,
             head_ended,
         }
+    }
+}
+
+/// Whether a line of a head says that a body follows.
+fn announces_body(line: &[u8]) -> bool {
+    let line = String::from_utf8_lossy(line).to_ascii_lowercase();
+    let Some((name, value)) = line.split_once(':') else {
+        return false;
+    };
+    match name.trim() {
+        "transfer-encoding" => true,
+        "content-length" => value.trim() != "0",
+        _ => false,
     }
 }
 
@@ -166,11 +216,11 @@ impl AsyncRead for LenientStream {
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.tcp).poll_read(cx, buffer);
-        if read.is_pending() && this.place != Place::Between {
+        if read.is_pending() && this.requests.place != Place::Between {
             return this.head_timer.poll(cx, this.times.head);
         }
         ready!(read)?;
-        let passed = this.place.pass(&buffer.filled()[before..]);
+        let passed = this.requests.pass(&buffer.filled()[before..]);
         if passed.head_ended {
             this.head_timer.stop();
         }
@@ -214,28 +264,61 @@ mod tests {
             b"GET /\"a?b=\"c\"` HTTP/1.1\r\nX: \"?\"<\r\n\r\n\r\nGET /?<>\"\" HTTP/1.1\r\n\r\n";
         let wanted = "GET /\"a?b=%22c%22` HTTP/1.1\r\nX: \"?\"<\r\n\r\n\r\nGET /?%3C%3E%22%22 HTTP/1.1\r\n\r\n";
         for cut in 0..requests.len() {
-            let mut place = Place::Between;
-            let mut seen = Vec::new();
-            for part in [&requests[..cut], &requests[cut..]] {
-                let passed = place.pass(part);
-                seen.extend(passed.encoded.unwrap_or_else(|| part.to_vec()));
+            assert_eq!(
+                passed(requests, cut),
+                (wanted.into(), Place::Between),
+                "{cut}"
+            );
+        }
+    }
+
+    /// The bytes after they came in two parts, and the place behind them.
+    fn passed(bytes: &[u8], cut: usize) -> (String, Place) {
+        let mut requests = Requests::new();
+        let mut seen = Vec::new();
+        for part in [&bytes[..cut], &bytes[cut..]] {
+            let passed = requests.pass(part);
+            seen.extend(passed.encoded.unwrap_or_else(|| part.to_vec()));
+        }
+        (String::from_utf8(seen).unwrap(), requests.place)
+    }
+
+    #[test]
+    fn behind_a_head_with_a_body_nothing_is_changed_wherever_the_bytes_are_cut() {
+        for header in [
+            "Content-Length: 10",
+            "content-length:0010 ",
+            "TRANSFER-ENCODING: chunked",
+        ] {
+            let requests = format!("POST /?a=\"b HTTP/1.1\r\n{header}\r\n\r\n?\"\r\nGET /?\"");
+            let wanted = requests.replacen('"', "%22", 1);
+            for cut in 0..requests.len() {
+                let passed = passed(requests.as_bytes(), cut);
+                assert_eq!(passed, (wanted.clone(), Place::Body), "{header} {cut}");
             }
-            let seen = String::from_utf8(seen).unwrap();
-            assert_eq!((seen.as_str(), place), (wanted, Place::Between), "{cut}");
+        }
+        let none = "POST / HTTP/1.1\r\nContent-Length: 0\r\nX-Content-Length: 5\r\n\r\nGET /?\" HTTP/1.1\r\n\r\n";
+        for cut in 0..none.len() {
+            let passed = passed(none.as_bytes(), cut);
+            assert_eq!(passed, (none.replace('"', "%22"), Place::Between), "{cut}");
         }
     }
 
     #[test]
     fn a_head_ends_with_its_empty_line() {
-        let mut place = Place::Between;
+        let mut requests = Requests::new();
         for (bytes, ends, after) in [
             ("GET / HTTP/1.1\r\nHo", false, Place::Head),
             ("st: x\r\n\r\nGE", true, Place::Line),
             ("T / HTTP/1.1\n\n", true, Place::Between),
             ("\r\n", false, Place::Between),
         ] {
-            let passed = place.pass(bytes.as_bytes());
-            assert_eq!((passed.head_ended, place), (ends, after), "{bytes:?}");
+            let passed = requests.pass(bytes.as_bytes());
+            assert_eq!(
+                (passed.head_ended, requests.place),
+                (ends, after),
+                "{bytes:?}"
+            );
         }
     }
 }

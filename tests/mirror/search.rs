@@ -104,8 +104,31 @@ fn titles_come_first_then_points_and_only_what_is_alive_is_found() {
 }
 
 #[test]
+fn the_signs_of_a_word_count_for_that_word_alone() {
+    let mirror = mirror();
+    for (query, ids) in [
+        ("c", &[14, 10, 5, 2][..]),
+        ("c++ OR iron", &[10, 4, 2]),
+        ("c# OR tabs", &[13, 12, 5]),
+        ("c# OR c++", &[10, 5, 2]),
+        ("c -c++", &[14, 5]),
+        ("c -c#", &[14, 10, 2]),
+        ("c -c++ -c#", &[14]),
+        ("c++ -rust", &[10]),
+    ] {
+        assert_eq!(found(&mirror, &[query, "--by-date"]), ids, "{query}");
+    }
+}
+
+#[test]
 fn results_can_be_limited_by_author_type_time_and_points() {
     let mirror = mirror();
+    store(
+        &mirror,
+        &[r#"{"id":15,"type":"comment","by":"__","text":"acme"}"#],
+    );
+    // This name has no word.
+    assert_eq!(found(&mirror, &["acme", "--by", "__"]), [15]);
     for (args, ids) in [
         (&["rust", "--by", "pg"][..], &[4, 1][..]),
         (&["rust", "--by", "PG"], &[]),

@@ -103,6 +103,30 @@ fn a_client_that_is_slow_to_ask_again_loses_its_connection() {
 }
 
 #[test]
+fn a_body_is_no_request_whatever_it_looks_like() {
+    let mirror = Mirror::empty();
+    let served = mirror.serve();
+    let host = &served.address;
+    let get = format!("GET /v0/maxitem.json HTTP/1.1\r\nHost: {host}\r\n");
+    let hidden = format!("{get}X: {}\r\n\r\n", "y".repeat((get.len() + 1) % 2));
+    // If each quote became the three bytes `%22`, the body would end before the hidden request.
+    assert!(hidden.len().is_multiple_of(2));
+    let quotes = "\"".repeat(hidden.len() / 2);
+    let body = format!("?{quotes} \r\n\r\n{hidden}");
+    for method in ["GET", "POST"] {
+        let requests = format!(
+            "{method} /v0/maxitem.json HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n\r\n{body}{get}Connection: close\r\n\r\n",
+            body.len()
+        );
+        let mut stream = connect(host);
+        stream.write_all(requests.as_bytes()).unwrap();
+        let mut answers = String::new();
+        let _ = stream.read_to_string(&mut answers);
+        assert_eq!(answers.matches("HTTP/1.1 ").count(), 2, "{answers}");
+    }
+}
+
+#[test]
 fn a_client_that_never_reads_loses_its_connection() {
     let mirror = Mirror::empty();
     let text = "x".repeat(1 << 20);

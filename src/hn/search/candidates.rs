@@ -103,8 +103,7 @@ impl Rows<'_> {
 
     /// Counts the rows, the newest first.
     pub(super) fn count(&self, conn: &mut impl HnConnection) -> QueryResult<Counted> {
-        let mut wanted = self.matching.query.wanted();
-        let has_literal = wanted.any(|term| term.literal().is_some());
+        let has_literal = self.matching.query.has_literal();
         let most = if !sqlite::needs_rows(&self.matching) && !has_literal {
             COUNTED
         } else {
@@ -213,11 +212,26 @@ impl Rows<'_> {
         };
         let (rows, id) = Self { bounds, ..*self }.select::<BigInt>(conn, "$id AS id");
         let rows = rows.sql(format!(" ORDER BY {id} DESC"));
-        let wanted = |id: &QueryResult<i64>| !id.as_ref().is_ok_and(|id| shown(*id));
+        let mut left_out = 0;
+        let mut page = Vec::new();
         on_backend!(conn, |conn, Mode| {
-            let ids = rows.load_iter::<i64, Mode>(conn)?;
-            ids.filter(wanted).skip(offset).take(limit).collect()
-        })
+            for id in rows.load_iter::<i64, Mode>(conn)? {
+                // After an error SQLite would begin anew with the next row.
+                let id = id?;
+                if page.len() == limit {
+                    break;
+                }
+                if shown(id) {
+                    continue;
+                }
+                if left_out < offset {
+                    left_out += 1;
+                } else {
+                    page.push(id);
+                }
+            }
+        });
+        Ok(page)
     }
 }
 

@@ -166,13 +166,14 @@ impl Filters {
         (earliest, latest)
     }
 
-    /// The conditions on a row `i` of the table `items`, each after an `AND`.
-    pub(crate) fn conditions(&self) -> Part {
+    /// The conditions on a row `i` of the table `items`, each after an `AND`. `by_type`: whether an index may lead to the items of a
+    /// type. SQLite would even take it where there is a far better one.
+    pub(crate) fn conditions(&self, by_type: bool) -> Part {
         let mut all = Part::new("");
         for tags in &self.tags {
             // A story is the only item of its thread that is a story.
             let only_titled = self.only_type().is_some_and(|name| TITLED.contains(&name));
-            let conditions = tags.iter().map(|tag| tag.condition(only_titled));
+            let conditions = tags.iter().map(|tag| tag.condition(only_titled, by_type));
             all = all.sql(" AND (").part(any_of(conditions)).sql(")");
         }
         for comparisons in &self.numbers {
@@ -202,15 +203,16 @@ impl Tag {
         }
     }
 
-    fn condition(&self, only_titled: bool) -> Part {
+    fn condition(&self, only_titled: bool, by_type: bool) -> Part {
+        let of_type = Part::new(if by_type {
+            "i.type = "
+        } else {
+            "coalesce(i.type, '') = "
+        });
         match self {
-            Self::Type(name) => Part::new("i.type = ").text(name),
-            Self::AskHn => {
-                Part::new("i.type = 'story' AND lower(substr(i.title, 1, 6)) = 'ask hn'")
-            }
-            Self::ShowHn => {
-                Part::new("i.type = 'story' AND lower(substr(i.title, 1, 7)) = 'show hn'")
-            }
+            Self::Type(name) => of_type.text(name),
+            Self::AskHn => of_type.sql("'story' AND lower(substr(i.title, 1, 6)) = 'ask hn'"),
+            Self::ShowHn => of_type.sql("'story' AND lower(substr(i.title, 1, 7)) = 'show hn'"),
             Self::FrontPage => Part::new(format!(
                 "i.id IN (SELECT id FROM lists WHERE list = 'top' ORDER BY rank LIMIT {FRONT_PAGE})"
             )),

@@ -157,22 +157,49 @@ pub(super) fn rows(matching: &Matching<'_>, columns: Columns) -> Part {
     if indexed != names {
         rows = rows.part(contains(&document(&names), matching.query));
     }
-    if !matching.query.none.is_empty() && indexed != matching.content.columns() {
-        let all = document(matching.content.columns());
+    let all = document(matching.content.columns());
+    let (literals, none) = Term::split_literals(&matching.query.none);
+    if !none.is_empty() && indexed != matching.content.columns() {
         rows = rows
             .sql(format!(" AND NOT hn_search_vector({all}) @@ ("))
-            .part(any_of(&matching.query.none))
+            .part(any_of(&none))
             .sql(")");
     }
-    for term in matching.query.wanted() {
-        if let Some(literal) = term.literal() {
-            rows = rows
-                .sql(format!(" AND strpos(lower({}), ", document(&names)))
-                .text(literal)
-                .sql(") > 0");
-        }
+    if !literals.is_empty() {
+        rows = rows
+            .sql(" AND NOT (")
+            .part(any_literal(&literals, &all))
+            .sql(")");
     }
-    rows.part(matching.filters.conditions())
+    let named = document(&names);
+    for AnyOf(terms) in &matching.query.all {
+        let (literals, others) = Term::split_literals(terms);
+        if literals.is_empty() {
+            continue;
+        }
+        rows = rows.sql(" AND (").part(any_literal(&literals, &named));
+        if !others.is_empty() {
+            rows = rows
+                .sql(format!(" OR hn_search_vector({named}) @@ ("))
+                .part(any_of(&others))
+                .sql(")");
+        }
+        rows = rows.sql(")");
+    }
+    rows.part(matching.filters.conditions(true))
+}
+
+/// The signs of `c++` are in no index, so the text itself must have one of these.
+fn any_literal(literals: &[String], document: &str) -> Part {
+    let mut any = Part::new("");
+    for (at, literal) in literals.iter().enumerate() {
+        any = any
+            .sql(if at > 0 { " OR " } else { "" })
+            .sql(format!("strpos(lower({document}), "))
+            .text(literal)
+            .sql(") > 0");
+    }
+    any
 }
 
 /// The texts of these columns in one, apart from each other.
@@ -195,8 +222,9 @@ fn contains(document: &str, query: &SearchQuery) -> Part {
             .part(any_of(terms))
             .sql(")");
     }
-    if !query.none.is_empty() {
-        contains = contains.sql(" && !!(").part(any_of(&query.none)).sql(")");
+    let (_, none) = Term::split_literals(&query.none);
+    if !none.is_empty() {
+        contains = contains.sql(" && !!(").part(any_of(&none)).sql(")");
     }
     contains.sql(")")
 }

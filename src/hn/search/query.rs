@@ -17,6 +17,9 @@ pub(crate) const WORDS_MAX: usize = 64;
 /// A shorter beginning of a word would stand for too many words.
 const PREFIX_MIN: usize = 3;
 
+/// The most beginnings of words in a query. Each stands for thousands of words, whose places are in memory at once.
+pub(crate) const PREFIXES_MAX: usize = 3;
+
 /// What is searched for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SearchQuery {
@@ -42,6 +45,9 @@ pub(crate) enum BadQuery {
     /// Too many words in its terms.
     #[error("the query has too many words in its phrases; allowed are {WORDS_MAX} in all")]
     TooManyWords,
+    /// Too many stars.
+    #[error("the query has too many words with a star; allowed are {PREFIXES_MAX}")]
+    TooManyPrefixes,
     /// Only words with a minus.
     #[error("the query only says what is not wanted; add a word without a minus")]
     OnlyMinus,
@@ -68,6 +74,7 @@ impl SearchQuery {
         let mut query = Self::default();
         let mut terms = 0;
         let mut words = 0;
+        let mut prefixes = 0;
         let mut joins_last = false;
         for token in tokens(text, syntax) {
             match token {
@@ -83,6 +90,10 @@ impl SearchQuery {
                     }
                     if term.is_prefix && term.last_word_length() < PREFIX_MIN {
                         return Err(BadQuery::ShortPrefix);
+                    }
+                    prefixes += usize::from(term.is_prefix);
+                    if prefixes > PREFIXES_MAX {
+                        return Err(BadQuery::TooManyPrefixes);
                     }
                     match query.all.last_mut() {
                         _ if !is_wanted => query.none.push(term),
@@ -118,6 +129,12 @@ impl SearchQuery {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    /// Whether a term has signs that are in no index, so that texts must be looked at.
+    pub(super) fn has_literal(&self) -> bool {
+        let mut terms = self.wanted().chain(&self.none);
+        terms.any(|term| term.literal().is_some())
     }
 
     /// The terms that are wanted.

@@ -222,13 +222,33 @@ pub(super) fn rows(matching: &Matching<'_>, columns: Columns) -> Part {
     rows = rows
         .sql(format!(" WHERE {table} MATCH "))
         .text(expression(matching, &names, table));
-    for term in matching.query.wanted() {
-        if let Some(literal) = term.literal() {
-            rows = rows.part(literal_condition(&literal, &names));
+    for AnyOf(terms) in &matching.query.all {
+        let (literals, others) = Term::split_literals(terms);
+        if literals.is_empty() {
+            continue;
         }
+        rows = rows.sql(" AND (").part(any_literal(&literals, &names));
+        if !others.is_empty() {
+            let words = format!("{{{}}} : ({})", names.join(" "), any_of(&others));
+            rows = rows
+                .sql(format!(
+                    " OR EXISTS (SELECT 1 FROM {table} o WHERE {table} MATCH "
+                ))
+                .text(words)
+                .sql(" AND o.rowid = f.rowid)");
+        }
+        rows = rows.sql(")");
+    }
+    let (literals, _) = Term::split_literals(&matching.query.none);
+    if !literals.is_empty() {
+        let all = matching.content.columns();
+        rows = rows
+            .sql(" AND NOT (")
+            .part(any_literal(&literals, all))
+            .sql(")");
     }
     if needs_rows {
-        rows = rows.part(matching.filters.conditions());
+        rows = rows.part(matching.filters.conditions(true));
     }
     rows
 }
@@ -250,18 +270,24 @@ pub(super) fn needs_rows(matching: &Matching<'_>) -> bool {
     !matching.filters.is_empty() && !is_in_index
 }
 
-/// The signs of `c++` are in no index, so the text itself must have them.
-fn literal_condition(literal: &str, names: &[&str]) -> Part {
+/// The signs of `c++` are in no index, so the text itself must have one of these.
+fn any_literal(literals: &[String], names: &[&str]) -> Part {
     let columns: Vec<_> = names
         .iter()
         .map(|name| format!("coalesce(t.\"{name}\", '')"))
         .collect();
     let text = columns.join(" || ' ' || ");
-    Part::new(" AND instr(lower((SELECT ")
-        .sql(text)
-        .sql(" FROM items t WHERE t.id = f.rowid)), ")
-        .text(literal)
-        .sql(") > 0")
+    let mut any = Part::new("");
+    for (at, literal) in literals.iter().enumerate() {
+        any = any
+            .sql(if at > 0 { " OR " } else { "" })
+            .sql(format!(
+                "instr(lower((SELECT {text} FROM items t WHERE t.id = f.rowid)), "
+            ))
+            .text(literal)
+            .sql(") > 0");
+    }
+    any
 }
 
 /// A query as FTS5 reads it. Every word is in quotes, so that no text is an error.
@@ -272,7 +298,10 @@ fn expression(matching: &Matching<'_>, names: &[&str], table: &str) -> String {
         .map(|AnyOf(terms)| format!("({})", any_of(terms)));
     let all = groups.collect::<Vec<_>>().join(" AND ");
     let mut expression = format!("{{{}}} : ({all})", names.join(" "));
-    if let (Some(name), Content::Everything) = (matching.filters.author(), matching.content) {
+    let author = matching.filters.author();
+    // A name such as `__` has no word, and so is not in the index.
+    let author = author.filter(|name| name.contains(char::is_alphanumeric));
+    if let (Some(name), Content::Everything) = (author, matching.content) {
         expression = format!("({expression}) AND ({{by}} : {})", quoted(name));
     }
     // Of stories nearly all have the type. If their rows are looked at, that is quicker alone.
@@ -281,10 +310,11 @@ fn expression(matching: &Matching<'_>, names: &[&str], table: &str) -> String {
         let types: Vec<_> = types.into_iter().map(quoted).collect();
         expression = format!("({expression}) AND ({{type}} : ({}))", types.join(" OR "));
     }
+    let (_, none) = Term::split_literals(none);
     if !none.is_empty() {
         // The type is no text of the item.
         let all = matching.content.columns().join(" ");
-        expression = format!("({expression}) NOT ({{{all}}} : ({}))", any_of(none));
+        expression = format!("({expression}) NOT ({{{all}}} : ({}))", any_of(&none));
     }
     expression
 }

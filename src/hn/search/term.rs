@@ -75,6 +75,15 @@ impl Term {
         is_literal.then_some(text)
     }
 
+    /// The literals of some terms, and the terms without one.
+    pub(super) fn split_literals(terms: &[Self]) -> (Vec<String>, Vec<Self>) {
+        let (with, without): (Vec<_>, Vec<_>) = terms
+            .iter()
+            .cloned()
+            .partition(|term| term.literal().is_some());
+        (with.iter().filter_map(Self::literal).collect(), without)
+    }
+
     /// The word, if it is a single one without any sign.
     pub(crate) fn single_word(&self) -> Option<&str> {
         let is_word =

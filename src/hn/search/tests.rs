@@ -6,9 +6,12 @@ use diesel::{SqliteConnection, connection::SimpleConnection};
 use proptest::prelude::*;
 
 use super::{
+    bounds::IdBounds,
+    candidates::Rows,
     content::{Columns, Content},
     filters::{Filters, Tag},
     index,
+    matching::Matching,
     query::{SearchQuery, Syntax},
     read::{SearchAnswer, search},
     request::{Order, SearchRequest},
@@ -127,6 +130,27 @@ fn every_kind_of_search_ends_when_its_time_is_over() {
             }
         }
     }
+}
+
+#[test]
+fn a_page_far_behind_ends_with_the_first_error() {
+    let mut conn = database(Content::Everything);
+    let query = SearchQuery::parse("rust OR don", Syntax::Full).unwrap();
+    let filters = Filters::default();
+    let rows = Rows {
+        matching: Matching {
+            query: &query,
+            filters: &filters,
+            content: Content::Everything,
+        },
+        columns: Columns::ALL,
+        bounds: IdBounds::default(),
+    };
+    let mut below = || rows.below(&mut conn, 3, |id| id == 2, 0, 5);
+    assert_eq!(below(), Ok(vec![1]));
+    let mut far = || rows.below(&mut conn, 3, |_| false, 1_000_000, 5);
+    assert_eq!(far(), Ok(vec![]));
+    assert!(with_deadline(Instant::now(), far).is_err());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{
     comment::{CommentHead, text_of},
     newest::{as_of, note, unknown_user},
     params::{Params, query_value},
-    show::{ShowError, Shown, show},
+    show::{ShowError, Shown, show, show_found},
     story::On,
 };
 use crate::{
@@ -60,7 +60,7 @@ pub(super) async fn new_comments(request: HttpRequest, state: Data<State>) -> Sh
 pub(super) async fn threads(request: HttpRequest, state: Data<State>) -> Shown {
     let params = Params::of(&request);
     let name = params.name()?;
-    show(&state, move |conn, now| {
+    show_found(&state, move |conn, now| {
         let address = format!("/threads?id={}", query_value(&name));
         let found = reads::of_author(conn, &name, params.place(), |row| {
             is_comment(row) && row.deleted != Some(1)

@@ -7,7 +7,7 @@ use super::{
     lists::{Line, ListTemplate, RankedLine, story_line},
     moment::when,
     params::{PER_PAGE, Params, query_value},
-    show::{ShowError, Shown, show},
+    show::{ShowError, Shown, show, show_found},
     text::is_of_site,
 };
 use crate::{
@@ -48,7 +48,7 @@ pub(super) async fn from_site(request: HttpRequest, state: Data<State>) -> Shown
             "This address needs a site, as in /from?site=example.com.",
         ));
     }
-    show(&state, move |conn, now| {
+    show_found(&state, move |conn, now| {
         let is_wanted = |row: &ItemRow| {
             let url = row.url.as_deref().unwrap_or_default();
             row.is_alive() && is_of_site(url, &site)
@@ -68,7 +68,7 @@ pub(super) async fn from_site(request: HttpRequest, state: Data<State>) -> Shown
 pub(super) async fn submitted(request: HttpRequest, state: Data<State>) -> Shown {
     let params = Params::of(&request);
     let name = params.name()?;
-    show(&state, move |conn, now| {
+    show_found(&state, move |conn, now| {
         let found = reads::of_author(conn, &name, params.place(), |row| {
             is_story(row) && row.deleted != Some(1)
         })?;
