@@ -417,6 +417,7 @@ fn the_dashboard_shows_the_status_and_its_stream_sends_it() {
         assert!(read > 0, "{sent}");
         sent.push_str(&String::from_utf8_lossy(&bytes[..read]));
     }
+    assert!(sent.contains("x-content-type-options: nosniff"), "{sent}");
     assert!(
         sent.contains("text/event-stream") && sent.contains("event: status\ndata: <p"),
         "{sent}"

@@ -18,7 +18,7 @@ pub(crate) const WORDS_MAX: usize = 64;
 const PREFIX_MIN: usize = 3;
 
 /// The most beginnings of words in a query. Each stands for thousands of words, whose places are in memory at once.
-pub(crate) const PREFIXES_MAX: usize = 3;
+pub(crate) const PREFIXES_MAX: usize = 2;
 
 /// What is searched for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -283,6 +283,8 @@ mod tests {
             ("actor*", "actor*"),
             ("\"rust act\"*", "rust act*"),
             ("ac*", "ShortPrefix"),
+            ("act* rus*", "act* & rus*"),
+            ("act* OR rus* -los*", "TooManyPrefixes"),
             ("*actor", "*actor"),
             ("c++ * ** - -- \"\" \"-\" ...", "c++"),
             ("well-known x-y", "well-known & x-y"),
