@@ -209,6 +209,41 @@ fn a_query_is_answered_while_its_last_word_is_typed() {
 }
 
 #[test]
+fn ask_and_show_are_the_same_with_and_without_the_search_index() {
+    let served = Served::new();
+    served.mirror.execute(
+        "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 60)
+         INSERT INTO items (id, type, \"by\", time, title, score, descendants, dead, fetched_at)
+             SELECT 100 + i, iif(i % 20 = 0, 'job', 'story'), iif(i % 3 = 0, 'ann', 'bob'), 1160420000 + i,
+                 CASE i % 4 WHEN 0 THEN 'ASK HN: n' WHEN 1 THEN 'Show HN: n' WHEN 2 THEN 'Why ask HN?' ELSE 'n' END,
+                 i * 7 % 11, i % 2, iif(i % 15 = 0, 1, NULL), 1700000000 FROM n",
+    );
+    let answers = || {
+        [
+            "search?tags=ask_hn",
+            "search?tags=show_hn&hitsPerPage=5&page=1",
+            "search_by_date?tags=ask_hn&hitsPerPage=5&page=1",
+            "search?tags=ask_hn,author_ann",
+            "search_by_date?tags=show_hn&numericFilters=points%3E5,created_at_i%3C1160420050",
+        ]
+        .map(|query| {
+            let answer = served.json(&format!("/api/v1/{query}"));
+            let hits = answer["hits"].as_array().unwrap();
+            let ids: Vec<_> = hits.iter().map(|hit| hit["objectID"].clone()).collect();
+            (
+                ids,
+                answer["nbHits"].clone(),
+                hits[0]["_highlightResult"].clone(),
+            )
+        })
+    };
+    let with_index = answers();
+    assert!(with_index.iter().all(|(ids, ..)| !ids.is_empty()));
+    assert_eq!(served.mirror.run(&["search", "--drop"]).exit_code, 0);
+    assert_eq!(with_index, answers());
+}
+
+#[test]
 fn the_front_page_has_thirty_stories() {
     let served = Served::new();
     served.mirror.execute(

@@ -105,6 +105,15 @@ impl Filters {
         })
     }
 
+    /// What all titles must begin with, apart from case.
+    pub(super) fn beginning_of_title(&self) -> Option<&'static str> {
+        self.tags.iter().find_map(|tags| match &tags[..] {
+            [Tag::AskHn] => Some("ask hn"),
+            [Tag::ShowHn] => Some("show hn"),
+            _ => None,
+        })
+    }
+
     /// The types of which items must be. `None` if they may be of any.
     pub(super) fn types(&self) -> Option<Vec<&str>> {
         let by_tags = self.tags.iter().find_map(|tags| {

@@ -110,6 +110,15 @@ impl SearchQuery {
         Ok(query)
     }
 
+    /// A query for words that stand together.
+    pub(super) fn phrase(words: &str) -> Self {
+        let all = Term::new(words, true, false).map(|term| AnyOf(vec![term]));
+        Self {
+            all: all.into_iter().collect(),
+            none: Vec::new(),
+        }
+    }
+
     /// The same query in which these words need not be there. If all of its words are optional, one of them must be.
     pub(crate) fn with_optional(self, words_text: &str) -> Self {
         let optional: Vec<String> = words(words_text).map(|word| fold(word.text)).collect();

@@ -7,6 +7,7 @@ use diesel::QueryResult;
 use super::{
     bounds::IdBounds,
     candidates::{self, Counted, Rows, Total},
+    content::Columns,
     highlight::Highlighter,
     index::{SearchIndex, missing_parts},
     listing,
@@ -54,10 +55,15 @@ pub(crate) fn search(
     request: &SearchRequest,
 ) -> QueryResult<SearchAnswer> {
     conn.snapshot(|conn| {
+        let index = SearchIndex::read(conn)?;
         if request.query.is_empty() {
-            return list(conn, request).map(SearchAnswer::Found);
+            let found = match titled(conn, request, index)? {
+                Some(found) => found,
+                None => list(conn, request)?,
+            };
+            return Ok(SearchAnswer::Found(found));
         }
-        let Some(index) = SearchIndex::read(conn)? else {
+        let Some(index) = index else {
             return Ok(SearchAnswer::NoIndex);
         };
         if !index.is_complete() {
@@ -93,6 +99,33 @@ pub(crate) fn search(
             }
         }))
     })
+}
+
+/// What `Ask HN` or `Show HN` stands before. No ordinary index leads to these items, and they are rare. `None` if that is not wanted, or if
+/// the search index does not help.
+fn titled(
+    conn: &mut impl HnConnection,
+    request: &SearchRequest,
+    index: Option<SearchIndex>,
+) -> QueryResult<Option<Found>> {
+    let index = index.filter(SearchIndex::is_complete);
+    let beginning = request.filters.beginning_of_title();
+    let (Some(index), Some(beginning)) = (index, beginning) else {
+        return Ok(None);
+    };
+    let reads_rows = conn.dialect().reads_rows_for_titles;
+    if reads_rows || !missing_parts(conn, index)?.is_empty() {
+        return Ok(None);
+    }
+    let titles = SearchRequest {
+        columns: Columns::TITLE,
+        ..request.clone()
+    };
+    let found = find(conn, &titles, &SearchQuery::phrase(beginning), index)?;
+    Ok(Some(Found {
+        query: request.query.clone(),
+        ..found
+    }))
 }
 
 fn list(conn: &mut impl HnConnection, request: &SearchRequest) -> QueryResult<Found> {
