@@ -18,9 +18,12 @@ use super::{
     request::{Order, SearchRequest},
     suggest,
 };
-use crate::hn::{
-    HnConnection,
-    reads::{self, StoredItem},
+use crate::{
+    hn::{
+        HnConnection,
+        reads::{self, StoredItem},
+    },
+    store::sqlite::check_deadline,
 };
 
 /// The part of the results that was asked for.
@@ -146,6 +149,8 @@ fn find(
     query: &SearchQuery,
     index: SearchIndex,
 ) -> QueryResult<Found> {
+    // A search that finds no row meets no other check.
+    check_deadline()?;
     let rows = Rows {
         matching: Matching {
             query,
