@@ -65,9 +65,10 @@ fn due_condition(ladder: &Ladder, step: usize, now: i64) -> String {
     let is_delayed = step == DELAYED_STEP;
     let is_due_since = |read_at: &str| {
         if is_delayed {
-            let before = now.saturating_sub(DELAYED_WAIT);
+            // Strictly before the next second, so that nothing is before the beginning of all times.
+            let end = now.saturating_sub(DELAYED_WAIT - 1);
             format!(
-                "({read_at} <= {before} AND {read_at} < \"time\" + {DELAYED_MAX_AGE} OR {read_at} < {last_passed})"
+                "({read_at} < {end} AND {read_at} < \"time\" + {DELAYED_MAX_AGE} OR {read_at} < {last_passed})"
             )
         } else {
             format!("{read_at} < {last_passed}")
@@ -101,7 +102,7 @@ fn last_passed_step(ladder: &Ladder, now: i64) -> String {
         let latest = now.saturating_sub(*age);
         sql += &format!(" WHEN \"time\" <= {latest} THEN \"time\" + {age}");
     }
-    sql + " ELSE -9000000000000000000 END"
+    sql + " ELSE -9223372036854775807 - 1 END"
 }
 
 /// The conditions of all steps.

@@ -149,6 +149,23 @@ proptest! {
 }
 
 #[test]
+fn nothing_is_due_at_the_beginning_of_all_times() {
+    let (mut conn, ladder) = (empty_database(), Ladder::default());
+    build_index(&mut conn, &ladder).unwrap();
+    let row = Row {
+        time: Some(NOW),
+        fetched_at: i64::MIN,
+        is_delayed: true,
+        absent_at: None,
+        failed_at: None,
+    };
+    row.add(&mut conn, 1);
+    assert_eq!(due(&mut conn, &ladder, i64::MIN, 100), Ok(vec![]));
+    assert_eq!(due(&mut conn, &ladder, i64::MIN + 59, 100), Ok(vec![]));
+    assert_eq!(due(&mut conn, &ladder, i64::MIN + 60, 100), Ok(vec![1]));
+}
+
+#[test]
 fn young_items_come_first_and_every_fourth_is_the_longest_overdue() {
     let (mut conn, ladder) = (empty_database(), Ladder::default());
     let day = 86_400;
