@@ -183,17 +183,18 @@ impl Filters {
             // A story is the only item of its thread that is a story.
             let only_titled = self.only_type().is_some_and(|name| TITLED.contains(&name));
             let conditions = tags.iter().map(|tag| tag.condition(only_titled, by_type));
-            all = all.sql(" AND (").part(any_of(conditions)).sql(")");
+            all = all.sql(" AND (").part(any_part(conditions)).sql(")");
         }
         for comparisons in &self.numbers {
             let conditions = comparisons.iter().map(|comparison| comparison.condition());
-            all = all.sql(" AND (").part(any_of(conditions)).sql(")");
+            all = all.sql(" AND (").part(any_part(conditions)).sql(")");
         }
         all
     }
 }
 
-fn any_of(conditions: impl Iterator<Item = Part>) -> Part {
+/// Whether at least one of these conditions holds, without brackets.
+pub(super) fn any_part(conditions: impl Iterator<Item = Part>) -> Part {
     let mut any = Part::new("");
     for (at, condition) in conditions.enumerate() {
         any = any.sql(if at > 0 { " OR " } else { "" }).part(condition);

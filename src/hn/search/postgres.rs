@@ -13,6 +13,7 @@ use diesel::{
 
 use super::{
     content::{Columns, Content},
+    filters::any_part,
     matching::Matching,
     parts::{IndexPart, PartKind},
     query::{AnyOf, SearchQuery, Term},
@@ -191,15 +192,12 @@ pub(super) fn rows(matching: &Matching<'_>, columns: Columns) -> Part {
 
 /// The signs of `c++` are in no index, so the text itself must have one of these.
 fn any_literal(literals: &[String], document: &str) -> Part {
-    let mut any = Part::new("");
-    for (at, literal) in literals.iter().enumerate() {
-        any = any
-            .sql(if at > 0 { " OR " } else { "" })
-            .sql(format!("strpos(lower({document}), "))
-            .text(literal)
-            .sql(") > 0");
-    }
-    any
+    let has = format!("strpos(lower({document}), ");
+    any_part(
+        literals
+            .iter()
+            .map(|literal| Part::new(&*has).text(literal).sql(") > 0")),
+    )
 }
 
 /// The texts of these columns in one, apart from each other.

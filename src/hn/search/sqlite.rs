@@ -8,7 +8,7 @@ use diesel::{
 
 use super::{
     content::{Columns, Content},
-    filters::WITH_POINTS,
+    filters::{WITH_POINTS, any_part},
     matching::Matching,
     parts::{IndexPart, PartKind},
     query::{AnyOf, SearchQuery, Term},
@@ -277,17 +277,12 @@ fn any_literal(literals: &[String], names: &[&str]) -> Part {
         .map(|name| format!("coalesce(t.\"{name}\", '')"))
         .collect();
     let text = columns.join(" || ' ' || ");
-    let mut any = Part::new("");
-    for (at, literal) in literals.iter().enumerate() {
-        any = any
-            .sql(if at > 0 { " OR " } else { "" })
-            .sql(format!(
-                "instr(lower((SELECT {text} FROM items t WHERE t.id = f.rowid)), "
-            ))
-            .text(literal)
-            .sql(") > 0");
-    }
-    any
+    let has = format!("instr(lower((SELECT {text} FROM items t WHERE t.id = f.rowid)), ");
+    any_part(
+        literals
+            .iter()
+            .map(|literal| Part::new(&*has).text(literal).sql(") > 0")),
+    )
 }
 
 /// A query as FTS5 reads it. Every word is in quotes, so that no text is an error.
