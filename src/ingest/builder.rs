@@ -221,7 +221,8 @@ where
     }
 
     /// Uses a client that was made on this thread, for example to read lists from the same API. The pipeline then shares its
-    /// connections, its rate and its adaptive limits.
+    /// connections, its rate and its adaptive limits. No more connections are open than the client has
+    /// [`workers`](Config::workers), so make it with as many as its pipelines have together.
     ///
     /// It cannot be combined with [`own_thread`](Self::own_thread).
     pub fn client(self, client: Client) -> Builder<S, K, Client> {

@@ -30,7 +30,7 @@
 //! | [`Shutdown`] | host → Coordinator | all runs drain, all actors stop; a report is the response |
 //! | `HandlesDropped` | last `Pipeline` or `Run` → Coordinator | all actors stop |
 //! | `Fetch` | Coordinator → Fetcher | one `Fetched`, or `FetcherGone` |
-//! | `Fetched` | Fetcher → Coordinator | at most one `Save`, now or later; the fetcher gets its next id |
+//! | `Fetched` | Fetcher → Coordinator | at most one `Save`, now or later (a second one if its body does not decode); the fetcher gets its next id |
 //! | `FetcherGone` | dying Fetcher → Coordinator | a new fetcher replaces it |
 //! | `Save` | Coordinator → Storage | one `Committed` that counts it, unless Storage dies |
 //! | `Flush` | Coordinator → Storage | waiting rows of the run are written without lingering |
@@ -67,7 +67,7 @@ use crate::ingest::{
         event_watch::{EventWatch, event_watch},
         outcomes::{OutcomeSender, Outcomes, outcomes},
     },
-    limits::breaker::StreakLength,
+    limits::breaker::BreakerState,
     outcome::{
         answer::{AnsweredId, AttemptsSoFar, NotAnswered},
         failure::Failure,
@@ -257,8 +257,8 @@ pub(crate) struct Fetched<I> {
     /// The number of the fetcher.
     pub(crate) slot: usize,
     pub(crate) result: Result<AnsweredId<I>, NotAnswered>,
-    /// How many attempts of the run had failed in a row when the last attempt of this id ended.
-    pub(crate) streak: StreakLength,
+    /// The state of the run's circuit breaker when the last attempt of this id ended.
+    pub(crate) breaker: BreakerState,
 }
 
 /// A fetcher died. There is no answer for the id that it worked on.
@@ -281,7 +281,7 @@ pub(crate) struct Save<I> {
 /// An answered id with its place among the answers of the run.
 #[derive(Debug)]
 pub(crate) struct NumberedRow<I> {
-    /// How many answers of the run the coordinator got before this one.
+    /// The place of this answer among those of the run that the coordinator got, from 1.
     pub(crate) number: u64,
     pub(crate) answered: AnsweredId<I>,
 }

@@ -13,7 +13,7 @@ use crate::ingest::{
         fetch::FetchRequest,
         refresh::Refresher,
     },
-    limits::breaker::StreakLength,
+    limits::breaker::BreakerState,
     messages::{Fetch, Fetched, FetcherGone},
     outcome::{
         answer::{Answer, AnsweredId, AttemptsSoFar, NotAnswered},
@@ -86,11 +86,11 @@ impl<S: Source> Handler<Fetch<S::Id>> for Fetcher<S> {
         let shared = self.shared.clone();
         let answers = self.answers.clone();
         let work = async move {
-            let (result, streak) = fetch_answer(&shared, id, so_far, &control, &backlog).await;
+            let (result, breaker) = fetch_answer(&shared, id, so_far, &control, &backlog).await;
             answers.do_send(Fetched {
                 slot,
                 result,
-                streak,
+                breaker,
             });
         };
         AtomicResponse::new(Box::pin(work.into_actor(self)))
@@ -98,14 +98,14 @@ impl<S: Source> Handler<Fetch<S::Id>> for Fetcher<S> {
 }
 
 /// Gets the answer for an id, and room for it in the backlog. A panic in the source's code becomes the answer `Failed`. Also
-/// returns how many attempts of the run had failed in a row after the last one for this id.
+/// returns the state of the run's circuit breaker after the last attempt for this id.
 async fn fetch_answer<S: Source>(
     shared: &FetcherResources<S>,
     id: S::Id,
     so_far: AttemptsSoFar,
     control: &RunControl,
     backlog: &Backlog,
-) -> (Result<AnsweredId<S::Id>, NotAnswered>, StreakLength) {
+) -> (Result<AnsweredId<S::Id>, NotAnswered>, BreakerState) {
     let attempts_begun = Cell::new(so_far.begun);
     let fetched = {
         let fetching = pin!(async {
@@ -133,11 +133,11 @@ async fn fetch_answer<S: Source>(
     });
     // Both are taken before the wait for room, which may be long.
     let received_at = SystemTime::now();
-    let streak = control.breaker().streak();
+    let breaker = control.breaker().state();
     let attempts = attempts_begun.get();
     let answer = match fetched {
         Ok(answer) => answer,
-        Err(why) => return (Err(why), streak),
+        Err(why) => return (Err(why), breaker),
     };
     let acquiring = pin!(backlog.acquire_row());
     let acquired = control.stop.unless_aborted(acquiring).await;
@@ -148,5 +148,5 @@ async fn fetch_answer<S: Source>(
         received_at,
         permit,
     });
-    (answered.ok_or(NotAnswered::Stopped), streak)
+    (answered.ok_or(NotAnswered::Stopped), breaker)
 }

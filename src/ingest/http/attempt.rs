@@ -1,4 +1,4 @@
-//! One attempt: an HTTP exchange with one deadline. It includes redirects, and resends after stale connections.
+//! One attempt: an HTTP exchange with one deadline. It includes redirects, and at most one resend after a stale connection.
 
 use std::{cell::Cell, pin::pin, time::Duration};
 
@@ -111,8 +111,8 @@ pub(super) async fn attempt<'a>(
             AttemptStep::Answer(head, body) => break (head, body),
             AttemptStep::Cooling => {}
             AttemptStep::Stale => {
-                tally.resends += 1;
-                // Other idle connections may be closed, too. A new one is not.
+                tally.is_resent = true;
+                // Other idle connections may be closed, too. A new one cannot be stale.
                 reuse = Reuse::Forbidden;
             }
             AttemptStep::Redirect(Redirect { code, target: next }) => {

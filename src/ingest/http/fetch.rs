@@ -103,7 +103,7 @@ impl Client {
                 asked_to_wait: Some(asked.rest),
                 ..failed(FailureKind::Status, asked.to_string())
             },
-            // This cannot happen: no status means absent here, and this run never stops and never gives way.
+            // This cannot happen: no status means absent here, and `control` is this call's own, so nobody stops it.
             Ok(Answer::Absent) | Err(NotAnswered::Stopped | NotAnswered::GaveWay(_)) => {
                 failed(FailureKind::Status, "no answer".to_owned())
             }
@@ -180,7 +180,9 @@ impl Client {
                 control.stop.unless_aborted(trying).await
             };
             recorder.record(Event::ConnectionOpened, tally.connections_opened.into());
-            recorder.record_resends(tally.resends);
+            if tally.is_resent {
+                recorder.record_resend();
+            }
             let took = tally.took();
             let Some(tried) = tried else {
                 recorder.record_attempt_end(RequestEnd::Dropped, took);
@@ -199,6 +201,9 @@ impl Client {
                 None => Signal::of(&tried),
             };
             let backoff = settings.retry.wait(number, signal, fastrand::f64());
+            // Before `finish`: if this attempt failed after a cool-down, that cool-down did not help, and the next one begins only
+            // now.
+            control.record_signal(signal, tried.as_ref().err());
             if let Some(permit) = permit {
                 permit.finish(&AttemptEnd {
                     signal,
@@ -210,7 +215,6 @@ impl Client {
                     recorder.record_in_flight_limit(limit);
                 }
             }
-            control.record_signal(signal, tried.as_ref().err());
             let error = match tried {
                 Ok(body) => {
                     recorder.record_attempt_end(RequestEnd::Ok, took);
@@ -263,11 +267,7 @@ impl Client {
             if let Some(rest) = signal.retry_after() {
                 AskedToWait::check(rest, settings.patience).map_err(NotAnswered::AskedToWait)?;
             }
-            let is_unsendable = matches!(
-                error,
-                AttemptError::Request(_) | AttemptError::Proxy(_) | AttemptError::TlsSetup(_)
-            );
-            if is_unsendable || !settings.retry.tries_again_after(number, signal) {
+            if !settings.retry.tries_again_after(number, signal) {
                 return Ok(failed(&error));
             }
             debug!(

@@ -1,4 +1,5 @@
-//! Reads `Retry-After`: how long the API asks for no requests. `limits/throttle.rs` and `limits/backoff.rs` obey it.
+//! Reads `Retry-After`: how long the API asks for no requests. `limits/throttle.rs` holds all requests back for that
+//! time, `limits/backoff.rs` the id, and `limits/cool_down.rs` says when it is too long to wait for.
 
 use std::time::{Duration, SystemTime};
 

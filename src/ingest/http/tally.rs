@@ -15,8 +15,8 @@ pub(super) struct Tally {
     own_waits: Duration,
     /// New connections that were made.
     pub(super) connections_opened: u32,
-    /// Requests sent again because a kept connection had been closed.
-    pub(super) resends: u32,
+    /// Whether a request was sent again because its kept connection had been closed. It happens at most once.
+    pub(super) is_resent: bool,
     /// Whether the server has carried out the request and redirected to its result.
     pub(super) is_carried_out: bool,
 }
@@ -27,7 +27,7 @@ impl Tally {
             began: Instant::now(),
             own_waits: Duration::ZERO,
             connections_opened: 0,
-            resends: 0,
+            is_resent: false,
             is_carried_out: false,
         }
     }

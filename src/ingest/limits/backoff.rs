@@ -26,7 +26,7 @@ impl RetryPolicy {
 
     /// Whether the id is tried again after attempt number `attempt` (from 1), which ended with `signal`.
     pub(crate) fn tries_again_after(&self, attempt: u32, signal: Signal) -> bool {
-        attempt < self.attempts && signal != Signal::Served
+        attempt < self.attempts && !signal.is_final()
     }
 
     /// How long to wait after attempt number `attempt`. `random` is from 0.0 to 1.0.
@@ -51,7 +51,6 @@ impl RetryPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::limits::signal::Refusal;
 
     const POLICY: RetryPolicy = RetryPolicy {
         attempts: 4,
@@ -60,8 +59,7 @@ mod tests {
     };
 
     fn refused(retry_after: Option<u64>) -> Signal {
-        Signal::Refused {
-            refusal: Refusal::Unavailable,
+        Signal::Unavailable {
             retry_after: retry_after.map(Duration::from_secs),
         }
     }

@@ -1,17 +1,19 @@
 //! The circuit breaker of a run: decides whether the API is out. Pure.
 //!
 //! ```text
-//!            10 failed attempts in a row         and 3 s since the first of these
-//!   Closed ──────────────────────────► Suspect ───────────────────────────────► Open
-//!      ▲                                  │                                       │
-//!      └────────── any attempt that shows that the API works (also 429) ──────────┘
+//!          an attempt fails           10 failed in a row            and 3 s since the first of these
+//!   Closed ───────────────► Failing ───────────────────► Suspect ─────────────────────────────────► Open
+//!      ▲                       │                            │                                         │
+//!      └───────────────────────┴── any attempt that shows that the API works (also 429) ──────────────┘
 //! ```
+//!
+//! If the tenth failure comes three seconds after the first one or later, the breaker opens at once.
 //!
 //! The coordinator acts on the state (`actors/coordinator/outage.rs`): while the breaker is open, it hands out one id at a time,
 //! as a probe, and keeps ids that fail for later. Usual circuit breakers call the state with probes half-open.
 //!
-//! The breaker's clock stands still while no attempt can be made: after the API asked for no requests, and while the pipeline is
-//! paused. Each run starts with a closed breaker.
+//! The breaker's clock stands still during a cool-down and while the pipeline is paused. If the API still fails after a
+//! cool-down, the time of the cool-down counts after all. Each run starts with a closed breaker.
 
 use std::{mem, time::Duration};
 
@@ -26,27 +28,24 @@ const FAILURES_MIN: u32 = 10;
 const OPENS_AFTER: Duration = Duration::from_secs(3);
 
 /// What the breaker says about the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) enum BreakerState {
-    /// The API works, or too few attempts have failed to say otherwise.
+    /// No attempt has failed since the API last showed that it works.
     #[default]
     Closed,
+    /// Too few attempts have failed in a row to doubt the API.
+    Failing,
     /// Enough attempts failed in a row to doubt the API, but they began to fail too short a time ago.
     Suspect,
     /// The API is out.
     Open,
 }
 
-/// How many attempts failed in a row, up to the last one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(crate) enum StreakLength {
-    /// No attempt: the last one succeeded.
-    #[default]
-    None,
-    /// Too few to doubt the API.
-    Short,
-    /// Enough to doubt the API.
-    Long,
+impl BreakerState {
+    /// Whether enough attempts failed in a row to doubt the API.
+    pub(crate) fn doubts_api(self) -> bool {
+        self >= Self::Suspect
+    }
 }
 
 /// Counts the attempts that failed in a row, and judges the API by them.
@@ -54,7 +53,7 @@ pub(crate) enum StreakLength {
 pub(crate) struct Breaker {
     /// Measures the time in which attempts could be made.
     clock: Clock,
-    /// The attempts that failed since the API last worked. `None` if the last one did not fail.
+    /// The attempts that failed since the API last showed that it works. `None` if there are none.
     streak: Option<Streak>,
     /// The judgement after the last attempt.
     state: BreakerState,
@@ -102,7 +101,7 @@ impl Breaker {
 
     fn judge(&self) -> BreakerState {
         match &self.streak {
-            Some(streak) if streak.failures < FAILURES_MIN => BreakerState::Closed,
+            Some(streak) if streak.failures < FAILURES_MIN => BreakerState::Failing,
             Some(streak) if self.clock.elapsed - streak.began < OPENS_AFTER => {
                 BreakerState::Suspect
             }
@@ -113,15 +112,6 @@ impl Breaker {
 
     pub(crate) fn state(&self) -> BreakerState {
         self.state
-    }
-
-    /// Whether no attempt, few attempts or many attempts have failed in a row.
-    pub(crate) fn streak(&self) -> StreakLength {
-        match &self.streak {
-            None => StreakLength::None,
-            Some(streak) if streak.failures < FAILURES_MIN => StreakLength::Short,
-            Some(_) => StreakLength::Long,
-        }
     }
 
     /// How long all attempts have failed, on the breaker's clock.
@@ -151,7 +141,7 @@ impl Breaker {
     }
 }
 
-/// A clock that stands still while no attempt can be made.
+/// A clock that stands still during cool-downs and pauses.
 #[derive(Debug)]
 struct Clock {
     /// The time that the clock shows.
@@ -203,20 +193,13 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::limits::signal::Refusal;
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    const TOO_MANY: Signal = Signal::Refused {
-        refusal: Refusal::TooManyRequests,
-        retry_after: None,
-    };
+    const TOO_MANY: Signal = Signal::TooManyRequests { retry_after: None };
 
     fn unavailable() -> Signal {
-        Signal::Refused {
-            refusal: Refusal::Unavailable,
-            retry_after: None,
-        }
+        Signal::Unavailable { retry_after: None }
     }
 
     /// A breaker on a clock that the test moves.
@@ -255,7 +238,7 @@ mod tests {
     #[test]
     fn ten_failures_in_a_row_over_three_seconds_open_it() {
         let mut time = Timeline::new();
-        assert_eq!(time.fail(9, SECOND / 10), BreakerState::Closed);
+        assert_eq!(time.fail(9, SECOND / 10), BreakerState::Failing);
         assert_eq!(time.fail(1, SECOND / 10), BreakerState::Suspect);
         assert_eq!(time.fail(1, SECOND), BreakerState::Suspect);
         assert_eq!(time.fail(1, 2 * SECOND), BreakerState::Open);
@@ -263,20 +246,34 @@ mod tests {
     }
 
     #[test]
-    fn a_streak_is_short_until_it_is_enough_to_doubt_the_api() {
+    fn the_api_is_doubted_from_the_tenth_failure_in_a_row_on() {
         let mut time = Timeline::new();
-        assert_eq!(time.breaker.streak(), StreakLength::None);
-        time.fail(9, Duration::ZERO);
-        assert_eq!(time.breaker.streak(), StreakLength::Short);
-        time.fail(1, Duration::ZERO);
-        assert_eq!(time.breaker.streak(), StreakLength::Long);
-        time.after(SECOND, Signal::Served);
-        assert_eq!(time.breaker.streak(), StreakLength::None);
+        assert_eq!(time.breaker.state(), BreakerState::Closed);
+        assert!(!time.fail(1, Duration::ZERO).doubts_api());
+        assert!(!time.fail(8, Duration::ZERO).doubts_api());
+        assert!(time.fail(1, Duration::ZERO).doubts_api());
+        assert!(time.fail(1, 3 * SECOND).doubts_api());
+        assert_eq!(time.after(SECOND, Signal::Served), BreakerState::Closed);
+    }
+
+    #[test]
+    fn an_api_that_always_asks_for_more_time_opens_it_even_if_its_state_is_read_meanwhile() {
+        let mut time = Timeline::new();
+        time.fail(10, Duration::ZERO);
+        for seconds in 0..5 {
+            assert_eq!(time.breaker.failing_for(time.now), seconds * SECOND);
+            time.cool_down.extend(time.now, time.now + SECOND);
+            time.now += SECOND;
+            // The coordinator reads this for its timers.
+            time.breaker.failing_for(time.now);
+            time.after(Duration::ZERO, unavailable());
+        }
+        assert_eq!(time.breaker.state(), BreakerState::Open);
     }
 
     #[test]
     fn few_failures_do_not_open_it_even_over_a_long_time() {
-        assert_eq!(Timeline::new().fail(9, 60 * SECOND), BreakerState::Closed);
+        assert_eq!(Timeline::new().fail(9, 60 * SECOND), BreakerState::Failing);
     }
 
     #[test]
@@ -285,7 +282,7 @@ mod tests {
             let mut time = Timeline::new();
             assert_eq!(time.fail(20, SECOND), BreakerState::Open);
             assert_eq!(time.after(SECOND, signal), BreakerState::Closed);
-            assert_eq!(time.fail(9, SECOND), BreakerState::Closed);
+            assert_eq!(time.fail(9, SECOND), BreakerState::Failing);
         }
     }
 
@@ -293,7 +290,7 @@ mod tests {
     fn a_neutral_attempt_changes_nothing() {
         let mut time = Timeline::new();
         time.fail(9, SECOND);
-        assert_eq!(time.after(SECOND, Signal::Neutral), BreakerState::Closed);
+        assert_eq!(time.after(SECOND, Signal::Neutral), BreakerState::Failing);
         assert_eq!(time.after(SECOND, unavailable()), BreakerState::Open);
         assert_eq!(time.after(SECOND, Signal::Neutral), BreakerState::Open);
     }

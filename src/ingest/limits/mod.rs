@@ -4,8 +4,9 @@
 //! permits by the priority of their run, and first come, first served within one. The request that is next waits for all of
 //! these:
 //!
-//! - The end of a **cool-down**. A cool-down begins when the API answers 429, or 503 with `Retry-After`. It lasts as long as the
-//!   API asked for; [ten minutes](backoff::RETRY_AFTER_MAX) is the longest time that is obeyed.
+//! - The end of a [**cool-down**](cool_down). A cool-down begins when the API answers 429, or 503 with `Retry-After`. It lasts as
+//!   long as the API asked for, or as the backoff of the id. A run waits for it up to its setting `outage_patience`, or ten
+//!   seconds if that is longer. If the API asks for more, the run ends.
 //! - The **rate** of the settings and, with `adaptive`, the [learned rate](adaptive). A [token bucket](rate) keeps both.
 //! - The **in-flight limit**, with `adaptive`: the number of requests at once that the API was [found to accept](adaptive).
 //!

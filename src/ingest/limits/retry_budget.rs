@@ -46,7 +46,7 @@ pub(crate) struct Reserved {
 impl RetryBudget {
     /// Takes the end of an attempt into account.
     pub(crate) fn record(&mut self, signal: Signal, now: Instant) {
-        let has_failed = !matches!(signal, Signal::Served | Signal::Neutral);
+        let has_failed = signal.is_failure() || matches!(signal, Signal::TooManyRequests { .. });
         self.attempts.push_back(EndedAttempt {
             at: now,
             has_failed,

@@ -1,5 +1,5 @@
-//! What the end of one attempt says about the API. This is the only classification; the limits, the retries and the metrics read
-//! it.
+//! What the end of one attempt says about the API, and whose fault it may be that an id failed. Limits, retries, circuit breakers
+//! and metrics all read this.
 
 use std::time::Duration;
 
@@ -10,24 +10,17 @@ use crate::ingest::http::error::AttemptError;
 pub(crate) enum Signal {
     /// The answer is final: a success, or an error of this one request, such as 404. The id is not tried again.
     Served,
-    /// The API asks for fewer requests (429) or cannot take more at the moment (503), perhaps until a time that it names.
-    Refused {
-        refusal: Refusal,
-        retry_after: Option<Duration>,
-    },
-    /// There was no usable answer: no connection, a broken connection, no answer in time, or a 5xx status.
+    /// 429: the API wants fewer requests per time, and perhaps none for some time.
+    TooManyRequests { retry_after: Option<Duration> },
+    /// 503: the API takes no request at the moment, and perhaps none for some time. Most servers send it if there are too many
+    /// requests at once.
+    Unavailable { retry_after: Option<Duration> },
+    /// There was no usable answer: no connection, a broken connection, no answer in time, or another 5xx status.
     Unreachable,
-    /// The id is tried again, but the answer (408, 425) says nothing about the state of the API.
+    /// The answer (408, 425) says nothing about the state of the API. The id is tried again.
     Neutral,
-}
-
-/// What a server limits when it refuses a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// 429: too many requests per time.
-    TooManyRequests,
-    /// 503: most servers send it for too many requests at once.
-    Unavailable,
+    /// The request cannot be sent: the URL, the proxy or TLS on this machine is at fault. The id is not tried again.
+    Unsendable,
 }
 
 /// Whose fault it may be that an id failed.
@@ -35,7 +28,8 @@ pub(crate) enum Refusal {
 pub(crate) enum Blame {
     /// The id, or code that was called for it. Other ids are not concerned.
     Id,
-    /// The id, or an API that refuses everybody at the moment: it answered, but not with the record.
+    /// The id, or something that refuses all requests at the moment: the API, or a proxy on the way. There was an answer without
+    /// the record, or the request could not be sent.
     Refusal,
     /// The id, or an API that is out: there was no usable answer.
     Outage,
@@ -62,24 +56,18 @@ impl Signal {
             AttemptError::Redirect { .. }
             | AttemptError::TooLarge { .. }
             | AttemptError::Encoded(_) => Self::Served,
-            // The API did not see the request, so nothing is known about it. The client does not try such a request again.
-            AttemptError::Proxy(_)
-            | AttemptError::TlsSetup(_)
-            | AttemptError::Request(_)
-            | AttemptError::AskedToWait(_) => Self::Neutral,
+            AttemptError::Proxy(_) | AttemptError::TlsSetup(_) | AttemptError::Request(_) => {
+                Self::Unsendable
+            }
+            // The API was not asked.
+            AttemptError::AskedToWait(_) => Self::Neutral,
         }
     }
 
     fn of_status(code: u16, retry_after: Option<Duration>) -> Self {
         match code {
-            429 => Self::Refused {
-                refusal: Refusal::TooManyRequests,
-                retry_after,
-            },
-            503 => Self::Refused {
-                refusal: Refusal::Unavailable,
-                retry_after,
-            },
+            429 => Self::TooManyRequests { retry_after },
+            503 => Self::Unavailable { retry_after },
             408 | 425 => Self::Neutral,
             501 | 505 => Self::Served,
             500..=599 => Self::Unreachable,
@@ -113,25 +101,25 @@ impl Signal {
 
     /// Whether the attempt shows that the API works: it answered, or it asked for fewer requests (429).
     pub(crate) fn shows_life(self) -> bool {
-        matches!(
-            self,
-            Self::Served
-                | Self::Refused {
-                    refusal: Refusal::TooManyRequests,
-                    ..
-                }
-        )
+        matches!(self, Self::Served | Self::TooManyRequests { .. })
     }
 
     /// Whether the attempt counts toward an outage.
     pub(crate) fn is_failure(self) -> bool {
-        !self.shows_life() && self != Self::Neutral
+        matches!(self, Self::Unreachable | Self::Unavailable { .. })
+    }
+
+    /// Whether another attempt would end in the same way.
+    pub(crate) fn is_final(self) -> bool {
+        matches!(self, Self::Served | Self::Unsendable)
     }
 
     /// How long the API asked for no requests.
     pub(crate) fn retry_after(self) -> Option<Duration> {
         match self {
-            Self::Refused { retry_after, .. } => retry_after,
+            Self::TooManyRequests { retry_after } | Self::Unavailable { retry_after } => {
+                retry_after
+            }
             _ => None,
         }
     }
@@ -151,21 +139,18 @@ mod tests {
 
     #[test]
     fn every_end_of_an_attempt_has_one_meaning() {
-        let refused = |refusal| Signal::Refused {
-            refusal,
-            retry_after: None,
-        };
+        let retry_after = None;
         for (result, expected) in [
             (Ok(()), Signal::Served),
             (status(404), Signal::Served),
             (status(401), Signal::Served),
             (status(408), Signal::Neutral),
             (status(425), Signal::Neutral),
-            (status(429), refused(Refusal::TooManyRequests)),
+            (status(429), Signal::TooManyRequests { retry_after }),
             (status(500), Signal::Unreachable),
             (status(501), Signal::Served),
             (status(502), Signal::Unreachable),
-            (status(503), refused(Refusal::Unavailable)),
+            (status(503), Signal::Unavailable { retry_after }),
             (status(504), Signal::Unreachable),
             (status(520), Signal::Unreachable),
             (status(599), Signal::Unreachable),
@@ -184,8 +169,11 @@ mod tests {
             ),
             (Err(AttemptError::TooLarge { limit: 1 }), Signal::Served),
             (Err(AttemptError::Encoded("gzip".into())), Signal::Served),
-            (Err(AttemptError::Proxy("407".into())), Signal::Neutral),
-            (Err(AttemptError::Request("no URL".into())), Signal::Neutral),
+            (Err(AttemptError::Proxy("407".into())), Signal::Unsendable),
+            (
+                Err(AttemptError::Request("no URL".into())),
+                Signal::Unsendable,
+            ),
         ] {
             assert_eq!(Signal::of(&result), expected, "{result:?}");
         }

@@ -16,7 +16,7 @@ use crate::ingest::{
         cool_down::{AskedToWait, SharedCoolDown},
         rate::RateLimiter,
         retry_budget::RetryBudget,
-        signal::{Refusal, Signal},
+        signal::Signal,
     },
     priority::Priority,
 };
@@ -287,21 +287,13 @@ impl ThrottleState {
     /// Whether the end of an attempt begins a cool-down for all requests.
     fn cools_down(&self, end: &AttemptEnd) -> bool {
         match end.signal {
-            Signal::Refused {
-                retry_after: Some(_),
-                ..
-            } => true,
             // While a rate is learned, requests must go on: their answers are what the rate is learned from.
-            Signal::Refused {
-                refusal: Refusal::TooManyRequests,
-                ..
-            } => match &self.adaptive {
-                Some(adaptive) => {
+            Signal::TooManyRequests { retry_after: None } => {
+                self.adaptive.as_ref().is_none_or(|adaptive| {
                     adaptive.learned_rate().is_none() && end.attempt >= COOLS_FROM_ATTEMPT
-                }
-                None => true,
-            },
-            _ => false,
+                })
+            }
+            signal => signal.retry_after().is_some(),
         }
     }
 }
@@ -388,13 +380,17 @@ mod tests {
         }
     }
 
-    fn refused(refusal: Refusal, retry_after: Option<Duration>) -> AttemptEnd {
+    fn too_many(retry_after: Option<Duration>) -> AttemptEnd {
         AttemptEnd {
             backoff: retry_after.unwrap_or(SECOND / 2),
-            ..end(Signal::Refused {
-                refusal,
-                retry_after,
-            })
+            ..end(Signal::TooManyRequests { retry_after })
+        }
+    }
+
+    fn unavailable(retry_after: Option<Duration>) -> AttemptEnd {
+        AttemptEnd {
+            signal: Signal::Unavailable { retry_after },
+            ..too_many(retry_after)
         }
     }
 
@@ -437,10 +433,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_request_starts_before_the_time_that_a_refusal_named() {
-        for refusal in [Refusal::TooManyRequests, Refusal::Unavailable] {
+        for refused in [too_many, unavailable] {
             let throttle = Throttle::new(0, None);
             let permit = take_permit(&throttle, RequestKind::Regular).await;
-            permit.finish(&refused(refusal, Some(7 * SECOND)));
+            permit.finish(&refused(Some(7 * SECOND)));
             assert!(throttle.is_cooling());
             let waited = wait_for_permit(&throttle, RequestKind::Regular).await;
             assert!((7 * SECOND..8 * SECOND).contains(&waited), "{waited:?}");
@@ -451,7 +447,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_request_does_not_wait_for_a_cool_down_that_is_longer_than_its_patience() {
         let throttle = Throttle::new(0, None);
-        let refusal = refused(Refusal::TooManyRequests, Some(3600 * SECOND));
+        let refusal = too_many(Some(3600 * SECOND));
         take_permit(&throttle, RequestKind::Regular)
             .await
             .finish(&refusal);
@@ -467,7 +463,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_request_without_patience_still_waits_for_a_short_cool_down() {
         let throttle = Throttle::new(0, None);
-        let refusal = refused(Refusal::Unavailable, Some(10 * SECOND));
+        let refusal = unavailable(Some(10 * SECOND));
         take_permit(&throttle, RequestKind::Regular)
             .await
             .finish(&refusal);
@@ -504,13 +500,13 @@ mod tests {
     async fn a_429_without_retry_after_delays_all_requests_as_long_as_its_id_and_a_503_does_not() {
         let throttle = Throttle::new(0, None);
         let permit = take_permit(&throttle, RequestKind::Regular).await;
-        permit.finish(&refused(Refusal::Unavailable, None));
+        permit.finish(&unavailable(None));
         assert_eq!(
             wait_for_permit(&throttle, RequestKind::Regular).await,
             Duration::ZERO
         );
         let permit = take_permit(&throttle, RequestKind::Regular).await;
-        permit.finish(&refused(Refusal::TooManyRequests, None));
+        permit.finish(&too_many(None));
         assert!(wait_for_permit(&throttle, RequestKind::Regular).await >= SECOND / 2);
     }
 
@@ -521,12 +517,8 @@ mod tests {
             take_permit(&throttle, RequestKind::Regular).await,
             take_permit(&throttle, RequestKind::Regular).await,
         );
-        permits
-            .0
-            .finish(&refused(Refusal::TooManyRequests, Some(9 * SECOND)));
-        permits
-            .1
-            .finish(&refused(Refusal::TooManyRequests, Some(SECOND)));
+        permits.0.finish(&too_many(Some(9 * SECOND)));
+        permits.1.finish(&too_many(Some(SECOND)));
         assert!(wait_for_permit(&throttle, RequestKind::Regular).await >= 9 * SECOND);
     }
 
@@ -536,7 +528,7 @@ mod tests {
         let permit = take_permit(&throttle, RequestKind::Regular).await;
         let (waited, ()) = tokio::join!(wait_for_permit(&throttle, RequestKind::Regular), async {
             sleep(SECOND / 2).await;
-            permit.finish(&refused(Refusal::TooManyRequests, Some(5 * SECOND)));
+            permit.finish(&too_many(Some(5 * SECOND)));
         });
         assert!(waited >= SECOND / 2 + 5 * SECOND, "{waited:?}");
     }
@@ -642,7 +634,7 @@ mod tests {
         let throttle = one_at_a_time();
         for _ in 0..100 {
             let permit = take_permit(&throttle, RequestKind::Regular).await;
-            permit.finish(&refused(Refusal::Unavailable, None));
+            permit.finish(&unavailable(None));
         }
         assert_eq!(throttle.in_flight_limit(), Some(1));
     }
@@ -710,12 +702,12 @@ mod tests {
     async fn while_a_rate_is_learned_only_an_ids_third_429_stops_all_requests() {
         let throttle = Throttle::new(0, Some(16));
         let permit = take_permit(&throttle, RequestKind::Regular).await;
-        permit.finish(&refused(Refusal::TooManyRequests, None));
+        permit.finish(&too_many(None));
         assert!(!throttle.is_cooling());
         let permit = take_permit(&throttle, RequestKind::Regular).await;
         permit.finish(&AttemptEnd {
             attempt: COOLS_FROM_ATTEMPT,
-            ..refused(Refusal::TooManyRequests, None)
+            ..too_many(None)
         });
         assert!(throttle.is_cooling(), "an id's third 429 does");
     }

@@ -53,7 +53,8 @@ pub enum GaveUp {
     #[error("the API has been out for {}: {last_error}", whole_seconds(*.failing_for))]
     #[non_exhaustive]
     ApiOut {
-        /// How long all attempts had failed. Pauses, and times in which the API asked for no requests, are not included.
+        /// How long all attempts had failed, without pauses. A time in which the API asked for no requests is included if it still
+        /// failed after it.
         failing_for: Duration,
         /// How the last of them failed.
         last_error: String,

@@ -38,7 +38,7 @@ pub(crate) enum Event {
 }
 
 impl Event {
-    /// How many counters there are.
+    /// How many counters there are. `CommitMicros` must stay the last one.
     pub(super) const COUNT: usize = Self::CommitMicros as usize + 1;
 }
 
@@ -56,8 +56,8 @@ pub(crate) enum BatchTrigger {
 }
 
 impl BatchTrigger {
-    /// How many reasons there are.
-    pub(super) const COUNT: usize = 4;
+    /// How many reasons there are. `End` must stay the last one.
+    pub(super) const COUNT: usize = Self::End as usize + 1;
 }
 
 /// The values of the label `outcome` of the requests metric, in the order of [`RequestEnd::index`].

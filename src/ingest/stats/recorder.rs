@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::ingest::{
-    limits::signal::{Refusal, Signal},
+    limits::signal::Signal,
     outcome::{failure::FailureKind, progress::Progress},
     stats::{
         event::{BatchTrigger, Event, RequestEnd},
@@ -104,12 +104,10 @@ impl Recorder {
         }
     }
 
-    /// Requests that were sent again because a kept connection had been closed. They do not count against their id.
-    pub(crate) fn record_resends(&self, count: u32) {
-        if count > 0 {
-            self.record(Event::Attempt, count.into());
-            self.record(Event::Retry, count.into());
-        }
+    /// A request was sent again because its kept connection had been closed. That does not count against its id.
+    pub(crate) fn record_resend(&self) {
+        self.record(Event::Attempt, 1);
+        self.record(Event::Retry, 1);
     }
 
     /// An attempt ended after `took`, which is without waits of our own.
@@ -123,11 +121,7 @@ impl Recorder {
     /// An attempt failed with this kind and this signal.
     pub(crate) fn record_failed_attempt(&self, kind: FailureKind, signal: Signal) {
         self.attempts_failed[kind.index()].fetch_add(1, Relaxed);
-        if let Signal::Refused {
-            refusal: Refusal::TooManyRequests,
-            ..
-        } = signal
-        {
+        if let Signal::TooManyRequests { .. } = signal {
             self.record(Event::PushedBack, 1);
         }
     }
@@ -384,8 +378,8 @@ mod tests {
         let recorder = Recorder::default();
         recorder.record_attempt(1);
         recorder.record_attempt(2);
-        recorder.record_resends(3);
+        recorder.record_resend();
         let progress = recorder.progress();
-        assert_eq!((progress.attempts, progress.retries), (5, 4));
+        assert_eq!((progress.attempts, progress.retries), (3, 2));
     }
 }

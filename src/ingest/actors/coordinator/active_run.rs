@@ -14,7 +14,7 @@ use super::{
 };
 use crate::ingest::{
     backlog::{Backlog, RowPermit},
-    limits::{breaker::StreakLength, signal::Blame},
+    limits::{breaker::BreakerState, signal::Blame},
     messages::{Flush, NumberedRow, Save},
     outcome::{
         answer::{Answer, AnsweredId, AttemptsSoFar, NotAnswered},
@@ -123,7 +123,7 @@ impl<I: Id> ActiveRun<I> {
         &mut self,
         result: Result<AnsweredId<I>, NotAnswered>,
         copy: I,
-        streak: StreakLength,
+        breaker: BreakerState,
         storage: &StorageRecipients<I>,
     ) {
         let row = match result {
@@ -140,7 +140,7 @@ impl<I: Id> ActiveRun<I> {
             Answer::Failed {
                 blame: Blame::Outage,
                 ..
-            } => self.keep_out(row, streak),
+            } => self.keep_unanswered(row, breaker),
             Answer::Failed {
                 blame: Blame::Refusal,
                 ..

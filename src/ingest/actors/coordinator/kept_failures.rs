@@ -1,8 +1,9 @@
-//! The failures that a run keeps until it is clear whether the API or their ids are at fault. Pure.
+//! The failures that a run keeps: until it is clear whether the API or their ids are at fault, or until the backlog has room for
+//! them. Also the ids that are tried again. Pure.
 //!
 //! | the failure | the API is at fault if | otherwise |
 //! |---|---|---|
-//! | out: there was no usable answer ([`Blame::Outage`]) | an outage begins, or a long streak of failed attempts ends. Then the id is tried again | it counts as refused |
+//! | unanswered: there was no usable answer ([`Blame::Outage`]) | an outage begins, or a long streak of failed attempts ends. Then the id is tried again | it counts as refused |
 //! | refused: an answer without the record ([`Blame::Refusal`]) | `max_refusals` ids fail in a row. Then the run ends, and the id is not attempted | a later id is stored or absent, or no other id is in flight or at hand. Then the id is settled as failed |
 //!
 //! [`Blame::Outage`]: crate::ingest::limits::signal::Blame::Outage
@@ -22,7 +23,7 @@ const DEFERRED_MAX: usize = 2000;
 /// See the [module](self).
 pub(super) struct KeptFailures<I> {
     /// Failures without a usable answer, of the present streak of failed attempts.
-    out: Vec<NumberedRow<I>>,
+    unanswered: Vec<NumberedRow<I>>,
     /// Whether that streak is long enough to doubt the API.
     is_streak_long: bool,
     /// Refused ids, in the order of their answers. No id was stored or absent after the first of them.
@@ -40,7 +41,7 @@ pub(super) struct KeptFailures<I> {
 impl<I> KeptFailures<I> {
     pub(super) fn new(max_refusals: usize) -> Self {
         Self {
-            out: Vec::new(),
+            unanswered: Vec::new(),
             is_streak_long: false,
             refused: VecDeque::new(),
             refused_in_a_row: 0,
@@ -51,14 +52,14 @@ impl<I> KeptFailures<I> {
     }
 
     /// Keeps a failure without a usable answer. `is_streak_long` says whether enough attempts failed in a row to doubt the API.
-    pub(super) fn keep_out(&mut self, row: NumberedRow<I>, is_streak_long: bool) {
+    pub(super) fn keep_unanswered(&mut self, row: NumberedRow<I>, is_streak_long: bool) {
         self.is_streak_long |= is_streak_long;
-        self.out.push(row.without_permit());
+        self.unanswered.push(row.without_permit());
     }
 
     /// How many failures without a usable answer are kept.
-    pub(super) fn out(&self) -> usize {
-        self.out.len()
+    pub(super) fn unanswered(&self) -> usize {
+        self.unanswered.len()
     }
 
     /// Whether the streak of these failures is long enough to doubt the API.
@@ -70,8 +71,8 @@ impl<I> KeptFailures<I> {
     /// answers.
     pub(super) fn blame_outage(&mut self) -> Vec<u64> {
         self.is_streak_long = false;
-        let mut numbers = Vec::with_capacity(self.out.len());
-        for row in self.out.drain(..) {
+        let mut numbers = Vec::with_capacity(self.unanswered.len());
+        for row in self.unanswered.drain(..) {
             numbers.push(row.number);
             self.deferred.push_back(row.answered.id);
         }
@@ -81,7 +82,7 @@ impl<I> KeptFailures<I> {
     /// The API is not out, so its failures without a usable answer count as refused.
     pub(super) fn rule_out_outage(&mut self) {
         self.is_streak_long = false;
-        for row in mem::take(&mut self.out) {
+        for row in mem::take(&mut self.unanswered) {
             self.keep_refused(row);
         }
     }
@@ -169,7 +170,7 @@ impl<I> KeptFailures<I> {
 
     /// Drops the failures that are not decided. Returns how many there were.
     pub(super) fn drop_undecided(&mut self) -> usize {
-        self.out.drain(..).count() + self.refused.drain(..).count()
+        self.unanswered.drain(..).count() + self.refused.drain(..).count()
     }
 
     /// Drops the decided failures. Returns how many there were.
@@ -179,7 +180,7 @@ impl<I> KeptFailures<I> {
 
     /// Whether failures are kept that are neither settled nor to be tried again.
     pub(super) fn has_failures(&self) -> bool {
-        self.out() > 0 || self.has_refused() || self.has_decided()
+        self.unanswered() > 0 || self.has_refused() || self.has_decided()
     }
 
     pub(super) fn has_refused(&self) -> bool {
@@ -230,11 +231,11 @@ mod tests {
     #[test]
     fn ids_that_fail_in_a_long_streak_are_tried_again_and_those_of_a_short_one_are_not() {
         let mut kept = KeptFailures::new(100);
-        kept.keep_out(failure(1), false);
-        kept.keep_out(failure(2), true);
+        kept.keep_unanswered(failure(1), false);
+        kept.keep_unanswered(failure(2), true);
         assert!(kept.is_streak_long() && kept.has_failures());
         kept.blame_outage();
-        kept.keep_out(failure(3), false);
+        kept.keep_unanswered(failure(3), false);
         assert!(!kept.is_streak_long());
         kept.rule_out_outage();
         kept.served(4);

@@ -196,12 +196,12 @@ impl<I: Id> Handler<Fetched<I>> for Coordinator<I> {
         let Fetched {
             slot,
             result,
-            streak,
+            breaker,
         } = fetched;
         if let Some((id, copy)) = self.release(slot)
             && let Some(run) = self.runs.get_mut(&id)
         {
-            run.settle(result, copy, streak, &self.storage);
+            run.settle(result, copy, breaker, &self.storage);
             if run.ledger.is_draining() {
                 self.limit_drain(id, ctx);
             }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     ingest::{
-        limits::breaker::{BreakerState, StreakLength},
+        limits::breaker::BreakerState,
         messages::{NumberedRow, RunId},
         outcome::report::GaveUp,
         source::Id,
@@ -65,7 +65,7 @@ impl<I: Id> Coordinator<I> {
                     run.start_outage_timer(self.config.outage_patience, ctx);
                 }
             }
-            BreakerState::Closed => {
+            BreakerState::Closed | BreakerState::Failing => {
                 if run.outage.is_under_way() {
                     warn!("the API answers again");
                 }
@@ -146,28 +146,28 @@ impl<I: Id> ActiveRun<I> {
             return false;
         }
         match self.breaker_state() {
-            BreakerState::Closed => false,
+            BreakerState::Closed | BreakerState::Failing => false,
             BreakerState::Suspect => {
-                self.ledger.kept.out() >= KEPT_MAX || self.ledger.kept.deferred() > 0
+                self.ledger.kept.unanswered() >= KEPT_MAX || self.ledger.kept.deferred() > 0
             }
             BreakerState::Open => true,
         }
     }
 
-    /// Keeps a failure without a usable answer. `streak` says how many attempts had failed in a row.
-    pub(super) fn keep_out(&mut self, row: NumberedRow<I>, streak: StreakLength) {
+    /// Keeps a failure without a usable answer. `breaker` is the state after the last attempt of the id.
+    pub(super) fn keep_unanswered(&mut self, row: NumberedRow<I>, breaker: BreakerState) {
         let is_out = self.is_out();
         let run = &mut self.ledger;
-        let is_left_to_the_next_run = run.is_interrupted() && streak == StreakLength::Long;
+        let is_left_to_the_next_run = run.is_interrupted() && breaker.doubts_api();
         let is_worth_waiting = is_out || is_left_to_the_next_run || run.expects_more_ids();
-        if run.has_given_up() || streak == StreakLength::None || !is_worth_waiting {
+        if run.has_given_up() || breaker == BreakerState::Closed || !is_worth_waiting {
             run.keep_refused(row);
         } else if is_out && !run.kept.can_defer() {
             run.kept.queue_decided(row.without_permit());
         } else if is_out || is_left_to_the_next_run {
             run.defer(row);
         } else {
-            run.kept.keep_out(row, streak == StreakLength::Long);
+            run.kept.keep_unanswered(row, breaker.doubts_api());
         }
     }
 
@@ -191,8 +191,8 @@ impl<I: Id> ActiveRun<I> {
         let is_out = self.is_out();
         let run = &mut self.ledger;
         let mut has_ids_to_try_again = false;
-        if run.kept.out() > 0 {
-            let has_ended = run.control.breaker().streak() == StreakLength::None;
+        if run.kept.unanswered() > 0 {
+            let has_ended = run.control.breaker().state() == BreakerState::Closed;
             let is_long = run.kept.is_streak_long();
             let is_left_to_the_next_run = run.is_interrupted() && is_long;
             let is_last = !run.expects_more_ids() && !is_left_to_the_next_run;
@@ -204,7 +204,7 @@ impl<I: Id> ActiveRun<I> {
             }
         }
         let is_refused = run.kept.is_refused_too_often() && !run.has_given_up();
-        // No other id decides about the refused ones, or fills the batch, before the list gives its next id.
+        // No answer is coming soon that could decide about the refused ids. So Storage writes what it has, and then they are settled.
         let is_quiet = is_idle && !run.has_ids_at_hand();
         if (is_refused || is_quiet) && run.in_storage() > 0 {
             self.flush(storage);

@@ -177,7 +177,7 @@ impl<I: Id> Coordinator<I> {
             return false;
         };
         let priority = run.priority();
-        // An id that waits for a fetcher may decide about others. During a pause none waits for a fetcher.
+        // The answer for an id that waits for a fetcher may show whose fault other failures are. In a pause none waits.
         let waits =
             !self.is_paused && self.turns.is_waiting(id, priority) && run.ledger.has_ids_at_hand();
         let tries_again = run.decide_failures(run.busy == 0 && !waits, &self.storage);

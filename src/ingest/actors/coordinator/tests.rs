@@ -15,10 +15,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::ingest::{
     backlog::RowPermit,
-    limits::{
-        breaker::StreakLength,
-        signal::{Blame, Signal},
-    },
+    limits::signal::{Blame, Signal},
     messages::{Cancel, FailedRow, Flush, Save, ServedRow, Start, StartRun},
     outcome::{
         answer::{Answer, AnsweredId},
@@ -92,7 +89,7 @@ impl Handler<Fetch<i64>> for MortalFetcher {
                 received_at: SystemTime::now(),
                 permit: RowPermit::default(),
             }),
-            streak: control.breaker().streak(),
+            breaker: control.breaker().state(),
         });
     }
 }
@@ -415,7 +412,7 @@ fn ids_that_failed_in_a_long_streak_are_left_to_the_next_run_by_a_cancel() {
         let control = start.control.clone();
         let (report, reported) = oneshot::channel();
         coordinator.do_send(StartRun { start, report });
-        while control.breaker().streak() != StreakLength::Long {
+        while !control.breaker().state().doubts_api() {
             tokio::task::yield_now().await;
         }
         coordinator.do_send(Cancel(run));

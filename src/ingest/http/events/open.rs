@@ -60,23 +60,22 @@ pub(super) struct Backoff {
 /// The stream was not opened.
 #[derive(Debug)]
 pub(super) struct NotOpened {
-    pub(super) why: Refusal,
+    pub(super) why: OpenError,
     pub(super) signal: Signal,
     /// How long to wait before the next attempt.
     pub(super) wait: Duration,
 }
 
+/// Why a stream was not opened.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum OpenError {
     /// The server answers, but not with an event stream.
-    NoStreams {
-        status: u16,
-        why: String,
-    },
+    NoStreams { status: u16, why: String },
+    /// There was no answer, or an error.
     Attempt(AttemptError),
 }
 
-impl From<AttemptError> for Refusal {
+impl From<AttemptError> for OpenError {
     fn from(error: AttemptError) -> Self {
         Self::Attempt(error)
     }
@@ -123,7 +122,7 @@ impl Opening {
         &'a self,
         permit: &mut Option<Permit<'a>>,
         tally: &mut Tally,
-    ) -> Result<Box<HttpConnection>, Refusal> {
+    ) -> Result<Box<HttpConnection>, OpenError> {
         let throttle = self.client.throttle();
         let mut target = self.prepare(Target::new(self.request.clone())?);
         let mut kind = self.kind;
@@ -144,7 +143,7 @@ impl Opening {
                 return Ok(connection);
             }
             let Redirect { code, target: next } =
-                redirect(&target, status, &connection).map_err(Refusal::of_answer)?;
+                redirect(&target, status, &connection).map_err(OpenError::of_answer)?;
             redirects += 1;
             if redirects > REDIRECTS_MAX {
                 return Err(next.one_too_many(code).into());
@@ -199,7 +198,7 @@ impl Opening {
     }
 }
 
-impl Refusal {
+impl OpenError {
     /// Why an answer is no event stream, if it is no success.
     fn of_answer(error: AttemptError) -> Self {
         match error {
@@ -225,9 +224,9 @@ impl Refusal {
 }
 
 /// Checks that an event stream follows the head of a success.
-fn check_head(target: &Target, status: StatusCode, headers: &HeaderMap) -> Result<(), Refusal> {
+fn check_head(target: &Target, status: StatusCode, headers: &HeaderMap) -> Result<(), OpenError> {
     let no_streams = |why| {
-        Err(Refusal::NoStreams {
+        Err(OpenError::NoStreams {
             status: status.as_u16(),
             why,
         })
@@ -253,7 +252,7 @@ fn check_head(target: &Target, status: StatusCode, headers: &HeaderMap) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::{config::Config, limits::signal::Refusal as ApiRefusal};
+    use crate::ingest::config::Config;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -277,8 +276,7 @@ mod tests {
 
     #[test]
     fn the_wait_is_at_least_what_the_server_asks_for() {
-        let asks = |retry_after| Signal::Refused {
-            refusal: ApiRefusal::Unavailable,
+        let asks = |retry_after| Signal::Unavailable {
             retry_after: Some(retry_after),
         };
         let wait = backoff(1, Duration::ZERO).wait(asks(3600 * SECOND), 0.3);
@@ -300,8 +298,8 @@ mod tests {
                 .collect();
             match check_head(&target, status, &headers) {
                 Ok(()) => "a stream".to_owned(),
-                Err(Refusal::NoStreams { why, .. }) => why,
-                Err(Refusal::Attempt(error)) => error.to_string(),
+                Err(OpenError::NoStreams { why, .. }) => why,
+                Err(OpenError::Attempt(error)) => error.to_string(),
             }
         };
         for content_type in [

@@ -12,10 +12,9 @@ use crate::ingest::{
     http::{
         client::Client,
         connection::HttpConnection,
-        error::AttemptError,
         events::{
             connection::{EventConnection, Lost},
-            open::{Backoff, NotOpened, Opening, Refusal},
+            open::{Backoff, NotOpened, OpenError, Opening},
             parser::{EventParser, ServerEvent},
         },
     },
@@ -285,21 +284,17 @@ impl EventStream {
     ) -> Result<EventStreamItem, EventStreamError> {
         self.wait_for(wait);
         let error = match why {
-            Refusal::NoStreams { status, why } => {
+            OpenError::NoStreams { status, why } => {
                 let failure = self.failure(FailureKind::Status, why);
                 return Err(EventStreamError::NoStreams(
                     failure.with_status(Some(status)),
                 ));
             }
-            Refusal::Attempt(error) => error,
+            OpenError::Attempt(error) => error,
         };
-        let is_unsendable = matches!(
-            error,
-            AttemptError::Request(_) | AttemptError::Proxy(_) | AttemptError::TlsSetup(_)
-        );
         let failure = self.failure(error.kind(), error.to_string());
         let failure = failure.with_status(error.status());
-        if is_unsendable || signal == Signal::Served {
+        if signal.is_final() {
             return Err(EventStreamError::Refused(failure));
         }
         Ok(EventStreamItem::Interrupted { failure, wait })

@@ -32,7 +32,7 @@
 use std::time::Duration;
 
 use super::lowering_test::LoweringTest;
-use crate::ingest::limits::signal::{Refusal, Signal};
+use crate::ingest::limits::signal::Signal;
 
 /// The first limit: the default number of fetchers. Trials raise it if there are more fetchers.
 ///
@@ -165,19 +165,13 @@ impl Window {
                 self.served += 1;
                 self.served_took += took;
             }
-            Signal::Refused {
-                refusal: Refusal::Unavailable,
-                ..
-            } => {
+            Signal::Unavailable { .. } => {
                 self.unconfirmed += 1;
                 self.last_refused = now;
             }
-            Signal::Refused {
-                refusal: Refusal::TooManyRequests,
-                ..
-            } => self.limited += 1,
+            Signal::TooManyRequests { .. } => self.limited += 1,
             Signal::Unreachable => self.unreachable += 1,
-            Signal::Neutral => {}
+            Signal::Neutral | Signal::Unsendable => {}
         }
     }
 

@@ -25,7 +25,7 @@ mod tests;
 use std::time::Duration;
 
 use self::{concurrency::ConcurrencyLimit, learned_rate::LearnedRate, lowering_test::LoweringTest};
-use crate::ingest::limits::signal::{Refusal, Signal};
+use crate::ingest::limits::signal::Signal;
 
 /// How long 503 is taken for too many requests per second. This is long enough to find the rate and to use it, and short enough
 /// that a wrong verdict costs little of a long run.
@@ -100,28 +100,16 @@ impl AdaptiveLimits {
         if now >= self.meaning_until {
             self.meaning = Meaning::TooManyInFlight;
         }
-        let is_503 = matches!(
-            signal,
-            Signal::Refused {
-                refusal: Refusal::Unavailable,
-                ..
-            }
-        );
+        let is_503 = matches!(signal, Signal::Unavailable { .. });
         let signal = match self.meaning {
-            Meaning::TooManyPerSecond if is_503 => Signal::Refused {
-                refusal: Refusal::TooManyRequests,
-                retry_after: None,
-            },
+            Meaning::TooManyPerSecond if is_503 => Signal::TooManyRequests { retry_after: None },
             Meaning::Unrelated if is_503 => Signal::Neutral,
             _ => signal,
         };
         match signal {
             Signal::Served => self.rate.record(now, true),
-            Signal::Refused {
-                refusal: Refusal::TooManyRequests,
-                ..
-            } => self.rate.record(now, false),
-            Signal::Refused { .. } | Signal::Unreachable | Signal::Neutral => {}
+            Signal::TooManyRequests { .. } => self.rate.record(now, false),
+            _ => {}
         }
         let lowering_helps = self.concurrency.record(now, signal, took, in_flight);
         if !lowering_helps {

@@ -3,17 +3,11 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{AdaptiveLimits, learned_rate::LearnedRate};
-use crate::ingest::limits::signal::{Refusal, Signal};
+use crate::ingest::limits::signal::Signal;
 
-const REFUSED_429: Signal = Signal::Refused {
-    refusal: Refusal::TooManyRequests,
-    retry_after: None,
-};
+const REFUSED_429: Signal = Signal::TooManyRequests { retry_after: None };
 
-const REFUSED_503: Signal = Signal::Refused {
-    refusal: Refusal::Unavailable,
-    retry_after: None,
-};
+const REFUSED_503: Signal = Signal::Unavailable { retry_after: None };
 
 const CEILING: usize = 64;
 const STEP: Duration = Duration::from_millis(1);
