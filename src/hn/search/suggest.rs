@@ -28,11 +28,17 @@ pub(super) fn corrected(
     conn: &mut impl HnConnection,
     query: &SearchQuery,
 ) -> QueryResult<Option<SearchQuery>> {
-    let conn = match conn.backend() {
-        Backend::Sqlite(conn) => conn,
+    match conn.backend() {
+        Backend::Sqlite(conn) => corrected_on_sqlite(conn, query),
         #[cfg(feature = "postgres")]
-        Backend::Postgres(_) => return Ok(None),
-    };
+        Backend::Postgres(_) => Ok(None),
+    }
+}
+
+fn corrected_on_sqlite(
+    conn: &mut diesel::SqliteConnection,
+    query: &SearchQuery,
+) -> QueryResult<Option<SearchQuery>> {
     let mut failed = None;
     let corrected = query.with_words(|word| match better(conn, word) {
         Ok(better) => better,
