@@ -1,18 +1,13 @@
 //! The arbiter that a pipeline's actors run on: the one that starts the pipeline, or that of a System of its own on its own
 //! thread.
 
-use std::{
-    io,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    thread,
-};
+use std::{io, sync::Arc, thread};
 
 use actix_rt::{System, SystemRunner};
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::ingest::outcome::panics::panic_message;
+use crate::ingest::outcome::panics::catch;
 
 /// Dropping the last copy of this ends the pipeline's own thread, if it has one.
 #[derive(Clone)]
@@ -51,7 +46,20 @@ impl PipelineArbiter {
     {
         let (sender, built) = oneshot::channel();
         let live = move || match prepare_system(prepare) {
-            Ok((system, prepared)) => run_until_dropped(&system, prepared, build, sender),
+            Ok((system, prepared)) => {
+                let dropped = CancellationToken::new();
+                let arbiter = Self {
+                    _own_thread: Some(Arc::new(dropped.clone().drop_guard())),
+                };
+                system.block_on(async move {
+                    let built = catch(|| build(prepared, arbiter)).map_err(BuildError::Panicked);
+                    // If the caller has stopped waiting, the result is dropped here, and the arbiter with it.
+                    drop(sender.send(built));
+                    dropped.cancelled().await;
+                    // Lets the tasks run that are ready now, such as the answer to a last message.
+                    let _ = actix_rt::spawn(async {}).await;
+                });
+            }
             // The caller may have stopped waiting.
             Err(error) => _ = sender.send(Err(error)),
         };
@@ -71,37 +79,14 @@ impl PipelineArbiter {
 fn prepare_system<P, E>(
     prepare: impl FnOnce() -> Result<P, E>,
 ) -> Result<(SystemRunner, P), BuildError<E>> {
-    let prepared = catch(prepare)?.map_err(BuildError::NotPrepared)?;
+    let prepared = catch(prepare)
+        .map_err(BuildError::Panicked)?
+        .map_err(BuildError::NotPrepared)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(BuildError::NoThread)?;
     Ok((System::with_tokio_rt(|| runtime), prepared))
-}
-
-/// Builds, sends the result to the caller, and runs the actors until the [`PipelineArbiter`] is dropped.
-fn run_until_dropped<P, T, E>(
-    system: &SystemRunner,
-    prepared: P,
-    build: impl FnOnce(P, PipelineArbiter) -> T,
-    sender: oneshot::Sender<Result<T, BuildError<E>>>,
-) {
-    let dropped = CancellationToken::new();
-    let arbiter = PipelineArbiter {
-        _own_thread: Some(Arc::new(dropped.clone().drop_guard())),
-    };
-    system.block_on(async move {
-        // If the caller has stopped waiting, the result is dropped here, and the arbiter with it.
-        drop(sender.send(catch(|| build(prepared, arbiter))));
-        dropped.cancelled().await;
-        // Lets the tasks run that are ready now, such as the answer to a last message.
-        let _ = actix_rt::spawn(async {}).await;
-    });
-}
-
-fn catch<T, E>(work: impl FnOnce() -> T) -> Result<T, BuildError<E>> {
-    catch_unwind(AssertUnwindSafe(work))
-        .map_err(|panic| BuildError::Panicked(panic_message(&*panic)))
 }
 
 #[cfg(test)]

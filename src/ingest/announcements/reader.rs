@@ -1,11 +1,7 @@
 //! Reads the source's event stream for a run, and adds the ids that it announces to those that wait.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use futures_util::FutureExt;
 use log::{debug, warn};
 
 use super::waiting_ids::EventFeed;
@@ -15,7 +11,7 @@ use crate::ingest::{
         client::Client,
         events::{parser::ServerEvent, stream::EventStreamItem},
     },
-    outcome::panics::panic_message,
+    outcome::panics::{catch, catch_async},
     source::Source,
 };
 
@@ -26,12 +22,9 @@ pub(crate) async fn read_events<S: Source>(
     feed: EventFeed<S::Id>,
     control: Arc<RunControl>,
 ) {
-    let reading = AssertUnwindSafe(read(source, client, &feed, &control)).catch_unwind();
+    let reading = catch_async(read(source, client, &feed, &control));
     if let Some(ended) = control.stop.unless_stopping(reading).await {
-        let why = ended.unwrap_or_else(|panic| {
-            let panic = panic_message(&*panic);
-            format!("the source panicked: {panic}")
-        });
+        let why = ended.unwrap_or_else(|panic| format!("the source panicked: {panic}"));
         feed.waiting.end(why);
     }
 }
@@ -71,16 +64,14 @@ async fn read<S: Source>(
 /// Adds the ids that an event announces. An error or a panic of the source costs this event only.
 fn add_announced<S: Source>(source: &S, event: &ServerEvent, feed: &EventFeed<S::Id>) {
     feed.recorder.record_event();
-    let adding = AssertUnwindSafe(|| {
+    let added = catch(|| {
         let ids = source.announced(event).map_err(|error| error.to_string())?;
         ids.into_iter().for_each(|id| feed.waiting.add(id));
-        Ok::<(), String>(())
+        Ok(())
     });
-    let why = match catch_unwind(adding) {
-        Ok(Ok(())) => return,
-        Ok(Err(why)) => why,
-        Err(panic) => format!("the source panicked: {}", panic_message(&*panic)),
-    };
-    feed.recorder.record_unreadable();
-    warn!("an event of the stream announces no ids: {why}");
+    let added = added.unwrap_or_else(|panic| Err(format!("the source panicked: {panic}")));
+    if let Err(why) = added {
+        feed.recorder.record_unreadable();
+        warn!("an event of the stream announces no ids: {why}");
+    }
 }

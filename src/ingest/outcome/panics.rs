@@ -1,10 +1,25 @@
-//! Turns panics of an embedder's code into text.
+//! Catches panics of an embedder's code, and turns them into text.
 
 use std::{
     any::Any,
     fmt::{self, Display, Write},
     panic::{AssertUnwindSafe, catch_unwind},
 };
+
+use futures_util::FutureExt;
+
+/// Runs an embedder's code. The error is the message of its panic.
+pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panic_message(&*panic))
+}
+
+/// Like [`catch`], for a future.
+pub(crate) fn catch_async<T>(
+    work: impl Future<Output = T>,
+) -> impl Future<Output = Result<T, String>> {
+    let caught = AssertUnwindSafe(work).catch_unwind();
+    caught.map(|result| result.map_err(|panic| panic_message(&*panic)))
+}
 
 /// The message of a panic.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
@@ -21,7 +36,7 @@ pub(crate) struct DisplayId<'a, I>(pub(crate) &'a I);
 impl<I: Display> Display for DisplayId<'_, I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
-        match catch_unwind(AssertUnwindSafe(|| write!(text, "{}", self.0))) {
+        match catch(|| write!(text, "{}", self.0)) {
             Ok(Ok(())) => f.write_str(&text),
             _ => f.write_str("<id whose Display panicked>"),
         }
