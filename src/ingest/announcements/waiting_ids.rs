@@ -5,7 +5,6 @@ use std::{
     fmt,
     hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Poll, Waker},
 };
 
 use futures_util::{Stream, stream};
@@ -18,10 +17,14 @@ pub(crate) const WAITING_MAX: usize = 10_000;
 
 /// See the [module](self). An id that waits already is not added once more. One that was read is: its record may have changed
 /// since.
+///
+/// Not every pipeline has ids that can be compared, but the host that starts such a run does. So it gives the functions of the set.
 pub(crate) struct WaitingIds<I> {
     state: Mutex<State<I>>,
-    /// How ids are compared.
-    comparison: Comparison<I>,
+    insert: fn(&mut HashSet<I>, I) -> bool,
+    remove: fn(&mut HashSet<I>, &I) -> bool,
+    /// Wakes the reader when there is something to read.
+    has_next: Notify,
     /// Wakes the task that adds ids when there is room again.
     has_room: Notify,
 }
@@ -33,14 +36,6 @@ struct State<I> {
     distinct: HashSet<I>,
     /// Why no more ids will be announced.
     end: Option<String>,
-    /// Wakes the reader.
-    reader: Option<Waker>,
-}
-
-/// Functions of a set of ids. Not every pipeline has ids that can be compared, but the host that starts such a run does.
-struct Comparison<I> {
-    insert: fn(&mut HashSet<I>, I) -> bool,
-    remove: fn(&mut HashSet<I>, &I) -> bool,
 }
 
 /// What a run of announced ids begins with.
@@ -59,12 +54,10 @@ impl<I: Id + Eq + Hash> WaitingIds<I> {
                 ids: VecDeque::new(),
                 distinct: HashSet::new(),
                 end: None,
-                reader: None,
             }),
-            comparison: Comparison {
-                insert: HashSet::insert,
-                remove: HashSet::remove,
-            },
+            insert: HashSet::insert,
+            remove: HashSet::remove,
+            has_next: Notify::new(),
             has_room: Notify::new(),
         }
     }
@@ -74,17 +67,16 @@ impl<I: Id> WaitingIds<I> {
     /// Adds an id, unless it waits already. A panic of the id's code leaves it out.
     pub(crate) fn add(&self, id: I) {
         let mut state = self.lock();
-        if (self.comparison.insert)(&mut state.distinct, id.clone()) {
+        if (self.insert)(&mut state.distinct, id.clone()) {
             state.ids.push_back(id);
-            state.wake_reader();
+            self.has_next.notify_one();
         }
     }
 
     /// No more ids will be announced, for this reason.
     pub(crate) fn end(&self, why: String) {
-        let mut state = self.lock();
-        state.end.get_or_insert(why);
-        state.wake_reader();
+        self.lock().end.get_or_insert(why);
+        self.has_next.notify_one();
     }
 
     /// Waits until fewer than [`WAITING_MAX`] ids wait.
@@ -96,34 +88,32 @@ impl<I: Id> WaitingIds<I> {
 
     /// The ids as a list. After the last one comes the reason why there are no more.
     pub(crate) fn read(self: Arc<Self>) -> impl Stream<Item = Result<I, String>> + Send + 'static {
-        stream::poll_fn(move |context| {
-            let mut state = self.lock();
-            if let Some(id) = state.ids.pop_front() {
-                (self.comparison.remove)(&mut state.distinct, &id);
-                if state.ids.len() == WAITING_MAX - 1 {
-                    self.has_room.notify_one();
+        stream::unfold(self, |waiting| async move {
+            loop {
+                if let Some(next) = waiting.take() {
+                    return Some((next, waiting));
                 }
-                return Poll::Ready(Some(Ok(id)));
+                waiting.has_next.notified().await;
             }
-            if let Some(why) = &state.end {
-                return Poll::Ready(Some(Err(why.clone())));
-            }
-            state.reader = Some(context.waker().clone());
-            Poll::Pending
         })
+    }
+
+    /// The next id, or why there are no more, if that is known now.
+    fn take(&self) -> Option<Result<I, String>> {
+        let mut state = self.lock();
+        let Some(id) = state.ids.pop_front() else {
+            return state.end.clone().map(Err);
+        };
+        (self.remove)(&mut state.distinct, &id);
+        if state.ids.len() == WAITING_MAX - 1 {
+            self.has_room.notify_one();
+        }
+        Some(Ok(id))
     }
 
     /// A panic of an id's code while the lock was held left nothing half done.
     fn lock(&self) -> MutexGuard<'_, State<I>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<I> State<I> {
-    fn wake_reader(&mut self) {
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
-        }
     }
 }
 
@@ -157,7 +147,7 @@ mod tests {
     #[test]
     fn an_id_waits_once_and_may_wait_again_after_it_was_read() {
         let waiting = waiting([3, 1, 3, 2, 1]);
-        let mut ids = waiting.clone().read();
+        let mut ids = Box::pin(waiting.clone().read());
         assert_eq!(read_all(&mut ids), [3, 1, 2]);
         waiting.add(3);
         assert_eq!(read_all(&mut ids), [3]);
@@ -168,7 +158,7 @@ mod tests {
         let waiting = waiting([1]);
         waiting.end("the server has no event stream".to_owned());
         waiting.end("another reason".to_owned());
-        let mut ids = waiting.read();
+        let mut ids = Box::pin(waiting.read());
         let all = [(); 2].map(|()| ids.next().now_or_never());
         let why = "the server has no event stream".to_owned();
         assert_eq!(all, [Some(Some(Ok(1))), Some(Some(Err(why)))]);
@@ -177,7 +167,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_waits_is_woken_by_an_id_and_by_the_end() {
         let waiting = waiting([]);
-        let mut ids = waiting.clone().read();
+        let mut ids = Box::pin(waiting.clone().read());
         let (read, ()) = tokio::join!(ids.next(), async { waiting.add(7) });
         assert_eq!(read, Some(Ok(7)));
         let end = async { waiting.end("over".to_owned()) };
@@ -193,7 +183,7 @@ mod tests {
         assert!(waiting.room().now_or_never().is_none());
         // One event may bring more than there is room for.
         waiting.add(-2);
-        let mut ids = waiting.clone().read();
+        let mut ids = Box::pin(waiting.clone().read());
         let mut room = Box::pin(waiting.room());
         assert!(ids.next().await.is_some() && room.as_mut().now_or_never().is_none());
         assert!(ids.next().await.is_some() && room.as_mut().now_or_never().is_some());
@@ -202,7 +192,7 @@ mod tests {
     #[test]
     fn two_hundred_thousand_announcements_leave_nothing_behind() {
         let waiting = waiting([]);
-        let mut ids = waiting.clone().read();
+        let mut ids = Box::pin(waiting.clone().read());
         for number in 0..200_000 {
             waiting.add(number);
             waiting.add(number / 2);
