@@ -86,11 +86,18 @@ impl<I: Id> Pipeline<I> {
     /// ```
     pub fn start(&self, start: Start<I>) -> Run<I> {
         let coordinator = &self.inner.coordinator;
-        let cancel = coordinator.clone().recipient();
-        let watch = RunWatch::new(start.run(), start.control.clone(), cancel);
+        let watch = RunWatch {
+            run: start.run,
+            control: start.control.clone(),
+            cancel: coordinator.clone().recipient(),
+        };
         let (report, reported) = oneshot::channel();
         coordinator.do_send(StartRun { start, report });
-        Run::new(reported, watch, self.inner.clone())
+        Run {
+            report: reported,
+            watch,
+            _pipeline: self.inner.clone(),
+        }
     }
 
     /// Starts a run of a stream of ids, and reports what becomes of each id. See [`Outcomes`].

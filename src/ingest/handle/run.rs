@@ -26,35 +26,23 @@ use crate::ingest::{
 /// the last handle of its pipeline. ([`Outcomes`](crate::Outcomes) and [`RunWatch`] are no handles.)
 #[must_use = "a run goes on without its handle, but its report is lost"]
 pub struct Run<I> {
-    report: oneshot::Receiver<Report<I>>,
-    watch: RunWatch,
+    pub(super) report: oneshot::Receiver<Report<I>>,
+    pub(super) watch: RunWatch,
     /// Keeps the pipeline alive, so that a run can be awaited after all other handles are dropped.
-    _pipeline: Arc<dyn Any + Send + Sync>,
+    pub(super) _pipeline: Arc<dyn Any + Send + Sync>,
 }
 
 /// Watches and cancels a run while its [`Run`] is awaited. It does not keep the pipeline alive.
 #[derive(Clone)]
 pub struct RunWatch {
-    run: RunId,
+    pub(super) run: RunId,
     /// Has the counters, and knows whether the run has ended.
-    control: Arc<RunControl>,
+    pub(super) control: Arc<RunControl>,
     /// The coordinator.
-    cancel: Recipient<Cancel>,
+    pub(super) cancel: Recipient<Cancel>,
 }
 
 impl<I> Run<I> {
-    pub(crate) fn new(
-        report: oneshot::Receiver<Report<I>>,
-        watch: RunWatch,
-        pipeline: Arc<dyn Any + Send + Sync>,
-    ) -> Self {
-        Self {
-            report,
-            watch,
-            _pipeline: pipeline,
-        }
-    }
-
     /// A handle that watches and cancels this run while it is awaited.
     pub fn watch(&self) -> RunWatch {
         self.watch.clone()
@@ -112,14 +100,6 @@ impl fmt::Debug for RunWatch {
 }
 
 impl RunWatch {
-    pub(crate) fn new(run: RunId, control: Arc<RunControl>, cancel: Recipient<Cancel>) -> Self {
-        Self {
-            run,
-            control,
-            cancel,
-        }
-    }
-
     /// The counters at this moment.
     pub fn progress(&self) -> Progress {
         self.control.recorder.progress()
