@@ -32,8 +32,8 @@
 //! | `Fetch` | Coordinator → Fetcher | one `Fetched`, or `FetcherGone` |
 //! | `Fetched` | Fetcher → Coordinator | at most one `Save`, now or later (a second one if its body does not decode); the fetcher gets its next id |
 //! | `FetcherGone` | dying Fetcher → Coordinator | a new fetcher replaces it |
-//! | `Save` | Coordinator → Storage | one `Committed` that counts it, unless Storage dies |
-//! | `Flush` | Coordinator → Storage | waiting rows of the run are written without lingering |
+//! | `ToStorage::Save` | Coordinator → Storage | one `Committed` that counts it, unless Storage dies |
+//! | `ToStorage::Flush` | Coordinator → Storage | waiting rows of the run are written without lingering |
 //! | `StorageGone` | dying Storage → Coordinator | all runs end, because nothing more can be committed |
 //! | `Committed` | Storage → Coordinator | ids are counted; the last `Committed` ends its run |
 //!
@@ -269,9 +269,17 @@ pub(crate) struct FetcherGone {
     pub(crate) slot: usize,
 }
 
-/// Gives an answer to Storage, to be committed.
-#[derive(Message, Debug)]
+/// What the coordinator sends to Storage.
+#[derive(Message)]
 #[rtype(result = "()")]
+pub(crate) enum ToStorage<I> {
+    Save(Save<I>),
+    /// No more rows of this run come until its waiting ones are committed.
+    Flush(RunId),
+}
+
+/// An answer that is to be committed.
+#[derive(Debug)]
 pub(crate) struct Save<I> {
     pub(crate) run: RunId,
     pub(crate) control: Arc<RunControl>,
@@ -292,13 +300,6 @@ impl<I> NumberedRow<I> {
         self.answered.permit = RowPermit::default();
         self
     }
-}
-
-/// No more rows of a run come until its waiting ones are committed.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Flush {
-    pub(crate) run: RunId,
 }
 
 /// Storage died. Nothing more can be committed.

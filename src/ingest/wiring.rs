@@ -9,9 +9,7 @@ use crate::{
     ingest::{
         actors::{
             arbiter::PipelineArbiter,
-            coordinator::{
-                ClientLimits, Coordinator, Parts, storage_recipients::StorageRecipients,
-            },
+            coordinator::{Coordinator, Parts},
             fetcher::{Fetcher, FetcherResources},
             storage::{Storage, decoder::Decoder, writer::Writer},
         },
@@ -127,10 +125,6 @@ where
         let decoder = Decoder::new(source.clone());
         let cool_down = client.cool_down();
         let (for_rate, for_workers) = (client.clone(), client.clone());
-        let client_limits = ClientLimits {
-            set_rate: Box::new(move |rate| for_rate.set_rate(rate)),
-            allow_workers: Box::new(move |workers| for_workers.allow_workers(workers)),
-        };
         let (stream_source, stream_client) = (source.clone(), client.clone());
         let read_events = Box::new(move |feed, control| {
             let (source, client) = (stream_source.clone(), stream_client.clone());
@@ -143,11 +137,13 @@ where
             settings: RequestSettings::new(&config),
         });
         let start_fetcher = Box::new(move |slot, coordinator: &Addr<Coordinator<S::Id>>| {
-            let answers = coordinator.clone().recipient();
-            let death = coordinator.clone().recipient();
-            Fetcher::new(slot, shared.clone(), answers, death)
-                .start()
-                .recipient()
+            let fetcher = Fetcher {
+                slot,
+                shared: shared.clone(),
+                answers: Rc::new(coordinator.clone().recipient()),
+                death: coordinator.clone().recipient(),
+            };
+            fetcher.start().recipient()
         });
         let coordinator = Coordinator::create(|ctx: &mut Context<Coordinator<S::Id>>| {
             let committed = ctx.address().recipient();
@@ -163,14 +159,12 @@ where
             .start();
             let parts = Parts {
                 start_fetcher,
-                client_limits,
+                set_client_rate: Box::new(move |rate| for_rate.set_rate(rate)),
+                allow_client_workers: Box::new(move |workers| for_workers.allow_workers(workers)),
                 read_events,
-                storage: StorageRecipients {
-                    save: storage.clone().recipient(),
-                    flush: storage.recipient(),
-                },
+                storage: storage.recipient(),
                 cool_down,
-                meters,
+                meters: Arc::new(meters),
                 arbiter,
             };
             Coordinator::new(config, parts)

@@ -1,13 +1,10 @@
 //! A fetcher: gets the answer for one id at a time.
 
-use std::{cell::Cell, panic::AssertUnwindSafe, pin::pin, rc::Rc, sync::Arc, time::SystemTime};
+use std::{cell::Cell, pin::pin, rc::Rc, sync::Arc, time::SystemTime};
 
 use actix::{Actor, AtomicResponse, Context, Handler, Recipient, WrapFuture};
-use futures_util::FutureExt;
 
 use crate::ingest::{
-    backlog::Backlog,
-    handle::control::RunControl,
     http::{
         client::{Client, RequestSettings},
         fetch::FetchRequest,
@@ -16,8 +13,8 @@ use crate::ingest::{
     limits::breaker::BreakerState,
     messages::{Fetch, Fetched, FetcherGone},
     outcome::{
-        answer::{Answer, AnsweredId, AttemptsSoFar, NotAnswered},
-        panics::panic_message,
+        answer::{Answer, AnsweredId, NotAnswered},
+        panics::catch_async,
     },
     source::Source,
 };
@@ -37,28 +34,12 @@ pub(crate) struct FetcherResources<S> {
 /// The actor.
 pub(crate) struct Fetcher<S: Source> {
     /// The number of this fetcher in the coordinator's list.
-    slot: usize,
-    shared: Rc<FetcherResources<S>>,
+    pub(crate) slot: usize,
+    pub(crate) shared: Rc<FetcherResources<S>>,
     /// The coordinator, for answers.
-    answers: Rc<Recipient<Fetched<S::Id>>>,
+    pub(crate) answers: Rc<Recipient<Fetched<S::Id>>>,
     /// The coordinator. It gets this message when the actor is dropped, so that it learns of a death by a panic, too.
-    death: Recipient<FetcherGone>,
-}
-
-impl<S: Source> Fetcher<S> {
-    pub(crate) fn new(
-        slot: usize,
-        shared: Rc<FetcherResources<S>>,
-        answers: Recipient<Fetched<S::Id>>,
-        death: Recipient<FetcherGone>,
-    ) -> Self {
-        Self {
-            slot,
-            shared,
-            answers: Rc::new(answers),
-            death,
-        }
-    }
+    pub(crate) death: Recipient<FetcherGone>,
 }
 
 impl<S: Source> Actor for Fetcher<S> {
@@ -76,17 +57,11 @@ impl<S: Source> Handler<Fetch<S::Id>> for Fetcher<S> {
     type Result = AtomicResponse<Self, ()>;
 
     fn handle(&mut self, fetch: Fetch<S::Id>, _: &mut Self::Context) -> Self::Result {
-        let Fetch {
-            id,
-            so_far,
-            control,
-            backlog,
-        } = fetch;
         let slot = self.slot;
         let shared = self.shared.clone();
         let answers = self.answers.clone();
         let work = async move {
-            let (result, breaker) = fetch_answer(&shared, id, so_far, &control, &backlog).await;
+            let (result, breaker) = fetch_answer(&shared, fetch).await;
             answers.do_send(Fetched {
                 slot,
                 result,
@@ -101,11 +76,14 @@ impl<S: Source> Handler<Fetch<S::Id>> for Fetcher<S> {
 /// returns the state of the run's circuit breaker after the last attempt for this id.
 async fn fetch_answer<S: Source>(
     shared: &FetcherResources<S>,
-    id: S::Id,
-    so_far: AttemptsSoFar,
-    control: &RunControl,
-    backlog: &Backlog,
+    fetch: Fetch<S::Id>,
 ) -> (Result<AnsweredId<S::Id>, NotAnswered>, BreakerState) {
+    let Fetch {
+        id,
+        so_far,
+        control,
+        backlog,
+    } = fetch;
     let attempts_begun = Cell::new(so_far.begun);
     let fetched = {
         let fetching = pin!(async {
@@ -121,14 +99,19 @@ async fn fetch_answer<S: Source>(
             };
             shared
                 .client
-                .fetch(request, &shared.settings, backlog, control, &attempts_begun)
+                .fetch(
+                    request,
+                    &shared.settings,
+                    &backlog,
+                    &control,
+                    &attempts_begun,
+                )
                 .await
         });
-        AssertUnwindSafe(fetching).catch_unwind().await
+        catch_async(fetching).await
     };
     let fetched = fetched.unwrap_or_else(|panic| {
         attempts_begun.set(attempts_begun.get().max(1));
-        let panic = panic_message(&*panic);
         Ok(Answer::panicked(format!("the source panicked: {panic}")))
     });
     // Both are taken before the wait for room, which may be long.

@@ -1,23 +1,18 @@
 //! A run under way: its ledger, its outage, its room in the backlog, and its waits. All that happens to one run alone is here.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::SystemTime,
-};
+use std::time::SystemTime;
 
-use actix::SpawnHandle;
+use actix::{Recipient, SpawnHandle};
 use tokio::time::Instant;
 
-use super::{
-    outage_watch::OutageWatch, run_ledger::RunLedger, storage_recipients::StorageRecipients,
-    unread_ids::Next,
-};
+use super::{outage_watch::OutageWatch, run_ledger::RunLedger, unread_ids::Next};
 use crate::ingest::{
     backlog::{Backlog, RowPermit},
     limits::{breaker::BreakerState, signal::Blame},
-    messages::{Flush, NumberedRow, Save},
+    messages::{NumberedRow, Save, ToStorage},
     outcome::{
-        answer::{Answer, AnsweredId, AttemptsSoFar, NotAnswered},
+        answer::{Answer, AnsweredId, NotAnswered},
+        panics::catch,
         report::GaveUp,
     },
     priority::Priority,
@@ -45,8 +40,6 @@ pub(super) struct ActiveRun<I: Id> {
 pub(super) enum Turn<I: Id> {
     /// Takes the next step with the list.
     List(Next<I>),
-    /// Gives this id to a fetcher, which goes on with its attempts.
-    GoOn(I, AttemptsSoFar),
     /// Waits until this time, because no probe may be made before.
     ProbeAt(Instant),
 }
@@ -79,7 +72,7 @@ impl<I: Id> ActiveRun<I> {
             return Turn::List(Next::Nothing);
         }
         if !self.is_probing() {
-            return self.next_without_probing();
+            return Turn::List(self.ledger.next());
         }
         // The next probe is handed out when the last one has come back.
         if self.busy > 0 {
@@ -89,24 +82,16 @@ impl<I: Id> ActiveRun<I> {
         if let Some(at) = self.outage.next_probe.filter(|at| *at > now) {
             return Turn::ProbeAt(at);
         }
-        let next = self.next_without_probing();
-        if let Turn::GoOn(..) | Turn::List(Next::Give(_)) = next {
+        let next = self.ledger.next();
+        if let Next::Give(..) = next {
             self.outage.schedule_next_probe(now);
         }
-        next
-    }
-
-    /// An id that gave way comes first. So there are never more of them than fetchers.
-    fn next_without_probing(&mut self) -> Turn<I> {
-        match self.ledger.take_set_aside() {
-            Some((id, so_far)) => Turn::GoOn(id, so_far),
-            None => Turn::List(self.ledger.next()),
-        }
+        Turn::List(next)
     }
 
     /// An id ended with a panic. Its failure waits in the ledger until the backlog has room for it.
     pub(super) fn save_panicked(&mut self, id: I, message: String, attempts: u32) {
-        let copy = catch_unwind(AssertUnwindSafe(|| id.clone())).ok();
+        let copy = catch(|| id.clone()).ok();
         let failure = AnsweredId {
             id,
             answer: Answer::panicked(message),
@@ -115,16 +100,16 @@ impl<I: Id> ActiveRun<I> {
             permit: RowPermit::default(),
         };
         let row = self.ledger.number(failure, copy);
-        self.ledger.kept.queue_decided(row);
+        self.ledger.kept.queue_final(row);
     }
 
     /// Passes an answer to Storage, or keeps it because the API may be at fault.
-    pub(super) fn settle(
+    pub(super) fn route(
         &mut self,
         result: Result<AnsweredId<I>, NotAnswered>,
         copy: I,
         breaker: BreakerState,
-        storage: &StorageRecipients<I>,
+        storage: &Recipient<ToStorage<I>>,
     ) {
         let row = match result {
             Ok(answered) => self.ledger.number(answered, Some(copy)),
@@ -150,24 +135,24 @@ impl<I: Id> ActiveRun<I> {
     }
 
     /// Passes an answer to Storage.
-    fn hand_over(&mut self, row: NumberedRow<I>, storage: &StorageRecipients<I>) {
+    fn hand_over(&mut self, row: NumberedRow<I>, storage: &Recipient<ToStorage<I>>) {
         if self.ledger.has_lost_storage() {
             self.ledger.count_not_attempted(1);
         } else {
             self.ledger.count_handed_over();
-            storage.save.do_send(Save {
+            storage.do_send(ToStorage::Save(Save {
                 run: self.ledger.run,
                 control: self.ledger.control.clone(),
                 row,
-            });
+            }));
         }
     }
 
-    /// Passes decided failures to Storage while the backlog has room for them.
-    pub(super) fn hand_over_decided(&mut self, storage: &StorageRecipients<I>) {
-        while self.ledger.kept.has_decided()
+    /// Passes failures whose ids are at fault to Storage while the backlog has room for them.
+    pub(super) fn hand_over_final(&mut self, storage: &Recipient<ToStorage<I>>) {
+        while self.ledger.kept.has_final()
             && let Some(permit) = self.backlog.try_acquire_row()
-            && let Some(mut failure) = self.ledger.kept.take_decided()
+            && let Some(mut failure) = self.ledger.kept.take_final()
         {
             failure.answered.permit = permit;
             self.hand_over(failure, storage);
@@ -175,26 +160,25 @@ impl<I: Id> ActiveRun<I> {
     }
 
     /// Lets Storage write the run's waiting rows without lingering.
-    pub(super) fn flush(&mut self, storage: &StorageRecipients<I>) {
+    pub(super) fn flush(&mut self, storage: &Recipient<ToStorage<I>>) {
         if self.ledger.needs_flush() {
-            let run = self.ledger.run;
-            storage.flush.do_send(Flush { run });
+            storage.do_send(ToStorage::Flush(self.ledger.run));
         }
     }
 
     /// Whether every id is settled or never will be. Sends `Flush` to Storage when no more rows are coming.
-    pub(super) fn is_done(&mut self, storage: &StorageRecipients<I>) -> bool {
+    pub(super) fn is_done(&mut self, storage: &Recipient<ToStorage<I>>) -> bool {
         if self.busy > 0 || self.ledger.has_ids() {
             return false;
         }
         self.flush(storage);
-        self.ledger.in_storage() == 0 && !self.ledger.kept.has_failures()
+        self.ledger.in_storage == 0 && !self.ledger.kept.has_failures()
     }
 
     /// Stops all tasks that wait for something in this run. The caller cancels them.
     pub(super) fn take_tasks(&mut self) -> impl Iterator<Item = SpawnHandle> + use<I> {
         let tasks = [
-            self.ledger.stop_reading(),
+            self.ledger.unread.stop(),
             self.breaker_watch.take(),
             self.reader_wait.take(),
             self.abort_timer.take(),
@@ -214,7 +198,6 @@ mod tests {
 
     use super::*;
     use crate::ingest::{
-        actors::coordinator::id_stream::Polled,
         limits::signal::Signal,
         messages::{Start, StartRun},
     };
@@ -234,9 +217,9 @@ mod tests {
         let Turn::List(Next::Await(ids)) = run.next() else {
             panic!("the list has no id yet");
         };
-        run.ledger.list_is_back(ids, Polled::Id(7));
+        run.ledger.list_is_back(ids, Some(Ok(7)));
         let next = run.next();
-        assert!(matches!(next, Turn::List(Next::Give(7))));
+        assert!(matches!(next, Turn::List(Next::Give(7, _))));
         run.ledger.kept.defer(8);
         assert!(matches!(run.next(), Turn::ProbeAt(_)));
     }

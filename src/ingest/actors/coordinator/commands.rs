@@ -3,9 +3,7 @@
 use actix::{ActorContext, AsyncContext, Context, Handler, ResponseFuture};
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{
-    Coordinator, active_run::ActiveRun, drain::Drain, run_ledger::RunLedger, storage_died,
-};
+use super::{Coordinator, active_run::ActiveRun, run_ledger::RunLedger, storage_died};
 use crate::ingest::{
     backlog::Backlog,
     config::{RATE_MAX, WORKERS_MAX},
@@ -20,14 +18,16 @@ use crate::ingest::{
 impl<I: Id> Coordinator<I> {
     /// The time for a shutdown is over: abandons the runs that have not ended, and stops.
     fn abandon_runs(&mut self, ctx: &mut Context<Self>) {
-        let Some(mut drain) = self.drain.take() else {
+        let Some(mut shutdown) = self.shutdown.take() else {
             return;
         };
         for ActiveRun { ledger, .. } in self.runs.values() {
             ledger.control.stop.abort();
-            drain.add_abandoned(&ledger.control.recorder.progress(), ledger.in_storage());
+            let totals = ledger.control.recorder.progress();
+            let in_storage = ledger.in_storage as u64;
+            shutdown.report.add_abandoned(&totals, in_storage);
         }
-        drain.finish();
+        shutdown.finish();
         ctx.stop();
     }
 }
@@ -36,20 +36,20 @@ impl<I: Id> Handler<StartRun<I>> for Coordinator<I> {
     type Result = ();
 
     fn handle(&mut self, mut start_run: StartRun<I>, ctx: &mut Self::Context) {
-        if self.drain.is_some() {
+        if self.shutdown.is_some() {
             // This drops the sender of the report, so the caller gets the error `PipelineStopped`.
             return;
         }
         let control = start_run.start.control.clone();
-        control.recorder.attach(self.meters.clone());
+        control.recorder.attach(self.parts.meters.clone());
         let mut breaker = control.breaker();
-        breaker.leave_out(self.cool_down.clone());
+        breaker.leave_out(self.parts.cool_down.clone());
         if self.is_paused {
             breaker.pause(Instant::now());
         }
         drop(breaker);
         if let Some(feed) = start_run.start.feed.take() {
-            (self.read_events)(feed, control.clone());
+            (self.parts.read_events)(feed, control.clone());
         }
         let mut ledger = RunLedger::new(start_run, self.config.max_refusals);
         if self.is_storage_gone {
@@ -59,7 +59,7 @@ impl<I: Id> Handler<StartRun<I>> for Coordinator<I> {
         self.turns.set_open(id, control.priority, ledger.has_ids());
         let backlog = Backlog::new(self.config.batch);
         self.runs.insert(id, ActiveRun::new(ledger, backlog));
-        self.meters.set_runs_under_way(self.runs.len());
+        self.parts.meters.set_runs_under_way(self.runs.len());
         self.proceed(id, ctx);
         self.watch_breaker(id, ctx);
     }
@@ -80,7 +80,7 @@ impl<I: Id> Handler<Cancel> for Coordinator<I> {
 
     fn handle(&mut self, Cancel(id): Cancel, ctx: &mut Self::Context) {
         let run = self.runs.get_mut(&id);
-        if let Some(run) = run.filter(|run| !run.ledger.is_interrupted()) {
+        if let Some(run) = run.filter(|run| !run.ledger.is_interrupted) {
             Self::cancel_timer(&mut run.ledger.interrupt(), ctx);
             self.limit_drain(id, ctx);
             self.proceed(id, ctx);
@@ -127,8 +127,8 @@ impl<I: Id> Handler<SetRate> for Coordinator<I> {
 
     fn handle(&mut self, SetRate(rate): SetRate, _: &mut Self::Context) {
         let rate = rate.min(RATE_MAX);
-        (self.client_limits.set_rate)(rate);
-        self.meters.set_rate_limit(rate);
+        (self.parts.set_client_rate)(rate);
+        self.parts.meters.set_rate_limit(rate);
     }
 }
 
@@ -137,9 +137,9 @@ impl<I: Id> Handler<SetWorkers> for Coordinator<I> {
 
     fn handle(&mut self, SetWorkers(workers): SetWorkers, ctx: &mut Self::Context) {
         let workers = workers.clamp(1, WORKERS_MAX);
-        (self.client_limits.allow_workers)(workers);
+        (self.parts.allow_client_workers)(workers);
         self.allow_workers(workers, ctx);
-        self.meters.set_workers(workers);
+        self.parts.meters.set_workers(workers);
         self.hand_out(ctx);
     }
 }
@@ -148,11 +148,12 @@ impl<I: Id> Handler<Shutdown> for Coordinator<I> {
     type Result = ResponseFuture<Result<ShutdownReport, PipelineStopped>>;
 
     fn handle(&mut self, Shutdown { within }: Shutdown, ctx: &mut Self::Context) -> Self::Result {
-        let report = self.drain.get_or_insert_default().listen();
+        let report = self.shutdown.get_or_insert_default().listen();
         let runs = self.runs.values();
         let controls: Vec<_> = runs.map(|run| run.ledger.control.clone()).collect();
         if !controls.is_empty() {
-            let for_requests = Drain::time_for_requests(within);
+            // The rest of the time is for committing the answers.
+            let for_requests = within / 4 * 3;
             ctx.run_later(for_requests, move |_, _| {
                 controls.iter().for_each(|control| control.stop.abort());
             });

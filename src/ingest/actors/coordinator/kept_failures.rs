@@ -28,12 +28,12 @@ pub(super) struct KeptFailures<I> {
     is_streak_long: bool,
     /// Refused ids, in the order of their answers. No id was stored or absent after the first of them.
     refused: VecDeque<NumberedRow<I>>,
-    /// How many ids were refused in a row. Some may be settled already.
+    /// How many ids were refused in a row. Some may have left `refused` already.
     refused_in_a_row: usize,
     /// The run ends when this number of ids is refused in a row; 0 is never.
     max_refusals: usize,
     /// Failures whose ids are at fault. They wait for room in the backlog.
-    decided: VecDeque<NumberedRow<I>>,
+    final_failures: VecDeque<NumberedRow<I>>,
     /// Ids that failed because the API was out. They are tried again: as probes, or after all other ids.
     deferred: VecDeque<I>,
 }
@@ -46,7 +46,7 @@ impl<I> KeptFailures<I> {
             refused: VecDeque::new(),
             refused_in_a_row: 0,
             max_refusals,
-            decided: VecDeque::new(),
+            final_failures: VecDeque::new(),
             deferred: VecDeque::new(),
         }
     }
@@ -91,7 +91,7 @@ impl<I> KeptFailures<I> {
     pub(super) fn keep_refused(&mut self, row: NumberedRow<I>) {
         let row = row.without_permit();
         if self.max_refusals == 0 {
-            return self.decided.push_back(row);
+            return self.final_failures.push_back(row);
         }
         self.refused_in_a_row += 1;
         let place = self
@@ -104,13 +104,13 @@ impl<I> KeptFailures<I> {
     pub(super) fn served(&mut self, number: u64) {
         let before = self.refused.partition_point(|kept| kept.number < number);
         let at_fault = self.refused.drain(..before);
-        self.decided.extend(at_fault);
+        self.final_failures.extend(at_fault);
         self.refused_in_a_row = self.refused.len();
     }
 
-    /// Refused ids need not wait for a later id any more: they are settled as failed.
-    pub(super) fn settle_refused(&mut self) {
-        self.decided.append(&mut self.refused);
+    /// Refused ids need not wait for a later id any more: they are at fault.
+    pub(super) fn blame_refused_ids(&mut self) {
+        self.final_failures.append(&mut self.refused);
     }
 
     /// Whether enough ids were refused in a row to end the run. An id that is not committed yet may still break the row.
@@ -156,31 +156,31 @@ impl<I> KeptFailures<I> {
     }
 
     /// Queues a failure that is passed to Storage as soon as the backlog has room for it.
-    pub(super) fn queue_decided(&mut self, failure: NumberedRow<I>) {
-        self.decided.push_back(failure);
+    pub(super) fn queue_final(&mut self, failure: NumberedRow<I>) {
+        self.final_failures.push_back(failure);
     }
 
-    pub(super) fn has_decided(&self) -> bool {
-        !self.decided.is_empty()
+    pub(super) fn has_final(&self) -> bool {
+        !self.final_failures.is_empty()
     }
 
-    pub(super) fn take_decided(&mut self) -> Option<NumberedRow<I>> {
-        self.decided.pop_front()
+    pub(super) fn take_final(&mut self) -> Option<NumberedRow<I>> {
+        self.final_failures.pop_front()
     }
 
-    /// Drops the failures that are not decided. Returns how many there were.
-    pub(super) fn drop_undecided(&mut self) -> usize {
+    /// Drops the failures that the API may be at fault for. Returns how many there were.
+    pub(super) fn drop_doubtful(&mut self) -> usize {
         self.unanswered.drain(..).count() + self.refused.drain(..).count()
     }
 
-    /// Drops the decided failures. Returns how many there were.
-    pub(super) fn drop_decided(&mut self) -> usize {
-        self.decided.drain(..).count()
+    /// Drops the failures whose ids are at fault. Returns how many there were.
+    pub(super) fn drop_final(&mut self) -> usize {
+        self.final_failures.drain(..).count()
     }
 
     /// Whether failures are kept that are neither settled nor to be tried again.
     pub(super) fn has_failures(&self) -> bool {
-        self.unanswered() > 0 || self.has_refused() || self.has_decided()
+        self.unanswered() > 0 || self.has_refused() || self.has_final()
     }
 
     pub(super) fn has_refused(&self) -> bool {
@@ -218,8 +218,8 @@ mod tests {
         }
     }
 
-    fn decided(kept: &mut KeptFailures<u64>) -> Vec<u64> {
-        std::iter::from_fn(|| kept.take_decided())
+    fn final_ids(kept: &mut KeptFailures<u64>) -> Vec<u64> {
+        std::iter::from_fn(|| kept.take_final())
             .map(|failure| failure.answered.id)
             .collect()
     }
@@ -240,7 +240,7 @@ mod tests {
         kept.rule_out_outage();
         kept.served(4);
         assert_eq!(deferred(&mut kept), [1, 2]);
-        assert_eq!(decided(&mut kept), [3]);
+        assert_eq!(final_ids(&mut kept), [3]);
         assert!(!kept.has_failures());
     }
 
@@ -256,14 +256,14 @@ mod tests {
         );
         kept.served(4);
         assert!(!kept.is_refused_too_often());
-        assert_eq!(decided(&mut kept), [1, 2]);
+        assert_eq!(final_ids(&mut kept), [1, 2]);
         kept.keep_refused(failure(6));
         kept.keep_refused(failure(7));
         assert!(kept.is_refused_too_often());
         let (in_a_row, last) = kept.refusals();
         assert_eq!(in_a_row, 3);
         assert_eq!(last.expect("a failure").message, "HTTP status 403 for 7");
-        assert_eq!(kept.drop_undecided(), 3);
+        assert_eq!(kept.drop_doubtful(), 3);
     }
 
     #[test]
@@ -272,7 +272,7 @@ mod tests {
         kept.keep_refused(failure(5));
         kept.keep_refused(failure(2));
         kept.served(4);
-        assert_eq!(decided(&mut kept), [2]);
+        assert_eq!(final_ids(&mut kept), [2]);
         assert!(kept.has_refused());
     }
 
@@ -281,8 +281,8 @@ mod tests {
         let mut kept = KeptFailures::new(3);
         kept.keep_refused(failure(1));
         kept.keep_refused(failure(2));
-        kept.settle_refused();
-        assert_eq!(decided(&mut kept), [1, 2]);
+        kept.blame_refused_ids();
+        assert_eq!(final_ids(&mut kept), [1, 2]);
         kept.keep_refused(failure(3));
         assert!(kept.is_refused_too_often());
         kept.served(4);
@@ -296,7 +296,7 @@ mod tests {
             kept.keep_refused(failure(number));
         }
         assert!(!kept.is_refused_too_often());
-        assert_eq!(decided(&mut kept).len(), 500);
+        assert_eq!(final_ids(&mut kept).len(), 500);
     }
 
     #[test]

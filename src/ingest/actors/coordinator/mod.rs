@@ -3,9 +3,8 @@
 //! All runs go on side by side. Read `active_run` (one run) with `run_ledger` (where each of its ids is), `unread_ids` and `id_stream`
 //! (its list), `kept_failures` (failures that may be the API's fault), `outage` with `outage_watch`, and `outcome_log` (what the host
 //! learns of each id). Then `turns` (which run gives the next id), `slots` (which id each fetcher works on), `proceed` (what follows when
-//! something has changed), `commands` (the host's messages) and `drain` (a shutdown). This file has the messages of the other actors.
+//! something has changed), `commands` (the host's messages) and `ongoing_shutdown`. This file has the messages of the other actors.
 
-pub(crate) mod storage_recipients;
 mod active_run;
 mod run_ledger;
 mod unread_ids;
@@ -18,7 +17,7 @@ mod turns;
 mod slots;
 mod proceed;
 mod commands;
-pub(crate) mod drain;
+mod ongoing_shutdown;
 
 #[cfg(test)]
 mod tests;
@@ -28,17 +27,14 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient, SpawnHandle};
 use log::warn;
 
-use self::{
-    active_run::ActiveRun, drain::Drain, slots::Slots, storage_recipients::StorageRecipients,
-    turns::Turns,
-};
+use self::{active_run::ActiveRun, ongoing_shutdown::OngoingShutdown, slots::Slots, turns::Turns};
 use crate::ingest::{
     actors::arbiter::PipelineArbiter,
     announcements::waiting_ids::EventFeed,
     config::Config,
     handle::control::RunControl,
     limits::cool_down::SharedCoolDown,
-    messages::{Committed, Fetch, Fetched, FetcherGone, RunId, StorageGone},
+    messages::{Committed, Fetch, Fetched, FetcherGone, RunId, StorageGone, ToStorage},
     outcome::report::GaveUp,
     source::Id,
     stats::{event::Event, meters::Meters},
@@ -59,17 +55,9 @@ pub(crate) type ReadEvents<I> = Box<dyn Fn(EventFeed<I>, Arc<RunControl>)>;
 /// The actor behind a [`Pipeline`](crate::Pipeline). See [`messages`](crate::ingest::messages) for the messages that it handles.
 pub struct Coordinator<I: Id> {
     config: Config,
-    /// Starts the fetchers, and later replaces dead ones.
-    start_fetcher: StartFetcher<I>,
-    /// Changes limits of the client.
-    client_limits: ClientLimits,
-    /// Reads the source's event stream for a run.
-    read_events: ReadEvents<I>,
+    parts: Parts<I>,
     /// Which id each fetcher works on.
     slots: Slots<I>,
-    storage: StorageRecipients<I>,
-    /// The cool-down of the client, for the circuit breakers of the runs.
-    cool_down: SharedCoolDown,
     /// Whether Storage died. Then every run ends at once.
     is_storage_gone: bool,
     /// The runs under way.
@@ -79,29 +67,26 @@ pub struct Coordinator<I: Id> {
     /// Whether the host paused the pipeline. Then no id is handed out.
     is_paused: bool,
     /// The shutdown under way.
-    drain: Option<Drain>,
-    /// The pipeline's metrics. Each run's recorder gets them, too.
-    meters: Arc<Meters>,
-    /// Dropped with this actor, which ends the pipeline's own thread, if it has one and no reader of outcomes needs it.
-    arbiter: PipelineArbiter,
+    shutdown: Option<OngoingShutdown>,
 }
 
-/// Changes limits of the client, which the coordinator does not know.
-pub(crate) struct ClientLimits {
-    /// Changes the rate, in requests per second; 0 is no limit.
-    pub(crate) set_rate: Box<dyn Fn(u32)>,
-    /// Lets at least this many fetchers have a request in flight.
-    pub(crate) allow_workers: Box<dyn Fn(usize)>,
-}
-
-/// What the builder gives to a coordinator, besides the settings.
+/// The other parts of the pipeline, as far as the coordinator needs them. It knows neither the client nor the source.
 pub(crate) struct Parts<I: Id> {
+    /// Starts the fetchers, and later replaces dead ones.
     pub(crate) start_fetcher: StartFetcher<I>,
-    pub(crate) client_limits: ClientLimits,
+    /// Changes the rate of the client, in requests per second; 0 is no limit.
+    pub(crate) set_client_rate: Box<dyn Fn(u32)>,
+    /// Lets at least this many fetchers have a request of the client in flight.
+    pub(crate) allow_client_workers: Box<dyn Fn(usize)>,
+    /// Reads the source's event stream for a run.
     pub(crate) read_events: ReadEvents<I>,
-    pub(crate) storage: StorageRecipients<I>,
+    /// Commits the answers.
+    pub(crate) storage: Recipient<ToStorage<I>>,
+    /// The cool-down of the client, for the circuit breakers of the runs.
     pub(crate) cool_down: SharedCoolDown,
-    pub(crate) meters: Meters,
+    /// The pipeline's metrics. Each run's recorder gets them, too.
+    pub(crate) meters: Arc<Meters>,
+    /// Dropped with the coordinator, which ends the pipeline's own thread, if it has one and no reader of outcomes needs it.
     pub(crate) arbiter: PipelineArbiter,
 }
 
@@ -111,19 +96,13 @@ impl<I: Id> Coordinator<I> {
         parts.meters.set_rate_limit(config.rate);
         Self {
             config,
-            start_fetcher: parts.start_fetcher,
-            client_limits: parts.client_limits,
-            read_events: parts.read_events,
+            parts,
             slots: Slots::new(),
-            storage: parts.storage,
-            cool_down: parts.cool_down,
             is_storage_gone: false,
             runs: BTreeMap::new(),
             turns: Turns::default(),
             is_paused: false,
-            drain: None,
-            meters: Arc::new(parts.meters),
-            arbiter: parts.arbiter,
+            shutdown: None,
         }
     }
 
@@ -150,9 +129,9 @@ impl<I: Id> Coordinator<I> {
     fn allow_workers(&mut self, workers: usize, ctx: &mut Context<Self>) {
         let address = ctx.address();
         for slot in self.slots.len()..workers {
-            self.slots.add((self.start_fetcher)(slot, &address));
+            self.slots.add((self.parts.start_fetcher)(slot, &address));
         }
-        self.slots.set_limit(workers);
+        self.slots.limit = workers;
     }
 
     fn cancel_timer(timer: &mut Option<SpawnHandle>, ctx: &mut Context<Self>) {
@@ -193,15 +172,10 @@ impl<I: Id> Handler<Fetched<I>> for Coordinator<I> {
     type Result = ();
 
     fn handle(&mut self, fetched: Fetched<I>, ctx: &mut Self::Context) {
-        let Fetched {
-            slot,
-            result,
-            breaker,
-        } = fetched;
-        if let Some((id, copy)) = self.release(slot)
+        if let Some((id, copy)) = self.release(fetched.slot)
             && let Some(run) = self.runs.get_mut(&id)
         {
-            run.settle(result, copy, breaker, &self.storage);
+            run.route(fetched.result, copy, fetched.breaker, &self.parts.storage);
             if run.ledger.is_draining() {
                 self.limit_drain(id, ctx);
             }
@@ -215,7 +189,7 @@ impl<I: Id> Handler<FetcherGone> for Coordinator<I> {
 
     /// Replaces the fetcher. The id that it worked on is settled as failed, because that id may have killed the fetcher.
     fn handle(&mut self, FetcherGone { slot }: FetcherGone, ctx: &mut Self::Context) {
-        let fetcher = (self.start_fetcher)(slot, &ctx.address());
+        let fetcher = (self.parts.start_fetcher)(slot, &ctx.address());
         self.slots.replace(slot, fetcher);
         warn!("fetcher {slot} died and was replaced");
         if let Some((id, copy)) = self.release(slot)

@@ -6,18 +6,15 @@
 
 use std::time::Duration;
 
-use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
+use actix::{ActorFutureExt, AsyncContext, Context, Recipient, fut::wrap_future};
 use log::warn;
 use tokio::time::Instant;
 
-use super::{
-    Coordinator, active_run::ActiveRun, outage_watch::OutageWatch,
-    storage_recipients::StorageRecipients,
-};
+use super::{Coordinator, active_run::ActiveRun, outage_watch::OutageWatch};
 use crate::{
     ingest::{
         limits::breaker::BreakerState,
-        messages::{NumberedRow, RunId},
+        messages::{NumberedRow, RunId, ToStorage},
         outcome::report::GaveUp,
         source::Id,
     },
@@ -158,12 +155,12 @@ impl<I: Id> ActiveRun<I> {
     pub(super) fn keep_unanswered(&mut self, row: NumberedRow<I>, breaker: BreakerState) {
         let is_out = self.is_out();
         let run = &mut self.ledger;
-        let is_left_to_the_next_run = run.is_interrupted() && breaker.doubts_api();
+        let is_left_to_the_next_run = run.is_interrupted && breaker.doubts_api();
         let is_worth_waiting = is_out || is_left_to_the_next_run || run.expects_more_ids();
         if run.has_given_up() || breaker == BreakerState::Closed || !is_worth_waiting {
             run.keep_refused(row);
         } else if is_out && !run.kept.can_defer() {
-            run.kept.queue_decided(row.without_permit());
+            run.kept.queue_final(row.without_permit());
         } else if is_out || is_left_to_the_next_run {
             run.defer(row);
         } else {
@@ -186,7 +183,7 @@ impl<I: Id> ActiveRun<I> {
     pub(super) fn decide_failures(
         &mut self,
         is_idle: bool,
-        storage: &StorageRecipients<I>,
+        storage: &Recipient<ToStorage<I>>,
     ) -> bool {
         let is_out = self.is_out();
         let run = &mut self.ledger;
@@ -194,7 +191,7 @@ impl<I: Id> ActiveRun<I> {
         if run.kept.unanswered() > 0 {
             let has_ended = run.control.breaker().state() == BreakerState::Closed;
             let is_long = run.kept.is_streak_long();
-            let is_left_to_the_next_run = run.is_interrupted() && is_long;
+            let is_left_to_the_next_run = run.is_interrupted && is_long;
             let is_last = !run.expects_more_ids() && !is_left_to_the_next_run;
             if !is_out && (is_last || ((has_ended || is_idle) && !is_long)) {
                 run.kept.rule_out_outage();
@@ -204,16 +201,16 @@ impl<I: Id> ActiveRun<I> {
             }
         }
         let is_refused = run.kept.is_refused_too_often() && !run.has_given_up();
-        // No answer is coming soon that could decide about the refused ids. So Storage writes what it has, and then they are settled.
+        // No answer is coming soon that could decide about the refused ids. So Storage writes what it has, and then they are at fault.
         let is_quiet = is_idle && !run.has_ids_at_hand();
-        if (is_refused || is_quiet) && run.in_storage() > 0 {
+        if (is_refused || is_quiet) && run.in_storage > 0 {
             self.flush(storage);
         } else if is_refused {
             run.give_up_refused();
         } else if is_quiet {
-            run.kept.settle_refused();
+            run.kept.blame_refused_ids();
         }
-        self.hand_over_decided(storage);
+        self.hand_over_final(storage);
         has_ids_to_try_again
     }
 }

@@ -12,7 +12,7 @@ const PROBE_WAIT_MIN: Duration = Duration::from_millis(250);
 const PROBE_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// The outage under way, and the timers that belong to it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct OutageWatch {
     /// How long all attempts had failed when the run began to wait for the API. `None` if no outage is under way.
     pub(super) failing_before: Option<Duration>,
@@ -20,22 +20,10 @@ pub(super) struct OutageWatch {
     pub(super) timer: Option<SpawnHandle>,
     /// No probe is handed out before this time.
     pub(super) next_probe: Option<Instant>,
-    /// The time from the next probe to the one after it.
+    /// The time from the last probe to the next one. Zero before the first.
     probe_wait: Duration,
     /// Hands out the next probe at that time.
     pub(super) probe_timer: Option<SpawnHandle>,
-}
-
-impl Default for OutageWatch {
-    fn default() -> Self {
-        Self {
-            failing_before: None,
-            timer: None,
-            next_probe: None,
-            probe_wait: PROBE_WAIT_MIN,
-            probe_timer: None,
-        }
-    }
 }
 
 impl OutageWatch {
@@ -45,7 +33,7 @@ impl OutageWatch {
 
     /// A probe is handed out now. The next one must wait.
     pub(super) fn schedule_next_probe(&mut self, now: Instant) {
+        self.probe_wait = (self.probe_wait * 3 / 2).clamp(PROBE_WAIT_MIN, PROBE_WAIT_MAX);
         self.next_probe = Some(now + self.probe_wait);
-        self.probe_wait = (self.probe_wait * 3 / 2).min(PROBE_WAIT_MAX);
     }
 }

@@ -1,10 +1,10 @@
 //! Reports to the host what became of each id of a run, if it wants to know.
 
-use std::{collections::HashMap, mem};
+use std::{collections::HashMap, mem, task::Poll};
 
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::id_stream::{IdStream, Polled};
+use super::id_stream::IdStream;
 use crate::ingest::{
     actors::arbiter::PipelineArbiter,
     handle::outcomes::OutcomeSender,
@@ -19,9 +19,9 @@ pub(super) struct OutcomeLog<I> {
     /// `None` if there is no reader, or none any more.
     sender: Option<OutcomeSender<I>>,
     /// Copies of the ids that were answered and are not settled, by the numbers of their answers.
-    answered: HashMap<u64, I>,
+    pub(super) answered: HashMap<u64, I>,
     /// Results that the channel had no room for.
-    unsent: Vec<IdResult<I>>,
+    pub(super) unsent: Vec<IdResult<I>>,
 }
 
 impl<I: Send + 'static> OutcomeLog<I> {
@@ -77,18 +77,6 @@ impl<I: Send + 'static> OutcomeLog<I> {
         }
     }
 
-    /// Forgets the results that the channel had no room for.
-    #[cfg(test)]
-    pub(super) fn forget_unsent(&mut self) {
-        self.unsent.clear();
-    }
-
-    /// How many ids were answered and are not settled.
-    #[cfg(test)]
-    pub(super) fn answered(&self) -> usize {
-        self.answered.len()
-    }
-
     /// Waits until the reader has read a batch, or is gone.
     pub(super) fn has_room(&self) -> impl Future<Output = ()> + 'static + use<I> {
         let sender = self.sender.clone();
@@ -117,7 +105,7 @@ impl<I: Send + 'static> OutcomeLog<I> {
             let _arbiter = arbiter;
             let mut batch = self.unsent;
             // An id that is not there yet may never come, so it is not waited for.
-            while let Some(Polled::Id(id)) = unread.as_mut().map(IdStream::poll_now) {
+            while let Some(Poll::Ready(Some(Ok(id)))) = unread.as_mut().map(IdStream::poll_now) {
                 batch.push(not_attempted(id));
                 if batch.len() >= UNREAD_BATCH && sender.send(mem::take(&mut batch)).await.is_err()
                 {

@@ -6,7 +6,7 @@ use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, fut::wrap_futur
 use super::{
     Coordinator,
     active_run::{ActiveRun, Turn},
-    id_stream::{IdStream, Polled},
+    id_stream::IdStream,
     slots::CannotCopy,
     unread_ids::Next,
 };
@@ -31,19 +31,22 @@ impl<I: Id> Coordinator<I> {
             }
         }
         let waiting: usize = self.runs.values().map(|run| run.ledger.waiting()).sum();
-        self.meters.set_ids_at_fetchers(self.slots.busy() + waiting);
+        self.parts
+            .meters
+            .set_ids_at_fetchers(self.slots.busy() + waiting);
     }
 
     /// Hands out ids while fetchers are idle.
     pub(super) fn hand_out(&mut self, ctx: &mut Context<Self>) {
         while !self.is_paused
             && self.slots.has_idle()
-            && let Some(id) = self.next_run()
+            && let Some(id) = self.turns.next(self.slots.limit, |id| {
+                self.runs.get(&id).map_or(0, |run| run.busy)
+            })
             && let Some(run) = self.runs.get_mut(&id)
         {
             match run.next() {
-                Turn::List(Next::Give(next)) => self.give(id, next, AttemptsSoFar::default()),
-                Turn::GoOn(next, so_far) => self.give(id, next, so_far),
+                Turn::List(Next::Give(next, so_far)) => self.give(id, next, so_far),
                 Turn::List(Next::Await(ids)) => {
                     // Meanwhile the run may have ids to try again.
                     self.turns.enqueue(id, run.priority());
@@ -83,15 +86,9 @@ impl<I: Id> Coordinator<I> {
         }
     }
 
-    /// The run that gives the next id, if a fetcher is idle.
-    fn next_run(&mut self) -> Option<RunId> {
-        let busy = |id| self.runs.get(&id).map_or(0, |run| run.busy);
-        self.turns.next(self.slots.limit(), busy)
-    }
-
     /// Reads ids of a run ahead while it waits for a fetcher.
     fn read_ahead(&mut self, id: RunId, ctx: &mut Context<Self>) {
-        let waiting_max = self.config.mailbox * self.slots.limit();
+        let waiting_max = self.config.mailbox * self.slots.limit;
         if let Some(run) = self.runs.get_mut(&id)
             && !self.is_paused
             && !run.is_held_back()
@@ -133,26 +130,17 @@ impl<I: Id> Coordinator<I> {
 
     /// Waits for the next id of a run's list.
     fn await_list(&mut self, id: RunId, ids: IdStream<I>, ctx: &mut Context<Self>) {
-        let next = wrap_future::<_, Self>(ids.wait());
-        let arrival =
-            next.map(move |(ids, polled), act, ctx| act.list_is_back(id, ids, polled, ctx));
-        if let Some(run) = self.runs.get_mut(&id) {
-            run.ledger.await_list(ctx.spawn(arrival));
-        }
-    }
-
-    /// The wait for the list's next id is over.
-    fn list_is_back(
-        &mut self,
-        id: RunId,
-        ids: IdStream<I>,
-        polled: Polled<I>,
-        ctx: &mut Context<Self>,
-    ) {
-        if let Some(run) = self.runs.get_mut(&id) {
-            run.ledger.list_is_back(ids, polled);
-            self.proceed(id, ctx);
-        }
+        let Some(run) = self.runs.get_mut(&id) else {
+            return;
+        };
+        let waiting = wrap_future::<_, Self>(ids.wait());
+        let waiting = waiting.map(move |(ids, next), act, ctx| {
+            if let Some(run) = act.runs.get_mut(&id) {
+                run.ledger.list_is_back(ids, next);
+                act.proceed(id, ctx);
+            }
+        });
+        run.ledger.unread.wait(ctx.spawn(waiting));
     }
 
     /// Tells the host what became of ids. If it has not read the last ones, the run goes on when it has.
@@ -180,12 +168,12 @@ impl<I: Id> Coordinator<I> {
         // The answer for an id that waits for a fetcher may show whose fault other failures are. In a pause none waits.
         let waits =
             !self.is_paused && self.turns.is_waiting(id, priority) && run.ledger.has_ids_at_hand();
-        let tries_again = run.decide_failures(run.busy == 0 && !waits, &self.storage);
+        let tries_again = run.decide_failures(run.busy == 0 && !waits, &self.parts.storage);
         if tries_again {
             self.turns.enqueue(id, priority);
         }
         let has_closed = self.turns.set_open(id, priority, run.ledger.has_ids());
-        if run.is_done(&self.storage) {
+        if run.is_done(&self.parts.storage) {
             self.finish(id, ctx);
         }
         tries_again || has_closed
@@ -197,10 +185,10 @@ impl<I: Id> Coordinator<I> {
             self.turns.remove(id, run.priority());
             run.take_tasks()
                 .for_each(|task| _ = ctx.cancel_future(task));
-            let totals = run.ledger.finish(self.arbiter.clone());
-            self.meters.set_runs_under_way(self.runs.len());
-            if let Some(drain) = &mut self.drain {
-                drain.add_ended(&totals);
+            let totals = run.ledger.finish(self.parts.arbiter.clone());
+            self.parts.meters.set_runs_under_way(self.runs.len());
+            if let Some(shutdown) = &mut self.shutdown {
+                shutdown.report.add_ended(&totals);
             }
         }
         self.finish_shutdown(ctx);
@@ -209,9 +197,9 @@ impl<I: Id> Coordinator<I> {
     /// Completes a shutdown if no run is left.
     pub(super) fn finish_shutdown(&mut self, ctx: &mut Context<Self>) {
         if self.runs.is_empty()
-            && let Some(drain) = self.drain.take()
+            && let Some(shutdown) = self.shutdown.take()
         {
-            drain.finish();
+            shutdown.finish();
             ctx.stop();
         }
     }

@@ -8,7 +8,7 @@ use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::DropGuard;
 
 use super::{
-    id_stream::{IdStream, Polled},
+    id_stream::{IdStream, NextId},
     kept_failures::KeptFailures,
     outcome_log::OutcomeLog,
     unread_ids::{Next, UnreadIds},
@@ -40,7 +40,7 @@ pub(super) struct RunLedger<I: Id> {
     /// When the run began.
     began: Instant,
     /// The ids that were not read yet.
-    unread: UnreadIds<I>,
+    pub(super) unread: UnreadIds<I>,
     /// Ids that were read and wait for a fetcher.
     ready: VecDeque<I>,
     /// Ids that gave their fetcher to an id of a higher priority, with what was done for them.
@@ -52,11 +52,11 @@ pub(super) struct RunLedger<I: Id> {
     /// Reports to the host what became of each id, if it wants to know.
     pub(super) outcomes: OutcomeLog<I>,
     /// Rows that Storage holds and has not committed.
-    in_storage: usize,
+    pub(super) in_storage: usize,
     /// Whether Storage got the message that no more rows are coming.
     is_flushed: bool,
     /// Whether a cancel or a shutdown stops the run.
-    is_interrupted: bool,
+    pub(super) is_interrupted: bool,
     /// Why the run cannot go on, if that ends it.
     gave_up: Option<GaveUp>,
     /// The first failures, for the report.
@@ -98,17 +98,20 @@ impl<I: Id> RunLedger<I> {
         }
     }
 
-    /// The next id to hand out.
+    /// The next id to hand out. One that gave way comes first. So there are never more of them than fetchers.
     pub(super) fn next(&mut self) -> Next<I> {
         if self.is_stopping() {
             return Next::Nothing;
         }
+        if let Some((id, so_far)) = self.set_aside.pop_front() {
+            return Next::Give(id, so_far);
+        }
         if let Some(id) = self.ready.pop_front() {
-            return Next::Give(id);
+            return Next::of(Some(id));
         }
         match self.unread.read(&self.control.recorder) {
             // The list may need long for its next id. A deferred id is there now.
-            Next::Nothing => self.kept.take_deferred().map_or(Next::Nothing, Next::Give),
+            Next::Nothing => Next::of(self.kept.take_deferred()),
             next => next,
         }
     }
@@ -117,7 +120,7 @@ impl<I: Id> RunLedger<I> {
     pub(super) fn read_ahead(&mut self, waiting_max: usize) -> Option<IdStream<I>> {
         while self.ready.len() < waiting_max && !self.is_stopping() {
             match self.unread.read(&self.control.recorder) {
-                Next::Give(id) => self.ready.push_back(id),
+                Next::Give(id, _) => self.ready.push_back(id),
                 Next::Await(ids) => return Some(ids),
                 Next::Nothing => break,
             }
@@ -125,28 +128,15 @@ impl<I: Id> RunLedger<I> {
         None
     }
 
-    /// The task `waiting` waits for the list's next id.
-    pub(super) fn await_list(&mut self, waiting: SpawnHandle) {
-        self.unread.wait(waiting);
-    }
-
     /// The wait for the list's next id is over.
-    pub(super) fn list_is_back(&mut self, ids: IdStream<I>, polled: Polled<I>) {
-        let id = self.unread.take_back(ids, polled, &self.control.recorder);
+    pub(super) fn list_is_back(&mut self, ids: IdStream<I>, next: NextId<I>) {
+        let id = self.unread.take_back(ids, next, &self.control.recorder);
         self.ready.extend(id);
     }
 
     /// An id gave its fetcher to one of a higher priority.
     pub(super) fn set_aside(&mut self, id: I, so_far: AttemptsSoFar) {
         self.set_aside.push_back((id, so_far));
-    }
-
-    /// The next id that gave way.
-    pub(super) fn take_set_aside(&mut self) -> Option<(I, AttemptsSoFar)> {
-        if self.is_stopping() {
-            return None;
-        }
-        self.set_aside.pop_front()
     }
 
     /// How many ids were read and wait for a fetcher.
@@ -194,9 +184,9 @@ impl<I: Id> RunLedger<I> {
         } else {
             self.control.stop.abort();
         }
-        let mut not_attempted = self.kept.drop_undecided();
+        let mut not_attempted = self.kept.drop_doubtful();
         if why.is_about_storage() {
-            not_attempted += self.kept.drop_decided();
+            not_attempted += self.kept.drop_final();
         }
         self.count_not_attempted(not_attempted as u64);
         self.gave_up.get_or_insert(why);
@@ -228,10 +218,6 @@ impl<I: Id> RunLedger<I> {
         self.unread.stop()
     }
 
-    pub(super) fn is_interrupted(&self) -> bool {
-        self.is_interrupted
-    }
-
     /// Whether requests in flight may go on although no new ones start.
     pub(super) fn is_draining(&self) -> bool {
         self.control.stop.is_stopping() && !self.control.stop.is_aborted()
@@ -239,11 +225,6 @@ impl<I: Id> RunLedger<I> {
 
     pub(super) fn has_lost_storage(&self) -> bool {
         self.gave_up.as_ref().is_some_and(GaveUp::is_about_storage)
-    }
-
-    /// Rows that Storage holds and has not committed.
-    pub(super) fn in_storage(&self) -> usize {
-        self.in_storage
     }
 
     /// A row was handed to Storage.
@@ -328,22 +309,17 @@ impl<I: Id> RunLedger<I> {
         self.in_storage > 0 && !mem::replace(&mut self.is_flushed, true)
     }
 
-    /// Reads no more ids. Returns the task that waits for the list, which the caller cancels.
-    pub(super) fn stop_reading(&mut self) -> Option<SpawnHandle> {
-        self.unread.stop()
-    }
-
-    /// Ends the run after [`stop_reading`](Self::stop_reading): counts the ids that were never handed out, and sends the report. Returns
+    /// Ends the run after [`UnreadIds::stop`]: counts the ids that were never handed out, and sends the report. Returns
     /// the totals. `arbiter` lives until the host has read what became of all ids.
     pub(super) fn finish(mut self, arbiter: PipelineArbiter) -> Progress {
         let kept = self.waiting() + self.kept.deferred();
-        self.count_not_attempted(self.unread.announced() + kept as u64);
+        self.count_not_attempted(self.unread.counted + kept as u64);
         let deferred = iter::from_fn(|| self.kept.take_deferred());
         let set_aside = self.set_aside.drain(..).map(|(id, _)| id);
         for id in self.ready.drain(..).chain(set_aside).chain(deferred) {
             self.outcomes.report(id, IdOutcome::NotAttempted);
         }
-        let list_failed = self.unread.failed();
+        let list_failed = self.unread.failed.take();
         self.outcomes.finish(self.unread.into_rest(), arbiter);
         self.control.recorder.record_run_end();
         let report = Report {
@@ -384,7 +360,7 @@ mod tests {
     /// Hands out ids until there is none at hand.
     fn hand_out(ledger: &mut RunLedger<i64>) -> Vec<i64> {
         let mut ids = Vec::new();
-        while let Next::Give(id) = ledger.next() {
+        while let Next::Give(id, _) = ledger.next() {
             ids.push(id);
         }
         ids
@@ -448,7 +424,7 @@ mod tests {
         // Of the ten that were handed out, four are still at fetchers. They come back without an answer.
         ledger.count_not_attempted(4);
         ledger.lose_storage(GaveUp::StorageLost("the disk is full".to_owned()));
-        ledger.stop_reading();
+        ledger.unread.stop();
         let totals = ledger.finish(PipelineArbiter::current());
         assert_eq!((totals.stored, totals.failed), (1, 1));
         assert_adds_up(&totals);
@@ -474,12 +450,13 @@ mod tests {
         assert_eq!(totals.not_attempted, 3);
         assert_adds_up(&totals);
     }
+
     #[test]
     fn many_settled_ids_of_an_open_stream_leave_nothing_behind_but_the_first_failures() {
         let open = stream::iter(0..200_000).chain(stream::pending());
         let (start, _outcomes) = Start::stream(open).with_outcomes();
         let mut ledger = ledger(start);
-        while let Next::Give(id) = ledger.next() {
+        while let Next::Give(id, _) = ledger.next() {
             let row = ledger.number(refused(0, id).answered, Some(id));
             ledger.count_handed_over();
             let mut committed = Committed::nothing(ledger.run);
@@ -498,12 +475,12 @@ mod tests {
                 });
             }
             ledger.count_committed(committed);
-            ledger.outcomes.forget_unsent();
+            ledger.outcomes.unsent.clear();
         }
         assert_eq!(ledger.failures.len(), FAILURES_LISTED);
-        assert_eq!((ledger.ready.len(), ledger.in_storage()), (0, 0));
+        assert_eq!((ledger.ready.len(), ledger.in_storage), (0, 0));
         assert!(!ledger.kept.has_failures() && ledger.kept.deferred() == 0);
-        assert_eq!(ledger.outcomes.answered(), 0);
+        assert!(ledger.outcomes.answered.is_empty());
         let totals = ledger.control.recorder.progress();
         assert_eq!((totals.stored, totals.failed), (100_000, 100_000));
     }

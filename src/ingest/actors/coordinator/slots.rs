@@ -1,20 +1,18 @@
 //! The slots of the coordinator: which id each fetcher works on, and which fetcher is idle.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use actix::Recipient;
 
 use crate::ingest::{
     messages::{Fetch, RunId},
-    outcome::panics::panic_message,
+    outcome::panics::catch,
     source::Id,
 };
 
 /// The fetchers of a pipeline, one per slot.
 pub(super) struct Slots<I: Id> {
     slots: Vec<Slot<I>>,
-    /// How many fetchers may work at once. If it was lowered, there are more fetchers, and some stay idle.
-    limit: usize,
+    /// How many fetchers may work at once. If it was lowered, there are more fetchers: busy ones finish their ids, and some stay idle.
+    pub(super) limit: usize,
     /// The numbers of the slots whose fetcher works on no id.
     idle: Vec<usize>,
 }
@@ -53,16 +51,6 @@ impl<I: Id> Slots<I> {
         self.slots.len()
     }
 
-    /// How many fetchers may work at once.
-    pub(super) fn limit(&self) -> usize {
-        self.limit
-    }
-
-    /// Changes how many fetchers may work at once. Fetchers that work already finish their ids.
-    pub(super) fn set_limit(&mut self, limit: usize) {
-        self.limit = limit;
-    }
-
     /// How many fetchers work on an id.
     pub(super) fn busy(&self) -> usize {
         self.slots.len() - self.idle.len()
@@ -77,10 +65,10 @@ impl<I: Id> Slots<I> {
     /// # Errors
     /// The id cannot be copied.
     pub(super) fn give(&mut self, run: RunId, fetch: Fetch<I>) -> Result<(), CannotCopy<I>> {
-        let copy = match catch_unwind(AssertUnwindSafe(|| fetch.id.clone())) {
+        let copy = match catch(|| fetch.id.clone()) {
             Ok(copy) => copy,
             Err(panic) => {
-                let (id, panic) = (fetch.id, panic_message(&*panic));
+                let id = fetch.id;
                 return Err(CannotCopy { id, panic });
             }
         };
@@ -134,7 +122,7 @@ mod tests {
         System::new().block_on(async {
             let mut slots = Slots::new();
             (0..fetchers).for_each(|_| slots.add(Idle.start().recipient()));
-            slots.set_limit(fetchers);
+            slots.limit = fetchers;
             test(slots);
         });
     }
@@ -186,7 +174,7 @@ mod tests {
             for id in 1..=3 {
                 give(&mut slots, id);
             }
-            slots.set_limit(1);
+            slots.limit = 1;
             assert_eq!((slots.busy(), slots.has_idle()), (3, false));
             for slot in 0..2 {
                 slots.release(slot);

@@ -16,7 +16,7 @@ use super::*;
 use crate::ingest::{
     backlog::RowPermit,
     limits::signal::{Blame, Signal},
-    messages::{Cancel, FailedRow, Flush, Save, ServedRow, Start, StartRun},
+    messages::{Cancel, FailedRow, ServedRow, Start, StartRun},
     outcome::{
         answer::{Answer, AnsweredId},
         failure::{Failure, FailureKind},
@@ -111,10 +111,13 @@ impl Drop for InstantStorage {
     }
 }
 
-impl Handler<Save<i64>> for InstantStorage {
+impl Handler<ToStorage<i64>> for InstantStorage {
     type Result = ();
 
-    fn handle(&mut self, save: Save<i64>, ctx: &mut Self::Context) {
+    fn handle(&mut self, message: ToStorage<i64>, ctx: &mut Self::Context) {
+        let ToStorage::Save(save) = message else {
+            return;
+        };
         if self.is_mortal {
             return ctx.stop();
         }
@@ -138,12 +141,6 @@ impl Handler<Save<i64>> for InstantStorage {
         }
         self.committed.do_send(committed);
     }
-}
-
-impl Handler<Flush> for InstantStorage {
-    type Result = ();
-
-    fn handle(&mut self, _: Flush, _: &mut Self::Context) {}
 }
 
 /// A coordinator with test actors.
@@ -202,17 +199,12 @@ impl TestPipeline {
             .start();
             let parts = Parts {
                 start_fetcher,
-                client_limits: ClientLimits {
-                    set_rate: Box::new(|_| {}),
-                    allow_workers: Box::new(|_| {}),
-                },
+                set_client_rate: Box::new(|_| {}),
+                allow_client_workers: Box::new(|_| {}),
                 read_events: Box::new(|_, _| {}),
-                storage: StorageRecipients {
-                    save: storage.clone().recipient(),
-                    flush: storage.recipient(),
-                },
+                storage: storage.recipient(),
                 cool_down: SharedCoolDown::default(),
-                meters: Meters::new("test"),
+                meters: Arc::new(Meters::new("test")),
                 arbiter: PipelineArbiter::current(),
             };
             Coordinator::new(self.config.clone(), parts)

@@ -1,22 +1,25 @@
 //! The ids of a run that were not read yet, and what is left of them when the run stops.
 
-use std::mem;
+use std::{mem, task::Poll};
 
 use actix::SpawnHandle;
 use log::warn;
 
-use super::id_stream::{IdStream, Polled};
-use crate::ingest::stats::{event::Event, recorder::Recorder};
+use super::id_stream::{IdStream, NextId};
+use crate::ingest::{
+    outcome::answer::AttemptsSoFar,
+    stats::{event::Event, recorder::Recorder},
+};
 
 /// See the [module](self).
 pub(super) struct UnreadIds<I> {
     list: List<I>,
     /// How many ids the list still has, by its own account. They are already counted as requested. 0 if the list does not know.
-    announced: u64,
+    pub(super) counted: u64,
     /// What was left of the list when the run stopped reading it.
     rest: Option<IdStream<I>>,
     /// Why the list ended too early, if it did.
-    failed: Option<String>,
+    pub(super) failed: Option<String>,
 }
 
 enum List<I> {
@@ -30,23 +33,30 @@ enum List<I> {
 
 /// What the coordinator does next to hand out an id.
 pub(super) enum Next<I> {
-    /// Gives this id to a fetcher.
-    Give(I),
+    /// Gives this id to a fetcher, which goes on with its attempts.
+    Give(I, AttemptsSoFar),
     /// Waits for the list's next id, and returns the list with [`UnreadIds::take_back`].
     Await(IdStream<I>),
     /// Nothing: there is no id to hand out now.
     Nothing,
 }
 
+impl<I> Next<I> {
+    /// Gives an id that no attempt was made for, if there is one.
+    pub(super) fn of(id: Option<I>) -> Self {
+        id.map_or(Self::Nothing, |id| Self::Give(id, AttemptsSoFar::default()))
+    }
+}
+
 impl<I> UnreadIds<I> {
     /// If the list knows its length, its ids count as requested from now on, and those that it does not have after all no longer
     /// do at its end. Otherwise each counts when it is read.
     pub(super) fn new(ids: IdStream<I>, recorder: &Recorder) -> Self {
-        let announced = ids.remaining().unwrap_or(0);
-        recorder.record(Event::Requested, announced);
+        let counted = ids.remaining().unwrap_or(0);
+        recorder.record(Event::Requested, counted);
         let mut unread = Self {
             list: List::Here(ids),
-            announced,
+            counted,
             rest: None,
             failed: None,
         };
@@ -60,13 +70,11 @@ impl<I> UnreadIds<I> {
             return Next::Nothing;
         };
         match ids.poll_now() {
-            Polled::Pending => match mem::replace(&mut self.list, List::Awaited(None)) {
+            Poll::Ready(next) => Next::of(self.take(next, recorder)),
+            Poll::Pending => match mem::replace(&mut self.list, List::Awaited(None)) {
                 List::Here(ids) => Next::Await(ids),
                 List::Awaited(_) | List::Ended => Next::Nothing,
             },
-            polled => self
-                .take(polled, recorder)
-                .map_or(Next::Nothing, Next::Give),
         }
     }
 
@@ -79,39 +87,39 @@ impl<I> UnreadIds<I> {
     pub(super) fn take_back(
         &mut self,
         ids: IdStream<I>,
-        polled: Polled<I>,
+        next: NextId<I>,
         recorder: &Recorder,
     ) -> Option<I> {
         self.list = List::Here(ids);
-        self.take(polled, recorder)
+        self.take(next, recorder)
     }
 
-    fn take(&mut self, polled: Polled<I>, recorder: &Recorder) -> Option<I> {
-        match polled {
-            Polled::Id(id) => {
-                if self.announced > 0 {
-                    self.announced -= 1;
+    fn take(&mut self, next: NextId<I>, recorder: &Recorder) -> Option<I> {
+        match next {
+            Some(Ok(id)) => {
+                if self.counted > 0 {
+                    self.counted -= 1;
                 } else {
                     recorder.record(Event::Requested, 1);
                 }
                 self.end_if_empty(recorder);
                 return Some(id);
             }
-            Polled::Failed(why) => {
+            Some(Err(why)) => {
                 warn!(
                     "the list of ids failed: {why}; the ids that it still holds are not attempted"
                 );
                 self.failed = Some(why);
                 self.list = List::Ended;
             }
-            Polled::End | Polled::Pending => self.end(recorder),
+            None => self.end(recorder),
         }
         None
     }
 
-    /// There are no more ids, whatever the list has announced.
+    /// There are no more ids, whatever the list said.
     fn end(&mut self, recorder: &Recorder) {
-        recorder.record(Event::NotInList, mem::take(&mut self.announced));
+        recorder.record(Event::NotInList, mem::take(&mut self.counted));
         self.list = List::Ended;
     }
 
@@ -152,29 +160,16 @@ impl<I> UnreadIds<I> {
         matches!(self.list, List::Awaited(_))
     }
 
-    /// How many ids were counted as requested and are still unread.
-    pub(super) fn announced(&self) -> u64 {
-        self.announced
-    }
-
-    /// Why the list ended too early, if it did.
-    pub(super) fn failed(&mut self) -> Option<String> {
-        self.failed.take()
-    }
-
     /// The unread ids that belong to the run, after [`stop`](Self::stop). A list that does not know its length may be endless.
     /// Its unread ids do not belong to the run.
     pub(super) fn into_rest(self) -> Option<IdStream<I>> {
-        self.rest.filter(|_| self.announced > 0)
+        self.rest.filter(|_| self.counted > 0)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        pin::Pin,
-        task::{Context, Poll},
-    };
+    use std::{pin::Pin, task::Context};
 
     use futures_util::{Stream, stream};
 
@@ -183,7 +178,7 @@ mod tests {
     /// Reads ids until there is none at hand.
     fn read_all(unread: &mut UnreadIds<i64>, recorder: &Recorder) -> Vec<i64> {
         let mut ids = Vec::new();
-        while let Next::Give(id) = unread.read(recorder) {
+        while let Next::Give(id, _) = unread.read(recorder) {
             ids.push(id);
         }
         ids
@@ -198,7 +193,7 @@ mod tests {
         assert_eq!(recorder.progress().requested, 3);
     }
 
-    /// A list that announces five ids, whichever it has.
+    /// A list that says it has five ids, however many it has.
     struct FiveIds(Vec<i64>);
 
     impl Stream for FiveIds {
@@ -219,7 +214,7 @@ mod tests {
         let mut unread = UnreadIds::new(IdStream::new(FiveIds(vec![2, 1])), &recorder);
         assert_eq!(recorder.progress().requested, 5);
         assert_eq!(read_all(&mut unread, &recorder), [1, 2]);
-        assert_eq!((recorder.progress().requested, unread.announced()), (2, 0));
+        assert_eq!((recorder.progress().requested, unread.counted), (2, 0));
     }
 
     #[test]
@@ -236,7 +231,7 @@ mod tests {
         let empty = UnreadIds::<i64>::new(IdStream::list([]), &recorder);
         assert!(empty.has_ended());
         let mut unread = UnreadIds::new(IdStream::list([1]), &recorder);
-        assert!(matches!(unread.read(&recorder), Next::Give(1)) && unread.has_ended());
+        assert!(matches!(unread.read(&recorder), Next::Give(1, _)) && unread.has_ended());
         // A stream that never gives an id may say so, and stays open all the same.
         let quiet = UnreadIds::<i64>::new(IdStream::new(stream::pending()), &recorder);
         assert!(!quiet.has_ended());

@@ -22,7 +22,7 @@ use self::{
 };
 use crate::ingest::{
     backlog::BatchPermit,
-    messages::{Committed, Flush, RunId, Save, StorageGone},
+    messages::{Committed, RunId, Save, StorageGone, ToStorage},
     outcome::report::GaveUp,
     priority::Priority,
     sink::Sink,
@@ -34,11 +34,7 @@ use crate::ingest::{
 const DECODED_AT_ONCE: usize = 4;
 
 /// The actor.
-pub(crate) struct Storage<S, K>
-where
-    S: Source,
-    K: Sink<Id = S::Id, Record = S::Record>,
-{
+pub(crate) struct Storage<S: Source, K: Sink> {
     /// Decodes batches; shared with the blocking thread.
     decoder: Arc<Decoder<S>>,
     /// Writes batches; shared with the blocking thread. `None` only while this actor is dropped.
@@ -84,6 +80,29 @@ where
 
     fn find(&mut self, run: RunId) -> Option<&mut RunRows<S>> {
         self.runs.iter_mut().find(|rows| rows.run == run)
+    }
+
+    /// Adds a row to those of its run. It is decoded at once, or waits.
+    fn save(&mut self, save: Save<S::Id>, ctx: &mut Context<Self>) {
+        let known = self.runs.iter().position(|rows| rows.run == save.run);
+        let place = known.unwrap_or_else(|| {
+            let rows = RunRows::new(save.run, save.control.clone());
+            self.runs.push(rows);
+            self.runs.len() - 1
+        });
+        let rows = &mut self.runs[place];
+        if rows.lost.is_some() {
+            return self.coordinator.do_send(rows.report_dropped(1));
+        }
+        rows.add(save);
+        self.record_backlog(place);
+        let is_writing = self.is_writing();
+        let rows = &mut self.runs[place];
+        if rows.due_trigger(self.rows_max, is_writing).is_some() {
+            self.begin_due(ctx);
+        } else {
+            Self::linger(rows, self.linger, ctx);
+        }
     }
 
     fn is_writing(&self) -> bool {
@@ -250,11 +269,7 @@ where
     }
 }
 
-impl<S, K> Drop for Storage<S, K>
-where
-    S: Source,
-    K: Sink<Id = S::Id, Record = S::Record>,
-{
+impl<S: Source, K: Sink> Drop for Storage<S, K> {
     fn drop(&mut self) {
         self.death.do_send(StorageGone);
         let writer = mem::take(&mut self.writer);
@@ -265,55 +280,26 @@ where
     }
 }
 
-impl<S, K> Actor for Storage<S, K>
-where
-    S: Source,
-    K: Sink<Id = S::Id, Record = S::Record>,
-{
+impl<S: Source, K: Sink> Actor for Storage<S, K> {
     type Context = Context<Self>;
 }
 
-impl<S, K> Handler<Save<S::Id>> for Storage<S, K>
+impl<S, K> Handler<ToStorage<S::Id>> for Storage<S, K>
 where
     S: Source,
     K: Sink<Id = S::Id, Record = S::Record>,
 {
     type Result = ();
 
-    fn handle(&mut self, save: Save<S::Id>, ctx: &mut Self::Context) {
-        let known = self.runs.iter().position(|rows| rows.run == save.run);
-        let place = known.unwrap_or_else(|| {
-            let rows = RunRows::new(save.run, save.control.clone());
-            self.runs.push(rows);
-            self.runs.len() - 1
-        });
-        let rows = &mut self.runs[place];
-        if rows.lost.is_some() {
-            return self.coordinator.do_send(rows.report_dropped(1));
-        }
-        rows.add(save);
-        self.record_backlog(place);
-        let is_writing = self.is_writing();
-        let rows = &mut self.runs[place];
-        if rows.due_trigger(self.rows_max, is_writing).is_some() {
-            self.begin_due(ctx);
-        } else {
-            Self::linger(rows, self.linger, ctx);
-        }
-    }
-}
-
-impl<S, K> Handler<Flush> for Storage<S, K>
-where
-    S: Source,
-    K: Sink<Id = S::Id, Record = S::Record>,
-{
-    type Result = ();
-
-    fn handle(&mut self, Flush { run }: Flush, ctx: &mut Self::Context) {
-        if let Some(rows) = self.find(run) {
-            rows.is_flushing = true;
-            self.begin_due(ctx);
+    fn handle(&mut self, message: ToStorage<S::Id>, ctx: &mut Self::Context) {
+        match message {
+            ToStorage::Save(save) => self.save(save, ctx),
+            ToStorage::Flush(run) => {
+                if let Some(rows) = self.find(run) {
+                    rows.is_flushing = true;
+                    self.begin_due(ctx);
+                }
+            }
         }
     }
 }
