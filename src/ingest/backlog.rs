@@ -69,7 +69,8 @@ impl BytesPermit {
     }
 }
 
-/// The permits of one batch, merged so that they are given back at once. Given back one by one, each would wake a fetcher.
+/// The permits of one batch. They are merged, and given back on the arbiter: given back one by one or on another thread, each would
+/// wake the arbiter for one fetcher that waits for room.
 #[derive(Debug, Default)]
 pub(crate) struct BatchPermit {
     rows: RowPermit,

@@ -61,7 +61,7 @@ use tokio_util::sync::DropGuard;
 use crate::ingest::{
     actors::coordinator::id_stream::IdStream,
     announcements::waiting_ids::{EventFeed, WaitingIds},
-    backlog::{Backlog, RowPermit},
+    backlog::{Backlog, BatchPermit, RowPermit},
     handle::{
         control::RunControl,
         event_watch::{EventWatch, event_watch},
@@ -323,6 +323,8 @@ pub(crate) struct Committed<I> {
     pub(crate) not_attempted: usize,
     /// Why nothing more can be committed. Rows that were dropped for that reason count as not attempted here.
     pub(crate) lost: Option<GaveUp>,
+    /// The room of the batch in the backlog, given back when the coordinator has counted the rows.
+    pub(crate) _permit: BatchPermit,
 }
 
 /// A row that is committed as stored or absent.
@@ -353,6 +355,7 @@ impl<I> Committed<I> {
             undecodable: Vec::new(),
             not_attempted: 0,
             lost: None,
+            _permit: BatchPermit::default(),
         }
     }
 

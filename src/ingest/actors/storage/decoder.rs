@@ -2,7 +2,6 @@
 
 use std::{
     mem,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -18,7 +17,7 @@ use crate::ingest::{
     outcome::{
         answer::{Answer, AnsweredId, Outcome},
         failure::{Failure, FailureKind},
-        panics::panic_message,
+        panics::catch,
     },
     response::Response,
     sink::Settled,
@@ -67,8 +66,7 @@ pub(crate) struct DecodedBatch<I, R> {
     pub(super) undecodable: Vec<NumberedRow<I>>,
     /// Answers that were dropped after an abort.
     pub(super) dropped: usize,
-    /// The room of the batch in the backlog. It is given back on the arbiter: on another thread, it would wake the arbiter once
-    /// for each fetcher that waits for room.
+    /// The room of the batch in the backlog.
     pub(super) permit: BatchPermit,
 }
 
@@ -160,20 +158,13 @@ impl<S: Source> Decoder<S> {
         row: NumberedRow<S::Id>,
     ) -> Decoded<S::Id, S::Record> {
         let NumberedRow { number, answered } = row;
-        let AnsweredId {
-            id,
-            answer,
-            received_at,
-            attempts,
-            permit,
-        } = answered;
+        let attempts = answered.attempts;
         let mut origin = RowOrigin {
             number,
             attempts,
             records: 0,
         };
-        let failed = |kind, message| Outcome::Failed(Failure::new(kind, message, attempts));
-        let outcome = match answer {
+        let outcome = match answered.answer {
             Answer::Absent => Outcome::Absent,
             Answer::Failed {
                 kind,
@@ -185,14 +176,14 @@ impl<S: Source> Decoder<S> {
                 return Decoded::Dropped;
             }
             // The embedder's code also makes the text of a `DecodeError`, so that may panic, too.
-            Answer::Body(body) => match catch_unwind(AssertUnwindSafe(|| {
+            Answer::Body(body) => match catch(|| {
                 let response = Response::new(body.status, &body.headers, &body.bytes);
-                let decoded = self.source.decode_response(&id, &response);
+                let decoded = self.source.decode_response(&answered.id, &response);
                 let record = decoded.map_err(|error| error.to_string())?;
                 let records = record.as_ref().map(|record| self.source.records_in(record));
                 origin.records = records.unwrap_or_default();
                 Ok::<_, String>(record)
-            })) {
+            }) {
                 Ok(Ok(Some(record))) => Outcome::Stored(record),
                 Ok(Ok(None)) => Outcome::Absent,
                 Ok(Err(message)) => {
@@ -204,24 +195,19 @@ impl<S: Source> Decoder<S> {
                         status: None,
                         blame: Blame::Refusal,
                     };
-                    return Decoded::Undecodable(NumberedRow {
-                        number,
-                        answered: AnsweredId {
-                            id,
-                            answer,
-                            attempts,
-                            received_at,
-                            permit,
-                        },
-                    });
+                    let answered = AnsweredId { answer, ..answered };
+                    return Decoded::Undecodable(NumberedRow { number, answered });
                 }
-                Err(panic) => failed(
-                    FailureKind::Panic,
-                    format!("decoding panicked: {}", panic_message(&*panic)),
-                ),
+                Err(panic) => {
+                    let message = format!("decoding panicked: {panic}");
+                    Outcome::Failed(Failure::new(FailureKind::Panic, message, attempts))
+                }
             },
         };
-        Decoded::Row(origin, Settled::new(id, outcome, received_at))
+        Decoded::Row(
+            origin,
+            Settled::new(answered.id, outcome, answered.received_at),
+        )
     }
 }
 

@@ -21,7 +21,6 @@ use self::{
     writer::Writer,
 };
 use crate::ingest::{
-    backlog::BatchPermit,
     messages::{Committed, RunId, Save, StorageGone, ToStorage},
     outcome::report::GaveUp,
     priority::Priority,
@@ -228,12 +227,9 @@ where
                     let recorder = &rows.control.recorder;
                     recorder.record_batch(trigger, count, began.elapsed());
                 }
-                let (committed, _permit) = written.unwrap_or_else(|why| {
-                    let committed = Committed {
-                        lost: Some(why),
-                        ..Committed::nothing(run)
-                    };
-                    (committed, BatchPermit::default())
+                let committed = written.unwrap_or_else(|why| Committed {
+                    lost: Some(why),
+                    ..Committed::nothing(run)
                 });
                 storage.report(committed, count);
                 storage.write_next(ctx);

@@ -1,7 +1,7 @@
 //! The writer: commits all rows of a batch in one transaction, on a blocking thread. If a row is at fault, it commits row by row.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
+    fmt::Display,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -14,13 +14,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     ingest::{
         actors::storage::decoder::{DecodedBatch, RowOrigin},
-        backlog::BatchPermit,
         handle::control::RunControl,
         messages::{Committed, FailedRow, RunId, ServedRow},
         outcome::{
             answer::Outcome,
             failure::{Failure, FailureKind},
-            panics::{DisplayId, panic_message},
+            panics::{DisplayId, catch},
             report::GaveUp,
         },
         sink::{Settled, Sink},
@@ -76,6 +75,13 @@ struct TransactionError {
     message: String,
 }
 
+impl TransactionError {
+    fn new(class: ErrorClass, error: &impl Display) -> Self {
+        let message = in_one_line(&error.to_string());
+        Self { class, message }
+    }
+}
+
 impl<K: Sink> Writer<K> {
     /// Writes a batch on another thread.
     ///
@@ -86,7 +92,7 @@ impl<K: Sink> Writer<K> {
         run: RunId,
         control: Arc<RunControl>,
         batch: DecodedBatch<K::Id, K::Record>,
-    ) -> impl Future<Output = Result<(Committed<K::Id>, BatchPermit), GaveUp>> {
+    ) -> impl Future<Output = Result<Committed<K::Id>, GaveUp>> {
         let silence_max = K::Connection::silence_max(&self.identity);
         let name = K::Connection::name(&self.identity);
         let closed = self.closed.clone();
@@ -113,15 +119,12 @@ impl<K: Sink> Writer<K> {
     }
 
     /// Writes a batch. When this returns, all rows that it counts are committed.
-    ///
-    /// It also returns the permits of the batch, which the caller drops on the arbiter. Dropped on this thread, they would wake the
-    /// arbiter once for each fetcher that waits for room.
     pub(crate) fn write(
         &self,
         run: RunId,
         control: &RunControl,
         batch: DecodedBatch<K::Id, K::Record>,
-    ) -> (Committed<K::Id>, BatchPermit) {
+    ) -> Committed<K::Id> {
         let DecodedBatch {
             rows,
             origins,
@@ -132,10 +135,11 @@ impl<K: Sink> Writer<K> {
         let mut committed = Committed {
             undecodable,
             not_attempted: dropped,
+            _permit: permit,
             ..Committed::nothing(run)
         };
         if rows.is_empty() {
-            return (committed, permit);
+            return committed;
         }
         match self.commit(&rows, control) {
             Ok(()) => {
@@ -149,7 +153,7 @@ impl<K: Sink> Writer<K> {
                 self.write_one_by_one(rows, &origins, control, &mut committed);
             }
         }
-        (committed, permit)
+        committed
     }
 
     /// Commits each row in a transaction of its own. A row that is at fault is committed as failed. If that fails, too, its id has no
@@ -212,14 +216,11 @@ impl<K: Sink> Writer<K> {
                 return Err(CommitError::Lost(GaveUp::StorageLost(why)));
             }
             // A panic leaves its connection inside a transaction. The connection is dropped during the panic, so the pool discards it.
-            let result = catch_unwind(AssertUnwindSafe(|| self.try_commit(rows)));
+            let result = catch(|| self.try_commit(rows));
             let TransactionError { class, message } = match result {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(error)) => error,
-                Err(panic) => {
-                    let panic = panic_message(&*panic);
-                    return Err(CommitError::Row(format!("the sink panicked: {panic}")));
-                }
+                Err(panic) => return Err(CommitError::Row(format!("the sink panicked: {panic}"))),
             };
             match class {
                 ErrorClass::Row => return Err(CommitError::Row(message)),
@@ -245,20 +246,16 @@ impl<K: Sink> Writer<K> {
 
     /// One transaction of all rows.
     fn try_commit(&self, rows: &[Settled<K::Id, K::Record>]) -> Result<(), TransactionError> {
-        let lost = |message| TransactionError {
+        K::Connection::check(&self.identity).map_err(|message| TransactionError {
             class: ErrorClass::Lost,
             message,
-        };
-        K::Connection::check(&self.identity).map_err(lost)?;
-        let mut conn = self.pool.get().map_err(|error| TransactionError {
-            class: K::Connection::classify_checkout(&self.identity, &error),
-            message: in_one_line(&error.to_string()),
+        })?;
+        let mut conn = self.pool.get().map_err(|error| {
+            let class = K::Connection::classify_checkout(&self.identity, &error);
+            TransactionError::new(class, &error)
         })?;
         conn.write_transaction(|conn| self.sink.write(conn, rows))
-            .map_err(|error| TransactionError {
-                class: conn.classify(&error),
-                message: in_one_line(&error.to_string()),
-            })
+            .map_err(|error| TransactionError::new(conn.classify(&error), &error))
     }
 }
 
@@ -277,7 +274,7 @@ impl<I> Committed<I> {
         let is_stored = match row.outcome {
             Outcome::Stored(record) => {
                 // The row is committed, whatever the host's code does now.
-                if catch_unwind(AssertUnwindSafe(|| drop(record))).is_err() {
+                if catch(|| drop(record)).is_err() {
                     warn!("dropping a record that was stored panicked");
                 }
                 true
