@@ -85,31 +85,29 @@ async fn fetch_answer<S: Source>(
         backlog,
     } = fetch;
     let attempts_begun = Cell::new(so_far.begun);
-    let fetched = {
-        let fetching = pin!(async {
-            let source = &shared.source;
-            let request = FetchRequest {
-                id: &id,
-                next_at: so_far.next_at,
-                request: &|| source.request(&id),
-                is_answer: &|status| source.is_answer(status),
-                wants_headers: source.wants_headers(),
-                is_absent: &|status| source.is_absent(status),
-                refresher: Some(&shared.refresher),
-            };
-            shared
-                .client
-                .fetch(
-                    request,
-                    &shared.settings,
-                    &backlog,
-                    &control,
-                    &attempts_begun,
-                )
-                .await
-        });
-        catch_async(fetching).await
-    };
+    let fetched = catch_async(pin!(async {
+        let source = &shared.source;
+        let request = FetchRequest {
+            id: &id,
+            next_at: so_far.next_at,
+            request: &|| source.request(&id),
+            is_answer: &|status| source.is_answer(status),
+            wants_headers: source.wants_headers(),
+            is_absent: &|status| source.is_absent(status),
+            refresher: Some(&shared.refresher),
+        };
+        shared
+            .client
+            .fetch(
+                request,
+                &shared.settings,
+                &backlog,
+                &control,
+                &attempts_begun,
+            )
+            .await
+    }))
+    .await;
     let fetched = fetched.unwrap_or_else(|panic| {
         attempts_begun.set(attempts_begun.get().max(1));
         Ok(Answer::panicked(format!("the source panicked: {panic}")))

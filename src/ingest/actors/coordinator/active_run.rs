@@ -100,7 +100,7 @@ impl<I: Id> ActiveRun<I> {
             permit: RowPermit::default(),
         };
         let row = self.ledger.number(failure, copy);
-        self.ledger.kept.queue_final(row);
+        self.ledger.kept.final_failures.push_back(row);
     }
 
     /// Passes an answer to Storage, or keeps it because the API may be at fault.
@@ -150,9 +150,9 @@ impl<I: Id> ActiveRun<I> {
 
     /// Passes failures whose ids are at fault to Storage while the backlog has room for them.
     pub(super) fn hand_over_final(&mut self, storage: &Recipient<ToStorage<I>>) {
-        while self.ledger.kept.has_final()
+        while !self.ledger.kept.final_failures.is_empty()
             && let Some(permit) = self.backlog.try_acquire_row()
-            && let Some(mut failure) = self.ledger.kept.take_final()
+            && let Some(mut failure) = self.ledger.kept.final_failures.pop_front()
         {
             failure.answered.permit = permit;
             self.hand_over(failure, storage);
@@ -220,7 +220,7 @@ mod tests {
         run.ledger.list_is_back(ids, Some(Ok(7)));
         let next = run.next();
         assert!(matches!(next, Turn::List(Next::Give(7, _))));
-        run.ledger.kept.defer(8);
+        run.ledger.kept.deferred.push_back(8);
         assert!(matches!(run.next(), Turn::ProbeAt(_)));
     }
 }

@@ -23,9 +23,9 @@ const DEFERRED_MAX: usize = 2000;
 /// See the [module](self).
 pub(super) struct KeptFailures<I> {
     /// Failures without a usable answer, of the present streak of failed attempts.
-    unanswered: Vec<NumberedRow<I>>,
+    pub(super) unanswered: Vec<NumberedRow<I>>,
     /// Whether that streak is long enough to doubt the API.
-    is_streak_long: bool,
+    pub(super) is_streak_long: bool,
     /// Refused ids, in the order of their answers. No id was stored or absent after the first of them.
     refused: VecDeque<NumberedRow<I>>,
     /// How many ids were refused in a row. Some may have left `refused` already.
@@ -33,9 +33,9 @@ pub(super) struct KeptFailures<I> {
     /// The run ends when this number of ids is refused in a row; 0 is never.
     max_refusals: usize,
     /// Failures whose ids are at fault. They wait for room in the backlog.
-    final_failures: VecDeque<NumberedRow<I>>,
+    pub(super) final_failures: VecDeque<NumberedRow<I>>,
     /// Ids that failed because the API was out. They are tried again: as probes, or after all other ids.
-    deferred: VecDeque<I>,
+    pub(super) deferred: VecDeque<I>,
 }
 
 impl<I> KeptFailures<I> {
@@ -55,16 +55,6 @@ impl<I> KeptFailures<I> {
     pub(super) fn keep_unanswered(&mut self, row: NumberedRow<I>, is_streak_long: bool) {
         self.is_streak_long |= is_streak_long;
         self.unanswered.push(row.without_permit());
-    }
-
-    /// How many failures without a usable answer are kept.
-    pub(super) fn unanswered(&self) -> usize {
-        self.unanswered.len()
-    }
-
-    /// Whether the streak of these failures is long enough to doubt the API.
-    pub(super) fn is_streak_long(&self) -> bool {
-        self.is_streak_long
     }
 
     /// The API is at fault for the failures without a usable answer. Their ids are tried again. Returns the numbers of their
@@ -136,36 +126,9 @@ impl<I> KeptFailures<I> {
         (self.refused_in_a_row, failure)
     }
 
-    /// Keeps an id for later that failed while the API was out.
-    pub(super) fn defer(&mut self, id: I) {
-        self.deferred.push_back(id);
-    }
-
     /// Whether one more id can be kept for later.
     pub(super) fn can_defer(&self) -> bool {
         self.deferred.len() < DEFERRED_MAX
-    }
-
-    /// How many ids are kept for later.
-    pub(super) fn deferred(&self) -> usize {
-        self.deferred.len()
-    }
-
-    pub(super) fn take_deferred(&mut self) -> Option<I> {
-        self.deferred.pop_front()
-    }
-
-    /// Queues a failure that is passed to Storage as soon as the backlog has room for it.
-    pub(super) fn queue_final(&mut self, failure: NumberedRow<I>) {
-        self.final_failures.push_back(failure);
-    }
-
-    pub(super) fn has_final(&self) -> bool {
-        !self.final_failures.is_empty()
-    }
-
-    pub(super) fn take_final(&mut self) -> Option<NumberedRow<I>> {
-        self.final_failures.pop_front()
     }
 
     /// Drops the failures that the API may be at fault for. Returns how many there were.
@@ -180,11 +143,8 @@ impl<I> KeptFailures<I> {
 
     /// Whether failures are kept that are neither settled nor to be tried again.
     pub(super) fn has_failures(&self) -> bool {
-        self.unanswered() > 0 || self.has_refused() || self.has_final()
-    }
-
-    pub(super) fn has_refused(&self) -> bool {
-        !self.refused.is_empty()
+        let kept = self.unanswered.len() + self.refused.len() + self.final_failures.len();
+        kept > 0
     }
 }
 
@@ -219,13 +179,12 @@ mod tests {
     }
 
     fn final_ids(kept: &mut KeptFailures<u64>) -> Vec<u64> {
-        std::iter::from_fn(|| kept.take_final())
-            .map(|failure| failure.answered.id)
-            .collect()
+        let failures = kept.final_failures.drain(..);
+        failures.map(|failure| failure.answered.id).collect()
     }
 
     fn deferred(kept: &mut KeptFailures<u64>) -> Vec<u64> {
-        std::iter::from_fn(|| kept.take_deferred()).collect()
+        kept.deferred.drain(..).collect()
     }
 
     #[test]
@@ -233,10 +192,10 @@ mod tests {
         let mut kept = KeptFailures::new(100);
         kept.keep_unanswered(failure(1), false);
         kept.keep_unanswered(failure(2), true);
-        assert!(kept.is_streak_long() && kept.has_failures());
+        assert!(kept.is_streak_long && kept.has_failures());
         kept.blame_outage();
         kept.keep_unanswered(failure(3), false);
-        assert!(!kept.is_streak_long());
+        assert!(!kept.is_streak_long);
         kept.rule_out_outage();
         kept.served(4);
         assert_eq!(deferred(&mut kept), [1, 2]);
@@ -273,7 +232,7 @@ mod tests {
         kept.keep_refused(failure(2));
         kept.served(4);
         assert_eq!(final_ids(&mut kept), [2]);
-        assert!(kept.has_refused());
+        assert!(!kept.refused.is_empty());
     }
 
     #[test]
@@ -304,7 +263,7 @@ mod tests {
         let mut kept = KeptFailures::new(100);
         for id in 0..2000 {
             assert!(kept.can_defer());
-            kept.defer(id);
+            kept.deferred.push_back(id);
         }
         assert!(!kept.can_defer());
     }

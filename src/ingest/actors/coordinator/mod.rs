@@ -49,13 +49,9 @@ fn storage_died() -> GaveUp {
 pub(crate) type StartFetcher<I> =
     Box<dyn FnMut(usize, &Addr<Coordinator<I>>) -> Recipient<Fetch<I>>>;
 
-/// Starts a task that reads the source's event stream until the run stops.
-pub(crate) type ReadEvents<I> = Box<dyn Fn(EventFeed<I>, Arc<RunControl>)>;
-
 /// The actor behind a [`Pipeline`](crate::Pipeline). See [`messages`](crate::ingest::messages) for the messages that it handles.
 pub struct Coordinator<I: Id> {
     config: Config,
-    parts: Parts<I>,
     /// Which id each fetcher works on.
     slots: Slots<I>,
     /// Whether Storage died. Then every run ends at once.
@@ -68,6 +64,7 @@ pub struct Coordinator<I: Id> {
     is_paused: bool,
     /// The shutdown under way.
     shutdown: Option<OngoingShutdown>,
+    parts: Parts<I>,
 }
 
 /// The other parts of the pipeline, as far as the coordinator needs them. It knows neither the client nor the source.
@@ -78,8 +75,8 @@ pub(crate) struct Parts<I: Id> {
     pub(crate) set_client_rate: Box<dyn Fn(u32)>,
     /// Lets at least this many fetchers have a request of the client in flight.
     pub(crate) allow_client_workers: Box<dyn Fn(usize)>,
-    /// Reads the source's event stream for a run.
-    pub(crate) read_events: ReadEvents<I>,
+    /// Starts a task that reads the source's event stream until the run stops.
+    pub(crate) read_events: Box<dyn Fn(EventFeed<I>, Arc<RunControl>)>,
     /// Commits the answers.
     pub(crate) storage: Recipient<ToStorage<I>>,
     /// The cool-down of the client, for the circuit breakers of the runs.
@@ -96,13 +93,13 @@ impl<I: Id> Coordinator<I> {
         parts.meters.set_rate_limit(config.rate);
         Self {
             config,
-            parts,
             slots: Slots::new(),
             is_storage_gone: false,
             runs: BTreeMap::new(),
             turns: Turns::default(),
             is_paused: false,
             shutdown: None,
+            parts,
         }
     }
 

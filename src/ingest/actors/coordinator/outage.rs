@@ -145,7 +145,8 @@ impl<I: Id> ActiveRun<I> {
         match self.breaker_state() {
             BreakerState::Closed | BreakerState::Failing => false,
             BreakerState::Suspect => {
-                self.ledger.kept.unanswered() >= KEPT_MAX || self.ledger.kept.deferred() > 0
+                let kept = &self.ledger.kept;
+                kept.unanswered.len() >= KEPT_MAX || !kept.deferred.is_empty()
             }
             BreakerState::Open => true,
         }
@@ -160,7 +161,7 @@ impl<I: Id> ActiveRun<I> {
         if run.has_given_up() || breaker == BreakerState::Closed || !is_worth_waiting {
             run.keep_refused(row);
         } else if is_out && !run.kept.can_defer() {
-            run.kept.queue_final(row.without_permit());
+            run.kept.final_failures.push_back(row.without_permit());
         } else if is_out || is_left_to_the_next_run {
             run.defer(row);
         } else {
@@ -188,9 +189,9 @@ impl<I: Id> ActiveRun<I> {
         let is_out = self.is_out();
         let run = &mut self.ledger;
         let mut has_ids_to_try_again = false;
-        if run.kept.unanswered() > 0 {
+        if !run.kept.unanswered.is_empty() {
             let has_ended = run.control.breaker().state() == BreakerState::Closed;
-            let is_long = run.kept.is_streak_long();
+            let is_long = run.kept.is_streak_long;
             let is_left_to_the_next_run = run.is_interrupted && is_long;
             let is_last = !run.expects_more_ids() && !is_left_to_the_next_run;
             if !is_out && (is_last || ((has_ended || is_idle) && !is_long)) {

@@ -1,6 +1,6 @@
 //! The ledger of a run: knows where each id of the run is, and counts the ids.
 
-use std::{collections::VecDeque, iter, mem, sync::Arc};
+use std::{collections::VecDeque, mem, sync::Arc};
 
 use actix::SpawnHandle;
 use log::info;
@@ -111,7 +111,7 @@ impl<I: Id> RunLedger<I> {
         }
         match self.unread.read(&self.control.recorder) {
             // The list may need long for its next id. A deferred id is there now.
-            Next::Nothing => Next::of(self.kept.take_deferred()),
+            Next::Nothing => Next::of(self.kept.deferred.pop_front()),
             next => next,
         }
     }
@@ -160,7 +160,7 @@ impl<I: Id> RunLedger<I> {
     /// Keeps an id for later that failed while the API was out.
     pub(super) fn defer(&mut self, row: NumberedRow<I>) {
         self.outcomes.forget(row.number);
-        self.kept.defer(row.answered.id);
+        self.kept.deferred.push_back(row.answered.id);
     }
 
     /// The API is at fault for the failures without a usable answer. Their ids are tried again.
@@ -261,12 +261,12 @@ impl<I: Id> RunLedger<I> {
             };
             self.outcomes.report_answered(number, outcome);
         }
-        for row in committed.failed {
-            let FailedRow {
-                number,
-                id,
-                failure,
-            } = row;
+        for FailedRow {
+            number,
+            id,
+            failure,
+        } in committed.failed
+        {
             info!("{}: failed: {failure}", DisplayId(&id));
             if self.failures.len() < FAILURES_LISTED {
                 self.outcomes
@@ -300,7 +300,7 @@ impl<I: Id> RunLedger<I> {
 
     /// Whether there are ids to hand out.
     pub(super) fn has_ids(&self) -> bool {
-        let has_ids = self.waiting() > 0 || self.kept.deferred() > 0 || !self.unread.has_ended();
+        let has_ids = self.waiting() + self.kept.deferred.len() > 0 || !self.unread.has_ended();
         has_ids && !self.is_stopping()
     }
 
@@ -312,11 +312,15 @@ impl<I: Id> RunLedger<I> {
     /// Ends the run after [`UnreadIds::stop`]: counts the ids that were never handed out, and sends the report. Returns
     /// the totals. `arbiter` lives until the host has read what became of all ids.
     pub(super) fn finish(mut self, arbiter: PipelineArbiter) -> Progress {
-        let kept = self.waiting() + self.kept.deferred();
+        let kept = self.waiting() + self.kept.deferred.len();
         self.count_not_attempted(self.unread.counted + kept as u64);
-        let deferred = iter::from_fn(|| self.kept.take_deferred());
         let set_aside = self.set_aside.drain(..).map(|(id, _)| id);
-        for id in self.ready.drain(..).chain(set_aside).chain(deferred) {
+        for id in self
+            .ready
+            .drain(..)
+            .chain(set_aside)
+            .chain(self.kept.deferred)
+        {
             self.outcomes.report(id, IdOutcome::NotAttempted);
         }
         let list_failed = self.unread.failed.take();
@@ -390,7 +394,7 @@ mod tests {
     #[test]
     fn ids_that_were_read_ahead_come_first_and_deferred_ones_last() {
         let mut ledger = ledger(Start::list(1..=5));
-        ledger.kept.defer(20);
+        ledger.kept.deferred.push_back(20);
         assert!(ledger.read_ahead(2).is_none());
         assert_eq!(ledger.waiting(), 2);
         assert_eq!(hand_out(&mut ledger), [1, 2, 3, 4, 5, 20]);
@@ -419,7 +423,7 @@ mod tests {
         });
         assert!(ledger.read_ahead(2).is_none());
         ledger.set_aside(7, AttemptsSoFar::default());
-        ledger.kept.defer(5);
+        ledger.kept.deferred.push_back(5);
         ledger.keep_refused(refused(4, 6));
         // Of the ten that were handed out, four are still at fetchers. They come back without an answer.
         ledger.count_not_attempted(4);
@@ -479,7 +483,7 @@ mod tests {
         }
         assert_eq!(ledger.failures.len(), FAILURES_LISTED);
         assert_eq!((ledger.ready.len(), ledger.in_storage), (0, 0));
-        assert!(!ledger.kept.has_failures() && ledger.kept.deferred() == 0);
+        assert!(!ledger.kept.has_failures() && ledger.kept.deferred.is_empty());
         assert!(ledger.outcomes.answered.is_empty());
         let totals = ledger.control.recorder.progress();
         assert_eq!((totals.stored, totals.failed), (100_000, 100_000));
