@@ -13,7 +13,7 @@ use std::{collections::VecDeque, mem};
 
 use crate::ingest::{
     messages::NumberedRow,
-    outcome::{answer::Answer, failure::Failure},
+    outcome::{answer::Answer, failure::Failure, report::GaveUp},
 };
 
 /// When this many ids are kept for later, a further id that fails in an outage is settled as failed: memory stays bounded, and a
@@ -108,22 +108,23 @@ impl<I> KeptFailures<I> {
         self.max_refusals > 0 && self.refused_in_a_row >= self.max_refusals
     }
 
-    /// How many ids were refused in a row, and how the last of them failed.
-    pub(super) fn refusals(&self) -> (usize, Option<Failure>) {
-        let last = self.refused.back().map(|row| &row.answered);
-        let failure = last.and_then(|last| match &last.answer {
-            Answer::Failed {
-                kind,
-                message,
-                status,
-                ..
-            } => {
-                let failure = Failure::new(*kind, message.as_str(), last.attempts);
-                Some(failure.with_status(*status))
-            }
-            Answer::Body(..) | Answer::Absent => None,
-        });
-        (self.refused_in_a_row, failure)
+    /// How many ids were refused in a row, and how the last of them failed, as a reason to end the run.
+    pub(super) fn refusals(&self) -> Option<GaveUp> {
+        let last = &self.refused.back()?.answered;
+        let Answer::Failed {
+            kind,
+            message,
+            status,
+            ..
+        } = &last.answer
+        else {
+            return None;
+        };
+        let failure = Failure::new(*kind, message.as_str(), last.attempts);
+        Some(GaveUp::ApiRefuses {
+            ids: self.refused_in_a_row,
+            last_failure: failure.with_status(*status),
+        })
     }
 
     /// Whether one more id can be kept for later.
@@ -219,9 +220,11 @@ mod tests {
         kept.keep_refused(failure(6));
         kept.keep_refused(failure(7));
         assert!(kept.is_refused_too_often());
-        let (in_a_row, last) = kept.refusals();
-        assert_eq!(in_a_row, 3);
-        assert_eq!(last.expect("a failure").message, "HTTP status 403 for 7");
+        let Some(GaveUp::ApiRefuses { ids, last_failure }) = kept.refusals() else {
+            panic!("ids were refused");
+        };
+        assert_eq!(ids, 3);
+        assert_eq!(last_failure.message, "HTTP status 403 for 7");
         assert_eq!(kept.drop_doubtful(), 3);
     }
 

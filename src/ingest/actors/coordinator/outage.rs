@@ -207,7 +207,9 @@ impl<I: Id> ActiveRun<I> {
         if (is_refused || is_quiet) && run.in_storage > 0 {
             self.flush(storage);
         } else if is_refused {
-            run.give_up_refused();
+            if let Some(why) = run.kept.refusals() {
+                run.give_up(why);
+            }
         } else if is_quiet {
             run.kept.blame_refused_ids();
         }

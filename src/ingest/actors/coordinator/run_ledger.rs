@@ -199,13 +199,6 @@ impl<I: Id> RunLedger<I> {
         self.give_up(why);
     }
 
-    /// Ends the run because the API refuses every id.
-    pub(super) fn give_up_refused(&mut self) {
-        if let (ids, Some(last_failure)) = self.kept.refusals() {
-            self.give_up(GaveUp::ApiRefuses { ids, last_failure });
-        }
-    }
-
     /// Whether the run has ended early because it could not go on.
     pub(super) fn has_given_up(&self) -> bool {
         self.gave_up.is_some()

@@ -66,15 +66,15 @@ impl<I> UnreadIds<I> {
 
     /// Reads the next id.
     pub(super) fn read(&mut self, recorder: &Recorder) -> Next<I> {
-        let List::Here(ids) = &mut self.list else {
-            return Next::Nothing;
-        };
-        match ids.poll_now() {
-            Poll::Ready(next) => Next::of(self.take(next, recorder)),
-            Poll::Pending => match mem::replace(&mut self.list, List::Awaited(None)) {
-                List::Here(ids) => Next::Await(ids),
-                List::Awaited(_) | List::Ended => Next::Nothing,
+        match mem::replace(&mut self.list, List::Awaited(None)) {
+            List::Here(mut ids) => match ids.poll_now() {
+                Poll::Ready(next) => Next::of(self.take_back(ids, next, recorder)),
+                Poll::Pending => Next::Await(ids),
             },
+            without_ids => {
+                self.list = without_ids;
+                Next::Nothing
+            }
         }
     }
 
@@ -83,7 +83,7 @@ impl<I> UnreadIds<I> {
         self.list = List::Awaited(Some(waiting));
     }
 
-    /// The wait for the next id is over. Returns the id, if there is one.
+    /// The list is here again, with the result of polling it. Returns the next id, if there is one.
     pub(super) fn take_back(
         &mut self,
         ids: IdStream<I>,
@@ -91,10 +91,6 @@ impl<I> UnreadIds<I> {
         recorder: &Recorder,
     ) -> Option<I> {
         self.list = List::Here(ids);
-        self.take(next, recorder)
-    }
-
-    fn take(&mut self, next: NextId<I>, recorder: &Recorder) -> Option<I> {
         match next {
             Some(Ok(id)) => {
                 if self.counted > 0 {

@@ -268,7 +268,7 @@ where
 impl<S: Source, K: Sink> Drop for Storage<S, K> {
     fn drop(&mut self) {
         self.death.do_send(StorageGone);
-        let writer = mem::take(&mut self.writer);
+        let writer = self.writer.take();
         // The last connection that closes writes SQLite's log back into the database file. That would block the arbiter.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn_blocking(move || drop(writer));
