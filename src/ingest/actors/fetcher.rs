@@ -7,12 +7,9 @@ use futures_util::FutureExt;
 
 use crate::ingest::{
     backlog::Backlog,
+    config::Config,
     handle::control::RunControl,
-    http::{
-        client::{Client, RequestSettings},
-        fetch::FetchRequest,
-        refresh::Refresher,
-    },
+    http::{client::Client, fetch::FetchRequest, refresh::Refresher},
     limits::breaker::BreakerState,
     messages::{Fetch, Fetched, FetcherGone},
     outcome::{
@@ -28,8 +25,8 @@ pub(crate) struct FetcherResources<S> {
     pub(crate) source: Arc<S>,
     /// Sends the requests.
     pub(crate) client: Client,
-    /// Deadline, retries and size limit of this pipeline's requests.
-    pub(crate) settings: RequestSettings,
+    /// The settings of the pipeline.
+    pub(crate) config: Config,
     /// Renews what the source's requests need.
     pub(crate) refresher: Refresher,
 }
@@ -121,7 +118,7 @@ async fn fetch_answer<S: Source>(
             };
             shared
                 .client
-                .fetch(request, &shared.settings, backlog, control, &attempts_begun)
+                .fetch(request, &shared.config, backlog, control, &attempts_begun)
                 .await
         });
         AssertUnwindSafe(fetching).catch_unwind().await
