@@ -4,60 +4,20 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
-use crate::ingest::metrics::{Kind, Metric};
+use crate::ingest::metrics::{Metric, declare_metrics};
 
-pub(super) const FRESHNESS: Metric = Metric::new(
-    Kind::Histogram,
-    "ingest_freshness_seconds",
-    "From the announcement of each new id until its item is stored",
-);
-const LISTENER_UP: Metric = Metric::new(
-    Kind::Gauge,
-    "ingest_listener_up",
-    "Whether the stream is open (1) or not (0)",
-);
-const LAST_EVENT: Metric = Metric::new(
-    Kind::Gauge,
-    "ingest_listener_last_event_seconds",
-    "How long ago the last event came, of whichever stream",
-);
-const RECONNECTS: Metric = Metric::new(
-    Kind::Counter,
-    "ingest_listener_reconnects_total",
-    "How often the stream broke and was opened again",
-);
-const QUEUE_IDS: Metric = Metric::new(
-    Kind::Gauge,
-    "ingest_follow_queue_ids",
-    "Ids that are announced and not requested yet",
-);
-const REFRESHES_DUE: Metric = Metric::new(
-    Kind::Gauge,
-    "ingest_refreshes_due",
-    "Items that are due to be read again",
-);
-const REFRESHED_ITEMS: Metric = Metric::new(
-    Kind::Counter,
-    "ingest_refreshed_items_total",
-    "Items that were read again",
-);
-const REFRESHED_CHANGED: Metric = Metric::new(
-    Kind::Counter,
-    "ingest_refreshed_changed_total",
-    "Items that were read again and had changed",
-);
-
-/// Every metric, in the order of the table.
-const FOLLOW_METRICS: &[Metric] = &[
-    FRESHNESS,
-    LISTENER_UP,
-    LAST_EVENT,
-    RECONNECTS,
-    QUEUE_IDS,
-    REFRESHES_DUE,
-    REFRESHED_ITEMS,
-    REFRESHED_CHANGED,
-];
+declare_metrics! {
+    /// Every metric, in the order of the table.
+    const FOLLOW_METRICS;
+    FRESHNESS: Histogram "ingest_freshness_seconds", "From the announcement of each new id until its item is stored";
+    LISTENER_UP: Gauge "ingest_listener_up", "Whether the stream is open (1) or not (0)";
+    LAST_EVENT: Gauge "ingest_listener_last_event_seconds", "How long ago the last event came, of whichever stream";
+    RECONNECTS: Counter "ingest_listener_reconnects_total", "How often the stream broke and was opened again";
+    QUEUE_IDS: Gauge "ingest_follow_queue_ids", "Ids that are announced and not requested yet";
+    REFRESHES_DUE: Gauge "ingest_refreshes_due", "Items that are due to be read again";
+    REFRESHED_ITEMS: Counter "ingest_refreshed_items_total", "Items that were read again";
+    REFRESHED_CHANGED: Counter "ingest_refreshed_changed_total", "Items that were read again and had changed";
+}
 
 /// Buckets of [`FRESHNESS`]: from the time of one batch to that of an outage. 2 s is what `follow` promises.
 pub(super) const FRESHNESS_BUCKETS: [f64; 13] = [
@@ -112,6 +72,7 @@ pub(super) fn note_refreshed(items: u64, changed: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::metrics::Kind;
 
     const DOCUMENTATION: &str = include_str!("../../docs/settings.md");
 

@@ -97,14 +97,14 @@ impl Onlooker {
         };
         let share = others.share(Some(self.rate));
         if self.share != share {
-            self.client.set_rate_share(share.rate, share.of);
+            self.client.throttle().set_rate_share(share.rate, share.of);
             self.share = share;
         }
         if others.live.is_empty() {
             return;
         }
         if !others.cool_down.is_zero() {
-            self.client.cool_down_for(others.cool_down);
+            self.client.throttle().cool_down_for(others.cool_down);
         }
         if Instant::now() >= self.join_after {
             self.join().await;

@@ -152,12 +152,13 @@ impl Presence {
             }
             Err(error) => debug!("the other processes of this database are out of sight: {error}"),
         }
-        self.health.note_cool_down(self.client.cool_down_rest());
+        self.health
+            .note_cool_down(self.client.throttle().cool_down_rest());
     }
 
     /// The rest of this process's cool-down, if the others do not know of it.
     fn new_cool_down(&self) -> Option<Duration> {
-        let rest = self.client.cool_down_rest();
+        let rest = self.client.throttle().cool_down_rest();
         let known_end = self.sight.known_end.get();
         let is_known = known_end.is_some_and(|end| Instant::now() + rest <= end + SAME_COOL_DOWN);
         (!rest.is_zero() && !is_known).then_some(rest)
@@ -167,12 +168,12 @@ impl Presence {
         if !others.cool_down.is_zero() {
             let end = Instant::now() + others.cool_down;
             self.sight.known_end.set(Some(end));
-            self.client.cool_down_for(others.cool_down);
+            self.client.throttle().cool_down_for(others.cool_down);
         }
         let share = others.share(None);
         if self.share != share {
             debug!("the rate is {}/s, shared by {}", share.rate, share.of);
-            self.client.set_rate_share(share.rate, share.of);
+            self.client.throttle().set_rate_share(share.rate, share.of);
             self.share = share;
         }
     }
@@ -262,7 +263,7 @@ async fn pause_while_alone(sight: Rc<Sight>, client: Client, health: Health) {
             let seconds = alone_for.as_secs();
             let why = format!("the database has not answered for {seconds} seconds");
             health.note_storage(Err(why));
-            client.cool_down_for(PAUSE);
+            client.throttle().cool_down_for(PAUSE);
             let end = Instant::now() + PAUSE;
             let known_end = sight.known_end.get();
             sight.known_end.set(known_end.max(Some(end)));

@@ -197,7 +197,7 @@ async fn keep_to_shared_cool_down(client: &Client, pool: &AnyPool) -> Result<(),
     });
     let rest = reading.await?;
     if !rest.is_zero() {
-        client.cool_down_for(rest);
+        client.throttle().cool_down_for(rest);
     }
     Ok(())
 }

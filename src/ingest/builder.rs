@@ -265,27 +265,22 @@ async fn on_blocking_thread<T: Send + 'static>(
 /// Checks that a client fits a pipeline's settings. Proxy, rate and adaptive limits are the client's. A pipeline that sets none of
 /// them fits any client.
 fn check_client(client: &Client, config: &Config) -> Result<(), StartError> {
-    let shared = client.shared_settings();
+    let shared = client.config();
+    let differs = |setting, pipeline: &dyn fmt::Debug, client: &dyn fmt::Debug| {
+        Err(StartError::ClientDiffers {
+            setting,
+            pipeline: format!("{pipeline:?}"),
+            client: format!("{client:?}"),
+        })
+    };
     if !config.proxy.is_none() && config.proxy != shared.proxy {
-        return Err(StartError::ClientDiffers {
-            setting: "proxy",
-            pipeline: format!("{:?}", config.proxy),
-            client: format!("{:?}", shared.proxy),
-        });
+        return differs("proxy", &config.proxy, &shared.proxy);
     }
     if config.rate > 0 && config.rate != shared.rate {
-        return Err(StartError::ClientDiffers {
-            setting: "rate",
-            pipeline: config.rate.to_string(),
-            client: shared.rate.to_string(),
-        });
+        return differs("rate", &config.rate, &shared.rate);
     }
     if config.adaptive && !shared.adaptive {
-        return Err(StartError::ClientDiffers {
-            setting: "adaptive",
-            pipeline: config.adaptive.to_string(),
-            client: shared.adaptive.to_string(),
-        });
+        return differs("adaptive", &config.adaptive, &shared.adaptive);
     }
     Ok(())
 }

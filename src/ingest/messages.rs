@@ -155,7 +155,7 @@ impl<I: Send + 'static> Start<I> {
             run: RunId::next(),
             ids,
             outcomes: None,
-            ended: control.end_guard(),
+            ended: control.ended.clone().drop_guard(),
             control,
             feed: None,
         }

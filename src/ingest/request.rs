@@ -53,11 +53,9 @@ impl Request {
 
     /// Sets the method, such as `PUT`.
     #[must_use]
-    pub fn method(self, method: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            method: method.into(),
-            ..self
-        }
+    pub fn method(mut self, method: impl Into<Cow<'static, str>>) -> Self {
+        self.method = method.into();
+        self
     }
 
     /// Adds a header. It replaces a header of that name which every request has, such as `user-agent` or `accept-encoding`.
@@ -77,22 +75,18 @@ impl Request {
 
     /// Sets the body.
     #[must_use]
-    pub fn body(self, body: impl Into<Bytes>) -> Self {
-        Self {
-            body: body.into(),
-            ..self
-        }
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
     }
 
     /// The server must not get this request twice. It goes over a new connection, and its id fails without another attempt if the
     /// server may have carried it out: after a broken connection, a timeout, or a 5xx status other than 503. What the server did
     /// not carry out is tried again: no connection, 408, 425, 429, 503.
     #[must_use]
-    pub fn once(self) -> Self {
-        Self {
-            is_once: true,
-            ..self
-        }
+    pub fn once(mut self) -> Self {
+        self.is_once = true;
+        self
     }
 }
 

@@ -16,10 +16,7 @@ use crate::{
         announcements::reader::read_events,
         config::Config,
         handle::pipeline::Pipeline,
-        http::{
-            client::{Client, RequestSettings},
-            refresh::Refresher,
-        },
+        http::{client::Client, refresh::Refresher},
         sink::Sink,
         source::Source,
         stats::meters::Meters,
@@ -123,7 +120,7 @@ where
             closed,
         } = self;
         let decoder = Decoder::new(source.clone());
-        let cool_down = client.cool_down();
+        let cool_down = client.throttle().cool_down();
         let (for_rate, for_workers) = (client.clone(), client.clone());
         let (stream_source, stream_client) = (source.clone(), client.clone());
         let read_events = Box::new(move |feed, control| {
@@ -134,7 +131,7 @@ where
             refresher: Refresher::new(source.clone(), config.timeout),
             source,
             client,
-            settings: RequestSettings::new(&config),
+            config: config.clone(),
         });
         let start_fetcher = Box::new(move |slot, coordinator: &Addr<Coordinator<S::Id>>| {
             let fetcher = Fetcher {
@@ -159,7 +156,7 @@ where
             .start();
             let parts = Parts {
                 start_fetcher,
-                set_client_rate: Box::new(move |rate| for_rate.set_rate(rate)),
+                set_client_rate: Box::new(move |rate| for_rate.throttle().set_rate_share(rate, 1)),
                 allow_client_workers: Box::new(move |workers| for_workers.allow_workers(workers)),
                 read_events,
                 storage: storage.recipient(),

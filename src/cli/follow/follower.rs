@@ -289,7 +289,7 @@ impl<'a, 's> Follower<'a, 's> {
             &self.runs,
             self.refreshes.due_count(),
             &self.monitor,
-            self.session.client.cool_down_rest(),
+            self.session.client.throttle().cool_down_rest(),
             self.manager,
         );
         if let Some(every) = self.manager.watchdog_interval()

@@ -58,7 +58,7 @@ pub(super) async fn read_to_take_over(session: &Session<'_>) -> Option<i64> {
 /// Waits until the API has asked for a long pause. Returns the rest of that.
 async fn long_pause(client: &Client) -> Duration {
     loop {
-        let rest = client.cool_down_rest();
+        let rest = client.throttle().cool_down_rest();
         if rest > PAUSE_MAX {
             return rest;
         }

@@ -44,7 +44,7 @@ pub(super) async fn run(
     follow_metrics::register();
     let max_item = largest::read(&session).await;
     // `serve` tries again, and silence that the API asked for is right.
-    let cool_down = session.client.cool_down_rest();
+    let cool_down = session.client.throttle().cool_down_rest();
     session.health.note_cool_down(cool_down);
     let max_item = max_item?;
     if let Some(from) = args.from.filter(|from| *from > max_item) {

@@ -5,11 +5,8 @@ use std::{cell::Cell, pin::pin, rc::Rc, sync::Arc, time::SystemTime};
 use actix::{Actor, AtomicResponse, Context, Handler, Recipient, WrapFuture};
 
 use crate::ingest::{
-    http::{
-        client::{Client, RequestSettings},
-        fetch::FetchRequest,
-        refresh::Refresher,
-    },
+    config::Config,
+    http::{client::Client, fetch::FetchRequest, refresh::Refresher},
     limits::breaker::BreakerState,
     messages::{Fetch, Fetched, FetcherGone},
     outcome::{
@@ -25,8 +22,8 @@ pub(crate) struct FetcherResources<S> {
     pub(crate) source: Arc<S>,
     /// Sends the requests.
     pub(crate) client: Client,
-    /// Deadline, retries and size limit of this pipeline's requests.
-    pub(crate) settings: RequestSettings,
+    /// The settings of the pipeline.
+    pub(crate) config: Config,
     /// Renews what the source's requests need.
     pub(crate) refresher: Refresher,
 }
@@ -98,13 +95,7 @@ async fn fetch_answer<S: Source>(
         };
         shared
             .client
-            .fetch(
-                request,
-                &shared.settings,
-                &backlog,
-                &control,
-                &attempts_begun,
-            )
+            .fetch(request, &shared.config, &backlog, &control, &attempts_begun)
             .await
     }))
     .await;

@@ -1,6 +1,6 @@
 //! The table of the engine's settings. The binary makes its flags from this table, and [`Config::from_env`] reads its variables.
 
-use std::{fmt, ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, time::Duration};
 
 use bytesize::ByteSize;
 
@@ -176,7 +176,7 @@ pub const SETTINGS: &[Setting<Config>] = &[
         heading: Heading::Pipeline,
         allowed: "1B to 1GiB, with a unit: 512KiB, 8MiB, or in bytes",
         meaning: "Largest body; a larger one fails its id",
-        show: |config| ByteCount(config.max_body).to_string(),
+        show: |config| show_bytes(config.max_body),
         set: |config, text| {
             let bytes = text.parse::<ByteSize>().ok().map(|size| size.as_u64());
             put(
@@ -230,16 +230,13 @@ fn show_duration(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
 }
 
-/// Formats a number of bytes so that [`ByteSize`] reads exactly the same number.
-struct ByteCount(u64);
-
-impl fmt::Display for ByteCount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const MIB: u64 = 1024 * 1024;
-        match self.0 {
-            bytes if bytes % MIB == 0 => write!(f, "{}MiB", bytes / MIB),
-            bytes => write!(f, "{bytes}B"),
-        }
+/// Shows a number of bytes so that [`ByteSize`] reads exactly the same number.
+fn show_bytes(bytes: u64) -> String {
+    const MIB: u64 = 1024 * 1024;
+    if bytes.is_multiple_of(MIB) {
+        format!("{}MiB", bytes / MIB)
+    } else {
+        format!("{bytes}B")
     }
 }
 

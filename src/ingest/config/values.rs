@@ -98,3 +98,10 @@ impl Default for Config {
         }
     }
 }
+
+impl Config {
+    /// The largest body, as a length in memory.
+    pub(crate) fn max_body_len(&self) -> usize {
+        usize::try_from(self.max_body).unwrap_or(usize::MAX)
+    }
+}

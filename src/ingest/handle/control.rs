@@ -11,7 +11,7 @@ use futures_util::{
     future::{Either, select},
 };
 use tokio::{sync::Notify, time::Instant};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 use crate::ingest::{
     handle::stop::StopSignal,
@@ -22,7 +22,7 @@ use crate::ingest::{
 };
 
 /// The state that the actors and the handles of a run share.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct RunControl {
     /// The priority of the run.
     pub(crate) priority: Priority,
@@ -35,11 +35,11 @@ pub(crate) struct RunControl {
     /// The error of the last attempt that counts toward an outage, for messages.
     last_error: Mutex<String>,
     /// Wakes the coordinator when the breaker's state changed.
-    breaker_changed: Notify,
-    /// Makes a fetcher of the run that waits to start an attempt give its id back.
-    give_way: Notify,
+    pub(crate) breaker_changed: Notify,
+    /// Makes a fetcher of the run give its id back: one that waits to start an attempt, or the next one that does.
+    pub(crate) give_way: Notify,
     /// Cancelled when the run has ended, with a report or with its pipeline.
-    ended: CancellationToken,
+    pub(crate) ended: CancellationToken,
 }
 
 /// Why a fetcher does not wait any longer to start an attempt.
@@ -49,21 +49,6 @@ pub(crate) enum NoTurn {
     Stopping,
     /// An id of a higher priority needs the fetcher.
     GivesWay,
-}
-
-impl Default for RunControl {
-    fn default() -> Self {
-        Self {
-            priority: Priority::default(),
-            stop: StopSignal::default(),
-            recorder: Recorder::default(),
-            breaker: Mutex::new(Breaker::new(Instant::now())),
-            last_error: Mutex::default(),
-            breaker_changed: Notify::new(),
-            give_way: Notify::new(),
-            ended: CancellationToken::new(),
-        }
-    }
 }
 
 impl RunControl {
@@ -87,11 +72,6 @@ impl RunControl {
         if self.breaker().record(Instant::now(), signal) {
             self.breaker_changed.notify_one();
         }
-    }
-
-    /// Waits until the breaker's state changes, or returns at once if it has changed since the last call.
-    pub(crate) async fn breaker_changed(&self) {
-        self.breaker_changed.notified().await;
     }
 
     /// Waits for a permit to start a request, and records how long it waited.
@@ -122,29 +102,5 @@ impl RunControl {
             Either::Left((ready, _)) => ready.ok_or(NoTurn::Stopping),
             Either::Right(_) => Err(NoTurn::GivesWay),
         }
-    }
-
-    /// Asks a fetcher of the run for its id: one that waits to start an attempt, or the next one that does.
-    pub(crate) fn ask_to_give_way(&self) {
-        self.give_way.notify_one();
-    }
-
-    /// Makes the guard whose drop marks the end of the run.
-    pub(crate) fn end_guard(&self) -> DropGuard {
-        self.ended.clone().drop_guard()
-    }
-
-    /// Marks the end of the run now.
-    pub(crate) fn mark_ended(&self) {
-        self.ended.cancel();
-    }
-
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended.is_cancelled()
-    }
-
-    /// Waits for the end of the run.
-    pub(crate) async fn ended(&self) {
-        self.ended.cancelled().await;
     }
 }

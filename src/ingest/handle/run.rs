@@ -84,7 +84,7 @@ impl<I> Future for Run<I> {
         let report = Pin::new(&mut self.report).poll(cx);
         if report.is_ready() {
             // The coordinator marks the end, too, but maybe a moment later than it sends the report.
-            self.watch.control.mark_ended();
+            self.watch.control.ended.cancel();
         }
         report.map_err(|_| PipelineStopped)
     }
@@ -118,7 +118,9 @@ impl RunWatch {
         let first = Some((self.control.clone(), Duration::ZERO));
         stream::unfold(first, move |state| async move {
             let (control, wait) = state?;
-            let is_over = tokio::time::timeout(wait, control.ended()).await.is_ok();
+            let is_over = tokio::time::timeout(wait, control.ended.cancelled())
+                .await
+                .is_ok();
             let progress = control.recorder.progress();
             Some((progress, (!is_over).then_some((control, every))))
         })
@@ -127,7 +129,7 @@ impl RunWatch {
     /// Whether the run has ended, with a report or with its pipeline. It is true as soon as awaiting the [`Run`] has given a
     /// result.
     pub fn is_over(&self) -> bool {
-        self.control.has_ended()
+        self.control.ended.is_cancelled()
     }
 
     /// Identifies the run in [messages](crate::ingest::messages).

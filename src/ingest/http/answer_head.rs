@@ -34,8 +34,8 @@ pub(super) fn redirect(
     status: StatusCode,
     connection: &HttpConnection,
 ) -> Result<Redirect, AttemptError> {
-    let (code, headers) = (status.as_u16(), connection.headers());
-    let proxy = connection.forwarder();
+    let (code, headers) = (status.as_u16(), &connection.headers);
+    let proxy = connection.forwarder.as_ref();
     if let Some(proxy) = proxy
         && rejects_credentials(proxy, status, headers)
     {
@@ -97,7 +97,7 @@ fn rejects_credentials(proxy: &ProxyServer, status: StatusCode, headers: &Header
 /// The header that names a coding of the body, if the request did not ask for it. A source that sends its own `Accept-Encoding`
 /// gets what it asks for.
 pub(super) fn unwanted_coding(target: &Target, headers: &HeaderMap) -> Option<String> {
-    if target.headers().contains_key(ACCEPT_ENCODING) {
+    if target.headers.contains_key(ACCEPT_ENCODING) {
         return None;
     }
     [CONTENT_ENCODING, TRANSFER_ENCODING]

@@ -1,6 +1,6 @@
 //! One attempt: an HTTP exchange with one deadline. It includes redirects, and at most one resend after a stale connection.
 
-use std::{cell::Cell, pin::pin, time::Duration};
+use std::{cell::Cell, pin::pin};
 
 use hyper::{
     HeaderMap,
@@ -10,17 +10,18 @@ use tokio::time::timeout_at;
 
 use crate::ingest::{
     backlog::Backlog,
+    config::Config,
     http::{
         answer_head::{Redirect, redirect, unwanted_coding},
         body::{Body, discard},
-        body_arena::BodyArena,
+        client::Client,
         connection::ConnectionError,
         error::AttemptError,
-        pool::{ConnectionPool, PooledConnection, Reuse},
+        pool::PooledConnection,
         tally::Tally,
         target::{REDIRECTS_MAX, Target},
     },
-    limits::throttle::{Permit, RequestKind, Throttle},
+    limits::throttle::{Permit, RequestKind},
     outcome::answer::{ReceivedBody, headers_len},
     priority::Priority,
 };
@@ -31,16 +32,10 @@ const SMALL_BODY: usize = 64 * 1024;
 
 /// What an attempt uses, and its bounds.
 pub(super) struct Exchange<'a> {
-    pub(super) connections: &'a ConnectionPool,
-    pub(super) bodies: &'a BodyArena,
-    pub(super) throttle: &'a Throttle,
+    pub(super) client: &'a Client,
+    /// The settings of the caller. The timeout includes redirects and excludes waits of our own.
+    pub(super) config: &'a Config,
     pub(super) backlog: &'a Backlog,
-    /// The longest time from connecting to the last byte. It includes redirects and excludes waits of our own.
-    pub(super) timeout: Duration,
-    /// The largest body, in bytes.
-    pub(super) max_body: usize,
-    /// The longest cool-down that a further request waits for.
-    pub(super) patience: Duration,
     /// Further requests wait with this priority.
     pub(super) priority: Priority,
     /// Whether the source decodes answers with this status.
@@ -76,23 +71,20 @@ pub(super) async fn attempt<'a>(
     permit: &mut Option<Permit<'a>>,
     tally: &mut Tally,
 ) -> Result<ReceivedBody, AttemptError> {
-    let is_late = |_| AttemptError::Timeout(exchange.timeout);
+    let (client, timeout) = (exchange.client, exchange.config.timeout);
+    let is_late = |_| AttemptError::Timeout(timeout);
     let mut redirected_to = None;
     let mut redirects = 0;
-    let mut reuse = if target.is_once() {
-        // The server may have closed a kept connection, and then it is unknown whether it read the request.
-        Reuse::Forbidden
-    } else {
-        Reuse::Allowed
-    };
+    // The server may have closed a kept connection, and then it is unknown whether it read the request.
+    let mut may_reuse = !target.is_once;
     let (head, mut body) = loop {
         let target = redirected_to.as_ref().unwrap_or(target);
-        let slot = tally.own_wait(exchange.connections.acquire()).await;
-        let deadline = tally.deadline(exchange.timeout);
+        let slot = tally.own_wait(client.0.connections.acquire()).await;
+        let deadline = tally.deadline(timeout);
         let is_connected = Cell::new(false);
         let step = {
             let request = async {
-                let connection = slot.connect(target, reuse, tally).await?;
+                let connection = slot.connect(target, may_reuse, tally).await?;
                 is_connected.set(true);
                 request(exchange, target, connection).await
             };
@@ -102,8 +94,8 @@ pub(super) async fn attempt<'a>(
                     return is_late(late);
                 }
                 AttemptError::ConnectTimeout {
-                    timeout: exchange.timeout,
-                    place: exchange.connections.next_hop(target),
+                    timeout,
+                    place: client.0.connections.next_hop(target),
                 }
             })??
         };
@@ -113,45 +105,46 @@ pub(super) async fn attempt<'a>(
             AttemptStep::Stale => {
                 tally.is_resent = true;
                 // Other idle connections may be closed, too. A new one cannot be stale.
-                reuse = Reuse::Forbidden;
+                may_reuse = false;
             }
             AttemptStep::Redirect(Redirect { code, target: next }) => {
                 redirects += 1;
                 if redirects > REDIRECTS_MAX {
                     return Err(next.one_too_many(code));
                 }
-                tally.is_carried_out |= next.method() != target.method();
+                tally.is_carried_out |= next.method != target.method;
                 redirected_to = Some(next);
             }
         }
         // A further request needs a permit, too. The old permit is given back first. Otherwise requests that wait for their
         // second permit could hold all permits, and wait for ever.
         *permit = None;
-        let acquiring =
-            exchange
-                .throttle
-                .acquire(RequestKind::Regular, exchange.priority, exchange.patience);
+        let acquiring = client.throttle().acquire(
+            RequestKind::Regular,
+            exchange.priority,
+            exchange.config.outage_patience,
+        );
         let acquired = tally.own_wait(acquiring).await;
         *permit = Some(acquired.map_err(AttemptError::AskedToWait)?);
     };
     let headers_len = headers_len(&head.headers);
     let mut room;
     if body.is_whole() {
-        let length = headers_len + body.len();
+        let length = headers_len + body.bytes.len();
         room = tally.own_wait(exchange.backlog.acquire_bytes(length)).await;
     } else {
         let length = headers_len.saturating_add(body.expected_len());
         room = tally.own_wait(exchange.backlog.acquire_bytes(length)).await;
-        let deadline = tally.deadline(exchange.timeout);
-        timeout_at(deadline, pin!(body.read_all()))
+        let deadline = tally.deadline(timeout);
+        timeout_at(deadline, pin!(body.read_until(usize::MAX)))
             .await
             .map_err(is_late)??;
-        room.shrink_to(headers_len + body.len());
+        room.shrink_to(headers_len + body.bytes.len());
     }
     Ok(ReceivedBody {
         status: head.status,
         headers: head.headers,
-        bytes: exchange.bodies.store(body.into_bytes()),
+        bytes: client.0.bodies.store(body.bytes),
         room,
     })
 }
@@ -163,12 +156,12 @@ async fn request(
     target: &Target,
     mut connection: PooledConnection,
 ) -> Result<AttemptStep, AttemptError> {
-    if exchange.throttle.is_cooling() {
+    if exchange.client.throttle().is_cooling() {
         // The cool-down began while this request connected.
         connection.release();
         return Ok(AttemptStep::Cooling);
     }
-    let status = match connection.send(target).await {
+    let status = match connection.http.send(target).await {
         Ok(status) => status,
         Err(ConnectionError::Stale) => return Ok(AttemptStep::Stale),
         Err(error) => return Err(error.into()),
@@ -177,8 +170,8 @@ async fn request(
     let code = status.as_u16();
     if code >= 200 && (exchange.is_answer)(code) {
         // An answer without a body, such as 304, may name the coding of the body that it stands for.
-        if connection.announced_len() != Some(0)
-            && let Some(coding) = unwanted_coding(target, connection.headers())
+        if connection.http.announced_len() != Some(0)
+            && let Some(coding) = unwanted_coding(target, &connection.http.headers)
         {
             discard(connection);
             return Err(AttemptError::Encoded(coding));
@@ -186,16 +179,16 @@ async fn request(
         let head = AnswerHead {
             status: code,
             headers: if exchange.wants_headers {
-                copied(connection.headers())
+                copied(&connection.http.headers)
             } else {
                 Box::default()
             },
         };
-        let mut body = Body::new(connection, exchange.max_body)?;
+        let mut body = Body::new(connection, exchange.config.max_body_len())?;
         body.read_until(SMALL_BODY).await?;
         return Ok(AttemptStep::Answer(head, body));
     }
-    let redirect = redirect(target, status, &connection);
+    let redirect = redirect(target, status, &connection.http);
     discard(connection);
     redirect.map(AttemptStep::Redirect)
 }

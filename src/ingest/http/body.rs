@@ -22,7 +22,7 @@ pub(super) struct Body {
     /// Where the rest of the body comes from. `None` once the body is whole: then the connection is back in the pool.
     connection: Option<PooledConnection>,
     /// What was read so far.
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// The length of the whole body, if the head named it.
     announced: Option<usize>,
     /// The largest allowed length.
@@ -36,6 +36,7 @@ impl Body {
     /// The announced length is over the limit.
     pub(super) fn new(connection: PooledConnection, limit: usize) -> Result<Self, AttemptError> {
         let announced = connection
+            .http
             .announced_len()
             .map(|length| usize::try_from(length).unwrap_or(usize::MAX));
         if announced.is_some_and(|length| length > limit) {
@@ -54,7 +55,7 @@ impl Body {
         while self.bytes.len() < length
             && let Some(connection) = &mut self.connection
         {
-            match connection.next_part().await? {
+            match connection.http.next_part().await? {
                 Some(part) => self.append(&part)?,
                 None => self
                     .connection
@@ -64,11 +65,6 @@ impl Body {
             }
         }
         Ok(())
-    }
-
-    /// Reads to the end.
-    pub(super) async fn read_all(&mut self) -> Result<(), AttemptError> {
-        self.read_until(usize::MAX).await
     }
 
     fn append(&mut self, part: &[u8]) -> Result<(), AttemptError> {
@@ -90,18 +86,9 @@ impl Body {
         self.connection.is_none()
     }
 
-    /// How many bytes were read so far.
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// The most bytes that the whole body may have.
     pub(super) fn expected_len(&self) -> usize {
         self.announced.unwrap_or(self.limit)
-    }
-
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
     }
 }
 
@@ -117,7 +104,7 @@ pub(super) fn discard(connection: PooledConnection) {
 async fn read_and_release(mut connection: PooledConnection) {
     let mut length = 0;
     while length <= DISCARD_MAX {
-        match connection.next_part().await {
+        match connection.http.next_part().await {
             Ok(Some(part)) => length += part.len(),
             Ok(None) => return connection.release(),
             Err(_) => return,

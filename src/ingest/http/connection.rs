@@ -31,7 +31,9 @@ use hyper::{
     header::{self, HeaderValue},
     http::uri::{Authority, Scheme},
 };
+use hyper_util::rt::TokioIo;
 use thiserror::Error;
+use tokio_util::io::InspectReader;
 
 use crate::ingest::{
     config::ProxyServer,
@@ -39,7 +41,6 @@ use crate::ingest::{
         bad_head::{self, BUFFER_MAX, HEADERS_MAX},
         connect::Connected,
         error::{AttemptError, with_causes},
-        socket::{ReadBuffer, Socket},
         target::Target,
     },
 };
@@ -55,11 +56,11 @@ pub(super) struct HttpConnection {
     scheme: Option<Scheme>,
     authority: Option<Authority>,
     /// The proxy that passes requests on. It wants whole URLs, and perhaps credentials.
-    forwarder: Option<ProxyServer>,
+    pub(super) forwarder: Option<ProxyServer>,
     /// The `Host` header of every request.
     host: HeaderValue,
     /// The headers of the answer while its body is read. Afterwards they are empty, and the next request uses their memory.
-    headers: HeaderMap,
+    pub(super) headers: HeaderMap,
     /// Sends requests to hyper's task, which reads and writes the socket.
     sender: SendRequest<RequestBody>,
     /// Whether a byte arrived since the last request was sent.
@@ -98,12 +99,12 @@ pub(super) enum ConnectionError {
 
 impl HttpConnection {
     /// Takes over a connected socket.
-    pub(super) async fn new(
-        connected: Connected,
-        buffer: Rc<ReadBuffer>,
-        target: &Target,
-    ) -> Result<Self, AttemptError> {
+    pub(super) async fn new(connected: Connected, target: &Target) -> Result<Self, AttemptError> {
         let has_read = Rc::new(Cell::new(false));
+        let notes = has_read.clone();
+        // It is called with no bytes at the end of the stream.
+        let note_read = move |bytes: &[u8]| notes.set(notes.get() || !bytes.is_empty());
+        let socket = InspectReader::new(connected.io, note_read);
         let (sender, connection) = http1::Builder::new()
             // RFC 9112, 5.2: a user agent replaces a folded line by a space.
             .allow_obsolete_multiline_headers_in_responses(true)
@@ -113,7 +114,7 @@ impl HttpConnection {
             .ignore_invalid_headers_in_responses(true)
             .max_headers(HEADERS_MAX)
             .max_buf_size(BUFFER_MAX)
-            .handshake(Socket::new(connected.io, buffer, has_read.clone()))
+            .handshake(TokioIo::new(socket))
             .await
             .map_err(ConnectionError::Http)?;
         let unread = Rc::<RefCell<Bytes>>::default();
@@ -198,12 +199,12 @@ impl HttpConnection {
 
     /// Makes the request for a target. The target's headers replace those that every request has.
     fn request(&mut self, target: &Target) -> Request<RequestBody> {
-        let mut request = Request::new(RequestBody(target.body().clone()));
-        *request.method_mut() = target.method().clone();
+        let mut request = Request::new(RequestBody(target.body.clone()));
+        *request.method_mut() = target.method.clone();
         if self.forwarder.is_some() {
             // RFC 9112, 3.2.2: the absolute form.
-            *request.uri_mut() = target.uri().clone();
-        } else if let Some(path) = target.uri().path_and_query() {
+            *request.uri_mut() = target.uri.clone();
+        } else if let Some(path) = target.uri.path_and_query() {
             *request.uri_mut() = path.clone().into();
         }
         let mut headers = mem::take(&mut self.headers);
@@ -211,15 +212,14 @@ impl HttpConnection {
         headers.insert(header::HOST, self.host.clone());
         headers.insert(header::USER_AGENT, USER_AGENT);
         headers.insert(header::ACCEPT_ENCODING, ACCEPT_ENCODING);
-        if !target.headers().is_empty() {
-            target
-                .headers()
-                .keys()
-                .for_each(|name| _ = headers.remove(name));
-            headers.extend(target.headers().clone());
+        if !target.headers.is_empty() {
+            for name in target.headers.keys() {
+                headers.remove(name);
+            }
+            headers.extend(target.headers.clone());
         }
         let has_body_by_method = [Method::POST, Method::PUT, Method::PATCH];
-        if target.body().is_empty() && has_body_by_method.contains(target.method()) {
+        if target.body.is_empty() && has_body_by_method.contains(&target.method) {
             // RFC 9110, 8.6. hyper announces bodies that are not empty.
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
@@ -232,16 +232,6 @@ impl HttpConnection {
         }
         *request.headers_mut() = headers;
         request
-    }
-
-    /// The proxy that passes requests on, if there is one.
-    pub(super) fn forwarder(&self) -> Option<&ProxyServer> {
-        self.forwarder.as_ref()
-    }
-
-    /// The headers of the answer, until its body is read.
-    pub(super) fn headers(&self) -> &HeaderMap {
-        &self.headers
     }
 
     /// How many bytes of body are still to come, if the head says so.

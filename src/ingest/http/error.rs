@@ -119,7 +119,12 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        let more = error.to_string();
+        let mut more = error.to_string();
+        // The text of rustls is a link to its documentation.
+        if more.contains("close_notify") {
+            more =
+                "the server closed the connection without a TLS goodbye (close_notify)".to_owned();
+        }
         if !text.contains(&more) {
             text = format!("{text}: {more}");
         }

@@ -8,16 +8,18 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::ingest::{
     backlog::Backlog,
+    config::Config,
     handle::control::{NoTurn, RunControl},
     http::{
         attempt::{Exchange, attempt},
-        client::{Client, RequestSettings},
+        client::Client,
         error::AttemptError,
         refresh::{Generation, Refresher},
         tally::Tally,
         target::Target,
     },
     limits::{
+        backoff::RetryPolicy,
         cool_down::AskedToWait,
         signal::{Blame, Signal},
         throttle::{AttemptEnd, Permit, RequestKind},
@@ -83,12 +85,11 @@ impl Client {
             is_absent: &|_| false,
             refresher: None,
         };
-        let settings = self.settings();
         let backlog = Backlog::new(1);
         let control = RunControl::default();
         let attempts = Cell::new(0);
         let answer = self
-            .fetch(request, settings, &backlog, &control, &attempts)
+            .fetch(request, self.config(), &backlog, &control, &attempts)
             .await;
         let failed = |kind, message| Failure::new(kind, message, attempts.get());
         Err(match answer {
@@ -117,21 +118,17 @@ impl Client {
     pub(crate) async fn fetch<I: Display>(
         &self,
         request: FetchRequest<'_, I>,
-        settings: &RequestSettings,
+        config: &Config,
         backlog: &Backlog,
         control: &RunControl,
         attempts: &Cell<u32>,
     ) -> Result<Answer, NotAnswered> {
-        let throttle = self.throttle();
+        let retry_policy = RetryPolicy::new(config);
         let recorder = &control.recorder;
         let exchange = Exchange {
-            connections: self.connections(),
-            bodies: self.bodies(),
-            throttle,
+            client: self,
+            config,
             backlog,
-            timeout: settings.timeout,
-            max_body: settings.max_body,
-            patience: settings.patience,
             priority: control.priority,
             is_answer: request.is_answer,
             wants_headers: request.wants_headers,
@@ -158,7 +155,7 @@ impl Client {
                 _ => RequestKind::Retry,
             };
             // Large futures are pinned here, because moving one would copy it.
-            let starting = pin!(self.start_attempt(&request, kind, settings, control));
+            let starting = pin!(self.start_attempt(&request, kind, config, control));
             let ReadyAttempt {
                 permit,
                 target,
@@ -200,7 +197,7 @@ impl Client {
                 Some(_) => Signal::Served,
                 None => Signal::of(&tried),
             };
-            let backoff = settings.retry.wait(number, signal, fastrand::f64());
+            let backoff = retry_policy.wait(number, signal, fastrand::f64());
             // Before `finish`: if this attempt failed after a cool-down, that cool-down did not help, and the next one begins only
             // now.
             control.record_signal(signal, tried.as_ref().err());
@@ -211,7 +208,7 @@ impl Client {
                     took,
                     backoff,
                 });
-                if let Some(limit) = throttle.in_flight_limit() {
+                if let Some(limit) = self.throttle().in_flight_limit() {
                     recorder.record_in_flight_limit(limit);
                 }
             }
@@ -234,11 +231,11 @@ impl Client {
                 return Err(NotAnswered::AskedToWait(asked));
             }
             let may_be_carried_out = tally.is_carried_out || error.may_be_carried_out();
-            let must_not_repeat = target.is_once() && may_be_carried_out;
+            let must_not_repeat = target.is_once && may_be_carried_out;
             if let Some((refresher, generation)) = refresh {
                 // Even after an id's last attempt: the ids that follow need it.
                 refresher.start(generation);
-                if number >= settings.retry.attempts {
+                if number >= config.attempts {
                     return Ok(failed(&error));
                 }
                 if must_not_repeat {
@@ -265,9 +262,10 @@ impl Client {
                 return Ok(failed_once(&error));
             }
             if let Some(rest) = signal.retry_after() {
-                AskedToWait::check(rest, settings.patience).map_err(NotAnswered::AskedToWait)?;
+                AskedToWait::check(rest, config.outage_patience)
+                    .map_err(NotAnswered::AskedToWait)?;
             }
-            if !settings.retry.tries_again_after(number, signal) {
+            if !retry_policy.tries_again_after(number, signal) {
                 return Ok(failed(&error));
             }
             debug!(
@@ -284,7 +282,7 @@ impl Client {
         &self,
         request: &FetchRequest<'_, I>,
         kind: RequestKind,
-        settings: &RequestSettings,
+        config: &Config,
         control: &RunControl,
     ) -> Result<ReadyAttempt<'_>, NoStart> {
         let under_way = || {
@@ -301,7 +299,7 @@ impl Client {
             let acquiring = pin!(self.throttle().acquire(
                 kind,
                 control.priority,
-                settings.patience
+                config.outage_patience
             ));
             let acquired = control.wait_for_permit(acquiring).await;
             let permit = acquired

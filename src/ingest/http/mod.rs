@@ -16,7 +16,6 @@ mod body_arena;
 mod pool;
 mod connection;
 mod bad_head;
-mod socket;
 mod connect;
 pub(crate) mod events;
 pub(crate) mod error;

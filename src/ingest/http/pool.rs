@@ -3,7 +3,6 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
-    ops::{Deref, DerefMut},
     rc::{Rc, Weak},
     sync::Arc,
     time::Duration,
@@ -17,8 +16,8 @@ use tokio::{
 use crate::ingest::{
     config::HttpProxy,
     http::{
-        connect::Connecting, connection::HttpConnection, error::AttemptError, socket::ReadBuffer,
-        tally::Tally, target::Target,
+        connect::Connecting, connection::HttpConnection, error::AttemptError, tally::Tally,
+        target::Target,
     },
 };
 
@@ -29,8 +28,6 @@ const IDLE_MAX: Duration = Duration::from_secs(15);
 pub(super) struct ConnectionPool {
     /// Makes new connections.
     connecting: Connecting,
-    /// Shared by all sockets of the pool.
-    read_buffer: Rc<ReadBuffer>,
     /// Bounds the connections in use. An idle connection holds no permit; it is closed if a new connection needs its place.
     in_use: Arc<Semaphore>,
     /// How many connections may be in use.
@@ -48,17 +45,10 @@ pub(super) struct PoolSlot<'a> {
 /// A connection in use. Dropping it closes the connection; [releasing](PooledConnection::release) it keeps the connection.
 pub(super) struct PooledConnection {
     /// Boxed, because it is large and is moved often.
-    connection: Box<HttpConnection>,
+    pub(super) http: Box<HttpConnection>,
     /// Where `release` puts it.
     idle: Rc<IdleConnections>,
     _permit: Option<OwnedSemaphorePermit>,
-}
-
-/// Whether an idle connection may be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reuse {
-    Allowed,
-    Forbidden,
 }
 
 #[derive(Default)]
@@ -73,7 +63,6 @@ impl ConnectionPool {
     pub(super) fn new(limit: usize, proxy: HttpProxy) -> Self {
         Self {
             connecting: Connecting::new(proxy),
-            read_buffer: Rc::default(),
             in_use: Arc::new(Semaphore::new(limit)),
             limit: Cell::new(limit),
             idle: Rc::default(),
@@ -119,33 +108,27 @@ impl ConnectionPool {
     ) -> Result<Box<HttpConnection>, AttemptError> {
         let connected = self.connecting.connect(target).await?;
         tally.connections_opened += 1;
-        let buffer = self.read_buffer.clone();
-        Ok(Box::new(
-            HttpConnection::new(connected, buffer, target).await?,
-        ))
+        Ok(Box::new(HttpConnection::new(connected, target).await?))
     }
 }
 
 impl PoolSlot<'_> {
-    /// A connection to the server that a target names: an idle one, if that is allowed, or a new one.
+    /// A connection to the server that a target names: an idle one, if `may_reuse`, or a new one.
     pub(super) async fn connect(
         self,
         target: &Target,
-        reuse: Reuse,
+        may_reuse: bool,
         tally: &mut Tally,
     ) -> Result<PooledConnection, AttemptError> {
         let pool = self.pool;
-        let idle = match reuse {
-            Reuse::Allowed => pool.idle.take(target),
-            Reuse::Forbidden => None,
-        };
-        let connection = match idle {
-            Some(connection) => connection,
+        let idle = may_reuse.then(|| pool.idle.take(target)).flatten();
+        let http = match idle {
+            Some(http) => http,
             // Boxed: connecting is rare and its state is large, and each fetcher would hold room for it.
             None => Box::pin(pool.open(target, tally)).await?,
         };
         Ok(PooledConnection {
-            connection,
+            http,
             idle: pool.idle.clone(),
             _permit: self.permit,
         })
@@ -155,23 +138,9 @@ impl PoolSlot<'_> {
 impl PooledConnection {
     /// Keeps the connection for another request, if it can take one.
     pub(super) fn release(self) {
-        if self.connection.is_reusable() {
-            self.idle.keep(self.connection);
+        if self.http.is_reusable() {
+            self.idle.keep(self.http);
         }
-    }
-}
-
-impl Deref for PooledConnection {
-    type Target = HttpConnection;
-
-    fn deref(&self) -> &HttpConnection {
-        &self.connection
-    }
-}
-
-impl DerefMut for PooledConnection {
-    fn deref_mut(&mut self) -> &mut HttpConnection {
-        &mut self.connection
     }
 }
 

@@ -12,7 +12,8 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::LocalBoxFuture};
-use tokio::{sync::Notify, task::AbortHandle, time::timeout};
+use tokio::{sync::Notify, time::timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::ingest::{
     limits::signal::Blame,
@@ -28,7 +29,7 @@ pub(crate) struct Refresher {
     begin: Box<dyn Fn() -> LocalBoxFuture<'static, Result<(), RefreshFailure>>>,
     state: Rc<RefreshState>,
     /// The task of the last refresh. It ends with the pipeline.
-    task: RefCell<Option<AbortHandle>>,
+    task: RefCell<Option<AbortOnDropHandle<()>>>,
 }
 
 /// What the refresher shares with the task of a refresh.
@@ -101,7 +102,7 @@ impl Refresher {
             state.is_under_way.set(false);
             state.has_ended.notify_waiters();
         });
-        self.task.replace(Some(task.abort_handle()));
+        self.task.replace(Some(AbortOnDropHandle::new(task)));
     }
 
     /// Waits while a refresh is under way, and returns the result of the last one.
@@ -110,14 +111,6 @@ impl Refresher {
         match &*self.state.failure.borrow() {
             Some(failure) => Err(failure.clone()),
             None => Ok(()),
-        }
-    }
-}
-
-impl Drop for Refresher {
-    fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.abort();
         }
     }
 }

@@ -17,15 +17,15 @@ pub(super) const REDIRECTS_MAX: u32 = 3;
 /// A request that can be sent.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
-    method: Method,
+    pub(super) method: Method,
     /// An absolute http or https URL.
-    uri: Uri,
+    pub(super) uri: Uri,
     /// The headers that the source wants. They replace those that every request has.
-    headers: HeaderMap,
+    pub(super) headers: HeaderMap,
     /// Empty if there is none.
-    body: Bytes,
+    pub(super) body: Bytes,
     /// Whether the server must not get the request twice.
-    is_once: bool,
+    pub(super) is_once: bool,
 }
 
 impl Target {
@@ -80,37 +80,6 @@ impl Target {
             target.headers.append(name, value);
         }
         Ok(target)
-    }
-
-    pub(super) fn method(&self) -> &Method {
-        &self.method
-    }
-
-    pub(super) fn body(&self) -> &Bytes {
-        &self.body
-    }
-
-    /// Whether the server must not get the request twice.
-    pub(super) fn is_once(&self) -> bool {
-        self.is_once
-    }
-
-    pub(super) fn uri(&self) -> &Uri {
-        &self.uri
-    }
-
-    pub(super) fn headers(&self) -> &HeaderMap {
-        &self.headers
-    }
-
-    /// Sends this header in place of those with the same name.
-    pub(super) fn set_header(&mut self, name: HeaderName, value: HeaderValue) {
-        self.headers.insert(name, value);
-    }
-
-    /// Sends the default value of this header, if it has one.
-    pub(super) fn remove_header(&mut self, name: &HeaderName) {
-        self.headers.remove(name);
     }
 
     pub(super) fn is_https(&self) -> bool {

@@ -49,7 +49,7 @@ impl BreakerState {
 }
 
 /// Counts the attempts that failed in a row, and judges the API by them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Breaker {
     /// Measures the time in which attempts could be made.
     clock: Clock,
@@ -69,14 +69,6 @@ struct Streak {
 }
 
 impl Breaker {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self {
-            clock: Clock::new(now),
-            streak: None,
-            state: BreakerState::Closed,
-        }
-    }
-
     /// From now on the time of these cool-downs does not count.
     pub(crate) fn leave_out(&mut self, cool_down: SharedCoolDown) {
         self.clock.cool_down = cool_down;
@@ -124,8 +116,7 @@ impl Breaker {
 
     /// How much of the cool-down is left.
     pub(crate) fn quiet_for(&self, now: Instant) -> Duration {
-        let ends_at = self.clock.cool_down.ends_at(now);
-        ends_at.map_or(Duration::ZERO, |ends_at| ends_at - now)
+        self.clock.cool_down.rest(now)
     }
 
     /// Stops the clock: the coordinator hands out no ids during a pause.
@@ -156,17 +147,19 @@ struct Clock {
     is_paused: bool,
 }
 
-impl Clock {
-    fn new(now: Instant) -> Self {
+impl Default for Clock {
+    fn default() -> Self {
         Self {
             elapsed: Duration::ZERO,
-            seen: now,
+            seen: Instant::now(),
             cool_down: SharedCoolDown::default(),
             left_out: Duration::ZERO,
             is_paused: false,
         }
     }
+}
 
+impl Clock {
     /// An attempt failed. If that was after the cool-down, the API was out all the time: waiting as it asked did not help.
     /// Without this, an API that always asks for more time would never count as out.
     fn count_a_cool_down_that_did_not_help(&mut self, now: Instant) {
@@ -211,8 +204,8 @@ mod tests {
 
     impl Timeline {
         fn new() -> Self {
-            let (now, cool_down) = (Instant::now(), SharedCoolDown::default());
-            let mut breaker = Breaker::new(now);
+            let (mut breaker, cool_down) = (Breaker::default(), SharedCoolDown::default());
+            let now = breaker.clock.seen;
             breaker.leave_out(cool_down.clone());
             Self {
                 breaker,

@@ -66,17 +66,17 @@ impl SharedCoolDown {
     /// Begins a cool-down, or makes the present one longer.
     pub(crate) fn extend(&self, now: Instant, until: Instant) {
         let mut last = self.lock();
-        let from = match *last {
-            Some(present) if present.until > now => {
-                *last = Some(CoolDown {
-                    from: present.from,
-                    until: present.until.max(until),
-                });
-                return;
-            }
-            _ => now,
+        let (from, until) = match *last {
+            Some(present) if present.until > now => (present.from, present.until.max(until)),
+            _ => (now, until),
         };
         *last = Some(CoolDown { from, until });
+    }
+
+    /// How much of the present cool-down is left.
+    pub(crate) fn rest(&self, now: Instant) -> Duration {
+        let ends_at = self.ends_at(now);
+        ends_at.map_or(Duration::ZERO, |ends_at| ends_at - now)
     }
 
     /// The end of the present cool-down, if there is one.

@@ -55,10 +55,8 @@ impl RateLimiter {
 
     /// The rate that counts; `None` is no limit.
     fn rate(&self) -> Option<f64> {
-        match (self.configured, self.learned) {
-            (Some(configured), Some(learned)) => Some(configured.min(learned)),
-            (configured, learned) => configured.or(learned),
-        }
+        let rates = [self.configured, self.learned];
+        rates.into_iter().flatten().reduce(f64::min)
     }
 
     /// Takes a token. Without one, the error is the time at which the next one is there.

@@ -120,12 +120,8 @@ impl Throttle {
         }
     }
 
-    /// Changes the rate, in requests per second; 0 is no limit. Requests that wait already keep to the new rate.
-    pub(crate) fn set_rate(&self, rate: u32) {
-        self.set_rate_share(rate, 1);
-    }
-
-    /// Changes the rate to one of `of` equal parts of `rate` requests per second; 0 is no limit.
+    /// Changes the rate to one of `of` equal parts of `rate` requests per second; 0 is no limit. Requests that wait already keep to
+    /// the new rate.
     pub(crate) fn set_rate_share(&self, rate: u32, of: usize) {
         let mut state = self.state.borrow_mut();
         let share = f64::from(rate) / of as f64;
@@ -140,6 +136,12 @@ impl Throttle {
         let now = Instant::now();
         self.state.borrow().cool_down.extend(now, now + rest);
         self.wake_next();
+    }
+
+    /// How long no request starts from now on.
+    #[cfg(feature = "cli")]
+    pub(crate) fn cool_down_rest(&self) -> Duration {
+        self.cool_down().rest(Instant::now())
     }
 
     /// Raises the highest in-flight limit, if limits adapt.
@@ -484,12 +486,12 @@ mod tests {
             },
             async {
                 sleep(SECOND / 4).await;
-                throttle.set_rate(100);
+                throttle.set_rate_share(100, 1);
             }
         );
         let took = began.elapsed();
         assert!(took < 2 * SECOND, "100 requests took {took:?}");
-        throttle.set_rate(0);
+        throttle.set_rate_share(0, 1);
         assert_eq!(
             wait_for_permit(&throttle, RequestKind::Regular).await,
             Duration::ZERO

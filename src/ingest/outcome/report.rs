@@ -50,7 +50,7 @@ pub enum GaveUp {
     #[error("the run was stopped while it waited for the database: {0}")]
     StorageBusy(String),
     /// No attempt brought an answer, for longer than [`Config::outage_patience`](crate::Config::outage_patience).
-    #[error("the API has been out for {}: {last_error}", whole_seconds(*.failing_for))]
+    #[error("the API has been out for {}: {last_error}", in_words(Duration::from_secs(.failing_for.as_secs())))]
     #[non_exhaustive]
     ApiOut {
         /// How long all attempts had failed, without pauses. A time in which the API asked for no requests is included if it still
@@ -90,10 +90,6 @@ impl Serialize for GaveUp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
-}
-
-fn whole_seconds(duration: Duration) -> String {
-    in_words(Duration::from_secs(duration.as_secs()))
 }
 
 /// An id that failed.

@@ -63,135 +63,57 @@ pub struct Metric {
     pub meaning: &'static str,
 }
 
-pub(super) const ATTEMPTS: Metric = Metric::new(
-    Kind::Counter,
-    "ingest_attempts_total",
-    "HTTP exchanges begun for ids",
-);
-pub(super) const RETRIES: Metric = Metric::new(
-    Kind::Counter,
-    "ingest_retries_total",
-    "HTTP exchanges that were not the first of their id",
-);
-pub(super) const REQUESTS: Metric = Metric::new(
-    Kind::Counter,
-    "ingest_requests_total",
-    "HTTP exchanges ended, by how; a drain that ran out of time dropped the last kind",
-)
-.with_label("outcome", &REQUEST_ENDS);
-pub(super) const ATTEMPT_SECONDS: Metric = Metric::new(
-    Kind::Histogram,
-    "ingest_attempt_seconds",
-    "How long each attempt took, without waits of our own",
-);
-pub(super) const BODY_BYTES: Metric = Metric::new(
-    Kind::Counter,
-    "ingest_body_bytes_total",
-    "Bytes of bodies received whole",
-);
-pub(super) const IN_FLIGHT: Metric =
-    Metric::new(Kind::Gauge, "ingest_in_flight", "Requests in flight");
-pub(super) const IN_FLIGHT_LIMIT: Metric = Metric::new(
-    Kind::Gauge,
-    "ingest_in_flight_limit",
-    "The most requests that may be in flight: the number of fetchers, or fewer with `adaptive`",
-);
-pub(super) const WORKERS: Metric = Metric::new(
-    Kind::Gauge,
-    "ingest_workers",
-    "How many fetchers may work at once",
-);
-pub(super) const RATE_LIMIT: Metric = Metric::new(
-    Kind::Gauge,
-    "ingest_rate_limit",
-    "Requests per second that the setting `rate` allows; 0 is no limit",
-);
-pub(super) const WAIT_SECONDS: Metric = Metric::new(
-    Kind::Histogram,
-    "ingest_wait_seconds",
-    "Waits for a permit of the throttle, if there was a wait",
-);
-pub(super) const QUEUE_DEPTH: Metric = Metric::new(
-    Kind::Gauge,
-    "ingest_queue_depth",
-    "Ids that fetchers hold, rows that wait for a batch",
-)
-.with_label("queue", &["fetchers", "storage"]);
-pub(super) const BATCHES: Metric = Metric::new(
-    Kind::Counter,
-    "ingest_batches_total",
-    "Batches written, by why they were written then",
-)
-.with_label("trigger", &["rows", "bytes", "linger", "end"]);
-pub(super) const BATCH_ROWS: Metric =
-    Metric::new(Kind::Histogram, "ingest_batch_rows", "Rows of each batch");
-pub(super) const DECODE_SECONDS: Metric = Metric::new(
-    Kind::Histogram,
-    "ingest_decode_seconds",
-    "How long decoding each batch took",
-);
-pub(super) const COMMIT_SECONDS: Metric = Metric::new(
-    Kind::Histogram,
-    "ingest_commit_seconds",
-    "How long writing each batch took",
-);
-pub(super) const SETTLED: Metric =
-    Metric::new(Kind::Counter, "ingest_settled_total", "Ids by outcome")
-        .with_label("outcome", &["stored", "absent", "failed", "not_attempted"]);
-pub(super) const RUNS_UNDER_WAY: Metric =
-    Metric::new(Kind::Gauge, "ingest_runs_under_way", "Runs under way");
-pub(super) const RUNS: Metric = Metric::new(
-    Kind::Counter,
-    "ingest_runs_total",
-    "Runs that ended with a report",
-);
-pub(super) const REPLACED: Metric = Metric::new(
-    Kind::Counter,
-    "ingest_fetchers_replaced_total",
-    "Fetchers that died and were replaced",
-);
+/// Declares metrics, and the list of them in the same order. The label besides `pipeline` comes last, if there is one.
+macro_rules! declare_metrics {
+    (
+        $(#[$doc:meta])* $visibility:vis const $list:ident;
+        $($metric:ident: $kind:ident $name:literal, $meaning:literal $(, $label:literal = $values:expr)?;)*
+    ) => {
+        $(
+            pub(super) const $metric: $crate::ingest::metrics::Metric = $crate::ingest::metrics::Metric {
+                name: $name,
+                kind: $crate::ingest::metrics::Kind::$kind,
+                label: [$(Some(($label, &$values as &[&str])),)? None][0],
+                meaning: $meaning,
+            };
+        )*
 
-/// Every metric, in the order of the table.
-pub const METRICS: &[Metric] = &[
-    ATTEMPTS,
-    RETRIES,
-    REQUESTS,
-    ATTEMPT_SECONDS,
-    BODY_BYTES,
-    IN_FLIGHT,
-    IN_FLIGHT_LIMIT,
-    WORKERS,
-    RATE_LIMIT,
-    WAIT_SECONDS,
-    QUEUE_DEPTH,
-    BATCHES,
-    BATCH_ROWS,
-    DECODE_SECONDS,
-    COMMIT_SECONDS,
-    SETTLED,
-    RUNS_UNDER_WAY,
-    RUNS,
-    REPLACED,
-];
+        $(#[$doc])*
+        $visibility const $list: &[$crate::ingest::metrics::Metric] = &[$($metric),*];
+    };
+}
+#[cfg(feature = "cli")]
+pub(crate) use declare_metrics;
+
+declare_metrics! {
+    /// Every metric, in the order of the table.
+    pub const METRICS;
+    ATTEMPTS: Counter "ingest_attempts_total", "HTTP exchanges begun for ids";
+    RETRIES: Counter "ingest_retries_total", "HTTP exchanges that were not the first of their id";
+    REQUESTS: Counter "ingest_requests_total", "HTTP exchanges ended, by how; a drain that ran out of time dropped the last kind",
+        "outcome" = REQUEST_ENDS;
+    ATTEMPT_SECONDS: Histogram "ingest_attempt_seconds", "How long each attempt took, without waits of our own";
+    BODY_BYTES: Counter "ingest_body_bytes_total", "Bytes of bodies received whole";
+    IN_FLIGHT: Gauge "ingest_in_flight", "Requests in flight";
+    IN_FLIGHT_LIMIT: Gauge "ingest_in_flight_limit", "The most requests that may be in flight: the number of fetchers, or fewer with `adaptive`";
+    WORKERS: Gauge "ingest_workers", "How many fetchers may work at once";
+    RATE_LIMIT: Gauge "ingest_rate_limit", "Requests per second that the setting `rate` allows; 0 is no limit";
+    WAIT_SECONDS: Histogram "ingest_wait_seconds", "Waits for a permit of the throttle, if there was a wait";
+    QUEUE_DEPTH: Gauge "ingest_queue_depth", "Ids that fetchers hold, rows that wait for a batch",
+        "queue" = ["fetchers", "storage"];
+    BATCHES: Counter "ingest_batches_total", "Batches written, by why they were written then",
+        "trigger" = ["rows", "bytes", "linger", "end"];
+    BATCH_ROWS: Histogram "ingest_batch_rows", "Rows of each batch";
+    DECODE_SECONDS: Histogram "ingest_decode_seconds", "How long decoding each batch took";
+    COMMIT_SECONDS: Histogram "ingest_commit_seconds", "How long writing each batch took";
+    SETTLED: Counter "ingest_settled_total", "Ids by outcome",
+        "outcome" = ["stored", "absent", "failed", "not_attempted"];
+    RUNS_UNDER_WAY: Gauge "ingest_runs_under_way", "Runs under way";
+    RUNS: Counter "ingest_runs_total", "Runs that ended with a report";
+    REPLACED: Counter "ingest_fetchers_replaced_total", "Fetchers that died and were replaced";
+}
 
 impl Metric {
-    /// A metric without a label besides `pipeline`.
-    pub(crate) const fn new(kind: Kind, name: &'static str, meaning: &'static str) -> Self {
-        Self {
-            name,
-            kind,
-            label: None,
-            meaning,
-        }
-    }
-
-    const fn with_label(self, name: &'static str, values: &'static [&'static str]) -> Self {
-        Self {
-            label: Some((name, values)),
-            ..self
-        }
-    }
-
     pub(crate) fn describe(&self) {
         match self.kind {
             Kind::Counter => describe_counter!(self.name, self.meaning),

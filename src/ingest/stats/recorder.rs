@@ -1,7 +1,6 @@
 //! The recorder of a run: counts each event with one call, for the run's report and for the exporter of metrics.
 
 use std::{
-    array, fmt,
     sync::{
         Arc, OnceLock,
         atomic::{
@@ -24,7 +23,7 @@ use crate::ingest::{
 };
 
 /// The counters of one run. Its actors write them, and any thread may read them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Recorder {
     /// One counter per event, indexed by the event.
     counts: [AtomicU64; Event::COUNT],
@@ -43,34 +42,18 @@ pub(crate) struct Recorder {
     /// The most uncommitted rows that Storage held at once.
     unsaved_peak: AtomicU64,
     /// The metrics of the run's pipeline. Empty until the coordinator has received the run.
-    meters: PipelineMeters,
-}
-
-impl Default for Recorder {
-    fn default() -> Self {
-        Self {
-            counts: array::from_fn(|_| AtomicU64::default()),
-            attempts_failed: array::from_fn(|_| AtomicU64::default()),
-            batches: array::from_fn(|_| AtomicU64::default()),
-            latency: LatencyRecorder::default(),
-            last_minute: LastMinuteCounter::default(),
-            in_flight: PeakGauge::default(),
-            being_retried: PeakGauge::default(),
-            unsaved_peak: AtomicU64::default(),
-            meters: PipelineMeters::default(),
-        }
-    }
+    meters: OnceLock<Arc<Meters>>,
 }
 
 impl Recorder {
     /// From now on, events count for the pipeline's metrics, too.
     pub(crate) fn attach(&self, meters: Arc<Meters>) {
         // A run belongs to one pipeline, so this is called once.
-        let _ = self.meters.0.set(meters);
+        let _ = self.meters.set(meters);
     }
 
     fn meters(&self) -> Option<&Meters> {
-        self.meters.0.get().map(Arc::as_ref)
+        self.meters.get().map(Arc::as_ref)
     }
 
     /// Adds `count` to the counter of an event.
@@ -307,16 +290,6 @@ impl Drop for PeakGaugeGuard<'_> {
         if let Some(meters) = self.meters {
             meters.add_in_flight(-1.0);
         }
-    }
-}
-
-/// Set once. Without a `Debug` that would print every metric.
-#[derive(Default)]
-struct PipelineMeters(OnceLock<Arc<Meters>>);
-
-impl fmt::Debug for PipelineMeters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PipelineMeters").finish_non_exhaustive()
     }
 }
 

@@ -33,7 +33,8 @@ impl<I: Id> Coordinator<I> {
             return;
         };
         let control = run.ledger.control.clone();
-        let changed = wrap_future::<_, Self>(async move { control.breaker_changed().await });
+        let changed =
+            wrap_future::<_, Self>(async move { control.breaker_changed.notified().await });
         let changed = changed.map(move |(), act, ctx| {
             act.follow_breaker(id, ctx);
             act.watch_breaker(id, ctx);

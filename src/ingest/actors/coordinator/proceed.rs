@@ -82,7 +82,7 @@ impl<I: Id> Coordinator<I> {
             .values()
             .filter(|run| run.busy > 0 && run.priority() < highest);
         if let Some(run) = lower.min_by_key(|run| run.priority()) {
-            run.ledger.control.ask_to_give_way();
+            run.ledger.control.give_way.notify_one();
         }
     }
 

@@ -1,13 +1,15 @@
 //! Connects to servers: directly or through a proxy, with TLS for https.
 
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 use crate::ingest::{
     config::{HttpProxy, ProxyServer},
     http::{
         connect::{dialer::Dialer, tls::Tls},
         error::AttemptError,
-        socket::BoxedSocket,
         target::Target,
     },
 };
@@ -27,9 +29,14 @@ pub(super) struct Connecting {
     tls: Tls,
 }
 
+/// What a connected socket can do: TCP, or TLS over it.
+pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Socket for T {}
+
 /// A connected socket.
 pub(super) struct Connected {
-    pub(super) io: BoxedSocket,
+    pub(super) io: Box<dyn Socket>,
     /// The proxy that passes plain requests on. `None` if the socket leads to the server itself, directly or through a tunnel.
     pub(super) forwarder: Option<ProxyServer>,
 }
@@ -47,7 +54,7 @@ impl Connecting {
     pub(super) async fn connect(&self, target: &Target) -> Result<Connected, AttemptError> {
         let proxy = self
             .proxy
-            .server_for(target.uri())
+            .server_for(&target.uri)
             .map_err(|error| AttemptError::Proxy(error.to_string()))?;
         let tls = if target.is_https() {
             Some(self.tls.connector().await?)
@@ -66,7 +73,7 @@ impl Connecting {
                 }
             }
         };
-        let io: BoxedSocket = match tls {
+        let io: Box<dyn Socket> = match tls {
             Some(tls) => Box::new(tls::handshake(&tls, tcp, target.host_name()).await?),
             None => Box::new(tcp),
         };
@@ -75,7 +82,7 @@ impl Connecting {
 
     /// Where a connection for a target leads to first: the proxy or the server, for messages.
     pub(super) fn next_hop(&self, target: &Target) -> String {
-        match self.proxy.server_for(target.uri()) {
+        match self.proxy.server_for(&target.uri) {
             Ok(Some(proxy)) => proxy.to_string(),
             _ => format!("{}:{}", target.host(), target.port()),
         }

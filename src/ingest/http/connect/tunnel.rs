@@ -1,7 +1,5 @@
 //! Asks a proxy for a tunnel to a server (`CONNECT`; RFC 9110, 9.3.6).
 
-use std::fmt::Write;
-
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -91,9 +89,8 @@ fn refusal(code: u16, proxy: &ProxyServer, target: &Target) -> AttemptError {
         // These may pass. The others mean that the proxy does not want this server, or is no proxy for https.
         408 | 425 | 429 | 500 | 502..=504 | 506..=599 => AttemptError::Connect(why),
         _ => {
-            let _ = write!(
-                why,
-                "; check that this proxy serves that server, or make it an exception in NO_PROXY"
+            why.push_str(
+                "; check that this proxy serves that server, or make it an exception in NO_PROXY",
             );
             AttemptError::Proxy(why)
         }

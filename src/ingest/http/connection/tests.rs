@@ -21,7 +21,7 @@ async fn connect() -> (HttpConnection, DuplexStream) {
         io: Box::new(ours),
         forwarder: None,
     };
-    let connection = HttpConnection::new(connected, Rc::default(), &target()).await;
+    let connection = HttpConnection::new(connected, &target()).await;
     (connection.expect("a connection"), theirs)
 }
 

@@ -112,8 +112,6 @@ impl EventConnection {
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
-
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
         task::{LocalSet, yield_now},
@@ -138,7 +136,7 @@ mod tests {
             forwarder: None,
         };
         let target = Target::new(Request::get("http://host/")).expect("a URL");
-        let http = HttpConnection::new(connected, Rc::default(), &target).await;
+        let http = HttpConnection::new(connected, &target).await;
         let mut http = Box::new(http.expect("a connection"));
         let serve = async {
             server.read_u8().await.expect("a request");

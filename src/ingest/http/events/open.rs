@@ -139,7 +139,7 @@ impl Opening {
                 continue;
             };
             if status.is_success() {
-                check_head(&target, status, connection.headers())?;
+                check_head(&target, status, &connection.headers)?;
                 return Ok(connection);
             }
             let Redirect { code, target: next } =
@@ -159,8 +159,8 @@ impl Opening {
         target: &Target,
         tally: &mut Tally,
     ) -> Result<Option<(Box<HttpConnection>, StatusCode)>, AttemptError> {
-        let connections = self.client.connections();
-        let timeout = self.client.settings().timeout;
+        let connections = &self.client.0.connections;
+        let timeout = self.client.config().timeout;
         let deadline = tally.deadline(timeout);
         let is_connected = Cell::new(false);
         let requesting = async {
@@ -184,15 +184,19 @@ impl Opening {
 
     /// Adds the headers that a request for an event stream has.
     fn prepare(&self, mut target: Target) -> Target {
-        target.set_header(ACCEPT, HeaderValue::from_static(EVENT_STREAM));
-        target.set_header(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        target
+            .headers
+            .insert(ACCEPT, HeaderValue::from_static(EVENT_STREAM));
+        target
+            .headers
+            .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // Events are read as they come, so they must not be compressed.
-        target.remove_header(&ACCEPT_ENCODING);
+        target.headers.remove(&ACCEPT_ENCODING);
         // An id that cannot be the value of a header is not sent.
         if !self.last_id.is_empty()
             && let Ok(last_id) = HeaderValue::from_bytes(self.last_id.as_bytes())
         {
-            target.set_header(LAST_EVENT_ID, last_id);
+            target.headers.insert(LAST_EVENT_ID, last_id);
         }
         target
     }

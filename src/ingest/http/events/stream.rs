@@ -3,10 +3,8 @@
 use std::{fmt, panic::resume_unwind, time::Duration};
 
 use thiserror::Error;
-use tokio::{
-    task::JoinHandle,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::ingest::{
     http::{
@@ -18,7 +16,7 @@ use crate::ingest::{
             parser::{EventParser, ServerEvent},
         },
     },
-    limits::{signal::Signal, throttle::RequestKind},
+    limits::{backoff::RetryPolicy, signal::Signal, throttle::RequestKind},
     outcome::failure::{Failure, FailureKind},
     priority::Priority,
     request::Request,
@@ -55,19 +53,13 @@ enum State {
     Waiting {
         until: Option<Instant>,
     },
-    Opening(Task),
+    Opening(OpeningTask),
     Open(Box<EventConnection>),
 }
 
 /// Opens the stream in a task of its own. Otherwise a caller that is busy elsewhere could hold up other requests of the client,
 /// which wait behind this one for a permit.
-struct Task(JoinHandle<Result<Box<HttpConnection>, NotOpened>>);
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
+type OpeningTask = AbortOnDropHandle<Result<Box<HttpConnection>, NotOpened>>;
 
 /// What [`EventStream::next`] returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,7 +137,7 @@ impl Client {
             client: self.clone(),
             request: Box::new(request),
             idle_timeout: IDLE_TIMEOUT,
-            max_event: self.settings().max_body,
+            max_event: self.config().max_body_len(),
             priority: Priority::default(),
             state: State::Waiting { until: None },
             attempt: 0,
@@ -159,11 +151,9 @@ impl Client {
 impl EventStream {
     /// Takes a connection for dead after this long without a byte. The default is 45 seconds.
     #[must_use]
-    pub fn idle_timeout(self, idle_timeout: Duration) -> Self {
-        Self {
-            idle_timeout,
-            ..self
-        }
+    pub fn idle_timeout(mut self, idle_timeout: Duration) -> Self {
+        self.idle_timeout = idle_timeout;
+        self
     }
 
     /// The most bytes of a line or an event. A longer one ends the connection. The default is
@@ -197,10 +187,11 @@ impl EventStream {
                         sleep_until(until).await;
                     }
                     self.attempt = self.attempt.saturating_add(1);
-                    self.state = State::Opening(Task(actix_rt::spawn(self.opening().open())));
+                    let task = actix_rt::spawn(self.opening().open());
+                    self.state = State::Opening(AbortOnDropHandle::new(task));
                 }
                 State::Opening(task) => {
-                    let opened = match (&mut task.0).await {
+                    let opened = match task.await {
                         Ok(opened) => opened,
                         Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
                         Err(_) => {
@@ -261,7 +252,7 @@ impl EventStream {
 
     fn backoff(&self) -> Backoff {
         Backoff {
-            policy: self.client.settings().retry,
+            policy: RetryPolicy::new(self.client.config()),
             attempt: self.attempt,
             retry: self.retry,
         }
