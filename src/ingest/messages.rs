@@ -35,7 +35,7 @@
 //! | `ToStorage::Save` | Coordinator → Storage | one `Committed` that counts it, unless Storage dies |
 //! | `ToStorage::Flush` | Coordinator → Storage | waiting rows of the run are written without lingering |
 //! | `StorageGone` | dying Storage → Coordinator | all runs end, because nothing more can be committed |
-//! | `Committed` | Storage → Coordinator | ids are counted; the last `Committed` ends its run |
+//! | `Committed` | Storage → Coordinator | ids are counted, and room in the backlog is given back; the last `Committed` ends its run |
 //!
 //! Messages that carry data are sent with `do_send`, which ignores the limit of a mailbox. Two rules make that safe:
 //!

@@ -148,7 +148,7 @@ impl<I: Id> ActiveRun<I> {
         }
     }
 
-    /// Passes failures whose ids are at fault to Storage while the backlog has room for them.
+    /// Passes failures that are to be committed to Storage while the backlog has room for them.
     pub(super) fn hand_over_final(&mut self, storage: &Recipient<ToStorage<I>>) {
         while !self.ledger.kept.final_failures.is_empty()
             && let Some(permit) = self.backlog.try_acquire_row()

@@ -32,7 +32,7 @@ pub(super) struct KeptFailures<I> {
     refused_in_a_row: usize,
     /// The run ends when this number of ids is refused in a row; 0 is never.
     max_refusals: usize,
-    /// Failures whose ids are at fault. They wait for room in the backlog.
+    /// Failures that are to be committed. They wait for room in the backlog.
     pub(super) final_failures: VecDeque<NumberedRow<I>>,
     /// Ids that failed because the API was out. They are tried again: as probes, or after all other ids.
     pub(super) deferred: VecDeque<I>,
@@ -137,7 +137,7 @@ impl<I> KeptFailures<I> {
         self.unanswered.drain(..).count() + self.refused.drain(..).count()
     }
 
-    /// Drops the failures whose ids are at fault. Returns how many there were.
+    /// Drops the failures that were to be committed. Returns how many there were.
     pub(super) fn drop_final(&mut self) -> usize {
         self.final_failures.drain(..).count()
     }

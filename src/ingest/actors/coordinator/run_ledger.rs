@@ -307,15 +307,10 @@ impl<I: Id> RunLedger<I> {
     pub(super) fn finish(mut self, arbiter: PipelineArbiter) -> Progress {
         let kept = self.waiting() + self.kept.deferred.len();
         self.count_not_attempted(self.unread.counted + kept as u64);
-        let set_aside = self.set_aside.drain(..).map(|(id, _)| id);
-        for id in self
-            .ready
-            .drain(..)
-            .chain(set_aside)
-            .chain(self.kept.deferred)
-        {
-            self.outcomes.report(id, IdOutcome::NotAttempted);
-        }
+        let set_aside = self.set_aside.into_iter().map(|(id, _)| id);
+        let read = self.ready.into_iter().chain(set_aside);
+        read.chain(self.kept.deferred)
+            .for_each(|id| self.outcomes.report(id, IdOutcome::NotAttempted));
         let list_failed = self.unread.failed.take();
         self.outcomes.finish(self.unread.into_rest(), arbiter);
         self.control.recorder.record_run_end();

@@ -189,13 +189,8 @@ where
                 self.coordinator.do_send(dropped);
             }
             Err(error) => {
-                let committed = Committed {
-                    lost: Some(GaveUp::StorageLost(format!(
-                        "decoding a batch panicked: {error}"
-                    ))),
-                    ..Committed::nothing(run)
-                };
-                self.report(committed, count);
+                let why = format!("decoding a batch panicked: {error}");
+                self.report(run, count, Err(GaveUp::StorageLost(why)));
             }
         }
     }
@@ -227,11 +222,7 @@ where
                     let recorder = &rows.control.recorder;
                     recorder.record_batch(trigger, count, began.elapsed());
                 }
-                let committed = written.unwrap_or_else(|why| Committed {
-                    lost: Some(why),
-                    ..Committed::nothing(run)
-                });
-                storage.report(committed, count);
+                storage.report(run, count, written);
                 storage.write_next(ctx);
                 storage.begin_due(ctx);
             }));
@@ -246,12 +237,15 @@ where
         recorder.record_backlog(waiting, rows.unsaved());
     }
 
-    /// Reports a batch of `count` rows to the coordinator. If nothing more can be committed, drops the rows that wait: those of all runs,
+    /// Reports a batch of `count` rows to the coordinator, or why it is not known what of it is committed. If nothing more can be committed, drops the rows that wait: those of all runs,
     /// because they share the database. If the run was only stopped while it waited for the database, those of other runs stay.
-    fn report(&mut self, mut committed: Committed<S::Id>, count: usize) {
+    fn report(&mut self, run: RunId, count: usize, written: Result<Committed<S::Id>, GaveUp>) {
+        let mut committed = written.unwrap_or_else(|why| Committed {
+            lost: Some(why),
+            ..Committed::nothing(run)
+        });
         if let Some(why) = committed.lost.clone() {
             committed.not_attempted += count - committed.rows();
-            let run = committed.run;
             let is_everyones = matches!(why, GaveUp::StorageLost(_));
             let lost = self.runs.iter_mut();
             for rows in lost.filter(|rows| rows.run == run || is_everyones) {
