@@ -101,7 +101,8 @@ async fn fetch_answer<S: Source>(
     .await;
     let fetched = fetched.unwrap_or_else(|panic| {
         attempts_begun.set(attempts_begun.get().max(1));
-        Ok(Answer::panicked(format!("the source panicked: {panic}")))
+        let message = format!("the source panicked: {panic}");
+        Ok(Answer::panicked(message, attempts_begun.get()))
     });
     // Both are taken before the wait for room, which may be long.
     let received_at = SystemTime::now();

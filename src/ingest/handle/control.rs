@@ -17,6 +17,7 @@ use crate::ingest::{
     handle::stop::StopSignal,
     http::error::AttemptError,
     limits::{breaker::Breaker, signal::Signal},
+    outcome::answer::{AttemptsSoFar, NotAnswered},
     priority::Priority,
     stats::recorder::Recorder,
 };
@@ -40,15 +41,6 @@ pub(crate) struct RunControl {
     pub(crate) give_way: Notify,
     /// Cancelled when the run has ended, with a report or with its pipeline.
     pub(crate) ended: CancellationToken,
-}
-
-/// Why a fetcher does not wait any longer to start an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoTurn {
-    /// The run is stopping.
-    Stopping,
-    /// An id of a higher priority needs the fetcher.
-    GivesWay,
 }
 
 impl RunControl {
@@ -78,29 +70,34 @@ impl RunControl {
     pub(crate) async fn wait_for_permit<T>(
         &self,
         mut permit: Pin<&mut impl Future<Output = T>>,
-    ) -> Result<T, NoTurn> {
+        so_far: AttemptsSoFar,
+    ) -> Result<T, NotAnswered> {
         if self.stop.is_stopping() {
-            return Err(NoTurn::Stopping);
+            return Err(NotAnswered::Stopped);
         }
         if let Some(at_once) = permit.as_mut().now_or_never() {
             return Ok(at_once);
         }
         let began = Instant::now();
-        let permit = self.wait_to_start(permit).await?;
+        let permit = self.wait_to_start(permit, so_far).await?;
         self.recorder.record_wait(began.elapsed());
         Ok(permit)
     }
 
-    /// Waits for something that an attempt needs to start.
+    /// Waits for something that an attempt needs to start. `so_far` is what was done for its id.
+    ///
+    /// # Errors
+    /// The run is stopping, or an id of a higher priority needs the fetcher.
     pub(crate) async fn wait_to_start<T>(
         &self,
         wanted: impl Future<Output = T>,
-    ) -> Result<T, NoTurn> {
+        so_far: AttemptsSoFar,
+    ) -> Result<T, NotAnswered> {
         let wanted = pin!(self.stop.unless_stopping(wanted));
         let give_way = pin!(self.give_way.notified());
         match select(wanted, give_way).await {
-            Either::Left((ready, _)) => ready.ok_or(NoTurn::Stopping),
-            Either::Right(_) => Err(NoTurn::GivesWay),
+            Either::Left((ready, _)) => ready.ok_or(NotAnswered::Stopped),
+            Either::Right(_) => Err(NotAnswered::GaveWay(so_far)),
         }
     }
 }

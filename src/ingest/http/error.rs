@@ -5,7 +5,9 @@ use std::{error::Error, time::Duration};
 use thiserror::Error;
 
 use crate::ingest::{
-    config::ProxyServer, limits::cool_down::AskedToWait, outcome::failure::FailureKind,
+    config::ProxyServer,
+    limits::cool_down::AskedToWait,
+    outcome::failure::{Failure, FailureKind},
 };
 
 /// Why an attempt brought no body. Its message becomes the message of the [`Failure`](crate::Failure).
@@ -92,8 +94,13 @@ impl AttemptError {
         }
     }
 
+    /// The failure of an id whose last attempt ended with this error.
+    pub(crate) fn failure(&self, attempts: u32) -> Failure {
+        Failure::new(self.kind(), self.to_string(), attempts).with_status(self.status())
+    }
+
     /// The status that failed the attempt, if one did.
-    pub(crate) fn status(&self) -> Option<u16> {
+    fn status(&self) -> Option<u16> {
         match *self {
             Self::Status { code, .. } | Self::Redirect { code, .. } => Some(code),
             _ => None,

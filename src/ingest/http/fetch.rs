@@ -2,19 +2,18 @@
 
 use std::{cell::Cell, fmt::Display, pin::pin};
 
-use bytes::Bytes;
 use log::debug;
 use tokio::time::{Instant, sleep_until};
 
 use crate::ingest::{
     backlog::Backlog,
     config::Config,
-    handle::control::{NoTurn, RunControl},
+    handle::control::RunControl,
     http::{
         attempt::{Exchange, attempt},
         client::Client,
         error::AttemptError,
-        refresh::{Generation, Refresher},
+        refresh::{Generation, RefreshFailure, Refresher},
         tally::Tally,
         target::Target,
     },
@@ -26,7 +25,7 @@ use crate::ingest::{
     },
     outcome::{
         answer::{Answer, AttemptsSoFar, NotAnswered},
-        failure::{Failure, FailureKind},
+        failure::Failure,
         panics::DisplayId,
     },
     request::Request,
@@ -59,58 +58,7 @@ struct ReadyAttempt<'a> {
     generation: Option<Generation>,
 }
 
-/// Why an attempt does not start.
-enum NoStart {
-    NoTurn(NoTurn),
-    AskedToWait(AskedToWait),
-    /// The request cannot be sent.
-    Unsendable(AttemptError),
-}
-
 impl Client {
-    /// Fetches one document that is not a record, such as a list of ids.
-    ///
-    /// # Errors
-    /// The failure of the last attempt.
-    ///
-    /// # Panics
-    /// It runs outside an actix arbiter or another `LocalSet`.
-    pub async fn get(&self, url: &str, headers: &[(String, String)]) -> Result<Bytes, Failure> {
-        let request = FetchRequest {
-            id: &url,
-            next_at: None,
-            request: &|| Request::get(url).headers(headers.iter().cloned()),
-            is_answer: &|status| (200..300).contains(&status),
-            wants_headers: false,
-            is_absent: &|_| false,
-            refresher: None,
-        };
-        let backlog = Backlog::new(1);
-        let control = RunControl::default();
-        let attempts = Cell::new(0);
-        let answer = self
-            .fetch(request, self.config(), &backlog, &control, &attempts)
-            .await;
-        let failed = |kind, message| Failure::new(kind, message, attempts.get());
-        Err(match answer {
-            Ok(Answer::Body(body)) => return Ok(body.bytes),
-            Ok(Answer::Failed {
-                kind,
-                message,
-                status,
-                ..
-            }) => failed(kind, message).with_status(status),
-            Err(NotAnswered::AskedToWait(asked)) => Failure {
-                asked_to_wait: Some(asked.rest),
-                ..failed(FailureKind::Status, asked.to_string())
-            },
-            // This cannot happen: no status means absent here, and `control` is this call's own, so nobody stops it.
-            Ok(Answer::Absent) | Err(NotAnswered::Stopped | NotAnswered::GaveWay(_)) => {
-                failed(FailureKind::Status, "no answer".to_owned())
-            }
-        })
-    }
-
     /// Makes attempts until there is an answer.
     ///
     /// `attempts` counts the attempts that began. It belongs to the caller, so that the count survives a panic in the source's
@@ -133,41 +81,31 @@ impl Client {
             is_answer: request.is_answer,
             wants_headers: request.wants_headers,
         };
-        let no_turn = |why, next_at| match why {
-            NoTurn::Stopping => NotAnswered::Stopped,
-            NoTurn::GivesWay => NotAnswered::GaveWay(AttemptsSoFar {
-                begun: attempts.get(),
-                next_at,
-            }),
-        };
         let mut next_at = request.next_at;
         let mut being_retried = None;
         loop {
-            if attempts.get() > 0 {
+            let so_far = AttemptsSoFar {
+                begun: attempts.get(),
+                next_at,
+            };
+            if so_far.begun > 0 {
                 being_retried.get_or_insert_with(|| recorder.hold_being_retried());
             }
             if let Some(at) = next_at {
-                let waited = control.wait_to_start(sleep_until(at)).await;
-                waited.map_err(|why| no_turn(why, next_at))?;
+                control.wait_to_start(sleep_until(at), so_far).await?;
             }
-            let kind = match attempts.get() {
-                0 => RequestKind::Regular,
-                _ => RequestKind::Retry,
-            };
             // Large futures are pinned here, because moving one would copy it.
-            let starting = pin!(self.start_attempt(&request, kind, config, control));
+            let starting = pin!(self.start_attempt(&request, config, control, so_far));
             let ReadyAttempt {
                 permit,
                 target,
                 generation,
-            } = match starting.await {
+            } = match starting.await? {
                 Ok(ready) => ready,
-                Err(NoStart::NoTurn(why)) => return Err(no_turn(why, next_at)),
-                Err(NoStart::AskedToWait(asked)) => return Err(NotAnswered::AskedToWait(asked)),
-                Err(NoStart::Unsendable(error)) => return Ok(failed(&error)),
+                Err(error) => return Ok(failed(&error, so_far.begun)),
             };
             let mut permit = Some(permit);
-            let number = attempts.get() + 1;
+            let number = so_far.begun + 1;
             attempts.set(number);
             recorder.record_attempt(number);
             let mut tally = Tally::begin();
@@ -236,10 +174,10 @@ impl Client {
                 // Even after an id's last attempt: the ids that follow need it.
                 refresher.start(generation);
                 if number >= config.attempts {
-                    return Ok(failed(&error));
+                    return Ok(failed(&error, number));
                 }
                 if must_not_repeat {
-                    return Ok(failed_once(&error));
+                    return Ok(failed_once(&error, number));
                 }
                 being_retried.get_or_insert_with(|| recorder.hold_being_retried());
                 next_at = None;
@@ -249,24 +187,29 @@ impl Client {
                 );
                 let refreshed = control.stop.unless_stopping(refresher.result()).await;
                 if let Err(failure) = refreshed.ok_or(NotAnswered::Stopped)? {
-                    return Ok(Answer::Failed {
-                        kind: failure.kind,
-                        message: format!("{error}, and {}", failure.message),
-                        status: error.status(),
-                        blame: failure.blame,
-                    });
+                    let RefreshFailure {
+                        kind,
+                        message,
+                        blame,
+                    } = failure;
+                    let failure = Failure {
+                        kind,
+                        message: format!("{error}, and {message}"),
+                        ..error.failure(number)
+                    };
+                    return Ok(Answer::Failed(failure, blame));
                 }
                 continue;
             }
             if must_not_repeat && signal != Signal::Served {
-                return Ok(failed_once(&error));
+                return Ok(failed_once(&error, number));
             }
             if let Some(rest) = signal.retry_after() {
                 AskedToWait::check(rest, config.outage_patience)
                     .map_err(NotAnswered::AskedToWait)?;
             }
             if !retry_policy.tries_again_after(number, signal) {
-                return Ok(failed(&error));
+                return Ok(failed(&error, number));
             }
             debug!(
                 "{}: attempt {number} failed: {error}; trying again in {backoff:.1?}",
@@ -277,14 +220,18 @@ impl Client {
     }
 
     /// Waits until an attempt may start, and makes its request then: what the request needs may have been renewed during the
-    /// wait.
+    /// wait. The inner error is that of a request that cannot be sent.
     async fn start_attempt<I>(
         &self,
         request: &FetchRequest<'_, I>,
-        kind: RequestKind,
         config: &Config,
         control: &RunControl,
-    ) -> Result<ReadyAttempt<'_>, NoStart> {
+        so_far: AttemptsSoFar,
+    ) -> Result<Result<ReadyAttempt<'_>, AttemptError>, NotAnswered> {
+        let kind = match so_far.begun {
+            0 => RequestKind::Regular,
+            _ => RequestKind::Retry,
+        };
         let under_way = || {
             request
                 .refresher
@@ -293,18 +240,15 @@ impl Client {
         loop {
             if let Some(refresher) = under_way() {
                 let waiting = refresher.wait_while_under_way();
-                let waited = control.wait_to_start(waiting).await;
-                waited.map_err(NoStart::NoTurn)?;
+                control.wait_to_start(waiting, so_far).await?;
             }
             let acquiring = pin!(self.throttle().acquire(
                 kind,
                 control.priority,
                 config.outage_patience
             ));
-            let acquired = control.wait_for_permit(acquiring).await;
-            let permit = acquired
-                .map_err(NoStart::NoTurn)?
-                .map_err(NoStart::AskedToWait)?;
+            let acquired = control.wait_for_permit(acquiring, so_far).await?;
+            let permit = acquired.map_err(NotAnswered::AskedToWait)?;
             // A refresh may have begun meanwhile. Its own requests may need a permit of this client, so none is kept while
             // waiting.
             if under_way().is_some() {
@@ -312,7 +256,7 @@ impl Client {
                 continue;
             }
             let generation = request.refresher.map(Refresher::generation);
-            return match Target::new((request.request)()) {
+            return Ok(match Target::new((request.request)()) {
                 Ok(target) => Ok(ReadyAttempt {
                     permit,
                     target,
@@ -320,29 +264,23 @@ impl Client {
                 }),
                 Err(error) => {
                     permit.give_back();
-                    Err(NoStart::Unsendable(error))
+                    Err(error)
                 }
-            };
+            });
         }
     }
 }
 
 /// The failure of a request that must not be sent twice, and that the server may have carried out.
-fn failed_once(error: &AttemptError) -> Answer {
-    Answer::Failed {
-        kind: error.kind(),
+fn failed_once(error: &AttemptError, attempts: u32) -> Answer {
+    let failure = Failure {
         message: format!("{error}, and the request must not be sent twice"),
-        status: error.status(),
-        // Otherwise the id might be tried again after an outage.
-        blame: Blame::Id,
-    }
+        ..error.failure(attempts)
+    };
+    // With another blame, the id might be tried again after an outage.
+    Answer::Failed(failure, Blame::Id)
 }
 
-fn failed(error: &AttemptError) -> Answer {
-    Answer::Failed {
-        kind: error.kind(),
-        message: error.to_string(),
-        status: error.status(),
-        blame: Signal::blame(error),
-    }
+fn failed(error: &AttemptError, attempts: u32) -> Answer {
+    Answer::Failed(error.failure(attempts), Signal::blame(error))
 }

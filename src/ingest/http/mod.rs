@@ -5,6 +5,7 @@
 
 pub(crate) mod client;
 pub(crate) mod fetch;
+mod get;
 mod attempt;
 pub(crate) mod refresh;
 mod tally;

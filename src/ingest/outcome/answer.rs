@@ -51,13 +51,7 @@ pub(crate) enum Answer {
     /// The HTTP status says that there is no such record.
     Absent,
     /// There is no record, because the last attempt failed or the source's code panicked.
-    Failed {
-        kind: FailureKind,
-        message: String,
-        /// The HTTP status, if that is why.
-        status: Option<u16>,
-        blame: Blame,
-    },
+    Failed(Failure, Blame),
 }
 
 /// A whole body, with what its head said.
@@ -83,18 +77,14 @@ impl Answer {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Body(body) => headers_len(&body.headers) + body.bytes.len(),
-            Self::Absent | Self::Failed { .. } => 0,
+            Self::Absent | Self::Failed(..) => 0,
         }
     }
 
     /// Code that was called for this id panicked.
-    pub(crate) fn panicked(message: String) -> Self {
-        Self::Failed {
-            kind: FailureKind::Panic,
-            message,
-            status: None,
-            blame: Blame::Id,
-        }
+    pub(crate) fn panicked(message: String, attempts: u32) -> Self {
+        let failure = Failure::new(FailureKind::Panic, message, attempts);
+        Self::Failed(failure, Blame::Id)
     }
 }
 

@@ -1,14 +1,11 @@
 //! The meters of a pipeline: its metrics, registered with the recorder that the host has installed.
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use metrics::{Counter, Gauge, Histogram};
 
 use crate::ingest::stats::{
-    event::{BatchTrigger, Event, REQUEST_ENDS, RequestEnd},
+    event::{BatchTrigger, Event, REQUEST_ENDS},
     metrics::{
         ATTEMPT_SECONDS, ATTEMPTS, BATCH_ROWS, BATCHES, BODY_BYTES, COMMIT_SECONDS, DECODE_SECONDS,
         IN_FLIGHT, IN_FLIGHT_LIMIT, METRICS, Metric, QUEUE_DEPTH, RATE_LIMIT, REPLACED, REQUESTS,
@@ -21,11 +18,11 @@ use crate::ingest::stats::{
 pub(crate) struct Meters {
     attempts: Counter,
     retries: Counter,
-    /// Indexed by [`RequestEnd::index`].
-    requests: [Counter; REQUEST_ENDS.len()],
-    attempt_seconds: Histogram,
+    /// Indexed by `RequestEnd::index`.
+    pub(super) requests: [Counter; REQUEST_ENDS.len()],
+    pub(super) attempt_seconds: Histogram,
     body_bytes: Counter,
-    in_flight: Gauge,
+    pub(super) in_flight: Gauge,
     in_flight_limit: Gauge,
     /// The in-flight limit of the throttle. `usize::MAX` if there is none.
     throttle_limit: AtomicUsize,
@@ -33,18 +30,18 @@ pub(crate) struct Meters {
     fetchers: AtomicUsize,
     workers: Gauge,
     rate_limit: Gauge,
-    wait_seconds: Histogram,
+    pub(super) wait_seconds: Histogram,
     ids_at_fetchers: Gauge,
-    rows_waiting: Gauge,
+    pub(super) rows_waiting: Gauge,
     /// Indexed by the trigger.
-    batches: [Counter; BatchTrigger::COUNT],
-    batch_rows: Histogram,
-    decode_seconds: Histogram,
-    commit_seconds: Histogram,
+    pub(super) batches: [Counter; BatchTrigger::COUNT],
+    pub(super) batch_rows: Histogram,
+    pub(super) decode_seconds: Histogram,
+    pub(super) commit_seconds: Histogram,
     /// Stored, absent, failed, not attempted.
     settled: [Counter; 4],
     runs_under_way: Gauge,
-    runs: Counter,
+    pub(super) runs: Counter,
     fetchers_replaced: Counter,
 }
 
@@ -100,37 +97,6 @@ impl Meters {
         }
     }
 
-    pub(super) fn record_request(&self, end: RequestEnd, took: Duration) {
-        self.requests[end.index()].increment(1);
-        self.attempt_seconds.record(took);
-    }
-
-    pub(super) fn record_wait(&self, time: Duration) {
-        self.wait_seconds.record(time);
-    }
-
-    pub(super) fn record_decoding(&self, took: Duration) {
-        self.decode_seconds.record(took);
-    }
-
-    pub(super) fn record_batch(&self, trigger: BatchTrigger, rows: usize, took: Duration) {
-        self.batches[trigger as usize].increment(1);
-        self.batch_rows.record(rows as f64);
-        self.commit_seconds.record(took);
-    }
-
-    pub(super) fn record_run_end(&self) {
-        self.runs.increment(1);
-    }
-
-    pub(super) fn add_in_flight(&self, difference: f64) {
-        self.in_flight.increment(difference);
-    }
-
-    pub(super) fn set_rows_waiting(&self, rows: usize) {
-        self.rows_waiting.set(rows as f64);
-    }
-
     /// The throttle allows this many requests in flight.
     pub(super) fn set_throttle_limit(&self, limit: usize) {
         self.throttle_limit.store(limit, Relaxed);
@@ -184,7 +150,7 @@ mod tests {
     use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
     use super::*;
-    use crate::ingest::outcome::failure::FailureKind;
+    use crate::ingest::{outcome::failure::FailureKind, stats::event::RequestEnd};
 
     fn in_flight_limit(snapshotter: &Snapshotter) -> f64 {
         let metrics = snapshotter.snapshot().into_vec();

@@ -97,7 +97,8 @@ impl Recorder {
     pub(crate) fn record_attempt_end(&self, end: RequestEnd, took: Duration) {
         self.latency.record(took);
         if let Some(meters) = self.meters() {
-            meters.record_request(end, took);
+            meters.requests[end.index()].increment(1);
+            meters.attempt_seconds.record(took);
         }
     }
 
@@ -112,7 +113,7 @@ impl Recorder {
     /// A request waited for its permit.
     pub(crate) fn record_wait(&self, time: Duration) {
         if let Some(meters) = self.meters() {
-            meters.record_wait(time);
+            meters.wait_seconds.record(time);
         }
     }
 
@@ -120,7 +121,7 @@ impl Recorder {
     pub(crate) fn record_decoding(&self, took: Duration) {
         self.record(Event::DecodeMicros, whole_micros(took));
         if let Some(meters) = self.meters() {
-            meters.record_decoding(took);
+            meters.decode_seconds.record(took);
         }
     }
 
@@ -129,7 +130,9 @@ impl Recorder {
         self.batches[trigger as usize].fetch_add(1, Relaxed);
         self.record(Event::CommitMicros, whole_micros(took));
         if let Some(meters) = self.meters() {
-            meters.record_batch(trigger, rows, took);
+            meters.batches[trigger as usize].increment(1);
+            meters.batch_rows.record(rows as f64);
+            meters.commit_seconds.record(took);
         }
     }
 
@@ -137,7 +140,7 @@ impl Recorder {
     pub(crate) fn record_backlog(&self, waiting: usize, unsaved: usize) {
         self.unsaved_peak.fetch_max(unsaved as u64, Relaxed);
         if let Some(meters) = self.meters() {
-            meters.set_rows_waiting(waiting);
+            meters.rows_waiting.set(waiting as f64);
         }
     }
 
@@ -152,7 +155,7 @@ impl Recorder {
     pub(crate) fn record_run_end(&self) {
         self.last_minute.end();
         if let Some(meters) = self.meters() {
-            meters.record_run_end();
+            meters.runs.increment(1);
         }
     }
 
@@ -268,7 +271,7 @@ impl PeakGauge {
         let now = self.now.fetch_add(1, Relaxed) + 1;
         self.peak.fetch_max(now, Relaxed);
         if let Some(meters) = meters {
-            meters.add_in_flight(1.0);
+            meters.in_flight.increment(1.0);
         }
         PeakGaugeGuard {
             gauge: self,
@@ -288,7 +291,7 @@ impl Drop for PeakGaugeGuard<'_> {
     fn drop(&mut self) {
         self.gauge.now.fetch_sub(1, Relaxed);
         if let Some(meters) = self.meters {
-            meters.add_in_flight(-1.0);
+            meters.in_flight.decrement(1.0);
         }
     }
 }

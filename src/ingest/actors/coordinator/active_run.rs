@@ -94,7 +94,7 @@ impl<I: Id> ActiveRun<I> {
         let copy = catch(|| id.clone()).ok();
         let failure = AnsweredId {
             id,
-            answer: Answer::panicked(message),
+            answer: Answer::panicked(message, attempts),
             attempts,
             received_at: SystemTime::now(),
             permit: RowPermit::default(),
@@ -122,14 +122,8 @@ impl<I: Id> ActiveRun<I> {
             }
         };
         match row.answered.answer {
-            Answer::Failed {
-                blame: Blame::Outage,
-                ..
-            } => self.keep_unanswered(row, breaker),
-            Answer::Failed {
-                blame: Blame::Refusal,
-                ..
-            } => self.ledger.keep_refused(row),
+            Answer::Failed(_, Blame::Outage) => self.keep_unanswered(row, breaker),
+            Answer::Failed(_, Blame::Refusal) => self.ledger.keep_refused(row),
             _ => self.hand_over(row, storage),
         }
     }

@@ -13,7 +13,7 @@ use std::{collections::VecDeque, mem};
 
 use crate::ingest::{
     messages::NumberedRow,
-    outcome::{answer::Answer, failure::Failure, report::GaveUp},
+    outcome::{answer::Answer, report::GaveUp},
 };
 
 /// When this many ids are kept for later, a further id that fails in an outage is settled as failed: memory stays bounded, and a
@@ -111,19 +111,12 @@ impl<I> KeptFailures<I> {
     /// How many ids were refused in a row, and how the last of them failed, as a reason to end the run.
     pub(super) fn refusals(&self) -> Option<GaveUp> {
         let last = &self.refused.back()?.answered;
-        let Answer::Failed {
-            kind,
-            message,
-            status,
-            ..
-        } = &last.answer
-        else {
+        let Answer::Failed(last_failure, _) = &last.answer else {
             return None;
         };
-        let failure = Failure::new(*kind, message.as_str(), last.attempts);
         Some(GaveUp::ApiRefuses {
             ids: self.refused_in_a_row,
-            last_failure: failure.with_status(*status),
+            last_failure: last_failure.clone(),
         })
     }
 
@@ -157,7 +150,10 @@ mod tests {
     use crate::ingest::{
         backlog::RowPermit,
         limits::signal::Blame,
-        outcome::{answer::AnsweredId, failure::FailureKind},
+        outcome::{
+            answer::AnsweredId,
+            failure::{Failure, FailureKind},
+        },
     };
 
     /// A failure of the id with the same number.
@@ -166,12 +162,14 @@ mod tests {
             number,
             answered: AnsweredId {
                 id: number,
-                answer: Answer::Failed {
-                    kind: FailureKind::Status,
-                    message: format!("HTTP status 403 for {number}"),
-                    status: Some(403),
-                    blame: Blame::Refusal,
-                },
+                answer: Answer::Failed(
+                    Failure::new(
+                        FailureKind::Status,
+                        format!("HTTP status 403 for {number}"),
+                        1,
+                    ),
+                    Blame::Refusal,
+                ),
                 attempts: 1,
                 received_at: SystemTime::now(),
                 permit: RowPermit::default(),

@@ -363,7 +363,7 @@ mod tests {
             number,
             answered: AnsweredId {
                 id,
-                answer: Answer::panicked("refused".to_owned()),
+                answer: Answer::panicked("refused".to_owned(), 1),
                 attempts: 1,
                 received_at: SystemTime::now(),
                 permit: RowPermit::default(),

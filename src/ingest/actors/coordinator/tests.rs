@@ -69,12 +69,7 @@ impl Handler<Fetch<i64>> for MortalFetcher {
         }
         let signal = (self.api.lock().expect("the API"))(id);
         control.record_signal(signal, None);
-        let failed = |kind, blame| Answer::Failed {
-            kind,
-            message: "refused".to_owned(),
-            status: None,
-            blame,
-        };
+        let failed = |kind, blame| Answer::Failed(Failure::new(kind, "refused", 1), blame);
         let answer = match signal {
             Signal::Served => Answer::Absent,
             Signal::Neutral => failed(FailureKind::Status, Blame::Refusal),
@@ -124,8 +119,7 @@ impl Handler<ToStorage<i64>> for InstantStorage {
         let mut committed = Committed::nothing(save.run);
         let answered = save.row.answered;
         match answered.answer {
-            Answer::Failed { kind, message, .. } => {
-                let failure = Failure::new(kind, message, answered.attempts);
+            Answer::Failed(failure, _) => {
                 committed.failed.push(FailedRow {
                     number: save.row.number,
                     id: answered.id,

@@ -166,12 +166,7 @@ impl<S: Source> Decoder<S> {
         };
         let outcome = match answered.answer {
             Answer::Absent => Outcome::Absent,
-            Answer::Failed {
-                kind,
-                message,
-                status,
-                ..
-            } => Outcome::Failed(Failure::new(kind, message, attempts).with_status(status)),
+            Answer::Failed(failure, _) => Outcome::Failed(failure),
             Answer::Body(..) if control.stop.aborted_for() > Some(self.after_abort) => {
                 return Decoded::Dropped;
             }
@@ -189,12 +184,8 @@ impl<S: Source> Decoder<S> {
                 Ok(Err(message)) => {
                     // The coordinator decides about it: the body may come from something else than the API, such as the login
                     // page of a network.
-                    let answer = Answer::Failed {
-                        kind: FailureKind::Decode,
-                        message,
-                        status: None,
-                        blame: Blame::Refusal,
-                    };
+                    let failure = Failure::new(FailureKind::Decode, message, attempts);
+                    let answer = Answer::Failed(failure, Blame::Refusal);
                     let answered = AnsweredId { answer, ..answered };
                     return Decoded::Undecodable(NumberedRow { number, answered });
                 }

@@ -283,8 +283,7 @@ impl EventStream {
             }
             OpenError::Attempt(error) => error,
         };
-        let failure = self.failure(error.kind(), error.to_string());
-        let failure = failure.with_status(error.status());
+        let failure = error.failure(self.attempt);
         if signal.is_final() {
             return Err(EventStreamError::Refused(failure));
         }
