@@ -270,9 +270,10 @@ pub(crate) struct FetcherGone {
 }
 
 /// What the coordinator sends to Storage.
-#[derive(Message)]
+#[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) enum ToStorage<I> {
+    /// An answer is to be committed.
     Save(Save<I>),
     /// No more rows of this run come until its waiting ones are committed.
     Flush(RunId),

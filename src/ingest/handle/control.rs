@@ -35,7 +35,7 @@ pub(crate) struct RunControl {
     breaker: Mutex<Breaker>,
     /// The error of the last attempt that counts toward an outage, for messages.
     last_error: Mutex<String>,
-    /// Wakes the coordinator when the breaker's state changed.
+    /// Wakes the coordinator when the breaker judges the API in another way.
     pub(crate) breaker_changed: Notify,
     /// Makes a fetcher of the run give its id back: one that waits to start an attempt, or the next one that does.
     pub(crate) give_way: Notify,

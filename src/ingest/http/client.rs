@@ -29,7 +29,9 @@ pub(super) struct ClientInner {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("config", &self.0.config)
+            .field("proxy", &self.0.config.proxy)
+            .field("rate", &self.0.config.rate)
+            .field("adaptive", &self.0.config.adaptive)
             .finish_non_exhaustive()
     }
 }
@@ -57,6 +59,7 @@ impl Client {
         &self.0.throttle
     }
 
+    /// The settings that it was made with.
     pub(crate) fn config(&self) -> &Config {
         &self.0.config
     }

@@ -1,6 +1,6 @@
 //! The error of an attempt: why it brought no body.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, io, time::Duration};
 
 use thiserror::Error;
 
@@ -127,8 +127,11 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let mut more = error.to_string();
+        let is_early_end = error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof);
         // The text of rustls is a link to its documentation.
-        if more.contains("close_notify") {
+        if is_early_end && more.contains("close_notify") {
             more =
                 "the server closed the connection without a TLS goodbye (close_notify)".to_owned();
         }

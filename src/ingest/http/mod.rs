@@ -4,8 +4,8 @@
 //! redirects, and what an answer means for its id.
 
 pub(crate) mod client;
-pub(crate) mod fetch;
 mod get;
+pub(crate) mod fetch;
 mod attempt;
 pub(crate) mod refresh;
 mod tally;

@@ -5,7 +5,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    panic::AssertUnwindSafe,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -17,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::ingest::{
     limits::signal::Blame,
-    outcome::{failure::FailureKind, panics::panic_message},
+    outcome::{failure::FailureKind, panics::catch_async},
     source::Source,
 };
 
@@ -121,14 +120,13 @@ async fn refresh<S: Source>(source: Arc<S>, limit: Duration) -> Result<(), Refre
         let refreshed = source.refresh().await;
         refreshed.map_err(|error| error.to_string())
     };
-    let refreshing = AssertUnwindSafe(refreshing).catch_unwind();
-    let message = match timeout(limit, refreshing).await {
+    let message = match timeout(limit, catch_async(refreshing)).await {
         Ok(Ok(Ok(()))) => return Ok(()),
         Ok(Ok(Err(message))) => format!("the refresh failed: {message}"),
         Ok(Err(panic)) => {
             return Err(RefreshFailure {
                 kind: FailureKind::Panic,
-                message: format!("the refresh panicked: {}", panic_message(&*panic)),
+                message: format!("the refresh panicked: {panic}"),
                 blame: Blame::Id,
             });
         }

@@ -1,4 +1,4 @@
-//! The circuit breaker of a run: decides whether the API is out. Pure.
+//! The circuit breaker of a run: decides whether the API is out.
 //!
 //! ```text
 //!          an attempt fails           10 failed in a row            and 3 s since the first of these
@@ -74,7 +74,8 @@ impl Breaker {
         self.clock.cool_down = cool_down;
     }
 
-    /// Takes the end of an attempt into account. Returns whether the state changed.
+    /// Takes the end of an attempt into account. Returns whether the API is judged in another way now, where `Closed` and
+    /// `Failing` are the same.
     pub(crate) fn record(&mut self, now: Instant, signal: Signal) -> bool {
         self.clock.advance(now);
         if signal.shows_life() {
@@ -88,7 +89,8 @@ impl Breaker {
         }
         let before = self.state;
         self.state = self.judge();
-        self.state != before
+        // A single failure and its end are no news.
+        self.state.max(BreakerState::Failing) != before.max(BreakerState::Failing)
     }
 
     fn judge(&self) -> BreakerState {

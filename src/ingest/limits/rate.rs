@@ -86,8 +86,7 @@ fn interval(rate: f64) -> Duration {
     Duration::from_secs_f64(1.0 / rate)
 }
 
-/// A token may be taken this long before the bucket is full. That is the time in which
-/// all tokens of a burst but one come in.
+/// A token may be taken this long before the bucket is full: in this time all tokens of a burst but one come in.
 fn burst_time(rate: f64) -> Duration {
     interval(rate).mul_f64(burst(rate) - 1.0)
 }

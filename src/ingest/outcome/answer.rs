@@ -16,7 +16,7 @@ use crate::ingest::{
 pub(crate) struct AnsweredId<I> {
     pub(crate) id: I,
     pub(crate) answer: Answer,
-    /// Attempts made.
+    /// Attempts made. A failure holds the same number.
     pub(crate) attempts: u32,
     /// When the answer was received.
     pub(crate) received_at: SystemTime,

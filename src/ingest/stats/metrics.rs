@@ -73,6 +73,7 @@ macro_rules! declare_metrics {
             pub(super) const $metric: $crate::ingest::metrics::Metric = $crate::ingest::metrics::Metric {
                 name: $name,
                 kind: $crate::ingest::metrics::Kind::$kind,
+                // The label, or none.
                 label: [$(Some(($label, &$values as &[&str])),)? None][0],
                 meaning: $meaning,
             };

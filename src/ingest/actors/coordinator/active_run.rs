@@ -38,8 +38,8 @@ pub(super) struct ActiveRun<I: Id> {
 
 /// What the coordinator does next to hand out an id of a run.
 pub(super) enum Turn<I: Id> {
-    /// Takes the next step with the list.
-    List(Next<I>),
+    /// Takes this next step.
+    Next(Next<I>),
     /// Waits until this time, because no probe may be made before.
     ProbeAt(Instant),
 }
@@ -69,14 +69,14 @@ impl<I: Id> ActiveRun<I> {
     /// The next id for an idle fetcher.
     pub(super) fn next(&mut self) -> Turn<I> {
         if self.is_held_back() {
-            return Turn::List(Next::Nothing);
+            return Turn::Next(Next::Nothing);
         }
         if !self.is_probing() {
-            return Turn::List(self.ledger.next());
+            return Turn::Next(self.ledger.next());
         }
         // The next probe is handed out when the last one has come back.
         if self.busy > 0 {
-            return Turn::List(Next::Nothing);
+            return Turn::Next(Next::Nothing);
         }
         let now = Instant::now();
         if let Some(at) = self.outage.next_probe.filter(|at| *at > now) {
@@ -86,7 +86,7 @@ impl<I: Id> ActiveRun<I> {
         if let Next::Give(..) = next {
             self.outage.schedule_next_probe(now);
         }
-        Turn::List(next)
+        Turn::Next(next)
     }
 
     /// An id ended with a panic. Its failure waits in the ledger until the backlog has room for it.
@@ -208,12 +208,12 @@ mod tests {
             sleep(Duration::from_secs(1)).await;
         }
         run.outage.failing_before = Some(Duration::ZERO);
-        let Turn::List(Next::Await(ids)) = run.next() else {
+        let Turn::Next(Next::Await(ids)) = run.next() else {
             panic!("the list has no id yet");
         };
         run.ledger.list_is_back(ids, Some(Ok(7)));
         let next = run.next();
-        assert!(matches!(next, Turn::List(Next::Give(7, _))));
+        assert!(matches!(next, Turn::Next(Next::Give(7, _))));
         run.ledger.kept.deferred.push_back(8);
         assert!(matches!(run.next(), Turn::ProbeAt(_)));
     }

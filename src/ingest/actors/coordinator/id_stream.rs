@@ -14,7 +14,8 @@ pub(crate) struct IdStream<I> {
     is_list: bool,
 }
 
-/// The next id of a stream; `None` at its end. An error says why the stream ended too early. After that, it must not be polled again.
+/// The next id of a stream; `None` at its end. An error says why the stream ended too early. After that, it must not be polled
+/// again.
 pub(crate) type NextId<I> = Option<Result<I, String>>;
 
 impl<I: 'static> IdStream<I> {

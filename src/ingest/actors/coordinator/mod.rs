@@ -1,9 +1,11 @@
-//! The coordinator: gives the ids of runs to the fetchers, passes their answers to Storage, counts committed ids, and ends the runs.
+//! The coordinator: gives the ids of runs to the fetchers, passes their answers to Storage, counts committed ids, and ends the
+//! runs.
 //!
-//! All runs go on side by side. Read `active_run` (one run) with `run_ledger` (where each of its ids is), `unread_ids` and `id_stream`
-//! (its list), `kept_failures` (failures that may be the API's fault), `outage` with `outage_watch`, and `outcome_log` (what the host
-//! learns of each id). Then `turns` (which run gives the next id), `slots` (which id each fetcher works on), `proceed` (what follows when
-//! something has changed), `commands` (the host's messages) and `ongoing_shutdown`. This file has the messages of the other actors.
+//! All runs go on side by side. Read `active_run` (one run) with `run_ledger` (where each of its ids is), `unread_ids` and
+//! `id_stream` (its list), `kept_failures` (failures that may be the API's fault), `outage` with `outage_watch`, and
+//! `outcome_log` (what the host learns of each id). Then `turns` (which run gives the next id), `slots` (which id each fetcher
+//! works on), `proceed` (what follows when something has changed), `commands` (the host's messages) and `ongoing_shutdown`. This
+//! file has the messages of the other actors.
 
 mod active_run;
 mod run_ledger;
@@ -204,8 +206,8 @@ impl<I: Id> Handler<FetcherGone> for Coordinator<I> {
 impl<I: Id> Handler<Committed<I>> for Coordinator<I> {
     type Result = ();
 
-    /// If nothing more can be committed, all runs end: they share the database. That a run was stopped while it waited for the database is
-    /// no reason for the others to end.
+    /// If nothing more can be committed, all runs end: they share the database. That a run was stopped while it waited for the
+    /// database is no reason for the others to end.
     fn handle(&mut self, mut committed: Committed<I>, ctx: &mut Self::Context) {
         let id = committed.run;
         let lost = committed.lost.take();

@@ -203,7 +203,8 @@ impl<I: Id> ActiveRun<I> {
             }
         }
         let is_refused = run.kept.is_refused_too_often() && !run.has_given_up();
-        // No answer is coming soon that could decide about the refused ids. So Storage writes what it has, and then they are at fault.
+        // Nothing comes soon that could decide about the refused ids. So Storage first writes what it has, which may break their
+        // row. Then the run ends if they are too many, and otherwise they are at fault.
         let is_quiet = is_idle && !run.has_ids_at_hand();
         if (is_refused || is_quiet) && run.in_storage > 0 {
             self.flush(storage);

@@ -46,13 +46,13 @@ impl<I: Id> Coordinator<I> {
             && let Some(run) = self.runs.get_mut(&id)
         {
             match run.next() {
-                Turn::List(Next::Give(next, so_far)) => self.give(id, next, so_far),
-                Turn::List(Next::Await(ids)) => {
+                Turn::Next(Next::Give(next, so_far)) => self.give(id, next, so_far),
+                Turn::Next(Next::Await(ids)) => {
                     // Meanwhile the run may have ids to try again.
                     self.turns.enqueue(id, run.priority());
                     self.await_list(id, ids, ctx);
                 }
-                Turn::List(Next::Nothing) => _ = self.decide(id, ctx),
+                Turn::Next(Next::Nothing) => _ = self.decide(id, ctx),
                 Turn::ProbeAt(at) => {
                     self.await_probe(id, at, ctx);
                     self.decide(id, ctx);

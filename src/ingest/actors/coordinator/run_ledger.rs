@@ -28,8 +28,9 @@ use crate::ingest::{
     stats::event::Event,
 };
 
-/// The ids of a run. Each is in one place at a time: unread, `ready`, at a fetcher, `set_aside`, `kept`, in Storage, or counted as settled or not
-/// attempted. Nothing is kept of an id that is counted, but for the first failures. So memory does not grow with the length of the run.
+/// The ids of a run. Each is in one place at a time: unread, `ready`, at a fetcher, `set_aside`, `kept`, in Storage, or counted
+/// as settled or not attempted. Nothing is kept of an id that is counted, but for the first failures. So memory does not grow
+/// with the length of the run.
 pub(super) struct RunLedger<I: Id> {
     /// Identifies the run in messages.
     pub(super) run: RunId,
@@ -107,11 +108,11 @@ impl<I: Id> RunLedger<I> {
             return Next::Give(id, so_far);
         }
         if let Some(id) = self.ready.pop_front() {
-            return Next::of(Some(id));
+            return Next::fresh(Some(id));
         }
         match self.unread.read(&self.control.recorder) {
             // The list may need long for its next id. A deferred id is there now.
-            Next::Nothing => Next::of(self.kept.deferred.pop_front()),
+            Next::Nothing => Next::fresh(self.kept.deferred.pop_front()),
             next => next,
         }
     }
@@ -176,8 +177,8 @@ impl<I: Id> RunLedger<I> {
         self.outcomes.report(id, IdOutcome::NotAttempted);
     }
 
-    /// Ends the run because it cannot go on. The first reason goes into the report. Requests in flight are dropped, unless the API only
-    /// asks for no new ones.
+    /// Ends the run because it cannot go on. The first reason goes into the report. Requests in flight are dropped, unless the
+    /// API only asks for no new ones.
     pub(super) fn give_up(&mut self, why: GaveUp) {
         if let GaveUp::ApiAsksToWait { .. } = why {
             self.control.stop.stop();

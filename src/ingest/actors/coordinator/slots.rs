@@ -11,7 +11,8 @@ use crate::ingest::{
 /// The fetchers of a pipeline, one per slot.
 pub(super) struct Slots<I: Id> {
     slots: Vec<Slot<I>>,
-    /// How many fetchers may work at once. If it was lowered, there are more fetchers: busy ones finish their ids, and some stay idle.
+    /// How many fetchers may work at once. If it was lowered, there are more fetchers: busy ones finish their ids, and some stay
+    /// idle.
     pub(super) limit: usize,
     /// The numbers of the slots whose fetcher works on no id.
     idle: Vec<usize>,

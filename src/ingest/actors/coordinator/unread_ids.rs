@@ -43,7 +43,7 @@ pub(super) enum Next<I> {
 
 impl<I> Next<I> {
     /// Gives an id that no attempt was made for, if there is one.
-    pub(super) fn of(id: Option<I>) -> Self {
+    pub(super) fn fresh(id: Option<I>) -> Self {
         id.map_or(Self::Nothing, |id| Self::Give(id, AttemptsSoFar::default()))
     }
 }
@@ -68,7 +68,7 @@ impl<I> UnreadIds<I> {
     pub(super) fn read(&mut self, recorder: &Recorder) -> Next<I> {
         match mem::replace(&mut self.list, List::Awaited(None)) {
             List::Here(mut ids) => match ids.poll_now() {
-                Poll::Ready(next) => Next::of(self.take_back(ids, next, recorder)),
+                Poll::Ready(next) => Next::fresh(self.take_back(ids, next, recorder)),
                 Poll::Pending => Next::Await(ids),
             },
             without_ids => {

@@ -1,8 +1,9 @@
-//! Storage: collects the answers of each run into batches, decodes and then writes each batch on blocking threads, and reports it after
-//! the commit.
+//! Storage: collects the answers of each run into batches, decodes and then writes each batch on blocking threads, and reports it
+//! after the commit.
 //!
-//! A batch has rows of one run. While one batch is being written, the next ones are decoded. The batch of the run with the highest
-//! priority is written first, and runs of equal priority take turns. So a row waits for one batch of other runs, not for all their rows.
+//! A batch has rows of one run. While one batch is being written, the next ones are decoded. The batch of the run with the
+//! highest priority is written first, and runs of equal priority take turns. So a row waits for one batch of other runs, not for
+//! all their rows.
 
 pub(crate) mod decoder;
 mod run_rows;
@@ -237,8 +238,9 @@ where
         recorder.record_backlog(waiting, rows.unsaved());
     }
 
-    /// Reports a batch of `count` rows to the coordinator, or why it is not known what of it is committed. If nothing more can be committed, drops the rows that wait: those of all runs,
-    /// because they share the database. If the run was only stopped while it waited for the database, those of other runs stay.
+    /// Reports a batch of `count` rows to the coordinator, or why it is not known what of it is committed. If nothing more can be
+    /// committed, drops the rows that wait: those of all runs, because they share the database. If the run was only stopped while
+    /// it waited for the database, those of other runs stay.
     fn report(&mut self, run: RunId, count: usize, written: Result<Committed<S::Id>, GaveUp>) {
         let mut committed = written.unwrap_or_else(|why| Committed {
             lost: Some(why),

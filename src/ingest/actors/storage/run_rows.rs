@@ -15,8 +15,8 @@ use crate::ingest::{
     stats::event::BatchTrigger,
 };
 
-/// While no batch is being written, this many rows are written at once. Rows that come meanwhile make the next batch, so a slow disk
-/// gets larger batches. Only a full batch is decoded before the write is over.
+/// While no batch is being written, this many rows are written at once. Rows that come meanwhile make the next batch, so a slow
+/// disk gets larger batches. Only a full batch is decoded before the write is over.
 ///
 /// A larger number is slower where all cores are busy. A batch that takes long keeps a core from the arbiter, or from an API on the
 /// same machine, until the requests in flight run out.

@@ -156,8 +156,8 @@ impl<K: Sink> Writer<K> {
         committed
     }
 
-    /// Commits each row in a transaction of its own. A row that is at fault is committed as failed. If that fails, too, its id has no
-    /// outcome.
+    /// Commits each row in a transaction of its own. A row that is at fault is committed as failed. If that fails, too, its id
+    /// has no outcome.
     fn write_one_by_one(
         &self,
         rows: Vec<Settled<K::Id, K::Record>>,
@@ -215,7 +215,8 @@ impl<K: Sink> Writer<K> {
                 let why = "its batch was abandoned".to_owned();
                 return Err(CommitError::Lost(GaveUp::StorageLost(why)));
             }
-            // A panic leaves its connection inside a transaction. The connection is dropped during the panic, so the pool discards it.
+            // A panic leaves its connection inside a transaction. The connection is dropped during the panic, so the pool
+            // discards it.
             let result = catch(|| self.try_commit(rows));
             let TransactionError { class, message } = match result {
                 Ok(Ok(())) => return Ok(()),

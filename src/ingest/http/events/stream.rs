@@ -159,14 +159,16 @@ impl EventStream {
     /// The most bytes of a line or an event. A longer one ends the connection. The default is
     /// [`Config::max_body`](crate::Config::max_body).
     #[must_use]
-    pub fn max_event(self, max_event: usize) -> Self {
-        Self { max_event, ..self }
+    pub fn max_event(mut self, max_event: usize) -> Self {
+        self.max_event = max_event;
+        self
     }
 
     /// The priority with which it waits for its permits. The default is [`Priority::Normal`].
     #[must_use]
-    pub fn priority(self, priority: Priority) -> Self {
-        Self { priority, ..self }
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
     }
 
     /// The next event or change of the connection. There is always a next one.
