@@ -18,7 +18,8 @@ pub(super) fn parse_id(text: &str) -> Option<i64> {
 
 /// Reads the id of an item: a number, or the address of its page. The error names the text and what is allowed.
 pub(super) fn parse_item(text: &str) -> Result<i64, String> {
-    let id = id_of_page(text, "/item").map_or_else(|| parse_id(text), |id| parse_id(&id?));
+    let of_page = || parse_id(&id_of_page(text, "/item")??);
+    let id = parse_id(text).or_else(of_page);
     id.ok_or_else(|| {
         let shown = shortened(text);
         format!(
