@@ -253,10 +253,7 @@ impl Throttle {
 impl ThrottleState {
     /// Refuses a cool-down that is longer than `patience`.
     fn check_patience(&self, now: Instant, patience: Duration) -> Result<(), AskedToWait> {
-        let ends_at = self.cool_down.ends_at(now);
-        ends_at.map_or(Ok(()), |ends_at| {
-            AskedToWait::check(ends_at - now, patience)
-        })
+        AskedToWait::check(self.cool_down.rest(now), patience)
     }
 
     /// Counts a request as started, or returns what it has to wait for.
